@@ -1,0 +1,58 @@
+"""Settings of a run: one frozen value, passed in, never global."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pepsasync.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """How a client works. Every time is in seconds, every size in bytes."""
+
+    jobs: int | None = None
+    """Concurrent downloads; None takes what the archive allows (`Limits.downloads`)."""
+    staging_jobs: int | None = None
+    """Concurrent staging requests; None takes the archive's default."""
+    in_flight: int = 6_000
+    """Products that are worked on or waited for at once. Search pauses when it is reached, so that memory stays
+    bounded; a waiting product costs about 15 kB."""
+    poll_interval: float = 5.0
+    """First pause between two looks at the products that wait for tape."""
+    poll_interval_max: float = 600.0
+    """Longest pause; the pause grows towards it while nothing moves."""
+    trials: int | None = None
+    """Looks without any movement after which a product is given up; None for no such limit."""
+    restage_after: float = 900.0
+    """Seconds after which a product that is still on tape is asked for again (archives forget requests)."""
+    staging_timeout: float = 3 * 86_400.0
+    """Longest wait for one product to come from tape."""
+    unknown_polls: int = 10
+    """Looks in a row that answer UNKNOWN after which a product is reported as not available."""
+    retries: int = 6
+    """Tries of one request; for downloads the count starts anew whenever bytes have moved."""
+    retry_wait: float = 1.0
+    """First pause between two tries; doubles, with jitter, up to `retry_wait_max`."""
+    retry_wait_max: float = 120.0
+    """Longest pause between two tries, also when the server asks for more."""
+    connect_timeout: float = 20.0
+    """Longest wait for a connection."""
+    read_timeout: float = 90.0
+    """Longest silence on a connection. PEPS takes up to 30 s for a 202 (PEPS protocol notes, section 5.2)."""
+    limit_rate: int | None = None
+    """Bytes a second for all downloads together; None for no limit."""
+    ca_bundle: Path | None = None
+    """PEM file with a further certificate authority; TLS is always verified."""
+
+    def __post_init__(self) -> None:
+        for name in ("jobs", "staging_jobs", "in_flight", "trials", "unknown_polls", "retries", "limit_rate"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name.replace('_', '-')} must be at least 1, not {value}")
+        for name in ("poll_interval", "poll_interval_max", "restage_after", "staging_timeout", "read_timeout"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name.replace('_', '-')} must be longer than 0 seconds")
+        if self.ca_bundle is not None and not Path(self.ca_bundle).is_file():
+            raise ConfigError(f"the CA bundle {self.ca_bundle} does not exist")

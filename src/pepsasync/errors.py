@@ -1,0 +1,184 @@
+"""Everything that can go wrong, as one tree.
+
+PepsasyncError
+ ├─ ConfigError            an option, a setting or a credentials file is wrong        (exit 2)
+ │   └─ AreaError          the area of interest cannot be used
+ ├─ ProviderError          the archive answered, but not as wanted
+ │   ├─ AuthError          credentials missing or refused                             (exit 3)
+ │   ├─ ForbiddenError     this account may not have this product
+ │   ├─ NotFoundError      the archive has no such product or collection
+ │   │   └─ ReplacedError  the product has a newer version under another id
+ │   ├─ OfflineError       the product is not on disk in the archive now
+ │   ├─ ProtocolError      an answer that makes no sense (HTML instead of a zip, broken JSON)
+ │   └─ ServerError        5xx and the like, worth another try
+ │       ├─ QuotaError     a quota or rate limit was reached
+ │       └─ UnreachableError  no connection at all                                    (exit 4)
+ ├─ StagingTimeout         the product did not come from tape in time
+ ├─ DeliveryError          the bytes of one product
+ │   ├─ TransferError      the transfer broke more often than allowed; the part is kept
+ │   ├─ IntegrityError     size, checksum or zip structure is wrong
+ │   └─ ExtractError       the zip cannot be unpacked safely
+ └─ DiskFullError          no space left on the device                                (exit 5)
+
+An error of one product becomes the outcome of that product; `ConfigError`, `AuthError`, `UnreachableError`
+and `DiskFullError` end the run. Messages say what happened, to which product, and what to do next. They
+never hold a secret: URLs are shown without their query.
+"""
+
+from __future__ import annotations
+
+
+class PepsasyncError(Exception):
+    """Base of every error that pepsasync raises on purpose.
+
+    Args:
+        message: What happened, in one line.
+        product: Name of the product it happened to, if there is one.
+        url: Where, without user, password and query.
+        hint: What to do next.
+    """
+
+    def __init__(self, message: str, *, product: str | None = None, url: str | None = None, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.product = product
+        self.url = url
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Product, message, URL and hint in one line."""
+        text = self.message
+        if self.product and self.product not in text:
+            text = f"{self.product}: {text}"
+        if self.url and self.url not in text:
+            text = f"{text} ({self.url})"
+        return f"{text}. {self.hint}" if self.hint else text
+
+
+class ConfigError(PepsasyncError):
+    """An option, a setting or a file that the user gave is wrong; nothing was sent."""
+
+
+class AreaError(ConfigError):
+    """The area of interest is empty, invalid, unreadable or ambiguous."""
+
+
+class ProviderError(PepsasyncError):
+    """The archive answered, but not as wanted."""
+
+
+class AuthError(ProviderError):
+    """Credentials are missing or were refused (HTTP 401)."""
+
+
+class ForbiddenError(ProviderError):
+    """The account is right but may not have this product (HTTP 403)."""
+
+
+class NotFoundError(ProviderError):
+    """The archive has no such product, file or collection (HTTP 404)."""
+
+
+class ReplacedError(NotFoundError):
+    """The product was replaced by a newer version.
+
+    Args:
+        message: As for every error.
+        replaced_by: The archive's id of the new version, None when it is not available either.
+        product: Name of the old product.
+        url: Where.
+        hint: What to do next.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        replaced_by: str | None,
+        product: str | None = None,
+        url: str | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, product=product, url=url, hint=hint)
+        self.replaced_by = replaced_by
+
+
+class OfflineError(ProviderError):
+    """The archive does not have the product on disk at this moment.
+
+    Args:
+        message: As for every error.
+        retry_after: Seconds after which the archive wants to be asked again, if it said so.
+        product: Name of the product.
+        url: Where.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, product: str | None = None, url: str | None = None
+    ) -> None:
+        super().__init__(message, product=product, url=url)
+        self.retry_after = retry_after
+
+
+class ServerError(ProviderError):
+    """The archive or something in front of it failed; the same request may work later.
+
+    Args:
+        message: As for every error.
+        retry_after: Seconds that the server asked to wait, if it did.
+        product: Name of the product, if the request was about one.
+        url: Where.
+        hint: What to do next.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        product: str | None = None,
+        url: str | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, product=product, url=url, hint=hint)
+        self.retry_after = retry_after
+
+
+class QuotaError(ServerError):
+    """A quota or rate limit was reached (HTTP 420, 421, 429)."""
+
+
+class ProtocolError(ProviderError):
+    """An answer that does not follow the archive's protocol, such as HTML instead of a zip."""
+
+
+class UnreachableError(ServerError):
+    """No connection to the archive could be made."""
+
+
+class StagingTimeout(PepsasyncError):  # noqa: N818 - the promised public name
+    """The archive did not bring the product from tape in time."""
+
+
+class DeliveryError(PepsasyncError):
+    """The bytes of one product could not be delivered."""
+
+
+class TransferError(DeliveryError):
+    """The transfer broke more often than allowed; what was received is kept for the next run."""
+
+
+class IntegrityError(DeliveryError):
+    """Size, checksum or zip structure is not what the archive announced."""
+
+
+class ExtractError(DeliveryError):
+    """The zip cannot be unpacked safely."""
+
+
+class DiskFullError(PepsasyncError):
+    """No space is left on the device; everything received so far is kept and resumable."""
+
+
+FATAL = (ConfigError, AuthError, UnreachableError, DiskFullError)
+"""Errors that end a whole run: the next product would meet the same."""

@@ -1,0 +1,224 @@
+"""The words of the field as frozen values: products, queries, deliveries, reports.
+
+Leaf module: it imports nothing of this package but the errors.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from pepsasync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from shapely.geometry.base import BaseGeometry
+
+    from pepsasync.errors import PepsasyncError
+
+
+class StorageTier(StrEnum):
+    """Where the archive has a product at the moment it was asked."""
+
+    DISK = "disk"
+    """Can be downloaded now."""
+    TAPE = "tape"
+    """Has to be staged first."""
+    STAGING = "staging"
+    """Is on its way from tape to disk."""
+    UNKNOWN = "unknown"
+    """The archive did not say; only a download request can tell."""
+
+
+class DeliveryStatus(StrEnum):
+    """What became of one product."""
+
+    DELIVERED = "delivered"
+    """Downloaded, verified and under its final name."""
+    SKIPPED = "skipped"
+    """Was already there, complete and verified."""
+    FAILED = "failed"
+    """Not there; `Delivery.error` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """A digest that the archive announces for a product."""
+
+    algorithm: str
+    """Name as hashlib knows it, lower case: `md5`."""
+    value: str
+    """Hexadecimal digits, lower case. Archives write either case; compare only through this class."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "algorithm", self.algorithm.lower())
+        object.__setattr__(self, "value", self.value.lower())
+
+    def __str__(self) -> str:
+        """`md5:9fc3...`, the form used in reports."""
+        return f"{self.algorithm}:{self.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """One downloadable unit of an archive: usually a zip that holds one `.SAFE` folder."""
+
+    id: str
+    """The archive's own id, from its reply; unique within one provider."""
+    name: str
+    """Product name without extension, the same in every archive."""
+    provider: str
+    """Name of the archive that described it: `peps`, `geodes`, `cdse`."""
+    collection: str
+    """The archive's own collection name."""
+    download_url: str
+    """Absolute URL of the bytes."""
+    tier: StorageTier = StorageTier.UNKNOWN
+    """Storage tier when the catalogue was asked."""
+    size: int | None = None
+    """Bytes of the zip; None when the catalogue does not say."""
+    checksum: Checksum | None = None
+    """Digest of the zip; None when the catalogue does not say."""
+    product_type: str | None = None
+    """`GRD`, `SLC`, `S2MSI1C`, ..."""
+    sensor_mode: str | None = None
+    """`IW`, `EW`, `INS-NOBS`, ..."""
+    platform: str | None = None
+    """`S1A`, `S2B`, ..."""
+    start: datetime | None = None
+    """Acquisition start, UTC, aware."""
+    end: datetime | None = None
+    """Acquisition end, UTC, aware."""
+    orbit: int | None = None
+    """Absolute orbit number."""
+    relative_orbit: int | None = None
+    """1-175 for Sentinel-1, 1-143 for Sentinel-2."""
+    orbit_direction: str | None = None
+    """`ascending` or `descending`."""
+    cloud_cover: float | None = None
+    """Percent; None when unknown or meaningless (radar)."""
+    tile: str | None = None
+    """MGRS tile without T, `31TCJ`."""
+    polarisation: str | None = None
+    """`VV VH`, ..."""
+    published: datetime | None = None
+    """When the archive published it, UTC, aware."""
+    quicklook_url: str | None = None
+    """Preview image."""
+    footprint: Mapping[str, Any] | None = field(default=None, hash=False)
+    """GeoJSON geometry, EPSG:4326, longitude before latitude, degrees."""
+
+
+_TILE = re.compile(r"^T?(\d{2})([C-HJ-NP-X])([A-HJ-NP-Z]{2})$", re.IGNORECASE)
+
+
+def parse_tile(text: str) -> str:
+    """Return an MGRS tile id in the canonical form `31TCJ`.
+
+    Args:
+        text: Five characters, any case, with or without the leading T: `t31tcj`.
+
+    Raises:
+        ConfigError: Not a tile id.
+    """
+    match = _TILE.match(text.strip())
+    if match is None or not 1 <= int(match[1]) <= 60:
+        raise ConfigError(f"{text!r} is not an MGRS tile", hint="Tiles look like 31TCJ or T31TCJ")
+    return (match[1] + match[2] + match[3]).upper()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What to look for, in words that mean the same in every archive.
+
+    `decide.criteria.build_query()` makes one from text as users write it; the constructor takes clean values and
+    refuses impossible ones with `ConfigError`.
+    """
+
+    collection: str | None = None
+    """`S1`, `S2`, `S2ST`, `S3`, or the archive's own collection name."""
+    product_type: str | None = None
+    """`GRD`, `SLC`, `OCN`, `S2MSI1C`, ..."""
+    sensor_mode: str | None = None
+    """`IW`, `EW`, `INS-NOBS`, ..."""
+    start: datetime | None = None
+    """First acquisition instant, inclusive, UTC, aware."""
+    end: datetime | None = None
+    """End of the acquisition period, exclusive, UTC, aware."""
+    tile: str | None = None
+    """MGRS tile, canonical (`31TCJ`)."""
+    location: str | None = None
+    """Place name."""
+    area: BaseGeometry | None = None
+    """Area of interest, EPSG:4326, longitude first, degrees; already split at the antimeridian."""
+    relative_orbit: int | None = None
+    """1-175."""
+    cloud_cover: float | None = None
+    """Highest cloud cover, percent."""
+    platform: str | None = None
+    """`S1A`, ..."""
+    names: tuple[str, ...] = ()
+    """Products by name, without extension; when given, the other criteria only narrow them."""
+    latest: bool = False
+    """Of several processings of one acquisition keep the newest."""
+    limit: int | None = None
+    """At most this many products."""
+
+    def __post_init__(self) -> None:
+        if self.start and self.end and self.start >= self.end:
+            raise ConfigError(
+                f"the period is empty: it starts {self.start:%Y-%m-%dT%H:%M:%SZ} and ends {self.end:%Y-%m-%dT%H:%M:%SZ}",
+                hint="The end is exclusive: for one day use -d 2015-11-01 -f 2015-11-02",
+            )
+        if self.cloud_cover is not None and not 0 <= self.cloud_cover <= 100:
+            raise ConfigError(f"cloud cover {self.cloud_cover:g} is not a percentage between 0 and 100")
+        if self.relative_orbit is not None and not 1 <= self.relative_orbit <= 385:
+            raise ConfigError(
+                f"relative orbit {self.relative_orbit} does not exist",
+                hint="Sentinel-1 has 1-175, Sentinel-2 1-143, Sentinel-3 1-385",
+            )
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit {self.limit} is not a positive number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The outcome of one product."""
+
+    product: Product
+    status: DeliveryStatus
+    path: Path | None = None
+    """Where it is: `NAME.zip`, or the folder `NAME.SAFE` when extracted; None when it failed."""
+    bytes: int = 0
+    """Size of the verified zip in bytes."""
+    checksum: Checksum | None = None
+    """Digest that was computed while it was received; None when nothing was received in this run."""
+    staged_seconds: float = 0.0
+    """Seconds from the staging request until the product was online."""
+    download_seconds: float = 0.0
+    """Seconds from the first byte of this run until it was verified and promoted."""
+    attempts: int = 0
+    """Download requests sent in this run."""
+    resumed_bytes: int = 0
+    """Bytes that an earlier run or attempt had left and that were not fetched again."""
+    source: str = ""
+    """Name of the archive that the bytes came from."""
+    error: PepsasyncError | None = None
+    """Why it failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a whole run did."""
+
+    provider: str
+    started: datetime
+    """UTC, aware."""
+    seconds: float
+    deliveries: tuple[Delivery, ...] = ()
+    """In the order in which the outcomes were known."""

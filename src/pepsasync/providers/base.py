@@ -1,0 +1,126 @@
+"""The one seam between the engine and an archive.
+
+A provider turns neutral words into the archive's requests and the archive's replies into neutral words. It never
+sleeps, retries, opens a file or sees a task group: the engine does all that, in the same way for every archive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    import httpx
+
+    from pepsasync.errors import PepsasyncError
+    from pepsasync.model import Product, Query, StorageTier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What an archive bears; each value comes from its protocol notes."""
+
+    page_size: int
+    """Products a catalogue page."""
+    downloads: int
+    """Concurrent downloads of one account."""
+    staging_requests: int
+    """Concurrent staging requests."""
+    poll_batch: int
+    """Products that one call of `tiers` takes."""
+    bounded_ranges: bool
+    """Whether `Range: bytes=A-B` is safe, so that one file can come over several connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPage:
+    """One page of catalogue results."""
+
+    products: tuple[Product, ...]
+    is_last: bool
+    """True when the archive has no further page; a full page is never known to be the last."""
+    total: int | None = None
+    """Matches in the whole catalogue; may be an estimate."""
+
+
+class StagingOutcome(Enum):
+    """What a staging request led to."""
+
+    ACCEPTED = "accepted"
+    """The archive works on it, or already did."""
+    ONLINE = "online"
+    """Nothing to do: the product can be downloaded now."""
+    QUOTA = "quota"
+    """Not now: a quota or rate limit was reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagingReply:
+    """Answer to a staging request."""
+
+    outcome: StagingOutcome
+    retry_after: float | None = None
+    """Seconds after which the archive wants to be asked again."""
+
+
+class Provider(Protocol):
+    """What the engine needs of an archive."""
+
+    @property
+    def name(self) -> str:
+        """`peps`, `geodes`, `cdse`."""
+
+    @property
+    def limits(self) -> Limits:
+        """What the archive bears."""
+
+    def slices(self, query: Query) -> Sequence[Query]:
+        """Split a query into queries that the archive can answer one by one.
+
+        Their union holds every match of `query`, possibly some more and some twice.
+
+        Raises:
+            ConfigError: The archive cannot answer such a query.
+        """
+
+    async def search_page(self, query: Query, page: int) -> SearchPage:
+        """Fetch one page (1-based) of one slice, newest acquisition first.
+
+        Raises:
+            ProviderError: The archive did not answer as it should.
+        """
+
+    async def request_staging(self, product: Product) -> StagingReply:
+        """Ask the archive to bring a product from tape to disk. A quota is a reply, not an error.
+
+        Raises:
+            ProviderError: The product cannot be had.
+        """
+
+    async def tiers(self, products: Collection[Product]) -> Mapping[str, StorageTier]:
+        """Ask where products are, with as few calls as the archive allows.
+
+        Args:
+            products: At most `limits.poll_batch`.
+
+        Returns:
+            Tier by product id; a product that the archive does not mention is missing.
+        """
+
+    def download_request(self, product: Product) -> httpx.Request:
+        """The request that returns the product's bytes; the engine adds `Range` and owns retries and bytes."""
+
+    def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> PepsasyncError | None:
+        """Say what is wrong with the answer to a download request.
+
+        Args:
+            product: What was asked for.
+            response: Status and headers.
+            head: For an error status the whole body (at most 64 KiB), else its first bytes.
+
+        Returns:
+            None when the body that follows is the product.
+        """
