@@ -1,4 +1,118 @@
 """Async, concurrent download engine for tape-backed Earth-observation archives.
 
-Start with `Client`; `Product`, `Query` and `Delivery` are what goes in and out.
+Start with `Client`; `Query` and `Product` go in, `Delivery` comes out. Every error is a `PepsasyncError`.
+Names are loaded when they are first used, so that importing the package costs next to nothing.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pepsasync.client import Client
+    from pepsasync.config import Config
+    from pepsasync.credentials import Credentials
+    from pepsasync.criteria import build_query
+    from pepsasync.errors import (
+        AreaError,
+        AuthError,
+        ConfigError,
+        DeliveryError,
+        DiskFullError,
+        ExtractError,
+        ForbiddenError,
+        IntegrityError,
+        NotFoundError,
+        OfflineError,
+        PepsasyncError,
+        ProtocolError,
+        ProviderError,
+        QuotaError,
+        ReplacedError,
+        ServerError,
+        StagingTimeout,
+        TransferError,
+        UnreachableError,
+    )
+    from pepsasync.model import Checksum, Delivery, DeliveryStatus, Product, Query, Report, StorageTier
+    from pepsasync.results.tables import to_geodataframe
+
+_HOMES = {
+    "client": ("Client",),
+    "config": ("Config",),
+    "credentials": ("Credentials",),
+    "criteria": ("build_query",),
+    "errors": (
+        "AreaError",
+        "AuthError",
+        "ConfigError",
+        "DeliveryError",
+        "DiskFullError",
+        "ExtractError",
+        "ForbiddenError",
+        "IntegrityError",
+        "NotFoundError",
+        "OfflineError",
+        "PepsasyncError",
+        "ProtocolError",
+        "ProviderError",
+        "QuotaError",
+        "ReplacedError",
+        "ServerError",
+        "StagingTimeout",
+        "TransferError",
+        "UnreachableError",
+    ),
+    "model": ("Checksum", "Delivery", "DeliveryStatus", "Product", "Query", "Report", "StorageTier"),
+    "results.tables": ("to_geodataframe",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AreaError",
+    "AuthError",
+    "Checksum",
+    "Client",
+    "Config",
+    "ConfigError",
+    "Credentials",
+    "Delivery",
+    "DeliveryError",
+    "DeliveryStatus",
+    "DiskFullError",
+    "ExtractError",
+    "ForbiddenError",
+    "IntegrityError",
+    "NotFoundError",
+    "OfflineError",
+    "PepsasyncError",
+    "Product",
+    "ProtocolError",
+    "ProviderError",
+    "Query",
+    "QuotaError",
+    "ReplacedError",
+    "Report",
+    "ServerError",
+    "StagingTimeout",
+    "StorageTier",
+    "TransferError",
+    "UnreachableError",
+    "build_query",
+    "to_geodataframe",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - reading metadata is slow
+
+        return version("pepsasync")
+    if name not in _HOME:
+        raise AttributeError(f"module 'pepsasync' has no attribute {name!r}")
+    return getattr(import_module(f"pepsasync.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,1 +1,267 @@
-"""The async front door."""
+"""The async front door: `Client` owns the connection pool and runs the pipeline."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import anyio
+import httpx
+from anyio import to_thread
+
+from pepsasync.config import Config
+from pepsasync.credentials import find_credentials
+from pepsasync.criteria import build_query
+from pepsasync.errors import ConfigError, NotFoundError
+from pepsasync.events import DownloadProgressed, Event
+from pepsasync.io.files import Shelf
+from pepsasync.io.groups import background, task_group
+from pepsasync.io.http import Http
+from pepsasync.io.throttle import Throttle
+from pepsasync.model import Delivery, Product, Query, StorageTier
+from pepsasync.pipeline.deliver_all import bring_all_online, deliver_all, make_run
+from pepsasync.pipeline.wanted import feed
+from pepsasync.providers import DEFAULT_PROVIDER, make_provider, public_url
+from pepsasync.stages.download import Line
+from pepsasync.stages.search import PAGES_AHEAD, search
+from pepsasync.stages.stage import request_staging
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+
+    from anyio.abc import TaskGroup
+    from anyio.streams.memory import MemoryObjectSendStream
+
+    from pepsasync.credentials import Credentials
+    from pepsasync.pipeline.wanted import Wanted
+    from pepsasync.providers.base import Provider, StagingReply
+
+OUTCOMES_AHEAD = 64
+"""Outcomes that wait for the consumer of `fetch` before finished products wait for it."""
+
+EVENTS_AHEAD = 1_000
+"""Events that wait for the consumer of `events` before download progress is dropped for it."""
+
+
+class Client:
+    """Finds products in an archive and brings them to disk, complete and verified.
+
+    An async context manager; runs on asyncio and on trio.
+
+    Args:
+        provider: `peps`; None takes `PEPSASYNC_PROVIDER`, else the default.
+        credentials: None looks for them in the environment, the keyring and `~/.netrc`.
+        config: How to work; None for the defaults.
+        base_url: Root of another instance of the archive; plain http to loopback addresses only.
+
+    Raises:
+        ConfigError: There is no such provider, or a setting is wrong.
+    """
+
+    def __init__(
+        self,
+        provider: str | None = None,
+        *,
+        credentials: Credentials | None = None,
+        config: Config | None = None,
+        base_url: str | None = None,
+    ) -> None:
+        name = provider or os.environ.get("PEPSASYNC_PROVIDER") or DEFAULT_PROVIDER
+        host = _host(base_url or public_url(name))
+        self._config = config or Config()
+        self._throttle = Throttle(self._config.limit_rate)
+        self._http = Http(self._config)
+        self._listeners: list[Callable[[Event], None]] = []
+        self._stack = contextlib.AsyncExitStack()
+        self._running: TaskGroup | None = None
+        credentials = credentials or find_credentials(name, host, environ=os.environ)
+        self.provider: Provider = make_provider(name, self._http, credentials, base_url)
+        """The archive."""
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self._http)
+            self._running = await stack.enter_async_context(task_group())
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> bool | None:
+        self._tasks.cancel_scope.cancel()
+        self._running = None
+        return await self._stack.__aexit__(*exc)  # type: ignore[arg-type]
+
+    @property
+    def _tasks(self) -> TaskGroup:
+        if self._running is None:
+            raise RuntimeError("use the client inside 'async with Client(...) as client:'")
+        return self._running
+
+    async def search(self, query: Query | None = None, /, **criteria: object) -> AsyncGenerator[Product, None]:
+        """Loop over products that match, newest acquisition first, each once.
+
+        Args:
+            query: What to look for; or the same as keyword criteria.
+            **criteria: `collection`, `product`, `start`, `end`, `tile`, `location`, `bbox`, ...; see
+                `pepsasync.criteria.build_query`.
+
+        Raises:
+            ConfigError: A criterion makes no sense, or the archive cannot answer it.
+            ProviderError: The archive did not answer as it should.
+        """
+        wanted = _one_query(query, criteria)
+
+        async def work(pages: MemoryObjectSendStream[list[Product]]) -> None:
+            async for page in search(wanted, self.provider, self._emit):
+                await pages.send(page)
+
+        async with contextlib.aclosing(background(self._tasks, work, PAGES_AHEAD)) as pages:
+            async for page in pages:
+                for product in page:
+                    yield product
+
+    async def stage(self, product: Product) -> StagingReply:
+        """Ask the archive to bring a product from tape; asking again is harmless.
+
+        Raises:
+            ProviderError: The product cannot be had, or the archive does not answer.
+        """
+        return await request_staging(product, self.provider, self._http, self._config)
+
+    async def tiers(self, products: Iterable[Product]) -> dict[str, StorageTier]:
+        """Ask where products are now, many with one request.
+
+        Returns:
+            Storage tier by product id.
+
+        Raises:
+            ProviderError: The archive did not answer as it should.
+        """
+        everything, batch = list(products), self.provider.limits.poll_batch
+        tiers: dict[str, StorageTier] = {}
+        for first in range(0, len(everything), batch):
+            tiers |= await self.provider.tiers(everything[first : first + batch])
+        return tiers
+
+    async def wait_online(self, products: Iterable[Product]) -> AsyncGenerator[Product, None]:
+        """Stage products and loop over them as they come online; one that fails is a `ProductFailed` event.
+
+        Raises:
+            AuthError, UnreachableError: No product can be staged.
+        """
+        wanted = list({product.id: product for product in products}.values())
+
+        async def work(online: MemoryObjectSendStream[Product]) -> None:
+            await bring_all_online(wanted, online, make_run(self._line(Path()), extract=False))
+
+        async with contextlib.aclosing(background(self._tasks, work, OUTCOMES_AHEAD)) as online:
+            async for product in online:
+                yield product
+
+    async def download(
+        self, product: Product | str, directory: str | os.PathLike[str] = ".", *, extract: bool = False
+    ) -> Path:
+        """Bring one product to disk: stage, wait, resume, verify.
+
+        Args:
+            product: From a search, or a product's name.
+            directory: Folder to put it in; made when it does not exist.
+            extract: Unpack the zip and remove it.
+
+        Returns:
+            `DIRECTORY/NAME.zip`, or `DIRECTORY/NAME.SAFE`.
+
+        Raises:
+            PepsasyncError: What went wrong; calling again goes on from there.
+
+        Cancellation: everything received is kept and resumable.
+        """
+        async with contextlib.aclosing(self.fetch([product], directory, extract=extract)) as deliveries:
+            async for delivery in deliveries:
+                if delivery.error is not None:
+                    raise delivery.error
+                if delivery.path is not None:
+                    return delivery.path
+        raise NotFoundError("the archive has no such product", product=str(product))
+
+    async def fetch(
+        self, wanted: Wanted, directory: str | os.PathLike[str] = ".", *, extract: bool = False
+    ) -> AsyncGenerator[Delivery, None]:
+        """Bring many products to disk and loop over the outcomes, each as soon as it is known.
+
+        Args:
+            wanted: A query, or products and names of products.
+            directory: Folder to put them in; made when it does not exist.
+            extract: Unpack each zip and remove it.
+
+        Raises:
+            ConfigError, AuthError, UnreachableError, DiskFullError: The run cannot go on; the same call resumes it.
+            ProviderError: The search failed.
+
+        Cancellation, or leaving the loop early: everything under way stops and is resumable.
+        """
+        line = self._line(Path(directory))
+        await to_thread.run_sync(line.shelf.open)
+
+        async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
+            send, pages = anyio.create_memory_object_stream[list[Product]](PAGES_AHEAD)
+            async with task_group() as tasks:
+                tasks.start_soon(feed, wanted, self.provider, self._emit, send, outcomes.clone())
+                tasks.start_soon(deliver_all, pages, outcomes.clone(), make_run(line, extract=extract))
+
+        async with contextlib.aclosing(background(self._tasks, work, OUTCOMES_AHEAD)) as deliveries:
+            async for delivery in deliveries:
+                yield delivery
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Loop over everything that happens from now on; a slow consumer misses progress, never a change of state."""
+        send, receive = anyio.create_memory_object_stream[Event](math.inf)
+
+        def take(event: Event) -> None:
+            is_late = send.statistics().current_buffer_used >= EVENTS_AHEAD
+            if not (is_late and isinstance(event, DownloadProgressed)):
+                send.send_nowait(event)
+
+        with self.listen(take), send, receive:
+            async for event in receive:
+                yield event
+
+    @contextlib.contextmanager
+    def listen(self, listener: Callable[[Event], None]) -> Iterator[None]:
+        """Call a function with every event, on the event loop; it must neither wait nor raise."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
+
+    @contextlib.contextmanager
+    def raw_replies(self, listener: Callable[[str, bytes], None]) -> Iterator[None]:
+        """Call a function with URL and body of each search reply, as the archive sent it."""
+        self._http.on_search_reply = listener
+        try:
+            yield
+        finally:
+            self._http.on_search_reply = None
+
+    def _emit(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+    def _line(self, directory: Path) -> Line:
+        return Line(self.provider, self._http, Shelf(directory), self._throttle, self._config, self._emit)
+
+
+def _one_query(query: Query | None, criteria: dict[str, object]) -> Query:
+    if query is not None and criteria:
+        raise ConfigError("give either a query or criteria, not both")
+    return query if query is not None else build_query(**criteria)
+
+
+def _host(url: str) -> str:
+    parsed = httpx.URL(url)
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ConfigError(f"{url!r} is not the URL of an archive", hint="It looks like https://host/resto")
+    return parsed.host

@@ -25,8 +25,6 @@ class Config:
     """Longest pause; the pause grows towards it while nothing moves."""
     trials: int | None = None
     """Looks without any movement after which a product is given up; None for no such limit."""
-    restage_after: float = 900.0
-    """Seconds after which a product that is still on tape is asked for again (archives forget requests)."""
     staging_timeout: float = 3 * 86_400.0
     """Longest wait for one product to come from tape."""
     unknown_polls: int = 10
@@ -51,7 +49,7 @@ class Config:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name.replace('_', '-')} must be at least 1, not {value}")
-        for name in ("poll_interval", "poll_interval_max", "restage_after", "staging_timeout", "read_timeout"):
+        for name in ("poll_interval", "poll_interval_max", "staging_timeout", "read_timeout"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name.replace('_', '-')} must be longer than 0 seconds")
         if self.ca_bundle is not None and not Path(self.ca_bundle).is_file():

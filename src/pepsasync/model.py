@@ -172,7 +172,7 @@ class Query:
     def __post_init__(self) -> None:
         if self.start and self.end and self.start >= self.end:
             raise ConfigError(
-                f"the period is empty: it starts {self.start:%Y-%m-%dT%H:%M:%SZ} and ends {self.end:%Y-%m-%dT%H:%M:%SZ}",
+                f"the period from {self.start:%Y-%m-%dT%H:%M:%SZ} to {self.end:%Y-%m-%dT%H:%M:%SZ} is empty",
                 hint="The end is exclusive: for one day use -d 2015-11-01 -f 2015-11-02",
             )
         if self.cloud_cover is not None and not 0 <= self.cloud_cover <= 100:

@@ -1,0 +1,63 @@
+"""When to look, when to ask again, how long to wait: pure arithmetic."""
+
+from __future__ import annotations
+
+GROWTH = 1.5
+"""Factor between two pauses while nothing moves."""
+
+MILLISECONDS_FROM = 10_000.0
+"""A Retry-After of this many "seconds" or more is in milliseconds: PEPS sends 180000 or 900000 for 3 or 15 minutes
+(PEPS protocol notes, section 5.2)."""
+
+LONGEST_ADVICE = 900.0
+"""Seconds; longest wait taken from a server's advice."""
+
+
+def next_pause(previous: float | None, *, moved: bool, shortest: float, longest: float) -> float:
+    """Seconds until the next look at the waiting products.
+
+    Args:
+        previous: The pause before this look, None for the first.
+        moved: Whether this look found any product in another tier than before.
+        shortest: First pause.
+        longest: Longest pause.
+    """
+    if previous is None or moved:
+        return min(shortest, longest)
+    return min(max(previous * GROWTH, shortest), longest)
+
+
+def jittered(seconds: float, random: float) -> float:
+    """Spread waits by up to a fifth, so that many clients do not ask in step.
+
+    Args:
+        seconds: The wait.
+        random: Between 0 and 1.
+    """
+    return seconds * (0.9 + 0.2 * random)
+
+
+def parse_retry_after(text: str | None) -> float | None:
+    """Seconds from a Retry-After header; None when it is absent or not a number.
+
+    Values of 10,000 and more are milliseconds. HTTP dates are not sent by any archive served and are ignored.
+    """
+    try:
+        value = float((text or "").strip())
+    except ValueError:
+        return None
+    if not 0 <= value < float("inf"):
+        return None
+    return min(value / 1000.0 if value >= MILLISECONDS_FROM else value, LONGEST_ADVICE)
+
+
+def restage_streak(asked: int) -> int:
+    """Looks in a row that must find a product still on tape before it is asked for again.
+
+    Archives forget requests (PEPS protocol notes, section 4), but asking costs them a storage call of up to 30 s, so
+    the patience doubles with each request.
+
+    Args:
+        asked: Staging requests sent so far, at least 1.
+    """
+    return int(3 * 2 ** min(asked - 1, 10))

@@ -1,0 +1,216 @@
+"""The folder that a run fills: parts, their notes, final names.
+
+`DIR/NAME.zip` and `DIR/NAME.SAFE` are complete and verified. Everything unfinished lives in `DIR/.pepsasync/`. All
+functions here block and are called in worker threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from pepsasync.decide.paths import safe_name
+from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError, TransferError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Iterator
+
+    from pepsasync.model import Product
+
+STATE = ".pepsasync"
+"""Folder in the target folder that holds all unfinished things."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartNote:
+    """Which file a part belongs to; a part is continued only when all of it is the same."""
+
+    source: str
+    id: str
+    size: int | None
+    checksum: str | None
+    validator: str | None = None
+    """Strong ETag or Last-Modified of the answer that the part began with; not compared, sent as If-Range."""
+
+    def is_same_file(self, other: PartNote | None) -> bool:
+        """Whether both describe the same bytes."""
+        return other is not None and _identity(self) == _identity(other)
+
+
+def _identity(note: PartNote) -> tuple[object, ...]:
+    return note.source, note.id, note.size, note.checksum
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where the products of a run stand.
+
+    Args:
+        directory: The user's folder; made when it does not exist.
+    """
+
+    directory: Path
+
+    def open(self) -> None:
+        """Make the folders and try to write.
+
+        Raises:
+            ConfigError: The folder cannot be made or written.
+            DiskFullError: There is no space left at all.
+        """
+        if self.directory.exists() and not self.directory.is_dir():
+            raise ConfigError(f"{self.directory} is a file, not a folder")
+        with disk_errors(self.directory):
+            for folder in (self.parts, self.records):
+                folder.mkdir(parents=True, exist_ok=True)
+            probe = self.state / f"probe.{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+
+    @property
+    def state(self) -> Path:
+        """`DIR/.pepsasync`."""
+        return self.directory / STATE
+
+    @property
+    def parts(self) -> Path:
+        """Unfinished downloads."""
+        return self.state / "parts"
+
+    @property
+    def records(self) -> Path:
+        """What is known of finished products, so that they need not be hashed again."""
+        return self.state / "verified"
+
+    def zip_path(self, product: Product) -> Path:
+        """Final name of a product's zip."""
+        return self.directory / f"{safe_name(product.name)}.zip"
+
+    def folder_path(self, product: Product) -> Path:
+        """Final name of a product's folder."""
+        return self.directory / f"{safe_name(product.name)}.SAFE"
+
+    def part_path(self, product: Product) -> Path:
+        """Unfinished bytes of a product."""
+        return self.parts / f"{safe_name(product.name)}.part"
+
+    def unpack_path(self, product: Product) -> Path:
+        """Where a product is unpacked before its folder gets its name."""
+        return self.state / "unpack" / safe_name(product.name)
+
+    def note_path(self, product: Product) -> Path:
+        """The note beside a part."""
+        return self.part_path(product).with_suffix(".part.json")
+
+    def note_for(self, product: Product) -> PartNote:
+        """The note that describes a product's bytes."""
+        checksum = str(product.checksum) if product.checksum else None
+        return PartNote(product.provider, product.id, product.size, checksum)
+
+    def claim_part(self, product: Product) -> PartNote:
+        """Keep the part that belongs to this product, remove one that does not.
+
+        Returns:
+            The note that now describes the part; its validator is that of the answer the part began with.
+        """
+        with disk_errors(self.part_path(product)):
+            old = _read_note(self.note_path(product))
+            note = self.note_for(product)
+            if old is not None and note.is_same_file(old):
+                return old
+            self.discard_part(product)
+            self.write_note(product, note)
+            return note
+
+    def write_note(self, product: Product, note: PartNote) -> None:
+        """Write the note of a part, whole or not at all."""
+        with disk_errors(self.note_path(product)):
+            replace_text(self.note_path(product), json.dumps(asdict(note)))
+
+    def part_length(self, product: Product) -> int:
+        """Bytes of a part, 0 when there is none."""
+        try:
+            return self.part_path(product).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def discard_part(self, product: Product) -> None:
+        """Remove a part and its note."""
+        self.part_path(product).unlink(missing_ok=True)
+        self.note_path(product).unlink(missing_ok=True)
+
+    def promote(self, product: Product) -> Path:
+        """Give a verified part its final name; on return it is on the disk, not only in its cache.
+
+        Replaces a file of that name: it was looked at before and found wrong.
+        """
+        part, final = self.part_path(product), self.zip_path(product)
+        with disk_errors(final):
+            sync(part)
+            part.replace(final)
+            sync(self.directory)
+            self.note_path(product).unlink(missing_ok=True)
+        return final
+
+
+def _read_note(path: Path) -> PartNote | None:
+    try:
+        return PartNote(**json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a small file so that a reader finds the old or the new one, never a half."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    new.write_text(text, "utf-8")
+    new.replace(path)
+
+
+def sync(path: Path) -> None:
+    """Force a file's bytes, or a folder's names, to the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot open folders; its renames are journalled
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder that may not be there."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system raises into our errors.
+
+    Raises:
+        DiskFullError: No space, or over a disk quota.
+        ConfigError: No permission, read-only, not a folder, name too long.
+        TransferError: Anything else.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(path, error) from error
+
+
+def disk_error(path: Path, error: OSError) -> PepsasyncError:
+    """Our error for one of the operating system about a path."""
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(
+            f"no space left while writing {path}", hint="Free some space and run the same command again"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG):
+        return ConfigError(f"cannot write {path}: {reason}", hint="Choose another folder with -w DIR")
+    return TransferError(f"cannot write {path}: {reason}", hint="Run the same command again to go on")

@@ -1,0 +1,266 @@
+"""The HTTP client: the only module that knows how httpx fails.
+
+Credentials are put on requests by the provider, and httpx drops them when a redirect leaves the origin. Plain http
+is refused everywhere but on loopback addresses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import ssl
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+from pepsasync.decide.schedule import parse_retry_after
+from pepsasync.errors import (
+    AuthError,
+    ConfigError,
+    ForbiddenError,
+    NotFoundError,
+    PepsasyncError,
+    ProtocolError,
+    ProviderError,
+    QuotaError,
+    ServerError,
+    UnreachableError,
+)
+from pepsasync.io.retries import Retries
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from pepsasync.config import Config
+
+USER_AGENT = "pepsasync"
+
+LARGEST_ERROR_BODY = 65_536
+"""Bytes read of an error answer."""
+
+
+class Http:
+    """A connection pool with our errors, retries for idempotent requests, and streams for downloads.
+
+    Args:
+        config: Timeouts, retries, CA bundle.
+        transport: Instead of the network, for tests.
+    """
+
+    def __init__(self, config: Config, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._config = config
+        self.was_reached = False
+        """Whether any answer ever came back."""
+        self.on_search_reply: Callable[[str, bytes], None] | None = None
+        """Sees URL and body of each raw search reply."""
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(config.read_timeout, connect=config.connect_timeout, pool=None),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30.0),
+            verify=_tls(config),
+            follow_redirects=True,
+            headers={"User-Agent": USER_AGENT, "Accept": "*/*"},
+            event_hooks={"request": [_refuse_plain_http]},
+            mounts=None if transport else {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")},
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._client.aclose()
+
+    def build(self, method: str, url: str, **options: Any) -> httpx.Request:
+        """Build a request; options are those of `httpx.AsyncClient.build_request`."""
+        return self._client.build_request(method, url, **options)
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """Send once and read the whole body; statuses are the caller's business.
+
+        Raises:
+            ServerError, UnreachableError, ProtocolError, ConfigError: No complete answer came.
+        """
+        with network_errors(request.url):
+            response = await self._client.send(request)
+        self.was_reached = True
+        return response
+
+    async def send_patiently(
+        self, request: httpx.Request, judge: Callable[[httpx.Response], PepsasyncError | None] | None = None
+    ) -> httpx.Response:
+        """Send an idempotent request, again after passing failures.
+
+        Args:
+            request: Without a streamed body.
+            judge: Says what is wrong with an answer; `error_for_status` when absent.
+
+        Raises:
+            ProviderError: What `judge` made of the last answer, or that none came.
+        """
+        judge = judge or error_for_status
+
+        async def once() -> httpx.Response:
+            response = await self.send(request)
+            if error := judge(response):
+                raise error
+            return response
+
+        return await Retries(self._config, was_reached=lambda: self.was_reached).call(once)
+
+    async def json(self, request: httpx.Request, *, is_search: bool = False) -> Any:
+        """Send patiently and decode the JSON body.
+
+        Args:
+            request: Idempotent.
+            is_search: Show the raw reply to `on_search_reply`.
+
+        Raises:
+            ProtocolError: The body is not JSON.
+            ProviderError: As `send_patiently`.
+        """
+        response = await self.send_patiently(request, _error_for_json)
+        if is_search and self.on_search_reply:
+            self.on_search_reply(safe_url(response.url), response.content)
+        return response.json()
+
+    @contextlib.asynccontextmanager
+    async def stream(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        """Send once and yield the answer before its body; closed on leaving, whatever happens.
+
+        Raises:
+            ServerError, UnreachableError, ProtocolError, ConfigError: Also for failures while the body is read.
+        """
+        with network_errors(request.url):
+            response = await self._client.send(request, stream=True)
+            self.was_reached = True
+            try:
+                yield response
+            finally:
+                await response.aclose()
+
+
+def safe_url(url: httpx.URL | str) -> str:
+    """The URL without user, password, query and fragment: what may be shown and logged."""
+    return str(httpx.URL(url).copy_with(username=None, password=None, query=None, fragment=None))
+
+
+def error_for_status(response: httpx.Response, body: bytes | None = None) -> ProviderError | None:
+    """Map a status that every archive means in the same way; None for success.
+
+    Args:
+        response: Status and headers.
+        body: What was read of the body; the whole of it when None.
+    """
+    status, url = response.status_code, safe_url(response.url)
+    if status < 400:
+        return None
+    said = first_words(response.content if body is None else body)
+    said = f": {said}" if said else ""
+    retry_after = parse_retry_after(response.headers.get("Retry-After"))
+    if status == 401:
+        return AuthError("the archive refused the credentials", url=url, hint="Check user name and password")
+    if status == 403:
+        return ForbiddenError(f"the archive forbids this{said}", url=url)
+    if status in (404, 410):
+        return NotFoundError(f"not found{said}", url=url)
+    if status in (420, 421, 429):
+        return QuotaError(f"quota or rate limit reached (HTTP {status}){said}", retry_after=retry_after, url=url)
+    if status >= 500 or status == 408:
+        return ServerError(f"the server failed with HTTP {status}{said}", retry_after=retry_after, url=url)
+    return ProtocolError(f"unexpected answer HTTP {status}{said}", url=url)
+
+
+def _error_for_json(response: httpx.Response) -> ProviderError | None:
+    if error := error_for_status(response):
+        return error
+    try:
+        json.loads(response.content)
+    except ValueError:
+        kind = response.headers.get("Content-Type", "no content type")
+        return ProtocolError(
+            f"expected JSON but got {kind} {first_words(response.content)}", url=safe_url(response.url)
+        )
+    return None
+
+
+def first_words(body: bytes) -> str:
+    """What a server said in an error body, short enough for one line; empty for markup and binary.
+
+    The `ErrorMessage` of resto's JSON is taken out of its braces.
+    """
+    text = body[:4096].decode("utf-8", "replace").strip()
+    if text.startswith("{"):
+        with contextlib.suppress(ValueError, AttributeError):
+            text = str(json.loads(text).get("ErrorMessage") or text)
+    if text.startswith("<") or not text.isprintable():
+        return ""
+    return " ".join(text.split())[:200]
+
+
+@contextlib.contextmanager
+def network_errors(url: httpx.URL) -> Iterator[None]:
+    """Turn what httpx raises into our errors.
+
+    Raises:
+        UnreachableError: No connection.
+        ServerError: The connection broke or went silent.
+        ProtocolError: The answer is not HTTP, or redirects in circles.
+        ConfigError: The URL cannot be used.
+    """
+    where = safe_url(url)
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+        raise UnreachableError(
+            f"cannot connect to {url.host}: {_reason(error)}", url=where, hint=_advice(error)
+        ) from error
+    except httpx.TimeoutException as error:
+        raise ServerError("the server went silent", url=where) from error
+    except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+        raise ServerError(f"the connection broke: {_reason(error)}", url=where) from error
+    except (httpx.TooManyRedirects, httpx.DecodingError, httpx.LocalProtocolError) as error:
+        raise ProtocolError(f"an answer that makes no sense: {_reason(error)}", url=where) from error
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise ConfigError(f"not a usable URL: {_reason(error)}", url=where) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _advice(error: Exception) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "The certificate is not trusted; give its authority with --ca-bundle FILE"
+        cause = cause.__cause__ or cause.__context__
+    return "Check the address and the network"
+
+
+def _tls(config: Config) -> ssl.SSLContext:
+    context = httpx.create_ssl_context()
+    if config.ca_bundle is not None:
+        try:
+            context.load_verify_locations(cafile=config.ca_bundle)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"the CA bundle {config.ca_bundle} cannot be read: {_reason(error)}") from error
+    return context
+
+
+async def _refuse_plain_http(request: httpx.Request) -> None:
+    if request.url.scheme == "http" and not is_loopback(request.url.host):
+        raise ConfigError(
+            "plain http is allowed to loopback addresses only", url=safe_url(request.url), hint="Use https"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

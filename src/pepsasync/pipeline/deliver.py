@@ -1,0 +1,234 @@
+"""The path of ONE product, top to bottom.
+
+Resources are held only while they are used: waiting for tape holds no slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pepsasync.decide.schedule import LONGEST_ADVICE
+from pepsasync.errors import FATAL, IntegrityError, OfflineError, PepsasyncError, StagingTimeout
+from pepsasync.events import (
+    Noticed,
+    ProductDelivered,
+    ProductExtracted,
+    ProductFailed,
+    ProductFound,
+    ProductSkipped,
+    ProductStaged,
+    ProductVerified,
+    StagingRequested,
+)
+from pepsasync.model import Delivery, DeliveryStatus, StorageTier
+from pepsasync.providers.base import StagingOutcome
+from pepsasync.stages.download import download
+from pepsasync.stages.extract import extract
+from pepsasync.stages.stage import request_staging
+from pepsasync.stages.verify import find_present, promote, verify
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pepsasync.model import Product
+    from pepsasync.stages.download import Line, Received
+    from pepsasync.stages.watch import OnlineWatch
+
+MOST_FALLBACKS = 20
+"""Times that a product may be back on tape when its download begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """What is scarce; each limiter is held only while the thing is used."""
+
+    staging: anyio.CapacityLimiter
+    download: anyio.CapacityLimiter
+    unpack: anyio.CapacityLimiter
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What all products of a run share."""
+
+    line: Line
+    watch: OnlineWatch
+    slots: Slots
+    extract: bool = False
+
+
+@dataclass(slots=True)
+class Log:
+    """What is worth telling of one product's path, filled on the way."""
+
+    product: Product
+    staging_requests: int = 0
+    staged_seconds: float = 0.0
+    download_began: float | None = None
+    fallbacks: int = 0
+    fresh_tries: int = 0
+    attempts: int = 0
+    received: Received | None = field(default=None)
+
+    @property
+    def who(self) -> dict[str, str]:
+        """Id and name, for events."""
+        return {"id": self.product.id, "name": self.product.name}
+
+
+async def deliver(product: Product, run: Run) -> Delivery:
+    """Bring one product from wherever it is to its final name.
+
+    Args:
+        product: As the catalogue described it.
+        run: Archive, folder, limiters, the shared watch.
+
+    Returns:
+        The outcome; errors of this product are in it.
+
+    Raises:
+        ConfigError, AuthError, UnreachableError, DiskFullError: The next product would meet the same.
+
+    Cancellation: slots are free, the part is resumable, no final name is wrong.
+    """
+    log, shelf, emit = Log(product), run.line.shelf, run.line.emit
+    emit(ProductFound(**log.who, tier=product.tier, size=product.size))
+    try:
+        present = await find_present(product, shelf, extract=run.extract)
+        if present.wrong:
+            emit(Noticed(message=f"{product.name}: what is there is wrong and will be replaced: {present.wrong}"))
+        path = present.path
+        if path is not None and (path.is_dir() or not run.extract):
+            return _skipped(log, run, path, present.bytes)
+        while path is None:
+            if product.tier is not StorageTier.DISK:
+                await bring_online(product, run, log)
+            async with run.slots.download:
+                try:
+                    path = await _fetch(product, run, log)
+                except OfflineError as error:  # back on tape before we came, or never online
+                    product = replace(product, tier=StorageTier.UNKNOWN)
+                    refused = error
+            if path is None:
+                await _back_off(refused, run, log)
+        if run.extract:
+            async with run.slots.unpack:
+                path = await extract(product, shelf)
+            emit(ProductExtracted(**log.who, path=str(path)))
+        return _delivered(log, run, path, present.bytes)
+    except FATAL:
+        raise
+    except PepsasyncError as error:
+        return fail(log, run, error)
+
+
+async def bring_online(product: Product, run: Run, log: Log) -> None:
+    """Ask for staging and wait, again while the archive leaves the product on tape.
+
+    Raises:
+        StagingTimeout: It took longer than `Config.staging_timeout`, or nothing moved.
+        ProviderError: The archive refuses the product.
+
+    Cancellation: nothing to undo; the archive may go on staging.
+    """
+    config, began = run.line.config, anyio.current_time()
+    with anyio.move_on_after(config.staging_timeout) as scope:
+        while True:
+            async with run.slots.staging:
+                reply = await request_staging(product, run.line.provider, run.line.http, config)
+            log.staging_requests += 1
+            run.line.emit(StagingRequested(**log.who, times=log.staging_requests, retry_after=reply.retry_after))
+            if reply.outcome is StagingOutcome.QUOTA:
+                await anyio.sleep(reply.retry_after or LONGEST_ADVICE)
+            elif reply.outcome is StagingOutcome.ONLINE or await run.watch.until_online(product, log.staging_requests):
+                break
+    log.staged_seconds += anyio.current_time() - began
+    if scope.cancelled_caught:
+        raise StagingTimeout(
+            f"not online {config.staging_timeout:,.0f} s after the first staging request",
+            product=product.name,
+            hint="Run the same command again later, or allow more with --staging-timeout",
+        )
+    run.line.emit(ProductStaged(**log.who, seconds=log.staged_seconds))
+
+
+async def _fetch(product: Product, run: Run, log: Log) -> Path:
+    """Download, verify, promote; once more from the start when what came is wrong."""
+    shelf = run.line.shelf
+    log.download_began = log.download_began or anyio.current_time()
+    while True:
+        try:
+            received = await download(product, run.line)
+            log.attempts += received.attempts
+            await verify(product, received, shelf)
+            break
+        except IntegrityError as error:
+            await anyio.to_thread.run_sync(shelf.discard_part, product)
+            log.fresh_tries += 1
+            if log.fresh_tries > 1:
+                error.hint = error.hint or "It was fetched twice; report it to the archive if it stays so"
+                raise
+            run.line.emit(Noticed(message=f"{product.name}: {error.message}; fetching it afresh"))
+    log.received = received
+    run.line.emit(ProductVerified(**log.who, checksum=str(received.checksum) if received.checksum else None))
+    return await promote(product, shelf)
+
+
+async def _back_off(refused: OfflineError, run: Run, log: Log) -> None:
+    """Wait before asking again for a product that was said to be online and was not."""
+    log.fallbacks += 1
+    if log.fallbacks > MOST_FALLBACKS:
+        raise StagingTimeout(
+            f"said to be online {log.fallbacks} times, but its download was refused each time",
+            product=log.product.name,
+            url=refused.url,
+            hint="Try again later; if it stays so, write to the archive's help desk",
+        )
+    await anyio.sleep(min(run.line.config.poll_interval * 2 ** (log.fallbacks - 1), LONGEST_ADVICE))
+
+
+def _delivered(log: Log, run: Run, path: Path, size: int) -> Delivery:
+    received, now = log.received, anyio.current_time()
+    size = received.length if received else size
+    run.line.emit(ProductDelivered(**log.who, path=str(path), bytes=size))
+    return Delivery(
+        product=log.product,
+        status=DeliveryStatus.DELIVERED,
+        path=path,
+        bytes=size,
+        checksum=(received.checksum if received else None) or log.product.checksum,
+        staged_seconds=log.staged_seconds,
+        download_seconds=now - log.download_began if log.download_began is not None else 0.0,
+        attempts=log.attempts,
+        resumed_bytes=received.resumed_bytes if received else 0,
+        source=run.line.provider.name,
+    )
+
+
+def _skipped(log: Log, run: Run, path: Path, size: int) -> Delivery:
+    run.line.emit(ProductSkipped(**log.who, path=str(path), bytes=size))
+    return Delivery(
+        product=log.product,
+        status=DeliveryStatus.SKIPPED,
+        path=path,
+        bytes=size,
+        checksum=log.product.checksum,
+        source=run.line.provider.name,
+    )
+
+
+def fail(log: Log, run: Run, error: PepsasyncError) -> Delivery:
+    """Tell that a product cannot be delivered, and why."""
+    error.product = error.product or log.product.name
+    run.line.emit(ProductFailed(**log.who, error=type(error).__name__, message=str(error)))
+    return Delivery(
+        product=log.product,
+        status=DeliveryStatus.FAILED,
+        staged_seconds=log.staged_seconds,
+        attempts=log.attempts,
+        source=run.line.provider.name,
+        error=error,
+    )

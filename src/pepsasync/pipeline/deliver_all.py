@@ -1,0 +1,103 @@
+"""The path of many: search pages in, outcomes out, in the order in which they are known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pepsasync.errors import FATAL, PepsasyncError
+from pepsasync.io.groups import task_group
+from pepsasync.pipeline.deliver import Log, Run, Slots, bring_online, deliver, fail
+from pepsasync.stages.watch import OnlineWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from pepsasync.model import Delivery, Product
+    from pepsasync.stages.download import Line
+
+UNPACKERS = 2
+"""Zips unpacked at once: it is disk and processor work, more would only take turns."""
+
+
+def make_run(line: Line, *, extract: bool) -> Run:
+    """Limiters and watch of a run, from the configuration and what the archive bears."""
+    config, limits = line.config, line.provider.limits
+    slots = Slots(
+        staging=anyio.CapacityLimiter(config.staging_jobs or limits.staging_requests),
+        download=anyio.CapacityLimiter(config.jobs or limits.downloads),
+        unpack=anyio.CapacityLimiter(UNPACKERS),
+    )
+    return Run(line, OnlineWatch(line.provider, config, line.emit), slots, extract)
+
+
+async def deliver_all(
+    pages: MemoryObjectReceiveStream[list[Product]], outcomes: MemoryObjectSendStream[Delivery], run: Run
+) -> None:
+    """Deliver every product that arrives, many at a time.
+
+    At most `Config.in_flight` products are worked on or waited for; beyond that no further page is taken, and so no
+    further page is fetched.
+
+    Args:
+        pages: Products without repetition; closed by the search when there are no more.
+        outcomes: One `Delivery` each; closed at the end.
+        run: Shared by all.
+
+    Raises:
+        ConfigError, AuthError, UnreachableError, DiskFullError: Everything under way was cancelled; all of it is
+            resumable.
+
+    Cancellation: as `deliver`, for each product.
+    """
+    in_flight = anyio.CapacityLimiter(run.line.config.in_flight)
+
+    async def one(product: Product) -> None:
+        try:
+            delivery = await deliver(product, run)
+        finally:
+            in_flight.release_on_behalf_of(product.id)
+        await outcomes.send(delivery)
+
+    async with outcomes, pages, task_group() as watching:
+        watching.start_soon(run.watch.run)
+        async with task_group() as deliveries:
+            async for products in pages:
+                for product in products:
+                    await in_flight.acquire_on_behalf_of(product.id)
+                    deliveries.start_soon(one, product)
+        watching.cancel_scope.cancel()
+
+
+async def bring_all_online(products: Iterable[Product], online: MemoryObjectSendStream[Product], run: Run) -> None:
+    """Stage products and send each as it comes online; one that fails is a `ProductFailed` event.
+
+    Args:
+        products: Without repetition.
+        online: Gets those that are online.
+        run: Limiters and the watch; nothing is written to its folder.
+
+    Raises:
+        AuthError, UnreachableError: No product can be staged.
+    """
+
+    async def one(product: Product) -> None:
+        log = Log(product)
+        try:
+            await bring_online(product, run, log)
+        except FATAL:
+            raise
+        except PepsasyncError as error:
+            fail(log, run, error)
+        else:
+            await online.send(product)
+
+    async with task_group() as watching:
+        watching.start_soon(run.watch.run)
+        async with task_group() as waiting:
+            for product in products:
+                waiting.start_soon(one, product)
+        watching.cancel_scope.cancel()

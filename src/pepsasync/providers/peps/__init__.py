@@ -1,0 +1,217 @@
+"""PEPS: the resto protocol of the CNES archive, and of servers that run its software.
+
+Facts are from the PEPS protocol notes; the section numbers in comments are theirs.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import httpx
+
+from pepsasync.decide.schedule import parse_retry_after
+from pepsasync.errors import (
+    AuthError,
+    NotFoundError,
+    OfflineError,
+    ProtocolError,
+    ProviderError,
+    QuotaError,
+    ReplacedError,
+    ServerError,
+    UnreachableError,
+)
+from pepsasync.io.http import error_for_status, first_words, safe_url
+from pepsasync.model import StorageTier
+from pepsasync.providers.base import Limits, SearchPage, StagingOutcome, StagingReply
+from pepsasync.providers.peps.query import covering_parameters, search_parameters, slices
+from pepsasync.providers.peps.reply import parse_page, parse_tier
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from pepsasync.credentials import Credentials
+    from pepsasync.io.http import Http
+    from pepsasync.model import Product, Query
+
+CLOSED = (
+    "PEPS closed in March 2026; its archive lives on in GEODES (https://geodes.cnes.fr), and the Copernicus Data Space "
+    "holds the same products. For a private resto server give --base-url; to try everything run 'pepsasync sandbox'"
+)
+
+FEW = 2
+"""Up to so many waiting products are asked for one by one."""
+
+_HINTS = {
+    403: "This account has no right on the collection; ask the archive's help desk",
+    404: "The archive lists the product but does not have its file; ask the archive's help desk",
+}
+
+
+class Peps:
+    """The PEPS provider.
+
+    Args:
+        http: Connection pool.
+        credentials: E-mail and password; None for searching only.
+        root: `https://host/resto`, without a slash at its end.
+    """
+
+    name = "peps"
+    limits = Limits(
+        page_size=500,  # clamped silently above (2.1)
+        downloads=4,  # nothing published (5.5); 8 were fine on the server software (8)
+        staging_requests=4,
+        poll_batch=500,  # one search page
+        bounded_ranges=False,  # in PHP mode the body runs to the end of the file (5.4)
+    )
+
+    def __init__(self, http: Http, credentials: Credentials | None, root: str) -> None:
+        self._http = http
+        self._root = root
+        self._is_public = httpx.URL(root).host == "peps.cnes.fr"
+        self._authorization = _basic(credentials)
+
+    def slices(self, query: Query) -> Sequence[Query]:
+        """One query for each name, collection and part of the area; see `Provider.slices`."""
+        return slices(query)
+
+    async def search_page(self, query: Query, page: int) -> SearchPage:
+        """Fetch one page; see `Provider.search_page`."""
+        return await self._search(query.collection, search_parameters(query), page, is_search=True)
+
+    async def _search(
+        self, collection: str | None, parameters: Mapping[str, str], page: int, *, is_search: bool = False
+    ) -> SearchPage:
+        where = f"/{quote(collection, safe='')}" if collection else ""
+        url = f"{self._root}/api/collections{where}/search.json"
+        paging = {"maxRecords": str(self.limits.page_size), "page": str(page)}
+        with self._closed():
+            request = self._http.build("GET", url, params={**parameters, **paging})
+            reply = await self._http.json(request, is_search=is_search)
+        return parse_page(reply, self.limits.page_size, self._root)
+
+    async def request_staging(self, product: Product) -> StagingReply:
+        """Ask for the download, which is what starts staging (4); the body of a product is not read."""
+        async with self._http.stream(self.download_request(product)) as response:
+            if response.status_code == 200:
+                return StagingReply(StagingOutcome.ONLINE)
+            body = await response.aread()
+        if response.status_code == 202:
+            return StagingReply(StagingOutcome.ACCEPTED, _retry_after(response))
+        error = self._refusal(product, response, body)
+        if isinstance(error, QuotaError):
+            return StagingReply(StagingOutcome.QUOTA, error.retry_after)
+        raise error
+
+    async def tiers(self, products: Collection[Product]) -> Mapping[str, StorageTier]:
+        """Ask by search or by item, whichever takes fewer calls; see `Provider.tiers`."""
+        groups: dict[str, list[Product]] = {}
+        for product in products:
+            groups.setdefault(product.collection, []).append(product)
+        found: dict[str, StorageTier] = {}
+        for collection, group in groups.items():
+            found |= await self._tiers_in(collection, group)
+        return found
+
+    async def _tiers_in(self, collection: str, products: Sequence[Product]) -> dict[str, StorageTier]:
+        """Page through one search that covers all products, as long as that is cheaper than one call for each."""
+        missing = {product.id: product for product in products}
+        found: dict[str, StorageTier] = {}
+        parameters = covering_parameters(products)
+        page, is_last = 1, parameters is None
+        while not is_last and len(missing) > FEW:
+            reply = await self._search(collection, parameters or {}, page)
+            found |= {p.id: p.tier for p in reply.products if missing.pop(p.id, None)}
+            pages_left = -(-(reply.total or 0) // self.limits.page_size) - page
+            is_last = reply.is_last or pages_left > len(missing)
+            page += 1
+        for product in missing.values():
+            found[product.id] = await self._tier_of(product)
+        return found
+
+    async def _tier_of(self, product: Product) -> StorageTier:
+        url = f"{self._root}/collections/{quote(product.collection, safe='')}/{quote(product.id, safe='')}.json"
+        try:
+            return parse_tier(await self._http.json(self._http.build("GET", url)))
+        except NotFoundError:
+            return StorageTier.UNKNOWN
+
+    def download_request(self, product: Product) -> httpx.Request:
+        """GET with the credentials sent at once, since the archive never challenges (5.1), and to its origin only."""
+        if not self._authorization:
+            raise AuthError(
+                "no credentials for PEPS",
+                hint="Give a file with 'email password' with --auth, or set PEPSASYNC_PEPS_USERNAME and ..._PASSWORD",
+            )
+        is_home = _origin(product.download_url) == _origin(self._root)
+        headers = {"Authorization": self._authorization} if is_home else {}
+        return self._http.build("GET", product.download_url, headers=headers)
+
+    def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> ProviderError | None:
+        """Say what is wrong with an answer; see `Provider.judge_download`."""
+        status, url = response.status_code, safe_url(response.url)
+        if status == 202:
+            return OfflineError(
+                "the archive has the product on tape", retry_after=_retry_after(response), product=product.name, url=url
+            )
+        if status == 416:
+            return None
+        if status not in (200, 206):
+            return self._refusal(product, response, head)
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind in ("text/html", "application/json") or not b"PK\3\4".startswith(head[:4]):
+            said = first_words(head)
+            return ProtocolError(
+                f"the archive sent {kind or 'something'} instead of a zip{said and ': '}{said}",
+                product=product.name,
+                url=url,
+            )
+        return None
+
+    def _refusal(self, product: Product, response: httpx.Response, body: bytes) -> ProviderError:
+        """The error behind a status and its JSON body (5.2)."""
+        url = safe_url(response.url)
+        moved = re.search(r"new feature id is : (\S+)", first_words(body))
+        if response.status_code == 404 and moved:
+            new = None if moved[1] == "unavailable" else moved[1]
+            what = f"was replaced by {new}" if new else "was withdrawn and has no new version"
+            return ReplacedError(
+                f"the product {what}", replaced_by=new, product=product.name, url=url, hint="Search again"
+            )
+        error = error_for_status(response, body)
+        if error is None:
+            return ProtocolError(f"unexpected answer HTTP {response.status_code}", product=product.name, url=url)
+        error.product = product.name
+        error.hint = error.hint or _HINTS.get(response.status_code, "")
+        return error
+
+    @contextlib.contextmanager
+    def _closed(self) -> Iterator[None]:
+        """Say that the public service is closed when it does not answer as it did."""
+        try:
+            yield
+        except (ServerError, NotFoundError, ProtocolError) as error:
+            if not self._is_public:
+                raise
+            raise UnreachableError(error.message, url=error.url, hint=CLOSED) from error
+
+
+def _basic(credentials: Credentials | None) -> str:
+    if credentials is None or not credentials.username or credentials.password is None:
+        return ""
+    pair = f"{credentials.username}:{credentials.password}".encode()  # UTF-8 (8)
+    return "Basic " + base64.b64encode(pair).decode("ascii")
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    return parse_retry_after(response.headers.get("Retry-After"))
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parsed = httpx.URL(url)
+    return parsed.scheme, parsed.host, parsed.port

@@ -1,0 +1,268 @@
+"""Download: a product that is online goes in, a complete but unverified part file comes out.
+
+The part and its note stay on disk whenever this stage ends early; the next try or the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio import to_thread
+
+from pepsasync.decide.resume import Action, Judgement, judge_answer, plan_request
+from pepsasync.errors import IntegrityError, PepsasyncError, ProtocolError, ServerError, TransferError, UnreachableError
+from pepsasync.events import DownloadProgressed, DownloadRetried, DownloadStarted, ProductDownloaded
+from pepsasync.io.blocks import Digest, digest_file, open_sink
+from pepsasync.io.http import LARGEST_ERROR_BODY
+from pepsasync.io.retries import Retries
+from pepsasync.model import Checksum
+
+if TYPE_CHECKING:
+    import httpx
+
+    from pepsasync.config import Config
+    from pepsasync.events import Emit
+    from pepsasync.io.files import PartNote, Shelf
+    from pepsasync.io.http import Http
+    from pepsasync.io.throttle import Throttle
+    from pepsasync.model import Product
+    from pepsasync.providers.base import Provider
+
+PROGRESS_INTERVAL = 0.1
+"""Seconds between two progress events of one product."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A complete part, not yet verified."""
+
+    length: int
+    """Bytes in the part."""
+    checksum: Checksum | None
+    """What was computed on the way, in the algorithm that the archive announced; None when it announced none."""
+    attempts: int
+    """Download requests sent."""
+    resumed_bytes: int
+    """Bytes that were in the part before this download began and are still in it."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What every download of a run shares."""
+
+    provider: Provider
+    http: Http
+    shelf: Shelf
+    throttle: Throttle
+    config: Config
+    emit: Emit
+
+
+async def download(product: Product, line: Line) -> Received:
+    """Fetch one product into its part file, going on with what is there.
+
+    Args:
+        product: Believed to be online.
+        line: Archive, connection, folder, limits.
+
+    Raises:
+        OfflineError: The product is on tape after all.
+        TransferError: The tries are used up; the part is kept.
+        IntegrityError: The archive has another file than it announced; the part was removed.
+        ProviderError: The archive refuses the product.
+        DiskFullError, ConfigError: The part cannot be written; it is kept.
+
+    Cancellation: bytes already received are written; the part can be continued.
+    """
+    return await _Transfer(product, line).run()
+
+
+class _Transfer:
+    """One product's transfer: tries, the state between them, and progress."""
+
+    def __init__(self, product: Product, line: Line) -> None:
+        self._product = product
+        self._line = line
+        self._path = line.shelf.part_path(product)
+        self._digest: Digest | None = None
+        self._note: PartNote = line.shelf.note_for(product)
+        self._resumed = 0
+        self._furthest = 0
+        self._began = anyio.current_time()
+        self._told = 0.0
+        self._retries = Retries(line.config, on_retry=self._tell_retry, was_reached=lambda: line.http.was_reached)
+
+    async def run(self) -> Received:
+        self._note = await to_thread.run_sync(self._line.shelf.claim_part, self._product)
+        self._resumed = self._furthest = self._line.shelf.part_length(self._product)
+        try:
+            length = await self._retries.call(self._attempt)
+        except UnreachableError:
+            raise
+        except (ServerError, ProtocolError) as error:
+            raise TransferError(
+                f"gave up after {self._retries.attempts} tries: {error.message}",
+                product=self._product.name,
+                url=error.url,
+                hint="What was received is kept; run the same command again to go on",
+            ) from error
+        received = Received(
+            length,
+            self._checksum(),
+            self._retries.attempts,
+            min(self._resumed, length),
+            anyio.current_time() - self._began,
+        )
+        self._line.emit(
+            ProductDownloaded(
+                **self._who(), bytes=length, seconds=received.seconds, resumed_bytes=received.resumed_bytes
+            )
+        )
+        return received
+
+    async def _attempt(self) -> int:
+        """One request, or two when the archive cannot go on from where the part ends; returns the part's length."""
+        ask = plan_request(self._line.shelf.part_length(self._product), self._product.size)
+        if ask.complete:
+            await self._digest_of(ask.offset)
+            return ask.offset
+        for offset in (ask.offset, 0):
+            length = await self._request(offset)
+            if length is not None:
+                return length
+        raise ServerError("the archive neither continues nor repeats the product", product=self._product.name)
+
+    async def _request(self, offset: int) -> int | None:
+        """Send one request and receive its body; None when the archive must be asked for the whole file."""
+        request = self._line.provider.download_request(self._product)
+        request.headers["Accept-Encoding"] = "identity"
+        if offset:
+            request.headers["Range"] = f"bytes={offset}-"
+            if self._note.validator:
+                request.headers["If-Range"] = self._note.validator
+        async with self._line.http.stream(request) as response:
+            await self._refuse_errors(response)
+            judgement = judge_answer(
+                response.status_code,
+                response.headers.get("Content-Range"),
+                _content_length(response),
+                offset=offset,
+                size=self._product.size,
+            )
+            return await self._obey(judgement, response, offset)
+
+    async def _obey(self, judgement: Judgement, response: httpx.Response, offset: int) -> int | None:
+        match judgement.action:
+            case Action.APPEND:
+                return await self._receive(response, offset, judgement.total)
+            case Action.RESTART:
+                self._resumed = 0
+                await self._remember_validator(response)
+                return await self._receive(response, 0, judgement.total)
+            case Action.COMPLETE:
+                await self._digest_of(offset)
+                return offset
+            case Action.ASK_WHOLE:
+                return None
+            case Action.CHANGED:
+                raise IntegrityError(
+                    f"the archive now has {judgement.total:,} bytes, the catalogue said {self._product.size:,}",
+                    product=self._product.name,
+                    hint="Search again: the product was probably replaced",
+                )
+            case _:
+                raise ServerError(
+                    f"the archive announces {judgement.total} of {self._product.size} bytes", product=self._product.name
+                )
+
+    async def _refuse_errors(self, response: httpx.Response) -> None:
+        """Raise what the provider, or plain HTTP, finds wrong with status and headers."""
+        status = response.status_code
+        head = b"" if status in (200, 206, 416) else await _error_body(response)
+        if error := self._line.provider.judge_download(self._product, response, head):
+            raise error
+
+    async def _receive(self, response: httpx.Response, offset: int, total: int | None) -> int:
+        digest = await self._digest_of(offset)
+        expected = self._product.size if self._product.size is not None else total
+        self._line.emit(DownloadStarted(**self._who(), offset=offset, size=expected))
+        async with open_sink(self._path, offset=offset, digest=digest) as sink:
+            try:
+                async for chunk in response.aiter_raw():
+                    if sink.length == 0:
+                        self._refuse_wrong_start(response, chunk)
+                    await self._line.throttle.take(len(chunk))
+                    await sink.write(chunk)
+                    self._tell_progress(sink.length)
+            finally:
+                self._count_progress(sink.length)
+        return self._judge_length(sink.length, expected)
+
+    def _count_progress(self, length: int) -> None:
+        # Only bytes never seen before count: a server that ignores Range and always cuts must not be tried for ever.
+        if length > self._furthest:
+            self._furthest = length
+            self._retries.progressed()
+
+    def _refuse_wrong_start(self, response: httpx.Response, chunk: bytes) -> None:
+        if error := self._line.provider.judge_download(self._product, response, chunk):
+            raise error
+
+    def _judge_length(self, length: int, expected: int | None) -> int:
+        if expected is not None and length < expected:
+            raise ServerError(f"the transfer ended after {length:,} of {expected:,} bytes", product=self._product.name)
+        if expected is not None and length > expected:
+            raise IntegrityError(
+                f"the archive sent {length:,} bytes instead of {expected:,}", product=self._product.name
+            )
+        return length
+
+    async def _digest_of(self, length: int) -> Digest:
+        """A digest that has seen the first bytes of the part; reads them again unless it just wrote them."""
+        algorithm = self._product.checksum.algorithm if self._product.checksum else None
+        if self._digest is None or self._digest.length != length:
+            self._digest = await to_thread.run_sync(digest_file, self._path, algorithm, length) if length else None
+        self._digest = self._digest or Digest(algorithm)
+        return self._digest
+
+    async def _remember_validator(self, response: httpx.Response) -> None:
+        etag = response.headers.get("ETag", "")
+        validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
+        if validator != self._note.validator:
+            self._note = dataclasses.replace(self._note, validator=validator)
+            await to_thread.run_sync(self._line.shelf.write_note, self._product, self._note)
+
+    def _checksum(self) -> Checksum | None:
+        value = self._digest.hexdigest() if self._digest else None
+        return Checksum(self._product.checksum.algorithm, value) if value and self._product.checksum else None
+
+    def _who(self) -> dict[str, str]:
+        return {"id": self._product.id, "name": self._product.name}
+
+    def _tell_progress(self, received: int) -> None:
+        now = anyio.current_time()
+        if now - self._told >= PROGRESS_INTERVAL:
+            self._told = now
+            self._line.emit(DownloadProgressed(**self._who(), received=received))
+
+    def _tell_retry(self, error: Exception, attempt: int, wait: float) -> None:
+        message = error.message if isinstance(error, PepsasyncError) else str(error)
+        self._line.emit(DownloadRetried(**self._who(), error=message, attempt=attempt, wait=wait))
+
+
+def _content_length(response: httpx.Response) -> int | None:
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+async def _error_body(response: httpx.Response) -> bytes:
+    body = b""
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) >= LARGEST_ERROR_BODY:
+            break
+    return body[:LARGEST_ERROR_BODY]

@@ -1,0 +1,123 @@
+"""Extract: a verified zip goes in, a folder `NAME.SAFE` comes out and the zip is removed.
+
+Nothing is unpacked to where it will stand: the folder gets its name when it is complete, by one rename.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+
+from pepsasync.errors import ExtractError
+from pepsasync.io.blocks import BLOCK
+from pepsasync.io.files import disk_errors, remove_tree, sync
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pepsasync.io.files import Shelf
+    from pepsasync.model import Product
+
+LARGEST_RATIO = 200
+"""Unpacked bytes for one packed byte; Sentinel products stay under 10, zip bombs above 1,000."""
+
+LARGEST_UNPACKED = 1 << 40
+"""Bytes of one unpacked product: far above any, far below a disk filled by mistake."""
+
+MOST_MEMBERS = 200_000
+
+
+async def extract(product: Product, shelf: Shelf) -> Path:
+    """Unpack a product's zip into its folder, then remove the zip.
+
+    Raises:
+        ExtractError: The zip holds absolute names, `..`, links, or unpacks to too much; the zip stays.
+        DiskFullError, ConfigError: The folder cannot be written; the zip stays.
+
+    Cancellation: waits for the file being written; the half-unpacked folder is removed by the next run.
+    """
+    return await to_thread.run_sync(unpack, product, shelf)
+
+
+def unpack(product: Product, shelf: Shelf) -> Path:
+    """The blocking work of `extract`."""
+    zipped, scratch, final = shelf.zip_path(product), shelf.unpack_path(product), shelf.folder_path(product)
+    remove_tree(scratch)
+    try:
+        with disk_errors(final), zipfile.ZipFile(zipped) as archive:
+            members = _safe_members(product, archive, zipped.stat().st_size)
+            scratch.mkdir(parents=True)
+            for info in members:
+                _write_member(archive, info, scratch)
+            if final.exists():
+                remove_tree(final)
+            _single_folder(scratch).rename(final)
+            sync(final.parent)
+            zipped.unlink()
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
+        raise ExtractError(f"cannot unpack: {error}", product=product.name, hint="The zip was kept") from error
+    finally:
+        remove_tree(scratch)
+    return final
+
+
+def _safe_members(product: Product, archive: zipfile.ZipFile, packed: int) -> Sequence[zipfile.ZipInfo]:
+    members = archive.infolist()
+    total = sum(info.file_size for info in members)
+    trouble = next((text for info in members if (text := unsafe_member(info))), None)
+    if len(members) > MOST_MEMBERS:
+        trouble = f"{len(members):,} members"
+    elif total > min(LARGEST_UNPACKED, max(packed, 1) * LARGEST_RATIO):
+        trouble = f"{packed:,} bytes that unpack to {total:,}"
+    if trouble:
+        raise ExtractError(
+            f"unsafe zip: {trouble}", product=product.name, hint="The zip was kept, nothing was unpacked"
+        )
+    return members
+
+
+def unsafe_member(info: zipfile.ZipInfo) -> str | None:
+    """Say why a member must not be written, None when it may.
+
+    Args:
+        info: From the central directory of the zip.
+    """
+    name = info.filename
+    parts = PurePosixPath(name).parts
+    if name.startswith("/") or "\\" in name or "\0" in info.orig_filename or (len(name) > 1 and name[1] == ":"):
+        return f"absolute or foreign name {name!r}"
+    if ".." in parts or not parts:
+        return f"name {name!r} leaves the folder"
+    mode = stat.S_IFMT(info.external_attr >> 16)
+    if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return f"{name!r} is a link or a special file"
+    return None
+
+
+def _write_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
+    target = folder.joinpath(*PurePosixPath(info.filename).parts)
+    if info.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    left = info.file_size
+    with archive.open(info) as source, target.open("xb") as out:
+        while block := source.read(BLOCK):
+            left -= len(block)
+            if left < 0:
+                raise ValueError(f"{info.filename} is longer than the zip says")
+            out.write(block)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _single_folder(scratch: Path) -> Path:
+    """The one folder at the top of the zip, else the whole."""
+    entries = list(scratch.iterdir())
+    return entries[0] if len(entries) == 1 and entries[0].is_dir() else scratch

@@ -1,0 +1,177 @@
+"""Verify: a complete part goes in; it leaves with its final name, or as an `IntegrityError`.
+
+Also looks at what an earlier run left under a final name, with the same eyes.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from anyio import to_thread
+
+from pepsasync.errors import IntegrityError
+from pepsasync.io.blocks import digest_file
+from pepsasync.io.files import disk_errors, replace_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from pepsasync.io.files import Shelf
+    from pepsasync.model import Product
+    from pepsasync.stages.download import Received
+
+
+async def verify(product: Product, received: Received, shelf: Shelf) -> None:
+    """Check size, checksum and zip structure of a part.
+
+    The checksum was computed while the bytes came. When the archive announced none, every member of the zip is read
+    and its CRC checked instead.
+
+    Raises:
+        IntegrityError: Something is wrong; the part is still there.
+    """
+    _check_size(product, received.length)
+    if product.checksum is not None and received.checksum != product.checksum:
+        raise IntegrityError(
+            f"checksum is {received.checksum}, the archive announced {product.checksum}", product=product.name
+        )
+    await to_thread.run_sync(check_zip, product, shelf.part_path(product), product.checksum is None)
+
+
+async def promote(product: Product, shelf: Shelf) -> Path:
+    """Give a verified part its final name and remember that it is right.
+
+    Returns:
+        `DIR/NAME.zip`, on the disk.
+
+    Cancellation: the rename is done or not done; nothing in between.
+    """
+
+    def work() -> Path:
+        final = shelf.promote(product)
+        remember(product, final, shelf)
+        return final
+
+    return await to_thread.run_sync(work)
+
+
+def _check_size(product: Product, length: int) -> None:
+    if product.size is not None and length != product.size:
+        raise IntegrityError(f"{length:,} bytes instead of {product.size:,}", product=product.name)
+
+
+def check_zip(product: Product, path: Path, every_member: bool) -> None:
+    """Open a zip, and read all of it when asked to; blocks.
+
+    Raises:
+        IntegrityError: It is not a zip, or a member is damaged.
+    """
+    try:
+        with disk_errors(path), zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip() if every_member else None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, zlib.error) as error:
+        raise IntegrityError(f"not a readable zip: {error}", product=product.name) from error
+    if damaged is not None:
+        raise IntegrityError(f"member {damaged} is damaged", product=product.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What already stands under a final name."""
+
+    path: Path | None
+    """A complete and verified zip or folder, None when there is none."""
+    wrong: str | None = None
+    """Why a zip of that name cannot be trusted; it will be replaced."""
+    bytes: int = 0
+
+
+async def find_present(product: Product, shelf: Shelf, *, extract: bool) -> Present:
+    """Look for a product that is already there and right.
+
+    A folder counts whether or not `extract` was asked for; a zip counts in both cases too, and is unpacked by the
+    caller. A zip that pepsasync did not verify itself is hashed once.
+
+    Raises:
+        PepsasyncError: The folder cannot be read.
+    """
+    return await to_thread.run_sync(_look, product, shelf, extract)
+
+
+def _look(product: Product, shelf: Shelf, extract: bool) -> Present:
+    folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
+    if (extract or not zipped.exists()) and folder.is_dir() and _is_whole_folder(folder):
+        return Present(folder, bytes=product.size or 0)
+    if not zipped.is_file():
+        return Present(None)
+    with disk_errors(zipped):
+        length = zipped.stat().st_size
+    if _is_remembered(product, zipped, shelf):
+        return Present(zipped, bytes=length)
+    try:
+        _check_size(product, length)
+        _check_digest(product, zipped, length)
+        check_zip(product, zipped, every_member=product.checksum is None)
+    except IntegrityError as error:
+        return Present(None, wrong=error.message)
+    remember(product, zipped, shelf)
+    return Present(zipped, bytes=length)
+
+
+def _check_digest(product: Product, path: Path, length: int) -> None:
+    if product.checksum is None:
+        return
+    found = digest_file(path, product.checksum.algorithm, length).hexdigest()
+    if found != product.checksum.value:
+        raise IntegrityError(f"its checksum is {found}, the archive announced {product.checksum}", product=product.name)
+
+
+def remember(product: Product, path: Path, shelf: Shelf) -> None:
+    """Note that a file was found right, so that it need not be hashed again while it is untouched; blocks."""
+    stat = path.stat()
+    note = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "checksum": str(product.checksum or "")}
+    replace_text(_record(path, shelf), json.dumps(note))
+
+
+def _is_remembered(product: Product, path: Path, shelf: Shelf) -> bool:
+    try:
+        note = json.loads(_record(path, shelf).read_text("utf-8"))
+        stat = path.stat()
+    except (OSError, ValueError):
+        return False
+    return bool(
+        isinstance(note, dict)
+        and (note.get("bytes"), note.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns)
+        and note.get("checksum") == str(product.checksum or "")
+        and product.size in (None, stat.st_size)
+    )
+
+
+def _record(path: Path, shelf: Shelf) -> Path:
+    return shelf.records / f"{path.name}.json"
+
+
+def _is_whole_folder(folder: Path) -> bool:
+    """Whether every file that the SAFE manifest lists is there with its size.
+
+    A folder gets its name only when it is complete, so this guards against what others did to it since.
+    """
+    manifest = folder / "manifest.safe"
+    try:
+        root = ET.parse(manifest).getroot()  # noqa: S314 - written by us, from a verified zip
+    except (OSError, ET.ParseError):
+        return False
+    for stream in root.iter("byteStream"):
+        location = stream.find("fileLocation")
+        if location is None or not _has_size(folder, location.get("href", ""), stream.get("size")):
+            return False
+    return True
+
+
+def _has_size(folder: Path, href: str, size: str | None) -> bool:
+    path = folder / href.removeprefix("./")
+    return path.is_file() and (size is None or not size.isdigit() or path.stat().st_size == int(size))

@@ -1,0 +1,167 @@
+"""Watch: one poller for all products that wait for tape.
+
+Waiting holds no slot and costs no request of its own: the poller asks for everything that waits, in batches, with
+pauses that grow while nothing moves.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+import anyio
+
+from pepsasync.decide.schedule import jittered, next_pause, restage_streak
+from pepsasync.errors import ProtocolError, ServerError, StagingTimeout
+from pepsasync.events import TiersWatched
+from pepsasync.model import StorageTier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pepsasync.config import Config
+    from pepsasync.errors import PepsasyncError
+    from pepsasync.events import Emit
+    from pepsasync.model import Product
+    from pepsasync.providers.base import Provider
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    product: Product
+    asked: int
+    tier: StorageTier | None = None
+    still: int = 0
+    """Looks in a row that found the same tier."""
+    answer: bool | PepsasyncError | None = None
+    """True: online. False: ask the archive again. An error: give up."""
+    woken: anyio.Event = field(default_factory=anyio.Event)
+
+
+class OnlineWatch:
+    """Tells each waiting product when it is online.
+
+    Args:
+        provider: Whose `tiers` is asked.
+        config: Poll intervals, `trials`, `unknown_polls`.
+        emit: Gets a `TiersWatched` for each look.
+        chance: Returns numbers between 0 and 1, for jitter.
+    """
+
+    def __init__(
+        self, provider: Provider, config: Config, emit: Emit, *, chance: Callable[[], float] = random.random
+    ) -> None:
+        self._provider = provider
+        self._config = config
+        self._emit = emit
+        self._chance = chance
+        self._waiting: dict[str, _Waiter] = {}
+        self._arrived = anyio.Event()
+
+    async def until_online(self, product: Product, asked: int) -> bool:
+        """Wait for one product.
+
+        Args:
+            product: Unique by id among those that wait.
+            asked: How often staging was requested so far; each request earns more patience.
+
+        Returns:
+            True when it is online, False when it is still on tape and should be asked for again.
+
+        Raises:
+            StagingTimeout: The archive does not know where the product is, or nothing moved for `trials` looks.
+
+        Cancellation: the product is no longer asked for.
+        """
+        waiter = self._waiting[product.id] = _Waiter(product, asked)
+        self._arrived.set()
+        try:
+            await waiter.woken.wait()
+        finally:
+            del self._waiting[product.id]
+        if isinstance(waiter.answer, Exception):
+            raise waiter.answer
+        return bool(waiter.answer)
+
+    async def run(self) -> NoReturn:
+        """Poll for ever; started once a run and cancelled when nothing is left to deliver.
+
+        Raises:
+            AuthError: The archive no longer accepts the credentials.
+        """
+        pause: float | None = None
+        while True:
+            if not self._waiting:
+                pause = None
+                self._arrived = anyio.Event()
+                await self._arrived.wait()
+            pause = next_pause(
+                pause, moved=False, shortest=self._config.poll_interval, longest=self._config.poll_interval_max
+            )
+            await self._sleep(pause)
+            if self._waiting and await self._look(pause):
+                pause = None
+
+    async def _sleep(self, pause: float) -> None:
+        """Pause before a look; a product that arrives meanwhile shortens a long pause to the shortest one."""
+        until = anyio.current_time() + jittered(pause, self._chance())
+        self._arrived = anyio.Event()
+        with anyio.move_on_at(until):
+            await self._arrived.wait()
+            until = min(until, anyio.current_time() + self._config.poll_interval)
+        await anyio.sleep_until(until)
+
+    async def _look(self, pause: float) -> bool:
+        """Ask for all that wait; returns whether anything moved."""
+        waiters = list(self._waiting.values())
+        moved, online, trouble = False, 0, None
+        batch = self._provider.limits.poll_batch
+        for first in range(0, len(waiters), batch):
+            some = waiters[first : first + batch]
+            try:
+                tiers = await self._provider.tiers([waiter.product for waiter in some])
+            except (ServerError, ProtocolError) as error:
+                trouble = error.message
+                continue
+            for waiter in some:
+                moved |= self._note(waiter, tiers)
+                online += waiter.answer is True
+        after = next_pause(
+            None if moved else pause,
+            moved=moved,
+            shortest=self._config.poll_interval,
+            longest=self._config.poll_interval_max,
+        )
+        self._emit(TiersWatched(waiting=len(waiters) - online, online=online, next_poll=after, error=trouble))
+        return moved
+
+    def _note(self, waiter: _Waiter, tiers: Mapping[str, StorageTier]) -> bool:
+        """Take down what a look said of one product; returns whether it moved."""
+        tier = tiers.get(waiter.product.id, StorageTier.UNKNOWN)
+        moved = tier is not waiter.tier
+        waiter.still = 1 if moved else waiter.still + 1
+        first, waiter.tier = waiter.tier is None, tier
+        waiter.answer = self._answer(waiter)
+        if waiter.answer is not None:
+            waiter.woken.set()
+        return moved and (not first or waiter.answer is True)
+
+    def _answer(self, waiter: _Waiter) -> bool | PepsasyncError | None:
+        if waiter.tier is StorageTier.DISK:
+            return True
+        if waiter.tier is StorageTier.UNKNOWN and waiter.still >= self._config.unknown_polls:
+            return StagingTimeout(
+                f"the archive does not know where the product is, after {waiter.still} looks",
+                product=waiter.product.name,
+                hint="Try again later; if it stays so, write to the archive's help desk",
+            )
+        if self._config.trials is not None and waiter.still >= self._config.trials:
+            return StagingTimeout(
+                f"still {waiter.tier} after {waiter.still} looks without any movement",
+                product=waiter.product.name,
+                hint="Run the same command again later, or allow more with --trials",
+            )
+        if waiter.tier is StorageTier.TAPE and waiter.still >= restage_streak(waiter.asked):
+            return False
+        return None
