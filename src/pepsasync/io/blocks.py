@@ -28,9 +28,6 @@ BLOCK = 1 << 20
 DEPTH = 8
 """Blocks between the network and the hash; bounds memory to 8 MiB a download."""
 
-_threads = anyio.CapacityLimiter(1_000_000)
-"""Downloads are bounded by their own limiter; here a thread must always be had, or writer and hasher dead-lock."""
-
 
 class Digest:
     """A hash that knows how many bytes it has seen."""
@@ -175,11 +172,13 @@ async def open_sink(path: Path, *, offset: int, digest: Digest) -> AsyncIterator
         with disk_errors(path):
             return BlockSink(path, offset, digest)
 
-    sink = await anyio.to_thread.run_sync(opened, limiter=_threads)
+    # Of its own: downloads are bounded elsewhere, and writer and hasher must never wait for each other's thread.
+    limiter = anyio.CapacityLimiter(2)
+    sink = await anyio.to_thread.run_sync(opened, limiter=limiter)
     try:
         async with task_group() as threads:
-            threads.start_soon(_in_thread, sink.write_blocks)
-            threads.start_soon(_in_thread, sink.hash_blocks)
+            threads.start_soon(_in_thread, sink.write_blocks, limiter)
+            threads.start_soon(_in_thread, sink.hash_blocks, limiter)
             try:
                 yield sink
             finally:
@@ -189,7 +188,7 @@ async def open_sink(path: Path, *, offset: int, digest: Digest) -> AsyncIterator
         sink.close()
 
 
-async def _in_thread(work: Callable[[], None]) -> None:
+async def _in_thread(work: Callable[[], None], limiter: anyio.CapacityLimiter) -> None:
     # Shielded: the thread ends by itself after finish(), and must have ended before the file is closed.
     with anyio.CancelScope(shield=True):
-        await anyio.to_thread.run_sync(work, limiter=_threads)
+        await anyio.to_thread.run_sync(work, limiter=limiter)

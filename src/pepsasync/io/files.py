@@ -18,8 +18,8 @@ from pepsasync.decide.paths import safe_name
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError, TransferError
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pepsasync.model import Product
 

@@ -20,6 +20,7 @@ from pepsasync.io.files import disk_errors, replace_text
 
 if TYPE_CHECKING:
     from pathlib import Path
+
     from pepsasync.io.files import Shelf
     from pepsasync.model import Product
     from pepsasync.stages.download import Received

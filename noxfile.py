@@ -1,0 +1,61 @@
+"""Every check of the project: `nox` runs what a change must pass, `nox -s bench` measures."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_external_run = True
+nox.options.sessions = ["lint", "typing", "tests", "lowest"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def group(name: str) -> list[str]:
+    """Requirements of one dependency group."""
+    return PYPROJECT["dependency-groups"][name]
+
+
+def lowest(requirement: str) -> str:
+    """The lower bound of a requirement as an exact pin."""
+    return requirement.replace(">=", "==")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, and the layers that modules may not cross."""
+    session.install("-e", ".[sandbox]", *group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Types of the package, and of its public names as users see them."""
+    session.install("-e", ".[sandbox]", *group("typing"))
+    session.run("mypy")
+    session.run("mypy", "--strict", "tests/typing/api.py")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, on asyncio and trio, against the installed package."""
+    session.install(".[sandbox]", *group("test"))
+    session.run("pytest", "-n", str(min(4, os.cpu_count() or 1)), *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:  # noqa: F811
+    """The same on the oldest dependencies that are declared."""
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure, side by side with other tools; see benchmarks/README.md."""
+    session.install(".[sandbox]", *group("bench"))
+    session.run("python", "benchmarks/run.py", *session.posargs)

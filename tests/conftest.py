@@ -1,0 +1,33 @@
+"""What every test shares: both event loops, a clean environment, the folder of recorded replies."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request):
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch, tmp_path_factory):
+    """No account, proxy or home folder of whoever runs the tests gets into them."""
+    for name in list(os.environ):
+        if name.startswith("PEPSASYNC_") and name not in ("PEPSASYNC_RECORDINGS",) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.getbasetemp() / "home"
+    home.mkdir(exist_ok=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+
+
+@pytest.fixture
+def recordings():
+    """The folder of recorded replies, which are not part of this repository."""
+    folder = os.environ.get("PEPSASYNC_RECORDINGS")
+    if not folder:
+        pytest.skip("PEPSASYNC_RECORDINGS is not set: recorded replies of the archives are not here")
+    return Path(folder)

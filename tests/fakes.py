@@ -1,0 +1,52 @@
+"""An archive in memory: a `Provider` without network, whose tape moves on command of a test."""
+
+from collections import Counter
+
+from pepsasync.model import Product, StorageTier
+from pepsasync.providers.base import Limits, SearchPage, StagingOutcome, StagingReply
+
+
+def product(name="A", **changes):
+    values = {
+        "id": f"id-{name}",
+        "name": name,
+        "provider": "fake",
+        "collection": "S1",
+        "download_url": f"https://archive.example/{name}",
+        "tier": StorageTier.TAPE,
+    }
+    return Product(**(values | changes))
+
+
+class FakeProvider:
+    """Answers `tiers` from a script: one mapping of name to tier for each look, the last one for ever."""
+
+    name = "fake"
+
+    def __init__(self, *looks, limits=None, replies=None, pages=()):
+        self.looks = [*looks]
+        self.limits = limits or Limits(
+            page_size=10, downloads=2, staging_requests=2, poll_batch=100, bounded_ranges=False
+        )
+        self.replies = replies or {}
+        self.pages = pages
+        self.asked = []
+        self.staged = Counter()
+
+    def slices(self, query):
+        return [query]
+
+    async def search_page(self, query, page):
+        found = self.pages[page - 1] if page <= len(self.pages) else ()
+        return SearchPage(tuple(found), is_last=len(found) < self.limits.page_size)
+
+    async def request_staging(self, product):
+        self.staged[product.name] += 1
+        return self.replies.get(product.name, StagingReply(StagingOutcome.ACCEPTED))
+
+    async def tiers(self, products):
+        self.asked.append([product.name for product in products])
+        look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        if isinstance(look, Exception):
+            raise look
+        return {product.id: look[product.name] for product in products if product.name in look}

@@ -1,0 +1,178 @@
+"""Every answer to a download request is its own error, as the running server software gave them."""
+
+import json
+
+import httpx
+import pytest
+from fakes import product
+
+from pepsasync.config import Config
+from pepsasync.credentials import Credentials
+from pepsasync.errors import (
+    AuthError,
+    ForbiddenError,
+    NotFoundError,
+    OfflineError,
+    ProtocolError,
+    QuotaError,
+    ReplacedError,
+    ServerError,
+)
+from pepsasync.io.http import Http
+from pepsasync.model import Query
+from pepsasync.providers.base import StagingOutcome
+from pepsasync.providers.peps import Peps
+
+ROOT = "https://archive.example/resto"
+ITEM = product("A", download_url=f"{ROOT}/collections/S1/id-A/download")
+pytestmark = pytest.mark.anyio
+
+
+def peps(handler=lambda request: httpx.Response(200), *, root=ROOT):
+    http = Http(Config(retries=1), transport=httpx.MockTransport(handler))
+    return Peps(http, Credentials(username="Who@Example.org", password="a b:ç"), root)
+
+
+def judge(status, body=b"", content_type="application/json", **headers):
+    response = httpx.Response(
+        status, headers={"Content-Type": content_type, **headers}, request=httpx.Request("GET", ITEM.download_url)
+    )
+    return peps().judge_download(ITEM, response, body)
+
+
+def error_body(message, code):
+    return json.dumps({"ErrorMessage": message, "ErrorCode": code}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "content_type", "expected"),
+    [
+        pytest.param(202, b"", "text/html; charset=UTF-8", OfflineError, id="202-on-tape"),
+        pytest.param(401, error_body("Unauthorized", 401), "application/json", AuthError, id="401-wrong-password"),
+        pytest.param(403, error_body("Forbidden", 403), "application/json", ForbiddenError, id="403-no-right"),
+        pytest.param(404, error_body("Not Found", 404), "application/json", NotFoundError, id="404-no-file"),
+        pytest.param(420, error_body("week|10000000", 420), "application/json", QuotaError, id="420-week-quota"),
+        pytest.param(429, b"", "text/plain", QuotaError, id="429-rate"),
+        pytest.param(500, b"", "text/html", ServerError, id="500-database-down"),
+        pytest.param(503, b"<html>", "text/html", ServerError, id="503-front"),
+        pytest.param(400, error_body("License", 4004), "application/json", ProtocolError, id="400-internal-code"),
+        pytest.param(200, error_body("sign the license", 3002), "application/json", ProtocolError, id="200-json"),
+        pytest.param(200, b"<html>login", "text/html", ProtocolError, id="200-html"),
+        pytest.param(200, b"<html>login", "application/zip", ProtocolError, id="200-html-called-zip"),
+        pytest.param(206, b"", "text/html", ProtocolError, id="206-html"),
+    ],
+)
+def test_judge_download_each_answer_has_its_error(status, body, content_type, expected):
+    error = judge(status, body, content_type)
+
+    assert expected is type(error)
+    assert "A" == error.product
+
+
+@pytest.mark.parametrize("head", [b"", b"PK\3\4...", b"P", b"PK\3\4"])
+def test_judge_download_zip_is_right(head):
+    assert judge(200, head, "application/zip") is None
+
+
+def test_judge_download_replaced_product_names_the_new_one():
+    error = judge(404, error_body("Feature has been moved, new feature id is : 63f47b40-869a", 404))
+
+    assert isinstance(error, ReplacedError)
+    assert "63f47b40-869a" == error.replaced_by
+
+
+def test_judge_download_withdrawn_product():
+    error = judge(404, error_body("Feature has been moved, new feature id is : unavailable", 404))
+
+    assert isinstance(error, ReplacedError)
+    assert error.replaced_by is None
+    assert "withdrawn" in str(error)
+
+
+def test_judge_download_retry_after_is_milliseconds():
+    assert 180.0 == judge(202, **{"Retry-After": "180000"}).retry_after
+
+
+def test_judge_download_recorded_answers(recordings):
+    expected = {
+        "d_noauth": AuthError,
+        "d_wrong_password": AuthError,
+        "d_no_right_s1": ForbiddenError,
+        "d_missing_file": NotFoundError,
+        "d_unknown_id": NotFoundError,
+        "d_visible0": ReplacedError,
+        "d_visible0_unavailable": ReplacedError,
+        "d_tape_first": OfflineError,
+        "d_staging": OfflineError,
+        "d_unknown": OfflineError,
+        "d_tier2": OfflineError,
+        "d_storage_service_down": OfflineError,
+        "d_ok": type(None),
+        "d_range_open_100": type(None),
+        "m_nginx_xaccel_at_size": type(None),
+    }
+    for name, kind in expected.items():
+        exchange = json.loads((recordings / "peps" / "server" / f"{name}.json").read_text("utf-8"))
+        status = int(exchange["status_line"].split()[1])
+        headers = {key: value for key, value in exchange["headers"] if key in ("Content-Type", "Retry-After")}
+        response = httpx.Response(status, headers=headers, request=httpx.Request("GET", ITEM.download_url))
+        error = peps().judge_download(ITEM, response, exchange.get("body", "").encode())
+        assert kind is type(error), name
+
+
+def test_download_request_sends_basic_at_once_in_utf8():
+    request = peps().download_request(ITEM)
+
+    assert "Basic V2hvQEV4YW1wbGUub3JnOmEgYjrDpw==" == request.headers["Authorization"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://elsewhere.example/resto/x",
+        "http://archive.example/resto/x",
+        "https://archive.example:444/resto/x",
+        "https://archive.example.evil.example/resto/x",
+    ],
+)
+def test_download_request_credentials_stay_with_the_archive(url):
+    request = peps().download_request(product("A", download_url=url))
+
+    assert "Authorization" not in request.headers
+
+
+def test_download_request_without_credentials_is_refused_before_sending():
+    with pytest.raises(AuthError, match="--auth"):
+        Peps(Http(Config()), None, ROOT).download_request(ITEM)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "retry_after"),
+    [
+        pytest.param(httpx.Response(202, headers={"Retry-After": "900000"}), StagingOutcome.ACCEPTED, 900, id="tape"),
+        pytest.param(httpx.Response(200, content=b"PK"), StagingOutcome.ONLINE, None, id="online"),
+        pytest.param(httpx.Response(420, content=b"{}"), StagingOutcome.QUOTA, None, id="quota"),
+        pytest.param(httpx.Response(429, headers={"Retry-After": "7"}), StagingOutcome.QUOTA, 7, id="rate"),
+    ],
+)
+async def test_request_staging(answer, outcome, retry_after):
+    reply = await peps(lambda request: answer).request_staging(ITEM)
+
+    assert (outcome, retry_after) == (reply.outcome, reply.retry_after)
+
+
+@pytest.mark.parametrize(("status", "expected"), [(401, AuthError), (403, ForbiddenError), (404, NotFoundError), (500, ServerError)])
+async def test_request_staging_refused(status, expected):
+    with pytest.raises(expected):
+        await peps(lambda request: httpx.Response(status, content=b"{}")).request_staging(ITEM)
+
+
+async def test_search_page_public_service_is_closed():
+    def gone(request):
+        raise httpx.ConnectError("no route", request=request)
+
+    provider = peps(gone, root="https://peps.cnes.fr/resto")
+    [query] = provider.slices(Query(collection="S1"))
+
+    with pytest.raises(ServerError, match=r"closed in March 2026.*GEODES"):
+        await provider.search_page(query, 1)

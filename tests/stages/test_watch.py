@@ -1,0 +1,174 @@
+"""The shared poller, on virtual time: hours pass in milliseconds."""
+
+import anyio
+import pytest
+import trio.testing
+from fakes import FakeProvider, product
+
+from pepsasync.config import Config
+from pepsasync.errors import AuthError, ServerError, StagingTimeout
+from pepsasync.model import StorageTier
+from pepsasync.providers.base import Limits
+from pepsasync.stages.watch import OnlineWatch
+
+DISK, TAPE, STAGING, UNKNOWN = StorageTier.DISK, StorageTier.TAPE, StorageTier.STAGING, StorageTier.UNKNOWN
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+async def watched(provider, products, *, asked=1, **settings):
+    """Wait for products in turn; their answers, the virtual seconds it took, and the events."""
+    events, answers = [], {}
+    watch = OnlineWatch(provider, Config(**settings), events.append, chance=lambda: 0.5)
+
+    async def one(item):
+        try:
+            answers[item.name] = await watch.until_online(item, asked)
+        except StagingTimeout as error:
+            answers[item.name] = error
+
+    began = anyio.current_time()
+    async with anyio.create_task_group() as outer:
+        outer.start_soon(watch.run)
+        async with anyio.create_task_group() as inner:
+            for item in products:
+                inner.start_soon(one, item)
+        outer.cancel_scope.cancel()
+    return answers, anyio.current_time() - began, events
+
+
+async def test_until_online_disk_answers_true():
+    provider = FakeProvider({"A": STAGING}, {"A": STAGING}, {"A": DISK})
+
+    answers, seconds, _ = await watched(provider, [product("A")])
+
+    assert {"A": True} == answers
+    assert 5 + 7.5 + 11.25 == pytest.approx(seconds)
+
+
+async def test_until_online_many_products_are_one_question():
+    products = [product(f"P{n}") for n in range(50)]
+    provider = FakeProvider({item.name: STAGING for item in products}, {item.name: DISK for item in products})
+
+    answers, _, events = await watched(provider, products)
+
+    assert dict.fromkeys((item.name for item in products), True) == answers
+    assert 2 == len(provider.asked)
+    assert [(50, 0), (0, 50)] == [(event.waiting, event.online) for event in events]
+
+
+async def test_until_online_more_than_a_batch_is_split():
+    limits = Limits(page_size=10, downloads=2, staging_requests=2, poll_batch=20, bounded_ranges=False)
+    products = [product(f"P{n}") for n in range(50)]
+    provider = FakeProvider({item.name: DISK for item in products}, limits=limits)
+
+    await watched(provider, products)
+
+    assert [20, 20, 10] == [len(names) for names in provider.asked]
+
+
+async def test_until_online_still_on_tape_asks_for_staging_again():
+    answers, _, _ = await watched(FakeProvider({"A": TAPE}), [product("A")])
+
+    assert {"A": False} == answers
+
+
+async def test_until_online_second_request_earns_more_patience():
+    provider = FakeProvider({"A": TAPE})
+
+    await watched(provider, [product("A")], asked=2)
+
+    assert 6 == len(provider.asked)
+
+
+async def test_until_online_unknown_for_a_while_is_waited_for():
+    provider = FakeProvider({"A": UNKNOWN}, {"A": UNKNOWN}, {"A": DISK})
+
+    answers, _, _ = await watched(provider, [product("A")])
+
+    assert {"A": True} == answers
+
+
+async def test_until_online_unknown_for_ever_is_given_up():
+    answers, _, _ = await watched(FakeProvider({}), [product("A")], unknown_polls=4)
+
+    assert isinstance(answers["A"], StagingTimeout)
+    assert "after 4 looks" in str(answers["A"])
+
+
+async def test_until_online_no_movement_is_given_up_after_trials():
+    answers, _, _ = await watched(FakeProvider({"A": STAGING}), [product("A")], trials=7)
+
+    assert "still staging after 7 looks" in str(answers["A"])
+
+
+async def test_until_online_one_stuck_product_does_not_disturb_others():
+    provider = FakeProvider({"A": STAGING, "B": STAGING}, {"A": STAGING, "B": DISK})
+
+    answers, _, _ = await watched(provider, [product("A"), product("B")], trials=5)
+
+    assert answers["B"] is True
+    assert isinstance(answers["A"], StagingTimeout)
+
+
+async def test_run_failed_look_is_an_event_not_a_failed_product():
+    provider = FakeProvider(ServerError("down"), {"A": DISK})
+
+    answers, _, events = await watched(provider, [product("A")])
+
+    assert {"A": True} == answers
+    assert "down" == events[0].error
+
+
+async def test_run_refused_credentials_end_the_run():
+    with pytest.raises(ExceptionGroup) as caught:
+        await watched(FakeProvider(AuthError("refused")), [product("A")])
+
+    assert caught.group_contains(AuthError)
+
+
+async def test_run_pauses_grow_to_the_longest_and_shrink_when_something_moves():
+    looks = [{"A": STAGING, "B": STAGING}] * 12 + [{"A": DISK, "B": STAGING}, {"B": DISK}]
+    provider = FakeProvider(*looks)
+
+    _, _, events = await watched(provider, [product("A"), product("B")], poll_interval_max=60.0)
+
+    pauses = [event.next_poll for event in events]
+    assert max(pauses) == 60.0
+    assert 5.0 == pauses[12]
+
+
+async def test_until_online_newcomer_does_not_wait_for_a_long_pause():
+    provider = FakeProvider({"A": STAGING, "B": DISK})
+    watch = OnlineWatch(provider, Config(poll_interval_max=600.0), lambda event: None, chance=lambda: 0.5)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch.run)
+        tasks.start_soon(watch.until_online, product("A"), 1)
+        await anyio.sleep(3000)
+        began = anyio.current_time()
+        assert await watch.until_online(product("B"), 1)
+        tasks.cancel_scope.cancel()
+
+    assert anyio.current_time() - began <= 5.0
+
+
+async def test_until_online_cancelled_product_is_no_longer_asked_for():
+    provider = FakeProvider({"A": STAGING, "B": STAGING})
+    watch = OnlineWatch(provider, Config(), lambda event: None, chance=lambda: 0.5)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch.run)
+        tasks.start_soon(watch.until_online, product("B"), 1)
+        with anyio.move_on_after(20):
+            await watch.until_online(product("A"), 1)
+        provider.asked.clear()
+        await anyio.sleep(600)
+        tasks.cancel_scope.cancel()
+
+    assert provider.asked
+    assert all(names == ["B"] for names in provider.asked)

@@ -1,0 +1,53 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pepsasync.decide.schedule import jittered, next_pause, parse_retry_after, restage_streak
+
+
+@pytest.mark.parametrize(
+    ("previous", "moved", "expected"),
+    [
+        pytest.param(None, False, 5.0, id="first"),
+        pytest.param(5.0, False, 7.5, id="nothing-moved"),
+        pytest.param(500.0, False, 600.0, id="capped"),
+        pytest.param(500.0, True, 5.0, id="moved"),
+    ],
+)
+def test_next_pause(previous, moved, expected):
+    assert expected == next_pause(previous, moved=moved, shortest=5.0, longest=600.0)
+
+
+@given(st.floats(0.1, 1e4), st.booleans(), st.floats(0.1, 100), st.floats(0.1, 1000))
+def test_next_pause_never_exceeds_the_longest(previous, moved, shortest, longest):
+    assert next_pause(previous, moved=moved, shortest=shortest, longest=longest) <= longest
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("180000", 180.0, id="peps-milliseconds"),
+        pytest.param("900000", 900.0, id="peps-default-milliseconds"),
+        pytest.param("120", 120.0, id="seconds"),
+        pytest.param("9999", 900.0, id="clamped"),
+        pytest.param("99999999", 900.0, id="milliseconds-clamped"),
+        pytest.param("0", 0.0, id="at-once"),
+        pytest.param("-5", None, id="negative"),
+        pytest.param("inf", None, id="infinite"),
+        pytest.param("nan", None, id="not-a-number"),
+        pytest.param("Fri, 31 Dec 1999 23:59:59 GMT", None, id="http-date"),
+        pytest.param("", None, id="empty"),
+        pytest.param(None, None, id="absent"),
+    ],
+)
+def test_parse_retry_after(text, expected):
+    assert expected == parse_retry_after(text)
+
+
+def test_restage_streak_doubles():
+    assert [3, 6, 12, 24] == [restage_streak(asked) for asked in (1, 2, 3, 4)]
+
+
+@given(st.floats(0, 1e5), st.floats(0, 1))
+def test_jittered_stays_within_a_tenth(seconds, chance):
+    assert 0.9 * seconds <= jittered(seconds, chance) <= 1.1 * seconds + 1e-9

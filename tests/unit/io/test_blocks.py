@@ -1,0 +1,109 @@
+"""Chunks in, file and digest out, on both event loops, with real threads."""
+
+import errno
+import hashlib
+import threading
+
+import anyio
+import pytest
+
+from pepsasync.errors import DiskFullError
+from pepsasync.io import blocks
+from pepsasync.io.blocks import BLOCK, Digest, digest_file, open_sink
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_open_sink_writes_and_hashes_everything(tmp_path):
+    path, digest = tmp_path / "part", Digest("md5")
+    chunks = [bytes([n % 251]) * 65_536 for n in range(100)]
+
+    async with open_sink(path, offset=0, digest=digest) as sink:
+        for chunk in chunks:
+            await sink.write(chunk)
+
+    whole = b"".join(chunks)
+    assert whole == path.read_bytes()
+    assert hashlib.md5(whole).hexdigest() == digest.hexdigest()
+    assert len(whole) == digest.length == sink.length
+
+
+async def test_open_sink_continues_and_cuts_off_what_stands_behind(tmp_path):
+    path = tmp_path / "part"
+    path.write_bytes(b"abcXXXXXX")
+    digest = digest_file(path, "md5", 3)
+
+    async with open_sink(path, offset=3, digest=digest) as sink:
+        await sink.write(b"def")
+
+    assert b"abcdef" == path.read_bytes()
+    assert hashlib.md5(b"abcdef").hexdigest() == digest.hexdigest()
+
+
+async def test_open_sink_error_in_the_block_keeps_what_was_taken(tmp_path):
+    path = tmp_path / "part"
+
+    with pytest.raises(RuntimeError, match="cut"):
+        async with open_sink(path, offset=0, digest=Digest(None)) as sink:
+            await sink.write(b"x" * 3 * BLOCK)
+            await sink.write(b"y" * 10)
+            raise RuntimeError("cut")
+
+    assert 3 * BLOCK + 10 == path.stat().st_size
+
+
+async def test_open_sink_cancelled_keeps_what_was_taken(tmp_path):
+    path = tmp_path / "part"
+
+    with anyio.CancelScope() as scope:
+        async with open_sink(path, offset=0, digest=Digest("md5")) as sink:
+            await sink.write(b"x" * 100)
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    assert b"x" * 100 == path.read_bytes()
+
+async def test_open_sink_full_disk_is_reported(tmp_path, monkeypatch):
+    def fails(file, block):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(blocks, "_write_all", fails)
+
+    with pytest.raises(DiskFullError):
+        async with open_sink(tmp_path / "part", offset=0, digest=Digest("md5")) as sink:
+            for _ in range(100):
+                await sink.write(b"x" * BLOCK)
+
+
+
+async def test_open_sink_waits_for_a_slow_disk(tmp_path, monkeypatch):
+    """Memory stays bounded: with the writer held, only so many blocks are taken."""
+    gate = threading.Event()
+    write_all = blocks._write_all
+
+    def held(file, block):
+        gate.wait()
+        write_all(file, block)
+
+    monkeypatch.setattr(blocks, "_write_all", held)
+    taken = 0
+    async with open_sink(tmp_path / "part", offset=0, digest=Digest("md5")) as sink:
+        try:
+            with anyio.move_on_after(0.2):
+                for _ in range(100):
+                    taken += 1
+                    await sink.write(b"x" * BLOCK)
+        finally:
+            gate.set()
+
+    assert taken == blocks.DEPTH
+
+
+def test_digest_file_hashes_only_the_asked_bytes(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"a" * 10_000_000)
+
+    digest = digest_file(path, "sha256", 9_999_999)
+
+    assert hashlib.sha256(b"a" * 9_999_999).hexdigest() == digest.hexdigest()
+    assert 9_999_999 == digest.length
