@@ -1,9 +1,6 @@
 """Every check of the project: `nox` runs what a change must pass, `nox -s bench` measures."""
 
 import os
-import pathlib
-import subprocess
-import sys
 
 import nox
 
@@ -20,9 +17,11 @@ def group(name: str) -> list[str]:
     return PYPROJECT["dependency-groups"][name]
 
 
-def lowest(requirement: str) -> str:
-    """The lower bound of a requirement as an exact pin."""
-    return requirement.replace(">=", "==")
+def lower_bounds() -> list[str]:
+    """Every direct dependency, pinned to the oldest version that is declared."""
+    project = PYPROJECT["project"]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["sandbox"]]
+    return [requirement.replace(">=", "==") for requirement in declared]
 
 
 @nox.session
@@ -50,8 +49,10 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
-def lowest(session: nox.Session) -> None:  # noqa: F811
-    """The same on the oldest dependencies that are declared."""
+def lowest(session: nox.Session) -> None:
+    """The tests that meet other libraries, on the oldest versions that are declared."""
+    session.install(".[sandbox]", *lower_bounds(), *group("test"))
+    session.run("pytest", "-n", "2", "tests/unit", "tests/stages", "tests/pipeline", "tests/cli/test_startup.py")
 
 
 @nox.session
