@@ -1,0 +1,36 @@
+"""An archive on your own machine: PEPS as its clients know it, with products that are made on the fly.
+
+    async with Sandbox(products=20, tape_fraction=0.5) as archive:
+        ...  # talk to archive.peps_url as archive.username with archive.password
+
+It speaks the archive's protocol with its quirks, keeps products on a simulated tape robot, and can break things on
+request (`FAULTS`). Programs written for the real archive work against it unchanged.
+"""
+
+from __future__ import annotations
+
+try:
+    import starlette  # noqa: F401
+    import uvicorn  # noqa: F401
+except ImportError as error:
+    message = 'pepsasync.sandbox needs starlette and uvicorn: pip install "pepsasync[sandbox]"'
+    raise ImportError(message) from error
+
+from pepsasync.sandbox.catalogue import CatalogueProduct
+from pepsasync.sandbox.content import ProductContent
+from pepsasync.sandbox.faults import FAULTS
+from pepsasync.sandbox.ranges import STREAMING_MODES
+from pepsasync.sandbox.robot import MODES
+from pepsasync.sandbox.sandbox import Sandbox
+from pepsasync.sandbox.statistics import Statistics, Transfer
+
+__all__ = [
+    "FAULTS",
+    "MODES",
+    "STREAMING_MODES",
+    "CatalogueProduct",
+    "ProductContent",
+    "Sandbox",
+    "Statistics",
+    "Transfer",
+]

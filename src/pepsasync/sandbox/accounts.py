@@ -1,0 +1,89 @@
+"""Who may log in, by password or by token, and who may download what."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pepsasync.sandbox.clock import Clock
+
+TOKEN_SECONDS = 3600
+"""Lifetime of a token in archive seconds (PEPS protocol notes, section 1)."""
+
+
+class Accounts:
+    """Accounts of the archive; e-mail addresses are compared in lower case.
+
+    Args:
+        passwords: Password by e-mail address.
+        clock: Archive time, for the life of tokens.
+        seed: Seed of the signatures.
+    """
+
+    def __init__(self, passwords: Mapping[str, str], clock: Clock, seed: int = 1) -> None:
+        self._passwords = {email.lower(): password for email, password in passwords.items()}
+        self._clock = clock
+        self._secret = str(seed).encode()
+        self._denied: set[tuple[str | None, str]] = set()
+        self._expiry: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def by_basic(self, authorization: str) -> str | None:
+        """Return the e-mail address that an `Authorization` header proves, None if it proves nothing.
+
+        The scheme must be written `Basic`: the archive compares it with its case.
+        """
+        if not authorization.startswith("Basic "):
+            return None
+        try:
+            text = base64.b64decode(authorization[6:], validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        email, _, password = text.partition(":")
+        expected = self._passwords.get(email.lower())
+        if expected is None or not hmac.compare_digest(expected.encode(), password.encode()):
+            return None
+        return email.lower()
+
+    def by_token(self, token: str) -> str | None:
+        """Return the e-mail address of a token, None if it is wrong or too old."""
+        with self._lock:
+            expiry = self._expiry.get(token)
+        if expiry is None or self._clock.now() > expiry:
+            return None
+        return str(json.loads(_from_base64(token.split(".")[1]))["sub"])
+
+    def token(self, email: str) -> str:
+        """Return a new token for an account."""
+        expiry = self._clock.now() + TOKEN_SECONDS
+        claims = {"sub": email, "iat": round(expiry - TOKEN_SECONDS, 3), "exp": round(expiry, 3)}
+        signed = ".".join(_to_base64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
+        signature = hmac.new(self._secret, signed.encode(), hashlib.sha256).digest()
+        token = f"{signed}.{_to_base64(signature)}"
+        with self._lock:
+            self._expiry[token] = expiry
+        return token
+
+    def deny(self, collection: str, email: str | None = None) -> None:
+        """Take away the right to download a collection, from one account or from all."""
+        self._denied.add((email.lower() if email else None, collection))
+
+    def allows(self, email: str, collection: str) -> bool:
+        """Return whether an account may download a collection."""
+        return not self._denied & {(email, collection), (None, collection)}
+
+
+def _to_base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _from_base64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,164 @@
+"""The archive behind every protocol: catalogue, contents, tape robot, accounts, faults, counters."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pepsasync.sandbox.catalogue import TRUE_MD5, feature_id, reprocessed
+from pepsasync.sandbox.content import ProductContent
+from pepsasync.sandbox.statistics import Ledger, Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pepsasync.sandbox.accounts import Accounts
+    from pepsasync.sandbox.catalogue import CatalogueProduct
+    from pepsasync.sandbox.clock import Clock
+    from pepsasync.sandbox.faults import FaultPlan
+    from pepsasync.sandbox.robot import Robot
+
+
+class Archive:
+    """State shared by the protocols; every method may be called from any thread.
+
+    Args:
+        products: The catalogue.
+        clock: Archive time.
+        robot: Where products are.
+        faults: What goes wrong.
+        accounts: Who may log in.
+        seed: Seed of the product contents.
+        streaming: How files are sent: one of `ranges.STREAMING_MODES`.
+        retry_after_ms: What a 202 announces, in archive milliseconds.
+        stall_seconds: Length of a stall in archive seconds, None for ever.
+    """
+
+    def __init__(
+        self,
+        products: Iterable[CatalogueProduct],
+        *,
+        clock: Clock,
+        robot: Robot,
+        faults: FaultPlan,
+        accounts: Accounts,
+        seed: int,
+        streaming: str = "php",
+        retry_after_ms: int = 180_000,
+        stall_seconds: float | None = 60.0,
+    ) -> None:
+        self.clock, self.robot, self.faults, self.accounts = clock, robot, faults, accounts
+        self.streaming, self.retry_after_ms, self.stall_seconds = streaming, retry_after_ms, stall_seconds
+        self.ledger = Ledger()
+        self._seed = seed
+        self._lock = threading.RLock()
+        self._products: dict[str, CatalogueProduct] = {}
+        self._names: dict[str, str] = {}
+        self._contents: dict[str, ProductContent] = {}
+        self._dropped: set[str] = set()
+        for product in products:
+            self.publish(product)
+
+    @property
+    def products(self) -> tuple[CatalogueProduct, ...]:
+        """Every product, those published later at the end."""
+        with self._lock:
+            return tuple(self._products.values())
+
+    @property
+    def statistics(self) -> Statistics:
+        """A snapshot of the counters."""
+        return self.ledger.snapshot(self.faults.hits())
+
+    def publish(self, product: CatalogueProduct) -> None:
+        """Add a product to the catalogue; the fault `hidden` may replace it by a new feature at once."""
+        with self._lock:
+            self._products[product.name] = product
+            self._names[product.id] = product.name
+            self.robot.add(product.name, product.size, product.mode)
+        if self.faults.strikes("hidden", product.name):
+            successor = feature_id(product.collection, product.name + ":new")
+            self._names[successor] = product.name
+            self.hide(product.name, successor)
+
+    def product(self, name: str) -> CatalogueProduct:
+        """Return a product by name.
+
+        Raises:
+            KeyError: No product has this name.
+        """
+        return self._products[name]
+
+    def find(self, collection: str, identifier: str) -> CatalogueProduct | None:
+        """Return the feature of a collection with this id, None if there is none.
+
+        The new id of a hidden product leads to the same file, visible again.
+        """
+        with self._lock:
+            product = self._products.get(self._names.get(identifier, ""))
+        if product is None or product.collection != collection:
+            return None
+        if product.id != identifier:
+            return replace(product, id=identifier, visible=True, new_version=None)
+        return product
+
+    def content(self, name: str) -> ProductContent:
+        """Return the bytes of a product.
+
+        Raises:
+            KeyError: No product has this name.
+            ValueError: The product is too small to be a zip file.
+        """
+        with self._lock:
+            if name not in self._contents:
+                self._contents[name] = ProductContent(self._products[name], self._seed)
+            return self._contents[name]
+
+    def checksum(self, product: CatalogueProduct) -> str | None:
+        """Return the MD5 that the archive announces, upper case; reads the whole product the first time."""
+        if product.checksum != TRUE_MD5 or self.faults.strikes("checksum-null", product.name):
+            return product.checksum if product.checksum != TRUE_MD5 else None
+        digest = self.content(product.name).md5
+        return digest if self.faults.strikes("checksum-lower", product.name) else digest.upper()
+
+    def mode(self, product: CatalogueProduct) -> str:
+        """Return where a product is, as the storage service says; near-real-time products are always on disk."""
+        if product.nrt:
+            return "disk"
+        if self.faults.strikes("unknown-once", product.name):
+            return "unknown"
+        return self.robot.mode(product.name)
+
+    def stage(self, name: str) -> None:
+        """Have a product brought from tape; the fault `still-tape` forgets it."""
+        if self.faults.strikes("still-tape", name):
+            return
+        if self.robot.request(name) is not None:
+            self.ledger.count_staging(name)
+
+    def hide(self, name: str, new_id: str | None = None) -> None:
+        """Mark a product as replaced by the feature `new_id` (None: not available)."""
+        with self._lock:
+            self._products[name] = replace(self._products[name], visible=False, new_version=new_id)
+
+    def drop_file(self, name: str) -> None:
+        """Lose the file of a product: it stays in the catalogue, downloads answer 404."""
+        with self._lock:
+            self._dropped.add(self._products[name].name)
+
+    def has_file(self, name: str) -> bool:
+        """Return whether a product's file is there."""
+        return name not in self._dropped and not self.faults.strikes("missing-file", name)
+
+    def publish_newer(self, product: CatalogueProduct) -> None:
+        """Publish another processing of a product, newer than everything."""
+        name = f"{product.name[:-4]}{len(self._products) % 0x10000:04X}"
+        newest = max(other.start for other in self.products)
+        self.publish(replace(reprocessed(product, name), start=newest, end=newest, published=None))
+
+    @cached_property
+    def collections(self) -> frozenset[str]:
+        """Names of the collections that hold something, and the two that always exist."""
+        return frozenset({"S1", "S2ST", *(product.collection for product in self.products)})

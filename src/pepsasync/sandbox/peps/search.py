@@ -1,0 +1,166 @@
+"""Search and single features (PEPS protocol notes, sections 2, 3 and 8)."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from anyio import to_thread
+
+from pepsasync.sandbox.catalogue import ID_NAMESPACE
+from pepsasync.sandbox.peps import filters, parameters
+from pepsasync.sandbox.peps.features import feature
+from pepsasync.sandbox.peps.replies import PepsError, Reply, html_reply, json_reply, php_json, wire_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+
+    from pepsasync.sandbox.archive import Archive
+    from pepsasync.sandbox.catalogue import CatalogueProduct
+    from pepsasync.sandbox.peps.parameters import Query
+
+EXACT_UP_TO = 200
+"""More results than this are announced as an estimate."""
+LONGEST_URL = 8190
+"""Bytes of a request target that the web server accepts."""
+SEARCH_TIMEOUT, ITEM_TIMEOUT = 30.0, 1.5
+"""Archive seconds that a search, and a request for one product, wait for a dead storage service (section 8.6)."""
+
+
+def root_url(request: Request) -> str:
+    """Return the URL of the service as the client wrote it."""
+    return f"http://{request.headers.get('host', '127.0.0.1')}/resto"
+
+
+async def search(archive: Archive, request: Request) -> Reply:
+    """Answer `search.json` of one collection or of all.
+
+    Raises:
+        PepsError: Unknown collection, or a parameter that the archive refuses.
+    """
+    if len(request.url.path) + len(request.url.query) >= LONGEST_URL:
+        return html_reply(414, "414 Request-URI Too Long")
+    began = time.perf_counter()
+    collection = request.path_params.get("collection")
+    if collection is not None and collection not in archive.collections:
+        raise PepsError(404, "Not Found")
+    key = request.url.query
+    failure = front_end_fault(archive, key)
+    if failure is not None:
+        return failure
+    query = parameters.read(collection, key)
+    found = filters.matching(archive.products, query)
+    if query.first > 1 and found and archive.faults.strikes("page-shift", key):
+        archive.publish_newer(found[0])
+        found = filters.matching(archive.products, query)
+    page = found[query.first - 1 : query.first - 1 + query.limit]
+    down = bool(page) and await storage_down(archive, request, key, SEARCH_TIMEOUT)
+    root = root_url(request)
+    features = await to_thread.run_sync(_features, archive, page, root, down)
+    total, exact = _total(archive, len(found), key)
+    properties = {
+        "title": "",
+        "id": _search_id(query),
+        "totalResults": total,
+        "exactCount": exact,
+        "startIndex": query.first,
+        "itemsPerPage": len(page),
+        "totalItemsPerPage": query.announced_limit,
+        "query": {
+            "searchFilters": query.search_filters() or [],
+            "analysis": {"query": query.text("q")},
+            "processingTime": time.perf_counter() - began,
+        },
+        "links": _links(query, root, len(page), total),
+    }
+    return json_reply({"type": "FeatureCollection", "properties": properties, "features": features})
+
+
+async def item(archive: Archive, request: Request) -> Reply:
+    """Answer the request for one feature, with the storage mode of this moment.
+
+    Raises:
+        PepsError: Unknown collection or feature, or HTML was wanted.
+    """
+    identifier = request.path_params["item"]
+    accepted = request.headers.get("accept", "")
+    if not identifier.endswith(".json") and accepted.startswith("text/html"):
+        raise PepsError(404, "Not Found")
+    product = archive.find(request.path_params["collection"], identifier.removesuffix(".json"))
+    if product is None:
+        raise PepsError(404, "Not Found")
+    down = await storage_down(archive, request, product.name, ITEM_TIMEOUT)
+    described = await to_thread.run_sync(_features, archive, [product], root_url(request), down)
+    return json_reply(described[0])
+
+
+async def storage_down(archive: Archive, request: Request, key: str, seconds: float) -> bool:
+    """Return whether the storage service is down; if so, only after its timeout in archive seconds."""
+    if not archive.faults.strikes("storage-down", key):
+        return False
+    await wire_of(request).pause(archive.clock.real(seconds))
+    return True
+
+
+def front_end_fault(archive: Archive, key: str) -> Reply | None:
+    """Return the error of a broken server for a product or a query, None if all is well."""
+    if archive.faults.strikes("error-500", key):
+        return Reply(500, [("Content-Length", "0"), ("Content-Type", "text/html; charset=UTF-8")])
+    if archive.faults.strikes("error-502", key):
+        return html_reply(502, "502 Proxy Error")
+    if archive.faults.strikes("error-503", key):
+        seconds = max(1, math.ceil(archive.clock.real(5)))
+        return html_reply(503, "503 Service Unavailable", [("Retry-After", str(seconds))])
+    return None
+
+
+def _features(archive: Archive, products: Sequence[CatalogueProduct], root: str, down: bool) -> list[dict[str, Any]]:
+    """Describe products; runs in a thread because checksums may have to be computed."""
+    return [
+        feature(archive, product, root, "unknown" if down and not product.nrt else archive.mode(product))
+        for product in products
+    ]
+
+
+def _total(archive: Archive, number: int, key: str) -> tuple[int, bool]:
+    if number and archive.faults.strikes("estimate", key):
+        return max(1, round(number * random.Random(key).uniform(0.7, 1.3))), False
+    return number, number <= EXACT_UP_TO
+
+
+def _search_id(query: Query) -> str:
+    """Return the id of a search: the same for all its pages."""
+    paging = {"count", "startPage", "startIndex"}
+    kept = {name: value for name, value in sorted(query.search_filters().items()) if name not in paging}
+    return str(uuid.uuid5(ID_NAMESPACE, f"{query.collection or '*'}:{php_json(kept or []).decode()}"))
+
+
+def _links(query: Query, root: str, number: int, total: int) -> list[dict[str, str]]:
+    base = f"{root}/api/collections/" + (f"{query.collection}/" if query.collection else "")
+    links = [
+        _link("self", f"{base}search.json?{query.url_query()}"),
+        {
+            "rel": "search",
+            "type": "application/opensearchdescription+xml",
+            "title": "OpenSearch Description Document",
+            "href": f"{base}describe.xml",
+        },
+    ]
+    if not number:
+        return links
+    page = (query.first - 1) // query.limit + 1
+    others = {}
+    if page > 1:
+        others = {"previous": page - 1, "first": 1}
+    if number == query.limit:
+        others |= {"next": page + 1, "last": max(page, -(-total // query.limit))}
+    return links + [_link(name, f"{base}search.json?{query.url_query(at)}") for name, at in others.items()]
+
+
+def _link(relation: str, href: str) -> dict[str, str]:
+    return {"rel": relation, "type": "application/json", "title": relation, "href": href}

@@ -1,0 +1,246 @@
+"""The embedded archive as one object: options, start and stop, and handles for tests."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from anyio import to_thread
+from starlette.applications import Starlette
+
+from pepsasync.sandbox import peps
+from pepsasync.sandbox.accounts import Accounts
+from pepsasync.sandbox.archive import Archive
+from pepsasync.sandbox.catalogue import generate
+from pepsasync.sandbox.clock import Clock
+from pepsasync.sandbox.content import MIN_SIZE
+from pepsasync.sandbox.faults import FaultPlan
+from pepsasync.sandbox.ranges import STREAMING_MODES
+from pepsasync.sandbox.robot import Robot
+from pepsasync.sandbox.server import ServerThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from types import TracebackType
+    from typing import Self
+
+    from pepsasync.sandbox.catalogue import Area, CatalogueProduct
+    from pepsasync.sandbox.content import ProductContent
+    from pepsasync.sandbox.statistics import Statistics
+
+DEFAULT_ACCOUNTS = {"demo@pepsasync.example": "demo password"}
+"""Accounts of an archive that is not given others."""
+_NO_FAULTS: Mapping[str, float] = {}
+
+
+class Sandbox:
+    """An archive that listens on 127.0.0.1 while its `async with` block runs, on asyncio or trio.
+
+    Plain programs call `start` and `stop`. The archive lives in its own thread; every method and attribute may be used
+    from any other.
+
+    Args:
+        products: Number of products to generate, half Sentinel-1, half Sentinel-2.
+        product_size: Bytes of a product.
+        vary: Let sizes differ by up to 20 %.
+        tape_fraction: Part of the products that is on tape, 0 to 1.
+        tape_drives: Products that are read from tape at the same time.
+        mount_seconds: Archive seconds to mount a tape.
+        staging_seconds: Archive seconds to read one product.
+        cache_size: Bytes of the disk cache, None for no limit.
+        seed: The same seed makes the same archive.
+        port: TCP port, 0 for a free one.
+        faults: Probability (0 to 1) by fault name, see `FAULTS`.
+        fault_limit: Times that a passing fault strikes one product at most.
+        time_scale: Archive seconds per real second: staging, announced waits, storage timeouts and stalls.
+        streaming: How files are sent, one of `STREAMING_MODES`.
+        area: West, south, east, north in degrees (EPSG:4326), around Toulouse by default.
+        start: First acquisition, UTC; by default January 2017 for Sentinel-2 and November 2015 for Sentinel-1.
+        end: Acquisitions are before this moment, UTC.
+        accounts: Password by e-mail address, `DEFAULT_ACCOUNTS` by default.
+        retry_after_ms: What a 202 asks to wait, in archive milliseconds.
+        stall_seconds: Archive seconds that the fault `stall` lasts, None for ever.
+        catalogue: Products to serve instead of generated ones, each in its own `mode`.
+        clock: Source of real monotonic seconds.
+
+    Raises:
+        ValueError: An option makes no sense; the message says which and why.
+    """
+
+    def __init__(
+        self,
+        *,
+        products: int = 50,
+        product_size: int = 1 << 20,
+        vary: bool = True,
+        tape_fraction: float = 0.5,
+        tape_drives: int = 2,
+        mount_seconds: float = 0.5,
+        staging_seconds: float = 5.0,
+        cache_size: int | None = None,
+        seed: int = 1,
+        port: int = 0,
+        faults: Mapping[str, float] = _NO_FAULTS,
+        fault_limit: int = 2,
+        time_scale: float = 1.0,
+        streaming: str = "php",
+        area: Area | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        accounts: Mapping[str, str] | None = None,
+        retry_after_ms: int = 180_000,
+        stall_seconds: float | None = 60.0,
+        catalogue: Sequence[CatalogueProduct] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        _at_least(0, products=products, mount_seconds=mount_seconds, staging_seconds=staging_seconds, seed=seed)
+        _at_least(0, fault_limit=fault_limit, retry_after_ms=retry_after_ms, stall_seconds=stall_seconds)
+        _at_least(0, cache_size=cache_size, tape_fraction=tape_fraction, port=port)
+        _at_least(1, tape_drives=tape_drives)
+        _at_least(MIN_SIZE if not vary else math.ceil(MIN_SIZE / 0.8), product_size=product_size)
+        _at_most(tape_fraction=(tape_fraction, 1), port=(port, 65535))
+        _check_names(streaming, time_scale, accounts)
+        _check_place_and_time(area, start, end)
+        chosen = DEFAULT_ACCOUNTS if accounts is None else accounts
+        self.username, self.password = next(iter(chosen.items()))
+        self._clock = Clock(time_scale, clock)
+        if catalogue is None:
+            where: dict[str, Any] = {"area": area, "start": start, "end": end, "seed": seed}
+            catalogue = generate(products, size=product_size, vary=vary, tape_fraction=tape_fraction, **where)
+        times = {"mount_seconds": mount_seconds, "staging_seconds": staging_seconds}
+        robot = Robot(self._clock, drives=tape_drives, cache_size=cache_size, **times)
+        self._archive = Archive(
+            catalogue,
+            clock=self._clock,
+            robot=robot,
+            faults=FaultPlan(faults, seed=seed, limit=fault_limit),
+            accounts=Accounts(chosen, self._clock, seed),
+            seed=seed,
+            streaming=streaming,
+            retry_after_ms=retry_after_ms,
+            stall_seconds=stall_seconds,
+        )
+        self._server = ServerThread(Starlette(routes=[peps.routes(self._archive)]), port)
+
+    @property
+    def url(self) -> str:
+        """Address of the archive, `http://127.0.0.1:PORT`."""
+        return f"http://127.0.0.1:{self._server.port}"
+
+    @property
+    def peps_url(self) -> str:
+        """Address of the PEPS service."""
+        return f"{self.url}/resto"
+
+    @property
+    def catalogue(self) -> tuple[CatalogueProduct, ...]:
+        """The products, as the archive knows them now."""
+        return self._archive.products
+
+    @property
+    def statistics(self) -> Statistics:
+        """A snapshot of the counters."""
+        return self._archive.statistics
+
+    def content(self, name: str) -> ProductContent:
+        """Return the bytes of a product.
+
+        Raises:
+            KeyError: No product has this name.
+        """
+        return self._archive.content(name)
+
+    def tier(self, name: str) -> str:
+        """Return where a product is now: one of `MODES`.
+
+        Raises:
+            KeyError: No product has this name.
+        """
+        return self._archive.robot.mode(name)
+
+    def set_tier(self, name: str, mode: str) -> None:
+        """Put a product somewhere by hand; `staging` set this way lasts for ever.
+
+        Raises:
+            KeyError: No product has this name.
+            ValueError: `mode` is not one of `MODES`.
+        """
+        self._archive.robot.set_mode(name, mode)
+
+    def hide(self, name: str, new_id: str | None = None) -> None:
+        """Mark a product as replaced by the feature `new_id`, None for not available.
+
+        Raises:
+            KeyError: No product has this name.
+        """
+        self._archive.hide(name, new_id)
+
+    def drop_file(self, name: str) -> None:
+        """Lose the file of a product: still listed, every download answers 404.
+
+        Raises:
+            KeyError: No product has this name.
+        """
+        self._archive.drop_file(name)
+
+    def deny(self, collection: str, username: str | None = None) -> None:
+        """Take away the right to download a collection, from one account or from all."""
+        self._archive.accounts.deny(collection, username)
+
+    def start(self) -> None:
+        """Listen, and return when requests are answered.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        self._server.start()
+
+    def stop(self) -> None:
+        """Drop every connection and end the server; does nothing if it is not running."""
+        self._server.stop()
+
+    async def __aenter__(self) -> Self:
+        await to_thread.run_sync(self.start)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(self.stop)
+
+
+def _at_least(low: float, **options: float | None) -> None:
+    for name, value in options.items():
+        if value is not None and not value >= low:
+            raise ValueError(f"{name} must be at least {low}, not {value}")
+
+
+def _at_most(**options: tuple[float, float]) -> None:
+    for name, (value, high) in options.items():
+        if value > high:
+            raise ValueError(f"{name} must be at most {high}, not {value}")
+
+
+def _check_names(streaming: str, time_scale: float, accounts: Mapping[str, str] | None) -> None:
+    if streaming not in STREAMING_MODES:
+        raise ValueError(f"unknown streaming mode {streaming!r}, known: {', '.join(STREAMING_MODES)}")
+    if not (math.isfinite(time_scale) and time_scale > 0):
+        raise ValueError(f"time_scale must be above 0, not {time_scale}")
+    if accounts is not None and not accounts:
+        raise ValueError("accounts must name at least one account")
+
+
+def _check_place_and_time(area: Area | None, start: datetime | None, end: datetime | None) -> None:
+    if area is not None:
+        west, south, east, north = area
+        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+            raise ValueError(f"area must be west, south, east, north in degrees with west < east, not {area}")
+    for name, moment in (("start", start), ("end", end)):
+        if moment is not None and moment.tzinfo is None:
+            raise ValueError(f"{name} must have a time zone")
+    if start is not None and end is not None and start >= end:
+        raise ValueError(f"start must be before end, not {start} and {end}")

@@ -1,0 +1,114 @@
+"""What the archive was asked for and what it sent, counted where it happens."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One answered download of a file."""
+
+    name: str
+    """Product name."""
+    status: int
+    """HTTP status."""
+    offset: int
+    """First byte sent."""
+    sent: int
+    """Bytes of body given to the network."""
+    range: str | None
+    """`Range` header of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """A snapshot of the archive's counters."""
+
+    requests: Mapping[str, int]
+    """Requests by kind: search, item, download, check, connect, downloadinfo, describe, other."""
+    stagings: Mapping[str, int]
+    """Stagings started, by product name."""
+    transfers: tuple[Transfer, ...]
+    """Downloads that sent a body, in the order in which they ended."""
+    bytes_sent: Mapping[str, int]
+    """Bytes of body by product name, running downloads included."""
+    peak_downloads: int
+    """Most bodies under way at once."""
+    faults: Mapping[str, int]
+    """Strikes of each passing fault."""
+
+
+class Running:
+    """One download under way."""
+
+    def __init__(self, ledger: Ledger, name: str) -> None:
+        self._ledger = ledger
+        self._name = name
+        self.sent = 0
+
+    def add(self, number: int) -> None:
+        """Count `number` more bytes sent."""
+        self.sent += number
+        self._ledger.count_bytes(self._name, number)
+
+
+class Ledger:
+    """Thread-safe counters behind `Statistics`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requests: Counter[str] = Counter()
+        self._stagings: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
+        self._transfers: list[Transfer] = []
+        self._running = 0
+        self._peak = 0
+
+    def count_request(self, kind: str) -> None:
+        """Count one request."""
+        with self._lock:
+            self._requests[kind] += 1
+
+    def count_staging(self, name: str) -> None:
+        """Count one staging of a product."""
+        with self._lock:
+            self._stagings[name] += 1
+
+    def count_bytes(self, name: str, number: int) -> None:
+        """Count bytes of body of a product."""
+        with self._lock:
+            self._bytes[name] += number
+
+    @contextmanager
+    def transfer(self, name: str, status: int, offset: int, header: str | None) -> Iterator[Running]:
+        """Count one download from its first to its last byte."""
+        running = Running(self, name)
+        with self._lock:
+            self._running += 1
+            self._peak = max(self._peak, self._running)
+        try:
+            yield running
+        finally:
+            with self._lock:
+                self._running -= 1
+                self._transfers.append(Transfer(name, status, offset, running.sent, header))
+
+    def snapshot(self, faults: Mapping[str, int]) -> Statistics:
+        """Return the counters as they are now."""
+        with self._lock:
+            return Statistics(
+                dict(self._requests),
+                dict(self._stagings),
+                tuple(self._transfers),
+                dict(self._bytes),
+                self._peak,
+                faults,
+            )
