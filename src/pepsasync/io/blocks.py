@@ -6,6 +6,7 @@ interpreter, so the three run side by side.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import hashlib
 import queue
@@ -74,9 +75,11 @@ class BlockSink:
         self._file = path.open("r+b" if offset else "wb", buffering=0)
         self._file.seek(offset)
         self._file.truncate()
-        self._block = bytearray()
-        self._to_write: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
-        self._to_hash: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
+        self._block = bytearray(BLOCK)
+        self._filled = 0
+        self._spare: collections.deque[bytearray] = collections.deque()
+        self._to_write: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
+        self._to_hash: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
         self._handed_over = 0
         self._done = 0  # written by the hashing thread alone
         self._room: anyio.Event | None = None
@@ -84,27 +87,31 @@ class BlockSink:
         self.length = offset
         """Bytes taken so far, counted from the start of the file."""
 
-    async def write(self, chunk: bytes) -> bool:
+    async def write(self, chunk: bytes) -> None:
         """Take a chunk; waits only when the disk or the hash are behind.
-
-        Returns:
-            True when a block was handed over: a good moment for progress.
 
         Raises:
             DiskFullError, ConfigError, TransferError: An earlier block could not be written.
         """
-        self._block += chunk
         self.length += len(chunk)
-        if len(self._block) < BLOCK:
-            return False
-        self._hand_over()
+        rest = memoryview(chunk)
+        while self._filled + len(rest) >= BLOCK:
+            taken = BLOCK - self._filled
+            self._block[self._filled :] = rest[:taken]
+            self._filled, rest = BLOCK, rest[taken:]
+            self._hand_over()
+            await self._wait_for_room()
+        end = self._filled + len(rest)
+        self._block[self._filled : end] = rest
+        self._filled = end
+
+    async def _wait_for_room(self) -> None:
         while self._handed_over - self._done >= DEPTH:
             self._room = anyio.Event()
             if self._handed_over - self._done < DEPTH:
                 break
             await self._room.wait()
         self.check()
-        return True
 
     def check(self) -> None:
         """Raise what went wrong in the writing thread."""
@@ -112,13 +119,15 @@ class BlockSink:
             raise disk_error(self._path, self._error) from self._error
 
     def _hand_over(self) -> None:
-        self._to_write.put(self._block)
+        self._to_write.put(memoryview(self._block)[: self._filled])
         self._handed_over += 1
-        self._block = bytearray()
+        # Blocks are used again: fresh memory costs more than the copy into it.
+        self._block = self._spare.popleft() if self._spare else bytearray(BLOCK)
+        self._filled = 0
 
     def finish(self) -> None:
         """Hand over what is left and tell both threads to end; never waits."""
-        if self._block:
+        if self._filled:
             self._hand_over()
         self._to_write.put(None)
 
@@ -141,16 +150,16 @@ class BlockSink:
         """The hashing thread."""
         while (block := self._to_hash.get()) is not None:
             self._digest.update(block)
+            self._spare.append(block.obj)  # type: ignore[arg-type]
             self._done += 1
             if (room := self._room) is not None:
                 self._room = None
                 anyio.from_thread.run_sync(room.set)
 
 
-def _write_all(file: Any, block: bytearray) -> None:
-    rest = memoryview(block)
-    while rest:
-        rest = rest[file.write(rest) :]
+def _write_all(file: Any, block: memoryview) -> None:
+    while block:
+        block = block[file.write(block) :]
 
 
 @contextlib.asynccontextmanager

@@ -16,7 +16,7 @@ from pepsasync.decide.resume import Action, Judgement, judge_answer, plan_reques
 from pepsasync.errors import IntegrityError, PepsasyncError, ProtocolError, ServerError, TransferError, UnreachableError
 from pepsasync.events import DownloadProgressed, DownloadRetried, DownloadStarted, ProductDownloaded
 from pepsasync.io.blocks import Digest, digest_file, open_sink
-from pepsasync.io.http import LARGEST_ERROR_BODY
+from pepsasync.io.http import LARGEST_ERROR_BODY, body
 from pepsasync.io.retries import Retries
 from pepsasync.model import Checksum
 
@@ -192,7 +192,7 @@ class _Transfer:
         self._line.emit(DownloadStarted(**self._who(), offset=offset, size=expected))
         async with open_sink(self._path, offset=offset, digest=digest) as sink:
             try:
-                async for chunk in response.aiter_raw():
+                async for chunk in body(response, self._line.config.read_timeout):
                     if sink.length == 0:
                         self._refuse_wrong_start(response, chunk)
                     await self._line.throttle.take(len(chunk))
@@ -260,9 +260,9 @@ def _content_length(response: httpx.Response) -> int | None:
 
 
 async def _error_body(response: httpx.Response) -> bytes:
-    body = b""
+    head = b""
     async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) >= LARGEST_ERROR_BODY:
+        head += chunk
+        if len(head) >= LARGEST_ERROR_BODY:
             break
-    return body[:LARGEST_ERROR_BODY]
+    return head[:LARGEST_ERROR_BODY]
