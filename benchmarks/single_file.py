@@ -23,7 +23,8 @@ from pepsasync.io.http import Http
 from pepsasync.io.throttle import Throttle
 from pepsasync.model import Checksum, Product, StorageTier
 from pepsasync.providers.base import Limits
-from pepsasync.stages.download import Line, download
+from pepsasync.stages.download import download
+from pepsasync.stages.line import Line, make_slots
 
 NGINX = """
 daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
@@ -66,7 +67,10 @@ async def with_pepsasync(url, size, md5, folder):
     async with Http(config) as http:
         shelf = Shelf(folder)
         shelf.open()
-        received = await download(product, Line(Plain(http), http, shelf, Throttle(None), config, lambda event: None))
+        line = Line(
+            Plain(http), http, shelf, Throttle(None), config, lambda event: None, make_slots(config, Plain.limits)
+        )
+        received = await download(product, line)
     assert received.checksum == product.checksum
 
 

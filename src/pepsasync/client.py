@@ -18,19 +18,19 @@ from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError, NotFoundError
 from pepsasync.events import DownloadProgressed, Event
 from pepsasync.io.files import Shelf
-from pepsasync.io.groups import background, task_group
+from pepsasync.io.groups import Background, Flattened, task_group
 from pepsasync.io.http import Http
 from pepsasync.io.throttle import Throttle
 from pepsasync.model import Delivery, Product, Query, StorageTier
 from pepsasync.pipeline.deliver_all import bring_all_online, deliver_all, make_run
 from pepsasync.pipeline.wanted import feed
 from pepsasync.providers import DEFAULT_PROVIDER, make_provider, public_url
-from pepsasync.stages.download import Line
+from pepsasync.stages.line import Line, make_slots
 from pepsasync.stages.search import PAGES_AHEAD, search
 from pepsasync.stages.stage import request_staging
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from anyio.abc import TaskGroup
     from anyio.streams.memory import MemoryObjectSendStream
@@ -99,7 +99,7 @@ class Client:
             raise RuntimeError("use the client inside 'async with Client(...) as client:'")
         return self._running
 
-    async def search(self, query: Query | None = None, /, **criteria: object) -> AsyncGenerator[Product, None]:
+    def search(self, query: Query | None = None, /, **criteria: object) -> Flattened[Product]:
         """Loop over products that match, newest acquisition first, each once.
 
         Args:
@@ -117,10 +117,7 @@ class Client:
             async for page in search(wanted, self.provider, self._emit):
                 await pages.send(page)
 
-        async with contextlib.aclosing(background(self._tasks, work, PAGES_AHEAD)) as pages:
-            async for page in pages:
-                for product in page:
-                    yield product
+        return Flattened(Background(self._tasks, work, PAGES_AHEAD))
 
     async def stage(self, product: Product) -> StagingReply:
         """Ask the archive to bring a product from tape; asking again is harmless.
@@ -128,7 +125,7 @@ class Client:
         Raises:
             ProviderError: The product cannot be had, or the archive does not answer.
         """
-        return await request_staging(product, self.provider, self._http, self._config)
+        return await request_staging(product, self._line(Path()))
 
     async def tiers(self, products: Iterable[Product]) -> dict[str, StorageTier]:
         """Ask where products are now, many with one request.
@@ -145,7 +142,7 @@ class Client:
             tiers |= await self.provider.tiers(everything[first : first + batch])
         return tiers
 
-    async def wait_online(self, products: Iterable[Product]) -> AsyncGenerator[Product, None]:
+    def wait_online(self, products: Iterable[Product]) -> Background[Product]:
         """Stage products and loop over them as they come online; one that fails is a `ProductFailed` event.
 
         Raises:
@@ -156,9 +153,7 @@ class Client:
         async def work(online: MemoryObjectSendStream[Product]) -> None:
             await bring_all_online(wanted, online, make_run(self._line(Path()), extract=False))
 
-        async with contextlib.aclosing(background(self._tasks, work, OUTCOMES_AHEAD)) as online:
-            async for product in online:
-                yield product
+        return Background(self._tasks, work, OUTCOMES_AHEAD)
 
     async def download(
         self, product: Product | str, directory: str | os.PathLike[str] = ".", *, extract: bool = False
@@ -178,17 +173,16 @@ class Client:
 
         Cancellation: everything received is kept and resumable.
         """
-        async with contextlib.aclosing(self.fetch([product], directory, extract=extract)) as deliveries:
-            async for delivery in deliveries:
-                if delivery.error is not None:
-                    raise delivery.error
-                if delivery.path is not None:
-                    return delivery.path
+        async for delivery in self.fetch([product], directory, extract=extract):
+            if delivery.error is not None:
+                raise delivery.error
+            if delivery.path is not None:
+                return delivery.path
         raise NotFoundError("the archive has no such product", product=str(product))
 
-    async def fetch(
+    def fetch(
         self, wanted: Wanted, directory: str | os.PathLike[str] = ".", *, extract: bool = False
-    ) -> AsyncGenerator[Delivery, None]:
+    ) -> Background[Delivery]:
         """Bring many products to disk and loop over the outcomes, each as soon as it is known.
 
         Args:
@@ -202,31 +196,33 @@ class Client:
 
         Cancellation, or leaving the loop early: everything under way stops and is resumable.
         """
-        line = self._line(Path(directory))
-        await to_thread.run_sync(line.shelf.open)
 
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
+            line = self._line(Path(directory))
+            await to_thread.run_sync(line.shelf.open)
             send, pages = anyio.create_memory_object_stream[list[Product]](PAGES_AHEAD)
             async with task_group() as tasks:
                 tasks.start_soon(feed, wanted, self.provider, self._emit, send, outcomes.clone())
                 tasks.start_soon(deliver_all, pages, outcomes.clone(), make_run(line, extract=extract))
 
-        async with contextlib.aclosing(background(self._tasks, work, OUTCOMES_AHEAD)) as deliveries:
-            async for delivery in deliveries:
-                yield delivery
+        return Background(self._tasks, work, OUTCOMES_AHEAD)
 
-    async def events(self) -> AsyncGenerator[Event, None]:
-        """Loop over everything that happens from now on; a slow consumer misses progress, never a change of state."""
-        send, receive = anyio.create_memory_object_stream[Event](math.inf)
+    def events(self) -> Background[Event]:
+        """Loop over everything that happens from the first step of the loop on; it ends with the client.
 
-        def take(event: Event) -> None:
-            is_late = send.statistics().current_buffer_used >= EVENTS_AHEAD
-            if not (is_late and isinstance(event, DownloadProgressed)):
-                send.send_nowait(event)
+        A slow consumer misses download progress, never a change of state.
+        """
 
-        with self.listen(take), send, receive:
-            async for event in receive:
-                yield event
+        async def work(events: MemoryObjectSendStream[Event]) -> None:
+            def take(event: Event) -> None:
+                is_late = events.statistics().current_buffer_used >= EVENTS_AHEAD
+                if not (is_late and isinstance(event, DownloadProgressed)):
+                    events.send_nowait(event)
+
+            with self.listen(take):
+                await anyio.sleep_forever()
+
+        return Background(self._tasks, work, math.inf)
 
     @contextlib.contextmanager
     def listen(self, listener: Callable[[Event], None]) -> Iterator[None]:
@@ -251,7 +247,8 @@ class Client:
             listener(event)
 
     def _line(self, directory: Path) -> Line:
-        return Line(self.provider, self._http, Shelf(directory), self._throttle, self._config, self._emit)
+        slots = make_slots(self._config, self.provider.limits)
+        return Line(self.provider, self._http, Shelf(directory), self._throttle, self._config, self._emit, slots)
 
 
 def _one_query(query: Query | None, criteria: dict[str, object]) -> Query:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from anyio.abc import TaskGroup
     from anyio.streams.memory import MemoryObjectSendStream
@@ -39,38 +40,88 @@ def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-async def background(
-    tasks: TaskGroup, work: Callable[[MemoryObjectSendStream[T]], Awaitable[None]], ahead: int
-) -> AsyncGenerator[T, None]:
-    """Loop over what a background task sends, without a task group inside the generator.
+class Background(Generic[T]):
+    """An async iterator over what a background task sends.
+
+    Not a generator, so that a loop may be left with `break` on every event loop: whoever drops the iterator, or calls
+    `aclose`, cancels the task.
 
     Args:
-        tasks: Outlives the loop.
-        work: Sends items; the stream is closed for it when it ends.
+        tasks: Group that runs the task; outlives the loop.
+        work: Sends items; started by the first step of the loop, its stream is closed for it when it ends.
         ahead: Items that may wait for the loop.
-
-    Raises:
-        Exception: What `work` raised, after the items that it had sent.
-
-    Leaving the loop early, or closing the generator, cancels the work.
     """
-    send, receive = anyio.create_memory_object_stream[T](ahead)
-    scope, errors = anyio.CancelScope(), list[Exception]()
 
-    async def run() -> None:
-        async with send:
-            with scope:
-                try:
-                    await work(send)
-                except Exception as error:  # noqa: BLE001 - raised again where the loop is
-                    errors.append(error)
+    def __init__(
+        self, tasks: TaskGroup, work: Callable[[MemoryObjectSendStream[T]], Awaitable[None]], ahead: float
+    ) -> None:
+        self._tasks = tasks
+        self._work = work
+        self._send, self._receive = anyio.create_memory_object_stream[T](ahead)
+        self._scope = anyio.CancelScope()
+        self._errors: list[Exception] = []
+        self._is_started = False
 
-    tasks.start_soon(run)
-    try:
-        async for item in receive:
-            yield item
-    finally:
-        scope.cancel()
-        receive.close()
-    if errors:
-        raise errors[0]
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        if not self._is_started:
+            self._is_started = True
+            self._tasks.start_soon(_run, self._work, self._send, self._scope, self._errors)
+        try:
+            return await self._receive.receive()
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            if self._errors:
+                raise self._errors.pop() from None
+            raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        """Cancel the task; the loop ends."""
+        self._cancel()
+
+    def _cancel(self) -> None:
+        self._scope.cancel()
+        self._receive.close()
+        if not self._is_started:
+            self._send.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the event loop is gone, and the task with it
+            self._cancel()
+
+
+async def _run(
+    work: Callable[[MemoryObjectSendStream[T]], Awaitable[None]],
+    send: MemoryObjectSendStream[T],
+    scope: anyio.CancelScope,
+    errors: list[Exception],
+) -> None:
+    # A function of its own: it must not keep the iterator alive.
+    async with send:
+        with scope:
+            try:
+                await work(send)
+            except Exception as error:  # noqa: BLE001 - raised again where the loop is
+                errors.append(error)
+
+
+class Flattened(Generic[T]):
+    """An async iterator over the items of batches."""
+
+    def __init__(self, batches: Background[list[T]]) -> None:
+        self._batches = batches
+        self._items: collections.deque[T] = collections.deque()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        while not self._items:
+            self._items.extend(await anext(self._batches))
+        return self._items.popleft()
+
+    async def aclose(self) -> None:
+        """Cancel what sends the batches; the loop ends."""
+        self._items.clear()
+        await self._batches.aclose()

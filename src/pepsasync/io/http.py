@@ -145,7 +145,7 @@ class Http:
                 await response.aclose()
 
 
-async def body(response: httpx.Response, timeout: float) -> AsyncIterator[bytes]:
+async def body(response: httpx.Response, silence: float) -> AsyncIterator[bytes]:
     """The body as it is on the wire, in chunks as large as they come.
 
     A large plain HTTP/1.1 body is read from the connection itself once the HTTP parser has given out what it holds:
@@ -154,7 +154,7 @@ async def body(response: httpx.Response, timeout: float) -> AsyncIterator[bytes]
 
     Args:
         response: Streamed, its body not begun.
-        timeout: Longest silence, seconds.
+        silence: Longest wait for bytes, seconds.
 
     Raises:
         httpx or httpcore errors, which `Http.stream` turns into ours.
@@ -170,7 +170,7 @@ async def body(response: httpx.Response, timeout: float) -> AsyncIterator[bytes]
             if length is not None and connection is not None:
                 break
         while length is not None and connection is not None and received < length:
-            chunk = await connection.read(min(READ, length - received), timeout=timeout)
+            chunk = await connection.read(min(READ, length - received), timeout=silence)
             if not chunk:
                 raise httpx.RemoteProtocolError(f"closed after {received:,} of {length:,} bytes")
             received += len(chunk)

@@ -34,20 +34,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pepsasync.model import Product
-    from pepsasync.stages.download import Line, Received
+    from pepsasync.stages.download import Received
+    from pepsasync.stages.line import Line
     from pepsasync.stages.watch import OnlineWatch
 
 MOST_FALLBACKS = 20
 """Times that a product may be back on tape when its download begins."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """What is scarce; each limiter is held only while the thing is used."""
-
-    staging: anyio.CapacityLimiter
-    download: anyio.CapacityLimiter
-    unpack: anyio.CapacityLimiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +48,6 @@ class Run:
 
     line: Line
     watch: OnlineWatch
-    slots: Slots
     extract: bool = False
 
 
@@ -106,16 +97,13 @@ async def deliver(product: Product, run: Run) -> Delivery:
         while path is None:
             if product.tier is not StorageTier.DISK:
                 await bring_online(product, run, log)
-            async with run.slots.download:
-                try:
-                    path = await _fetch(product, run, log)
-                except OfflineError as error:  # back on tape before we came, or never online
-                    product = replace(product, tier=StorageTier.UNKNOWN)
-                    refused = error
-            if path is None:
-                await _back_off(refused, run, log)
+            try:
+                path = await _fetch(product, run, log)
+            except OfflineError as error:  # back on tape before we came, or never online
+                product = replace(product, tier=StorageTier.UNKNOWN)
+                await _back_off(error, run, log)
         if run.extract:
-            async with run.slots.unpack:
+            async with run.line.slots.unpack:
                 path = await extract(product, shelf)
             emit(ProductExtracted(**log.who, path=str(path)))
         return _delivered(log, run, path, present.bytes)
@@ -137,8 +125,7 @@ async def bring_online(product: Product, run: Run, log: Log) -> None:
     config, began = run.line.config, anyio.current_time()
     with anyio.move_on_after(config.staging_timeout) as scope:
         while True:
-            async with run.slots.staging:
-                reply = await request_staging(product, run.line.provider, run.line.http, config)
+            reply = await request_staging(product, run.line)
             log.staging_requests += 1
             run.line.emit(StagingRequested(**log.who, times=log.staging_requests, retry_after=reply.retry_after))
             if reply.outcome is StagingOutcome.QUOTA:

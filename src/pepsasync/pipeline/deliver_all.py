@@ -8,7 +8,7 @@ import anyio
 
 from pepsasync.errors import FATAL, PepsasyncError
 from pepsasync.io.groups import task_group
-from pepsasync.pipeline.deliver import Log, Run, Slots, bring_online, deliver, fail
+from pepsasync.pipeline.deliver import Log, Run, bring_online, deliver, fail
 from pepsasync.stages.watch import OnlineWatch
 
 if TYPE_CHECKING:
@@ -17,21 +17,12 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from pepsasync.model import Delivery, Product
-    from pepsasync.stages.download import Line
-
-UNPACKERS = 2
-"""Zips unpacked at once: it is disk and processor work, more would only take turns."""
+    from pepsasync.stages.line import Line
 
 
 def make_run(line: Line, *, extract: bool) -> Run:
-    """Limiters and watch of a run, from the configuration and what the archive bears."""
-    config, limits = line.config, line.provider.limits
-    slots = Slots(
-        staging=anyio.CapacityLimiter(config.staging_jobs or limits.staging_requests),
-        download=anyio.CapacityLimiter(config.jobs or limits.downloads),
-        unpack=anyio.CapacityLimiter(UNPACKERS),
-    )
-    return Run(line, OnlineWatch(line.provider, config, line.emit), slots, extract)
+    """A run along a line, with a watch of its own."""
+    return Run(line, OnlineWatch(line.provider, line.config, line.emit), extract)
 
 
 async def deliver_all(

@@ -23,13 +23,9 @@ from pepsasync.model import Checksum
 if TYPE_CHECKING:
     import httpx
 
-    from pepsasync.config import Config
-    from pepsasync.events import Emit
-    from pepsasync.io.files import PartNote, Shelf
-    from pepsasync.io.http import Http
-    from pepsasync.io.throttle import Throttle
+    from pepsasync.io.files import PartNote
     from pepsasync.model import Product
-    from pepsasync.providers.base import Provider
+    from pepsasync.stages.line import Line
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress events of one product."""
@@ -48,18 +44,6 @@ class Received:
     resumed_bytes: int
     """Bytes that were in the part before this download began and are still in it."""
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What every download of a run shares."""
-
-    provider: Provider
-    http: Http
-    shelf: Shelf
-    throttle: Throttle
-    config: Config
-    emit: Emit
 
 
 async def download(product: Product, line: Line) -> Received:
@@ -125,7 +109,14 @@ class _Transfer:
         return received
 
     async def _attempt(self) -> int:
-        """One request, or two when the archive cannot go on from where the part ends; returns the part's length."""
+        """One request, or two when the archive cannot go on from where the part ends; returns the part's length.
+
+        The slot is taken for each attempt anew: whoever pauses before the next try lets others go on.
+        """
+        async with self._line.slots.download:
+            return await self._use_slot()
+
+    async def _use_slot(self) -> int:
         ask = plan_request(self._line.shelf.part_length(self._product), self._product.size)
         if ask.complete:
             await self._digest_of(ask.offset)

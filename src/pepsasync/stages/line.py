@@ -1,0 +1,50 @@
+"""What all products of a run share: archive, connection, folder, limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from pepsasync.config import Config
+    from pepsasync.events import Emit
+    from pepsasync.io.files import Shelf
+    from pepsasync.io.http import Http
+    from pepsasync.io.throttle import Throttle
+    from pepsasync.providers.base import Limits, Provider
+
+UNPACKERS = 2
+"""Zips unpacked at once: it is disk and processor work, more would only take turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """What is scarce; each limiter is held only while the thing is used, never during a pause."""
+
+    staging: anyio.CapacityLimiter
+    download: anyio.CapacityLimiter
+    unpack: anyio.CapacityLimiter
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The way from one archive to one folder."""
+
+    provider: Provider
+    http: Http
+    shelf: Shelf
+    throttle: Throttle
+    config: Config
+    emit: Emit
+    slots: Slots
+
+
+def make_slots(config: Config, limits: Limits) -> Slots:
+    """Limiters as configured, else as the archive bears."""
+    return Slots(
+        staging=anyio.CapacityLimiter(config.staging_jobs or limits.staging_requests),
+        download=anyio.CapacityLimiter(config.jobs or limits.downloads),
+        unpack=anyio.CapacityLimiter(UNPACKERS),
+    )

@@ -1,0 +1,56 @@
+"""Embedded archives for tests, and what to check of a folder that was filled from one."""
+
+import hashlib
+from collections import Counter
+
+from pepsasync import Client, Config, Credentials
+from pepsasync.sandbox import Sandbox
+
+QUICK = {"poll_interval": 0.05, "poll_interval_max": 0.2, "retry_wait": 0.01, "retry_wait_max": 0.05, "jobs": 4}
+"""Settings that make minutes of an archive's life pass in a second."""
+
+
+def sandbox(products=8, **options):
+    """A small archive whose tape robot is quick and whose advice to wait is short."""
+    quick = {"product_size": 200_000, "staging_seconds": 0.1, "mount_seconds": 0.02, "retry_after_ms": 200}
+    return Sandbox(products=products, **(quick | options))
+
+
+def connect(archive, *, password=None, **settings):
+    credentials = Credentials(username=archive.username, password=password or archive.password)
+    return Client("peps", base_url=archive.peps_url, credentials=credentials, config=Config(**(QUICK | settings)))
+
+
+async def everything(client):
+    """All products of both collections."""
+    return [product for collection in ("S1", "S2ST") async for product in client.search(collection=collection)]
+
+
+async def fetch_all(archive, folder, *, extract=False, settings=None):
+    """Outcome by product name, and the events."""
+    events = []
+    async with connect(archive, **(settings or {})) as client:
+        with client.listen(events.append):
+            products = await everything(client)
+            outcomes = {d.product.name: d async for d in client.fetch(products, folder, extract=extract)}
+    return outcomes, events
+
+
+def right_files(archive, folder):
+    """How many products of the archive stand in the folder with exactly their bytes."""
+    return sum(
+        _md5(folder / f"{product.name}.zip") == archive.content(product.name).md5.lower()
+        for product in archive.catalogue
+    )
+
+
+def final_names(folder):
+    return sorted(path.name for path in folder.iterdir() if path.name != ".pepsasync")
+
+
+def bytes_by_name(archive):
+    return Counter(archive.statistics.bytes_sent)
+
+
+def _md5(path):
+    return hashlib.md5(path.read_bytes()).hexdigest() if path.exists() else None
