@@ -21,7 +21,22 @@ def test_safe_name_real_name_is_unchanged(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "../../etc/passwd", "/etc/passwd", "a/b", "a\\b", "C:evil", "nul", "CON.zip", "a\0b", ".hidden", "x" * 300, "é"],
+    [
+        "",
+        ".",
+        "..",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "a/b",
+        "a\\b",
+        "C:evil",
+        "nul",
+        "CON.zip",
+        "a\0b",
+        ".hidden",
+        "x" * 300,
+        "é",
+    ],
 )
 def test_safe_name_hostile_name_stays_in_its_folder(name):
     safe = safe_name(name)

@@ -63,6 +63,7 @@ async def test_open_sink_cancelled_keeps_what_was_taken(tmp_path):
 
     assert b"x" * 100 == path.read_bytes()
 
+
 async def test_open_sink_full_disk_is_reported(tmp_path, monkeypatch):
     def fails(file, block):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -73,7 +74,6 @@ async def test_open_sink_full_disk_is_reported(tmp_path, monkeypatch):
         async with open_sink(tmp_path / "part", offset=0, digest=Digest("md5")) as sink:
             for _ in range(100):
                 await sink.write(b"x" * BLOCK)
-
 
 
 async def test_open_sink_waits_for_a_slow_disk(tmp_path, monkeypatch):

@@ -1,0 +1,131 @@
+"""From any shapely geometry to one that archives and tests can rely on, or an `AreaError`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+from shapely.errors import ShapelyError
+
+from pepsasync.decide.antimeridian import split
+from pepsasync.errors import AreaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shapely.geometry.base import BaseGeometry
+
+_DECIMALS = 12
+FARTHEST_LONGITUDE = 540.0
+"""Longitudes are also written as 0..360, and polygons that cross the antimeridian go on past 180; no more than that."""
+
+
+def clean(geometry: BaseGeometry, source: str) -> BaseGeometry:
+    """Check a geometry, repair it where that is safe, and bring it to the form that the rest relies on.
+
+    Heights are dropped, invalid rings repaired, collections merged, longitudes beyond 180 brought back and the shape
+    cut at the antimeridian, rings turned counter-clockwise. Edges are read as straight lines in longitude and
+    latitude, whatever their length: `(179, -179)` is 358 degrees long.
+
+    Args:
+        geometry: EPSG:4326, longitude first, degrees.
+        source: Where it came from, for messages: `the geometry`, `the file field.shp`.
+
+    Returns:
+        A valid geometry that is not empty, within -180..180 and -90..90. A `GeometryCollection` only if points,
+        lines and polygons were mixed.
+
+    Raises:
+        AreaError: Empty, not finite, out of range, or a polygon without an area.
+    """
+    parts = [part for part in _single_parts(shapely.force_2d(geometry)) if not part.is_empty]
+    if not parts:
+        raise AreaError(f"{source} is empty", hint="Give a point, a line or a polygon with coordinates")
+    _check_coordinates(np.concatenate([shapely.get_coordinates(part) for part in parts]), source)
+    try:
+        pieces = [split(piece) for part in parts for piece in _repaired(_rounded(part), source)]
+        if all(piece.is_empty for piece in pieces):
+            raise _flat(source)
+        return merged(piece for piece in pieces if not piece.is_empty)
+    except ShapelyError as error:
+        raise AreaError(f"{source} is invalid and cannot be repaired: {error}") from error
+
+
+def merged(pieces: Iterable[BaseGeometry]) -> BaseGeometry:
+    """Union of valid geometries, outer rings counter-clockwise: some archives read the others inside out."""
+    flat = [part for piece in pieces for part in _single_parts(piece)]
+    if len(flat) > 1:
+        flat = list(_single_parts(shapely.union_all(flat)))
+    turned = [_counter_clockwise(part) for part in flat]
+    return turned[0] if len(turned) == 1 else _multi(turned)
+
+
+def _multi(parts: list[BaseGeometry]) -> BaseGeometry:
+    """The narrowest multi type that holds all parts."""
+    multi = {"Point": shapely.multipoints, "LineString": shapely.multilinestrings, "Polygon": shapely.multipolygons}
+    kinds = {part.geom_type for part in parts}
+    build = multi[kinds.pop()] if len(kinds) == 1 else shapely.geometrycollections
+    return build(parts)  # type: ignore[no-any-return, operator]
+
+
+def _counter_clockwise(part: BaseGeometry) -> BaseGeometry:
+    return shapely.geometry.polygon.orient(part) if isinstance(part, shapely.Polygon) else part
+
+
+def _single_parts(geometry: BaseGeometry) -> Iterable[BaseGeometry]:
+    """Points, lines and polygons, however deep they are nested."""
+    parts = shapely.get_parts(geometry)
+    if len(parts) == 1 and not hasattr(geometry, "geoms"):
+        # A bare ring is a line to GEOS, but not to archives.
+        yield shapely.LineString(geometry.coords) if geometry.geom_type == "LinearRing" else geometry
+        return
+    for part in parts:
+        yield from _single_parts(part)
+
+
+def _rounded(part: BaseGeometry) -> BaseGeometry:
+    """Coordinates without the last bits, which make geometry fail that is a hair's breadth from being degenerate."""
+    return shapely.transform(part, lambda points: np.round(points, _DECIMALS))
+
+
+def _repaired(part: BaseGeometry, source: str) -> list[BaseGeometry]:
+    """The valid parts of a single geometry; a polygon stays a polygon."""
+    if part.is_valid:
+        return [part]
+    pieces = list(_single_parts(shapely.make_valid(part)))
+    if part.geom_type == "Polygon":
+        pieces = [piece for piece in pieces if piece.area > 0]
+    if not pieces:
+        raise _flat(source)
+    return pieces
+
+
+def _flat(source: str) -> AreaError:
+    hint = "Its corners lie on one line; give a LINESTRING if that is meant"
+    return AreaError(f"a polygon of {source} has no area", hint=hint)
+
+
+def _check_coordinates(points: np.ndarray[tuple[int, int], np.dtype[np.float64]], source: str) -> None:
+    if not np.isfinite(points).all():
+        raise AreaError(
+            f"{source} has coordinates that are not numbers (NaN or infinite)",
+            hint="When it was reprojected, part of it lies outside of where its coordinate system is valid",
+        )
+    longitudes, latitudes = np.abs(points).max(axis=0)
+    if latitudes > 90:
+        raise AreaError(f"{source} has latitude {_worst(points[:, 1])}, beyond 90 degrees", hint=_hint(points))
+    if longitudes > FARTHEST_LONGITUDE:
+        raise AreaError(f"{source} has longitude {_worst(points[:, 0])}, out of range", hint=_hint(points))
+
+
+def _worst(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
+    return f"{values[np.abs(values).argmax()]:g}"
+
+
+def _hint(points: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> str:
+    """The likely mistake: longitude and latitude swapped, or metres instead of degrees."""
+    first, second = np.abs(points).max(axis=0)
+    if first <= 90 and second <= 180:
+        return "Longitude comes before latitude: are they swapped?"
+    return "Coordinates must be degrees of longitude and latitude (EPSG:4326), longitude first"

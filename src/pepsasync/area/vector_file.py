@@ -1,0 +1,134 @@
+"""Areas from vector files: anything geopandas reads, reprojected and merged."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from pepsasync.area.clean import clean
+from pepsasync.decide.antimeridian import unwrap
+from pepsasync.errors import AreaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+
+    from shapely.geometry.base import BaseGeometry
+
+_LONGEST_EDGE_METRES = 20_000.0
+"""Edges of projected shapes are cut this short before they are reprojected: a straight line on a map is a curve in
+degrees. What is left of the difference is a few metres."""
+_FARTHEST_METRES = 1e8
+"""No coordinate on any map of the Earth is larger."""
+_WIDEST_METRES = 15_000_000.0
+"""A projected shape narrower than this, whose longitudes jump, crosses the antimeridian; a wider one is a world map."""
+
+
+def from_file(path: str | PathLike[str]) -> BaseGeometry:
+    """Return the union of everything in a vector file.
+
+    All layers and features count. A file without a coordinate system is taken for EPSG:4326 if its coordinates fit.
+
+    Args:
+        path: Shapefile (also zipped), GeoPackage, GeoJSON, KML, ...: whatever geopandas reads. `~` is the home folder.
+
+    Returns:
+        Valid geometry, EPSG:4326, longitude first, degrees, cut at the antimeridian.
+
+    Raises:
+        AreaError: Missing, unreadable or empty file, unknown coordinate system, coordinates out of range.
+    """
+    file = Path(path).expanduser()
+    if not file.exists():
+        raise AreaError(f"the file {file} does not exist")
+    pieces = [from_frame(frame, f"the file {file}") for frame in _layers(file)]
+    if not pieces:
+        raise AreaError(f"the file {file} holds no geometry")
+    return clean(shapely.GeometryCollection(pieces), f"the file {file}")
+
+
+def from_frame(frame: Any, source: str) -> BaseGeometry:
+    """Return the union of the geometries of a GeoDataFrame or GeoSeries.
+
+    Args:
+        frame: Any coordinate system; without one, degrees are assumed if the coordinates fit.
+        source: For messages: `the file field.shp`.
+
+    Raises:
+        AreaError: Empty, unknown coordinate system, coordinates out of range.
+    """
+    shapes = frame.geometry
+    shapes = shapes[~shapes.is_empty]
+    shapes = shapes[shapes.notna()]
+    if shapes.empty:
+        raise AreaError(f"{source} holds no geometry")
+    in_degrees = _degrees(shapes, source)
+    return clean(shapely.GeometryCollection(list(in_degrees)), source)
+
+
+def _layers(file: Path) -> Iterator[Any]:
+    """GeoDataFrames of all layers that have geometry and at least one feature."""
+    import geopandas  # noqa: PLC0415 - slow to import
+
+    try:
+        with warnings.catch_warnings():
+            # Drivers warn of what does not matter here or is repaired: unclosed rings, odd attribute types.
+            warnings.simplefilter("ignore")
+            names = [name for name, kind in geopandas.list_layers(file)[["name", "geometry_type"]].values if kind]
+            frames = [geopandas.read_file(file, layer=name) for name in names]
+    except (OSError, RuntimeError, ValueError) as error:
+        raise AreaError(f"the file {file} cannot be read: {_first_line(error)}", hint=_hint(file)) from error
+    return (frame for frame in frames if len(frame))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _hint(file: Path) -> str:
+    """What is missing beside a shapefile, or which formats there are."""
+    if file.suffix.lower() != ".shp":
+        return "Use a vector file such as .shp, .gpkg or .geojson"
+    here = {other.name.lower() for other in file.parent.glob(f"{file.stem}.*")}
+    missing = [end for end in (".shx", ".dbf") if f"{file.stem.lower()}{end}" not in here]
+    if missing:
+        return f"A shapefile is several files: {' and '.join(file.stem + end for end in missing)} must stand beside it"
+    return "The file may be damaged"
+
+
+def _degrees(shapes: Any, source: str) -> Any:
+    """Geometries in EPSG:4326, continuous where they cross the antimeridian."""
+    if shapes.crs is None:
+        _check_degrees(shapes, source)
+        return shapes
+    if not shapes.crs.is_projected:
+        return _reprojected(shapes, source)
+    metres = shapes.crs.axis_info[0].unit_conversion_factor
+    west, _, east, _ = bounds = shapes.total_bounds
+    if not (np.abs(bounds) * metres < _FARTHEST_METRES).all():
+        raise AreaError(f"{source} has coordinates outside of its coordinate system {shapes.crs.name}")
+    result = _reprojected(shapes.segmentize(_LONGEST_EDGE_METRES / metres), source)
+    if (east - west) * metres > _WIDEST_METRES or not all(np.isfinite(result.total_bounds)):
+        return result
+    return [unwrap(shape) for shape in result]
+
+
+def _reprojected(shapes: Any, source: str) -> Any:
+    try:
+        return shapes.to_crs("EPSG:4326")
+    except (RuntimeError, ValueError) as error:
+        raise AreaError(f"{source} cannot be reprojected to EPSG:4326: {_first_line(error)}") from error
+
+
+def _check_degrees(shapes: Any, source: str) -> None:
+    west, south, east, north = shapes.total_bounds
+    if west < -180 or east > 360 or south < -90 or north > 90:
+        raise AreaError(
+            f"{source} has no coordinate system, and its coordinates ({west:g} {south:g} to {east:g} {north:g}) "
+            "are not degrees",
+            hint="Add the .prj file, or save it in EPSG:4326",
+        )

@@ -1,0 +1,200 @@
+"""Criteria: the words of the command line and of Python programs become a `Query`. The only parser of both.
+
+Importing this module loads no geometry library; an area does, when one is given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pepsasync.decide import values
+from pepsasync.errors import AreaError, ConfigError
+from pepsasync.model import Query, parse_tile
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+_SAME = {
+    "product": ("product_type",),
+    "sensor_mode": ("mode",),
+    "start": ("start_date",),
+    "end": ("end_date",),
+    "geometry": ("area",),
+    "orbit": ("relative_orbit",),
+    "clouds": ("cloud_cover", "cc"),
+    "satellite": ("sat", "platform"),
+    "id": ("ids", "name", "names"),
+}
+"""Other names of a criterion."""
+
+_PLAIN: dict[str, tuple[str, Callable[[str, object], Any]]] = {
+    "collection": ("collection", values.parse_text),
+    "product": ("product_type", values.parse_word),
+    "sensor_mode": ("sensor_mode", values.parse_word),
+    "start": ("start", values.parse_start),
+    "end": ("end", values.parse_end),
+    "location": ("location", values.parse_text),
+    "orbit": ("relative_orbit", values.parse_whole),
+    "clouds": ("cloud_cover", values.parse_percent),
+    "satellite": ("platform", values.parse_satellite),
+    "latest": ("latest", values.parse_flag),
+    "limit": ("limit", values.parse_whole),
+}
+"""Field of `Query` and parser of the criteria that stand for themselves."""
+
+_SIDES = ("lonmin", "latmin", "lonmax", "latmax")
+_AREAS = {
+    "tile": ("tile",),
+    "location": ("location",),
+    "point": ("lon", "lat"),
+    "box": _SIDES,
+    "bbox": ("bbox",),
+    "shape": ("shape",),
+    "geometry": ("geometry",),
+}
+"""Ways to say where, each with its criteria; a query has one at most."""
+
+_KNOWN = {*_PLAIN, "id", *(name for names in _AREAS.values() for name in names)}
+_CANONICAL = {name: name for name in _KNOWN} | {other: name for name, others in _SAME.items() for other in others}
+_TILED = re.compile(r"S2|SENTINEL[-_ ]?2", re.IGNORECASE)
+
+
+def build_query(**criteria: object) -> Query:
+    """Turn criteria as users write them into a query.
+
+    None, empty text and lists of nothing else count as not given. Everything is checked here, before anything is sent.
+
+    Args:
+        **criteria: Any of
+
+            - `collection`: `S1`, `S2`, `S2ST`, `S3` or an archive's own name;
+            - `product` (`product_type`), `sensor_mode`, `satellite` (`sat`, `platform`): `GRD`, `IW`, `S1A`;
+            - `start`, `end`: `2015-11-01`, `2015-11-01T10:00:00Z`, `date` or `datetime`. A date is 00:00:00 UTC, a
+              time without zone is UTC. `end` is exclusive when it is a date and inclusive, to the millisecond, when
+              it has a time;
+            - where, one of: `tile` (`31TCJ`); `location`; `lon` and `lat`; `lonmin`, `latmin`, `lonmax`, `latmax`;
+              `bbox` (`W,S,E,N`, W > E crosses the antimeridian); `shape` (vector file); `geometry` (WKT, GeoJSON,
+              shapely or geopandas). All in degrees, EPSG:4326, longitude first, except `shape` and tables, which
+              are reprojected;
+            - `orbit` (`relative_orbit`): number; `clouds` (`cloud_cover`, `cc`): highest cloud cover, percent;
+            - `id` (`ids`, `names`): a product name or several; `@FILE` reads one a line, `#` begins a comment;
+            - `latest`: of several processings of an acquisition the newest; `limit`: at most so many products.
+
+    Raises:
+        ConfigError: Unknown criterion, impossible value, or criteria that exclude each other.
+        AreaError: The area of interest cannot be used.
+    """
+    given = _given(criteria)
+    way = _way(given)
+    fields: dict[str, Any] = {}
+    for name, (field, parse) in _PLAIN.items():
+        if name in given:
+            fields[field] = parse(name, given[name])
+    if "id" in given:
+        fields["names"] = _names(given["id"])
+    if way == "tile":
+        fields["tile"] = parse_tile(values.parse_text("tile", given["tile"]))
+    if way is not None:
+        fields["area"] = _area(way, given, fields)
+    return Query(**fields)
+
+
+def _given(criteria: Mapping[str, object]) -> dict[str, object]:
+    """Criteria that have a value, under their canonical names."""
+    given: dict[str, object] = {}
+    written: dict[str, str] = {}
+    for name, value in criteria.items():
+        canonical = _canonical(name)
+        if _is_absent(value):
+            continue
+        if canonical in given:
+            raise ConfigError(f"{written[canonical]} and {name} are the same criterion", hint="Give one of them")
+        given[canonical], written[canonical] = value, name
+    return given
+
+
+def _canonical(name: str) -> str:
+    key = name.replace("-", "_").lower()
+    if key in _CANONICAL:
+        return _CANONICAL[key]
+    close = get_close_matches(key, _CANONICAL, n=1, cutoff=0.5)
+    hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(sorted(_KNOWN))}"
+    raise ConfigError(f"there is no criterion {name!r}", hint=hint)
+
+
+def _is_absent(value: object) -> bool:
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or (isinstance(value, list | tuple | set | frozenset) and all(map(_is_absent, value)))
+
+
+def _way(given: Mapping[str, object]) -> str | None:
+    """The one way in which the area is given."""
+    ways = [way for way, names in _AREAS.items() if any(name in given for name in names)]
+    if len(ways) > 1:
+        written = [name for way in ways for name in _AREAS[way] if name in given]
+        raise ConfigError(f"{', '.join(written)} each name an area", hint="Give one of them")
+    if not ways:
+        return None
+    missing = [name for name in _AREAS[ways[0]] if name not in given]
+    if missing:
+        there = [name for name in _AREAS[ways[0]] if name in given]
+        raise ConfigError(f"{', '.join(there)} without {', '.join(missing)}", hint=f"A {ways[0]} needs all of them")
+    return ways[0]
+
+
+def _area(way: str, given: Mapping[str, object], fields: Mapping[str, Any]) -> BaseGeometry | None:
+    """Geometry of the area; None when the archive is asked by tile or place name."""
+    if way == "location" or (way == "tile" and _has_tiles(fields.get("collection"))):
+        return None
+    from pepsasync.area import aoi  # noqa: PLC0415 - slow to import, and needed only with an area
+
+    if way == "tile":
+        return aoi.tile(fields["tile"])
+    if way == "shape":
+        return aoi.from_file(_path(given["shape"]))
+    if way == "geometry":
+        return aoi.from_object(given["geometry"])
+    if way == "bbox":
+        return aoi.box(*values.parse_bbox("bbox", given["bbox"]))
+    numbers = [values.parse_number(name, given[name]) for name in _AREAS[way]]
+    return aoi.point(*numbers) if way == "point" else aoi.box(*numbers)
+
+
+def _has_tiles(collection: str | None) -> bool:
+    """Whether products of a collection have a tile; for others, and for all together, the footprint is searched."""
+    return collection is not None and _TILED.search(collection) is not None
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, str | Path):
+        raise AreaError(f"shape: {value!r} is not a path", hint="For geometry in memory use `geometry`")
+    return Path(value.strip() if isinstance(value, str) else value)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    """Product names, each once, in the order given."""
+    if not isinstance(value, str | Iterable):
+        raise ConfigError(f"id: {value!r} is not a product name")
+    items: Iterable[object] = [value] if isinstance(value, str) else value
+    names = [name for item in items if not _is_absent(item) for name in _expanded(item)]
+    return tuple(dict.fromkeys(names))
+
+
+def _expanded(item: object) -> list[str]:
+    """One name, or those in a file: `@FILE`."""
+    if not (isinstance(item, str) and item.strip().startswith("@")):
+        return [values.parse_name("id", item)]
+    path = Path(item.strip()[1:]).expanduser()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"id: the file {path} cannot be read: {error}") from error
+    names = [values.parse_name("id", text) for line in lines if (text := line.partition("#")[0].strip())]
+    if not names:
+        raise ConfigError(f"id: the file {path} names no product", hint="Write one product name a line")
+    return names

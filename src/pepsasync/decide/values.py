@@ -1,0 +1,165 @@
+"""Single values as users write them: dates, numbers, satellites, product names. Pure functions.
+
+Each takes the name of the criterion for its messages, and raises `ConfigError` when the value makes no sense.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import SupportsFloat, cast
+
+from pepsasync.errors import ConfigError
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s*([Zz]|[+-]\d{2}(:?\d{2})?)?")
+_SATELLITE = re.compile(r"(?:SENTINEL[\s_-]?|S)(\d)([A-Z]?)")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
+_EXTENSION = re.compile(r"\.(zip|safe|sen3)$", re.IGNORECASE)
+_DATE_HINT = "Write YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SS in UTC, such as 2015-11-01"
+_WORDS = ("GRD", "SLC", "OCN", "RAW", "S2MSI1C", "S2MSI2A", "S2MSI2Ap", "IW", "EW", "SM", "WV", "INS-NOBS")
+_SPELLING = {word.lower(): word for word in _WORDS}
+_SMALLEST_STEP = timedelta(milliseconds=1)
+"""Archives write acquisition times in milliseconds."""
+
+
+def parse_start(criterion: str, value: object) -> datetime:
+    """Return the first instant of a period: a bare date is 00:00:00 UTC, a time without zone is UTC."""
+    return _instant(criterion, value)[0]
+
+
+def parse_end(criterion: str, value: object) -> datetime:
+    """Return the end of a period, exclusive.
+
+    A bare date is exclusive already: `2015-11-02` is the last moment of 1 November. A time is meant inclusively, so
+    `2015-11-01T23:59:59` becomes one millisecond later.
+    """
+    instant, has_time = _instant(criterion, value)
+    try:
+        return instant + _SMALLEST_STEP if has_time else instant
+    except OverflowError as error:
+        raise ConfigError(f"{criterion}: {value} is too late a date", hint=_DATE_HINT) from error
+
+
+def _instant(criterion: str, value: object) -> tuple[datetime, bool]:
+    """An aware UTC instant, and whether a time of day was given."""
+    try:
+        if isinstance(value, str):
+            return _from_text(value.strip())
+        if isinstance(value, datetime):
+            return _in_utc(value), True
+        if isinstance(value, date):
+            return datetime.combine(value, time(), UTC), False
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"{criterion}: {value!s} is not a date ({error})", hint=_DATE_HINT) from error
+    raise ConfigError(f"{criterion}: {value!r} is not a date", hint=_DATE_HINT)
+
+
+def _from_text(text: str) -> tuple[datetime, bool]:
+    if _DATE.fullmatch(text):
+        return datetime.fromisoformat(text).replace(tzinfo=UTC), False
+    if not _INSTANT.fullmatch(text):
+        raise ValueError("unknown format")
+    return _in_utc(datetime.fromisoformat(re.sub(r"\s+(?=[Zz+-])", "", text).upper())), True
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def parse_number(criterion: str, value: object) -> float:
+    """Return a finite number, from a number or its text."""
+    try:
+        number = math.nan if isinstance(value, bool) else float(cast("SupportsFloat | str", value))
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigError(f"{criterion}: {value!r} is not a number")
+    return number
+
+
+def parse_whole(criterion: str, value: object) -> int:
+    """Return a whole number, from a number or its text."""
+    number = parse_number(criterion, value)
+    if not number.is_integer():
+        raise ConfigError(f"{criterion}: {value!r} is not a whole number")
+    return int(number)
+
+
+def parse_percent(criterion: str, value: object) -> float:
+    """Return a number that may be followed by a percent sign; whether it is within 0-100 is for `Query` to say."""
+    return parse_number(criterion, value.strip().removesuffix("%") if isinstance(value, str) else value)
+
+
+def parse_text(criterion: str, value: object) -> str:
+    """Return text without the spaces around it."""
+    if not isinstance(value, str):
+        raise ConfigError(f"{criterion}: {value!r} is not text")
+    return value.strip()
+
+
+def parse_word(criterion: str, value: object) -> str:
+    """Return a product type or sensor mode: the usual ones in the archives' spelling, others as they are."""
+    text = parse_text(criterion, value)
+    return _SPELLING.get(text.lower(), text)
+
+
+def parse_satellite(criterion: str, value: object) -> str:
+    """Return a satellite as `S1A`, from any case and from `Sentinel-1A`; unknown ones in upper case."""
+    text = parse_text(criterion, value).upper()
+    match = _SATELLITE.fullmatch(text)
+    if match is None:
+        return text
+    if not match[2]:
+        hint = f"Satellites are S{match[1]}A, S{match[1]}B, ...; for all of them use the collection S{match[1]}"
+        raise ConfigError(f"{criterion}: {value!r} is a mission, not a satellite", hint=hint)
+    return f"S{match[1]}{match[2]}"
+
+
+def parse_flag(criterion: str, value: object) -> bool:
+    """Return a switch, from a bool or from words."""
+    if isinstance(value, str):
+        words = {
+            "1": True,
+            "true": True,
+            "yes": True,
+            "on": True,
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }
+        if value.strip().lower() not in words:
+            raise ConfigError(f"{criterion}: {value!r} is neither true nor false")
+        return words[value.strip().lower()]
+    return bool(value)
+
+
+def parse_bbox(criterion: str, value: object) -> tuple[float, float, float, float]:
+    """Return west, south, east, north, from four numbers or text such as `1,43,2,44`."""
+    items = re.split(r"\s*[,;]\s*|\s+", value.strip()) if isinstance(value, str) else value
+    numbers = [parse_number(criterion, item) for item in items] if isinstance(items, Iterable) else []
+    if len(numbers) != 4:
+        raise ConfigError(f"{criterion}: {value!r} is not four numbers", hint="Write west,south,east,north in degrees")
+    west, south, east, north = numbers
+    return west, south, east, north
+
+
+def parse_name(criterion: str, value: object) -> str:
+    """Return a product name without extension.
+
+    Raises:
+        ConfigError: Empty, a path, or with characters that no product name has.
+    """
+    text = parse_text(criterion, value)
+    name = text
+    while _EXTENSION.search(name):
+        name = _EXTENSION.sub("", name)
+    if "/" in text or "\\" in text:
+        raise ConfigError(f"{criterion}: {text!r} is a path, not a product name", hint="Leave out the folders")
+    if not _NAME.fullmatch(name):
+        hint = "Names look like S2A_MSIL1C_20200815T005251_N0209_R002_T55PCR_20200815T023440"
+        raise ConfigError(f"{criterion}: {text!r} is not a product name", hint=hint)
+    return name

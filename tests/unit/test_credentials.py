@@ -1,0 +1,149 @@
+import sys
+import types
+
+import pytest
+
+from pepsasync.credentials import Credentials, find_credentials, read_auth_file
+from pepsasync.errors import ConfigError
+
+SECRET = "hunter2 with spaces"
+
+
+def write(path, data):
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(f"you@example.org {SECRET}", id="plain"),
+        pytest.param(f"you@example.org {SECRET}\n", id="newline"),
+        pytest.param(f"you@example.org {SECRET}\r\n", id="crlf"),
+        pytest.param(f"\ufeffyou@example.org {SECRET}\n", id="bom"),
+        pytest.param(f"you@example.org\t{SECRET}\n", id="tab"),
+        pytest.param(f"\n  you@example.org   {SECRET}  \n\n", id="blanks"),
+        pytest.param(f"you@example.org {SECRET}\nsomething else\n", id="more-lines"),
+    ],
+)
+def test_auth_file_is_read_as_editors_leave_it(tmp_path, data):
+    actual = read_auth_file(write(tmp_path / "peps.txt", data))
+
+    assert Credentials("you@example.org", SECRET) == actual
+
+
+def test_auth_file_may_hold_any_letter(tmp_path):
+    assert read_auth_file(write(tmp_path / "peps.txt", "you@example.org pässwörd")).password == "pässwörd"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param("", "is empty", id="empty"),
+        pytest.param("\n \n", "is empty", id="blank"),
+        pytest.param(SECRET.split()[0], "has one word only", id="one-word"),
+        pytest.param(b"you@example.org \xff\xfe", "is not UTF-8", id="binary"),
+    ],
+)
+def test_auth_file_that_cannot_be_used_is_refused_without_showing_it(tmp_path, data, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_auth_file(write(tmp_path / "peps.txt", data))
+
+    assert "hunter2" not in str(caught.value)
+    assert "e-mail address, a space, the password" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["missing.txt", "."])
+def test_auth_file_that_cannot_be_read_is_refused(tmp_path, name):
+    with pytest.raises(ConfigError, match="cannot read the credentials file"):
+        read_auth_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("show", [str, repr, "{}".format, "{!r}".format])
+def test_secrets_are_never_shown(show):
+    text = show(Credentials("you", SECRET, "key-0123"))
+
+    assert "you" in text
+    assert SECRET not in text
+    assert "key-0123" not in text
+
+
+def test_file_comes_before_environment(tmp_path):
+    file = write(tmp_path / "peps.txt", "file secret")
+    environ = {"PEPSASYNC_PEPS_USERNAME": "env", "PEPSASYNC_PEPS_PASSWORD": "x"}
+
+    assert find_credentials("peps", "host", auth_file=file, environ=environ).username == "file"
+
+
+def test_environment_is_that_of_the_provider():
+    environ = {
+        "PEPSASYNC_PEPS_USERNAME": "you",
+        "PEPSASYNC_PEPS_PASSWORD": "secret",
+        "PEPSASYNC_GEODES_API_KEY": "key",
+    }
+
+    assert find_credentials("peps", "host", environ=environ) == Credentials("you", "secret")
+    assert find_credentials("geodes", "host", environ=environ) == Credentials(api_key="key")
+
+
+@pytest.mark.parametrize("given", ["USERNAME", "PASSWORD"])
+def test_half_a_pair_in_the_environment_is_refused(given):
+    with pytest.raises(ConfigError, match=rf"PEPSASYNC_PEPS_{given} is set, but") as caught:
+        find_credentials("peps", "host", environ={f"PEPSASYNC_PEPS_{given}": SECRET})
+
+    assert SECRET not in str(caught.value)
+
+
+def test_keyring_comes_before_netrc(tmp_path, monkeypatch):
+    keyring = types.ModuleType("keyring")
+    keyring.get_credential = lambda service, _: types.SimpleNamespace(username=service, password="secret")
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    netrc = write(tmp_path / "netrc", "machine host login n password p")
+
+    actual = find_credentials("peps", "host", environ={}, netrc_path=netrc)
+
+    assert Credentials("pepsasync:peps", "secret") == actual
+
+
+def test_broken_keyring_is_passed_over(tmp_path, monkeypatch):
+    def get_credential(service, username):
+        raise RuntimeError("no bus")
+
+    keyring = types.ModuleType("keyring")
+    keyring.get_credential = get_credential
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    netrc = write(tmp_path / "netrc", "machine host login n password p")
+
+    assert find_credentials("peps", "host", environ={}, netrc_path=netrc) == Credentials("n", "p")
+
+
+def test_missing_keyring_is_passed_over(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "keyring", None)
+
+    assert find_credentials("peps", "host", environ={}, netrc_path=tmp_path / "none") is None
+
+
+def test_netrc_is_for_its_host_only(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    netrc = write(tmp_path / "netrc", "machine other login n password p")
+
+    assert find_credentials("peps", "host", environ={}, netrc_path=netrc) is None
+
+
+def test_broken_netrc_is_refused_without_showing_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    netrc = write(tmp_path / "netrc", "machine host login n passwort hunter2\n")
+
+    with pytest.raises(ConfigError, match="cannot be understood at line 1") as caught:
+        find_credentials("peps", "host", environ={}, netrc_path=netrc)
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_netrc_of_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write(tmp_path / ".netrc", "machine host login n password p").chmod(0o600)
+
+    assert find_credentials("peps", "host", environ={}) == Credentials("n", "p")

@@ -1,0 +1,265 @@
+"""Words of users become queries, or errors that say what to write instead."""
+
+import contextlib
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import geopandas
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pepsasync.criteria import build_query
+from pepsasync.errors import AreaError, ConfigError
+from pepsasync.model import Query
+
+BOX = shapely.box(1, 43, 2, 44)
+NAME = "S2A_MSIL1C_20200815T005251_N0209_R002_T55PCR_20200815T023440"
+NOVEMBER = datetime(2015, 11, 1, tzinfo=UTC)
+TEN = NOVEMBER.replace(hour=10)
+STEP = timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "expected"),
+    [
+        pytest.param({}, {}, id="nothing"),
+        pytest.param({"collection": " S1 "}, {"collection": "S1"}, id="collection"),
+        pytest.param({"collection": "PEPS_S1_L1"}, {"collection": "PEPS_S1_L1"}, id="archive-collection"),
+        pytest.param({"product": "GRD"}, {"product_type": "GRD"}, id="product"),
+        pytest.param({"product_type": "grd"}, {"product_type": "GRD"}, id="product-type-any-case"),
+        pytest.param({"product": "s2msi2ap"}, {"product_type": "S2MSI2Ap"}, id="product-type-archive-spelling"),
+        pytest.param({"product": "OL_1_EFR___"}, {"product_type": "OL_1_EFR___"}, id="product-type-others-as-they-are"),
+        pytest.param({"sensor_mode": "iw"}, {"sensor_mode": "IW"}, id="mode"),
+        pytest.param({"sensor-mode": "INS-NOBS"}, {"sensor_mode": "INS-NOBS"}, id="hyphen"),
+        pytest.param({"location": " Toulouse "}, {"location": "Toulouse"}, id="location"),
+        pytest.param({"orbit": 51}, {"relative_orbit": 51}, id="orbit"),
+        pytest.param({"relative_orbit": "51"}, {"relative_orbit": 51}, id="orbit-text"),
+        pytest.param({"clouds": 20}, {"cloud_cover": 20.0}, id="clouds"),
+        pytest.param({"cc": "20.5 %"}, {"cloud_cover": 20.5}, id="clouds-percent"),
+        pytest.param({"cloud_cover": 0}, {"cloud_cover": 0.0}, id="clouds-zero"),
+        pytest.param({"satellite": "s1a"}, {"platform": "S1A"}, id="satellite"),
+        pytest.param({"sat": "Sentinel-1A"}, {"platform": "S1A"}, id="satellite-long"),
+        pytest.param({"platform": "SENTINEL2B"}, {"platform": "S2B"}, id="satellite-longer"),
+        pytest.param({"satellite": "landsat8"}, {"platform": "LANDSAT8"}, id="satellite-other"),
+        pytest.param({"latest": True}, {"latest": True}, id="latest"),
+        pytest.param({"latest": "no"}, {}, id="latest-text"),
+        pytest.param({"limit": "5"}, {"limit": 5}, id="limit"),
+        pytest.param({"limit": 5.0}, {"limit": 5}, id="limit-float"),
+        pytest.param({"tile": "t31tcj", "collection": "S2"}, {"tile": "31TCJ", "collection": "S2"}, id="tile"),
+        pytest.param(
+            {"tile": "31TCJ", "collection": "PEPS_S2_L1C"},
+            {"tile": "31TCJ", "collection": "PEPS_S2_L1C"},
+            id="tile-archive-collection",
+        ),
+        pytest.param({"id": NAME}, {"names": (NAME,)}, id="name"),
+        pytest.param(
+            {"ids": [NAME + ".zip", NAME + ".SAFE", "b.SAFE.zip"]}, {"names": (NAME, "b")}, id="names-extensions"
+        ),
+        pytest.param({"names": (n for n in ["a", "b"])}, {"names": ("a", "b")}, id="names-generator"),
+        pytest.param(
+            {"collection": "", "product": None, "location": "  ", "id": [], "lon": "", "clouds": ""}, {}, id="absent"
+        ),
+        pytest.param({"orbit": None, "relative_orbit": 5}, {"relative_orbit": 5}, id="absent-alias"),
+    ],
+)
+def test_plain_criteria(criteria, expected):
+    assert build_query(**criteria) == Query(**expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "start", "end"),
+    [
+        pytest.param("2015-11-01", NOVEMBER, NOVEMBER, id="date"),
+        pytest.param(" 2015-11-01 ", NOVEMBER, NOVEMBER, id="spaces"),
+        pytest.param(date(2015, 11, 1), NOVEMBER, NOVEMBER, id="date-object"),
+        pytest.param("2015-11-01T10:00:00", TEN, TEN + STEP, id="time"),
+        pytest.param("2015-11-01 10:00", TEN, TEN + STEP, id="time-with-space"),
+        pytest.param("2015-11-01T10:00:00Z", TEN, TEN + STEP, id="utc"),
+        pytest.param("2015-11-01t10:00:00z", TEN, TEN + STEP, id="lower-case"),
+        pytest.param("2015-11-01T10:00:00.000Z", TEN, TEN + STEP, id="fraction"),
+        pytest.param(
+            "2015-11-01T10:00:00.123456789Z",
+            TEN.replace(microsecond=123456),
+            TEN.replace(microsecond=124456),
+            id="long-fraction",
+        ),
+        pytest.param("2015-11-01T12:00:00+02:00", TEN, TEN + STEP, id="offset"),
+        pytest.param("2015-11-01T05:00:00 -0500", TEN, TEN + STEP, id="offset-without-colon"),
+        pytest.param(TEN.replace(tzinfo=None), TEN, TEN + STEP, id="naive-is-utc"),
+        pytest.param(TEN.astimezone(timezone(timedelta(hours=5))), TEN, TEN + STEP, id="aware"),
+    ],
+)
+def test_dates(value, start, end):
+    assert build_query(start=value).start == start
+    assert build_query(end=value).end == end
+    assert build_query(start=value).start.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2023-11-31",
+        "31/12/2015",
+        "2015-13-01",
+        "20151101",
+        "2015-W01-1",
+        "2015-1-1",
+        "yesterday",
+        "2015-11-01T25:00:00",
+        "2015-11-01T10",
+        "2015-11-01Z",
+        20151101,
+        True,
+        "0001-01-01T00:00+14:00",
+    ],
+)
+def test_impossible_dates_are_refused(value):
+    with pytest.raises(ConfigError, match=r"start: .*YYYY-MM-DD"):
+        build_query(start=value)
+
+
+def test_end_beyond_the_calendar_is_refused():
+    with pytest.raises(ConfigError, match="too late"):
+        build_query(end="9999-12-31T23:59:59.9999")
+
+
+def test_empty_period_is_refused():
+    with pytest.raises(ConfigError, match="for one day"):
+        build_query(start="2015-11-01", end="2015-11-01")
+
+
+@pytest.mark.parametrize(
+    ("criteria", "expected"),
+    [
+        pytest.param({"lon": 1.5, "lat": "43.5"}, shapely.Point(1.5, 43.5), id="point"),
+        pytest.param({"lon": 0, "lat": 0}, shapely.Point(0, 0), id="point-zero"),
+        pytest.param({"lonmin": 1, "lonmax": "2", "latmin": 43, "latmax": 44}, BOX, id="box"),
+        pytest.param({"bbox": "1,43,2,44"}, BOX, id="bbox"),
+        pytest.param({"bbox": " 1 43, 2; 44 "}, BOX, id="bbox-spaces"),
+        pytest.param({"bbox": (1, 43, 2, 44)}, BOX, id="bbox-numbers"),
+        pytest.param({"geometry": "POLYGON((1 43,2 43,2 44,1 44,1 43))"}, BOX, id="wkt"),
+        pytest.param({"geometry": shapely.geometry.mapping(BOX)}, BOX, id="geojson"),
+        pytest.param({"geometry": BOX}, BOX, id="shapely"),
+        pytest.param({"area": BOX}, BOX, id="shapely-as-area"),
+        pytest.param(
+            {"bbox": "179,0,-179,1"},
+            shapely.union(shapely.box(179, 0, 180, 1), shapely.box(-180, 0, -179, 1)),
+            id="antimeridian",
+        ),
+    ],
+)
+def test_areas(criteria, expected):
+    assert shapely.equals(build_query(**criteria).area, expected)
+
+
+@pytest.mark.parametrize("as_path", [str, lambda path: path])
+def test_shape_is_read(tmp_path, as_path):
+    path = tmp_path / "field.geojson"
+    geopandas.GeoDataFrame(geometry=[BOX], crs="EPSG:4326").to_file(path)
+
+    assert shapely.equals(build_query(shape=as_path(path)).area, BOX)
+
+
+@pytest.mark.parametrize("collection", ["S1", "S3", "PEPS_S1_L1", "SENTINEL-1", None])
+def test_tile_becomes_an_area_where_products_have_none(collection):
+    query = build_query(collection=collection, tile="31tcj")
+
+    assert query.tile == "31TCJ"
+    assert query.area.contains(shapely.Point(1.44, 43.6))
+
+
+@pytest.mark.parametrize(
+    ("criteria", "words"),
+    [
+        pytest.param({"colection": "S1"}, "no criterion 'colection'.*'collection'", id="misspelt"),
+        pytest.param({"qqqqqqqq": 1}, "There are .*bbox.*tile", id="unknown"),
+        pytest.param({"tille": None}, "'tile'", id="misspelt-though-absent"),
+        pytest.param({"orbit": 1, "relative_orbit": 1}, "orbit and relative_orbit are the same", id="twice"),
+        pytest.param({"collection": 5}, "collection: 5 is not text", id="no-text"),
+        pytest.param({"orbit": "x"}, "orbit: 'x' is not a number", id="no-number"),
+        pytest.param({"orbit": 5.5}, "not a whole number", id="fraction"),
+        pytest.param({"orbit": True}, "not a number", id="bool"),
+        pytest.param({"orbit": 500}, "relative orbit 500 does not exist", id="orbit-out-of-range"),
+        pytest.param({"clouds": "nan"}, "not a number", id="nan"),
+        pytest.param({"clouds": 101}, "not a percentage", id="clouds-out-of-range"),
+        pytest.param({"limit": 0}, "not a positive", id="limit-zero"),
+        pytest.param({"limit": [3]}, "not a number", id="limit-list"),
+        pytest.param({"latest": "maybe"}, "neither true nor false", id="no-flag"),
+        pytest.param({"satellite": "S1"}, "use the collection S1", id="mission"),
+        pytest.param({"lon": 1}, "lon without lat", id="lon-alone"),
+        pytest.param({"lat": 1}, "lat without lon", id="lat-alone"),
+        pytest.param({"lonmin": 1, "latmax": 2}, "lonmin, latmax without latmin, lonmax", id="half-a-box"),
+        pytest.param({"bbox": "1,2,3"}, "not four numbers", id="bbox-of-three"),
+        pytest.param({"bbox": "1,2,3,x"}, "bbox: 'x' is not a number", id="bbox-of-text"),
+        pytest.param({"bbox": 5}, "not four numbers", id="bbox-of-one"),
+        pytest.param({"location": "Rome", "bbox": "1,2,3,4"}, "location, bbox each name an area", id="place-and-box"),
+        pytest.param({"tile": "31TCJ", "lon": 1, "lat": 2}, "tile, lon, lat each", id="tile-and-point"),
+        pytest.param({"tile": "31TC"}, "not an MGRS tile", id="tile"),
+        pytest.param({"tile": "31TZZ", "collection": "S1"}, "no MGRS tile 31TZZ", id="tile-that-does-not-exist"),
+        pytest.param({"id": "a/b"}, "is a path", id="name-with-folder"),
+        pytest.param({"id": "..\\b"}, "is a path", id="name-with-folder-on-windows"),
+        pytest.param({"id": ".."}, "not a product name", id="name-of-dots"),
+        pytest.param({"id": ".zip"}, "not a product name", id="name-of-nothing"),
+        pytest.param({"id": "a b"}, "not a product name", id="name-with-space"),
+        pytest.param({"id": "a,b"}, "not a product name", id="name-with-comma"),
+        pytest.param({"id": 5}, "not a product name", id="name-number"),
+        pytest.param({"id": [5]}, "is not text", id="names-number"),
+        pytest.param({"id": "@nowhere.txt"}, "cannot be read", id="no-such-list"),
+    ],
+)
+def test_wrong_criteria_are_refused(criteria, words):
+    with pytest.raises(ConfigError, match=words):
+        build_query(**criteria)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "words"),
+    [
+        pytest.param({"lon": 1, "lat": 95}, "lat 95", id="point"),
+        pytest.param({"bbox": "1,3,2,2"}, "south above", id="box"),
+        pytest.param({"geometry": "POLYGON"}, "not WKT", id="wkt"),
+        pytest.param({"geometry": 5}, "cannot be", id="geometry"),
+        pytest.param({"shape": "nowhere.shp"}, "does not exist", id="file"),
+        pytest.param({"shape": BOX}, "not a path", id="geometry-as-file"),
+    ],
+)
+def test_wrong_areas_are_refused(criteria, words):
+    with pytest.raises(AreaError, match=words):
+        build_query(**criteria)
+
+
+def test_names_are_read_from_a_file(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text(f"\ufeff# wanted\n{NAME}.zip\n\n  b.SAFE  # second\n{NAME}\n", encoding="utf-8")
+
+    assert build_query(id=["a", f"@{path}"]).names == ("a", NAME, "b")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        pytest.param(b"# nothing\n\n", "names no product", id="only-comments"),
+        pytest.param(b"\xff\xfe\x00", "cannot be read", id="binary"),
+        pytest.param(b"a/b\n", "is a path", id="paths"),
+    ],
+)
+def test_unusable_list_of_names_is_refused(tmp_path, content, words):
+    path = tmp_path / "names.txt"
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigError, match=words):
+        build_query(id=f"@{path}")
+
+
+@given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1)))  # noqa: DTZ001 - hypothesis wants naive bounds
+def test_any_time_survives_being_written(instant):
+    assert build_query(start=f"{instant.isoformat()}Z").start == instant.replace(tzinfo=UTC)
+
+
+@given(
+    st.sampled_from(["start", "end", "orbit", "clouds", "limit", "bbox", "geometry", "lon", "tile", "id"]), st.text()
+)
+def test_any_text_is_understood_or_refused(criterion, text):
+    with contextlib.suppress(ConfigError):
+        build_query(**{criterion: text})

@@ -1,0 +1,115 @@
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fakes import product
+
+from pepsasync.errors import ConfigError, StagingTimeout
+from pepsasync.model import Checksum, Delivery, DeliveryStatus, Report, StorageTier
+from pepsasync.report import report_as_dict, write_report
+
+DELIVERED = Delivery(
+    product=product("A", tier=StorageTier.TAPE),
+    status=DeliveryStatus.DELIVERED,
+    path=Path("data") / "A.zip",
+    bytes=61728,
+    checksum=Checksum("MD5", "9FC3"),
+    staged_seconds=4.2,
+    download_seconds=0.80049,
+    attempts=2,
+    resumed_bytes=12,
+    source="peps",
+)
+SKIPPED = Delivery(product=product("B", tier=StorageTier.DISK), status=DeliveryStatus.SKIPPED, bytes=7, source="peps")
+FAILED = Delivery(
+    product=product("C", tier=StorageTier.UNKNOWN),
+    status=DeliveryStatus.FAILED,
+    error=StagingTimeout("too slow", product="C", hint="Try again"),
+)
+REPORT = Report(
+    provider="peps",
+    started=datetime(2026, 11, 22, 10, tzinfo=UTC),
+    seconds=12.3456,
+    deliveries=(DELIVERED, SKIPPED, FAILED),
+)
+
+
+def test_report_has_the_promised_shape():
+    assert {
+        "schema": 1,
+        "provider": "peps",
+        "started": "2026-11-22T10:00:00Z",
+        "seconds": 12.346,
+        "summary": {"matched": 3, "delivered": 1, "skipped": 1, "failed": 1, "bytes": 61728},
+    } == {name: value for name, value in report_as_dict(REPORT).items() if name != "products"}
+
+
+def test_report_keeps_the_order_of_fields():
+    actual = report_as_dict(REPORT)
+
+    assert ["schema", "provider", "started", "seconds", "summary", "products"] == list(actual)
+    assert [
+        "id",
+        "name",
+        "status",
+        "path",
+        "bytes",
+        "checksum",
+        "tier_at_start",
+        "staged_seconds",
+        "download_seconds",
+        "attempts",
+        "resumed_bytes",
+        "source",
+        "error",
+    ] == list(actual["products"][0])
+
+
+def test_delivered_product_is_described_in_full():
+    assert {
+        "id": "id-A",
+        "name": "A",
+        "status": "delivered",
+        "path": "data/A.zip",
+        "bytes": 61728,
+        "checksum": "md5:9fc3",
+        "tier_at_start": "tape",
+        "staged_seconds": 4.2,
+        "download_seconds": 0.8,
+        "attempts": 2,
+        "resumed_bytes": 12,
+        "source": "peps",
+        "error": None,
+    } == report_as_dict(REPORT)["products"][0]
+
+
+def test_failed_product_has_an_error_and_no_path():
+    actual = report_as_dict(REPORT)["products"][2]
+
+    assert actual["error"] == {"type": "StagingTimeout", "message": "C: too slow. Try again"}
+    assert (actual["path"], actual["checksum"], actual["source"]) == (None, None, None)
+
+
+def test_written_report_reads_back_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text("old")
+
+    write_report(REPORT, path)
+
+    assert json.loads(path.read_text("utf-8")) == report_as_dict(REPORT)
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_report_that_cannot_be_written_is_a_config_error(tmp_path):
+    with pytest.raises(ConfigError, match="cannot write the report"):
+        write_report(REPORT, tmp_path / "missing" / "report.json")
+
+
+def test_failed_write_keeps_the_old_report_and_no_rest(tmp_path):
+    (tmp_path / "report.json").mkdir()
+
+    with pytest.raises(ConfigError, match="cannot write the report"):
+        write_report(REPORT, tmp_path / "report.json")
+
+    assert ["report.json"] == [path.name for path in tmp_path.iterdir()]
