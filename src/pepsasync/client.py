@@ -114,8 +114,9 @@ class Client:
         wanted = _one_query(query, criteria)
 
         async def work(pages: MemoryObjectSendStream[list[Product]]) -> None:
-            async for page in search(wanted, self.provider, self._emit):
-                await pages.send(page)
+            async with contextlib.aclosing(search(wanted, self.provider, self._emit)) as found:
+                async for page in found:
+                    await pages.send(page)
 
         return Flattened(Background(self._tasks, work, PAGES_AHEAD))
 

@@ -27,8 +27,9 @@ class Config:
     """Looks without any movement after which a product is given up; None for no such limit."""
     staging_timeout: float = 3 * 86_400.0
     """Longest wait for one product to come from tape."""
-    unknown_polls: int = 10
-    """Looks in a row that answer UNKNOWN after which a product is reported as not available."""
+    unknown_requests: int = 4
+    """Staging requests after each of which the archive still did not know where the product is; then it is reported
+    as not available."""
     retries: int = 6
     """Tries of one request; for downloads the count starts anew whenever bytes have moved."""
     retry_wait: float = 1.0
@@ -45,7 +46,7 @@ class Config:
     """PEM file with a further certificate authority; TLS is always verified."""
 
     def __post_init__(self) -> None:
-        for name in ("jobs", "staging_jobs", "in_flight", "trials", "unknown_polls", "retries", "limit_rate"):
+        for name in ("jobs", "staging_jobs", "in_flight", "trials", "unknown_requests", "retries", "limit_rate"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name.replace('_', '-')} must be at least 1, not {value}")

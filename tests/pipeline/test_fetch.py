@@ -234,7 +234,7 @@ async def test_fetch_storage_word_that_never_becomes_online_is_given_up(mode, tm
     async with sandbox(1) as archive:
         archive.set_tier(archive.catalogue[0].name, mode)
         outcomes, _ = await fetch_all(
-            archive, tmp_path, settings={"unknown_polls": 3, "staging_timeout": 2.0, "poll_interval": 0.01}
+            archive, tmp_path, settings={"unknown_requests": 1, "staging_timeout": 2.0, "poll_interval": 0.01}
         )
 
     [delivery] = outcomes.values()

@@ -93,11 +93,18 @@ async def test_until_online_unknown_for_a_while_is_waited_for():
     assert {"A": True} == answers
 
 
+async def test_until_online_unknown_for_long_is_asked_for_again():
+    """Only a download request can tell."""
+    answers, _, _ = await watched(FakeProvider({}), [product("A")], asked=3)
+
+    assert {"A": False} == answers
+
+
 async def test_until_online_unknown_for_ever_is_given_up():
-    answers, _, _ = await watched(FakeProvider({}), [product("A")], unknown_polls=4)
+    answers, _, _ = await watched(FakeProvider({}), [product("A")], asked=4)
 
     assert isinstance(answers["A"], StagingTimeout)
-    assert "after 4 looks" in str(answers["A"])
+    assert "after 4 requests" in str(answers["A"])
 
 
 async def test_until_online_no_movement_is_given_up_after_trials():

@@ -72,9 +72,13 @@ class Background(Generic[T]):
         try:
             return await self._receive.receive()
         except (anyio.EndOfStream, anyio.ClosedResourceError):
+            self._cancel()
             if self._errors:
                 raise self._errors.pop() from None
             raise StopAsyncIteration from None
+        except BaseException:
+            self._cancel()
+            raise
 
     async def aclose(self) -> None:
         """Cancel the task; the loop ends."""

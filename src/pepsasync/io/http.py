@@ -31,7 +31,7 @@ from pepsasync.errors import (
 from pepsasync.io.retries import Retries
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
     from pepsasync.config import Config
 
@@ -145,7 +145,7 @@ class Http:
                 await response.aclose()
 
 
-async def body(response: httpx.Response, silence: float) -> AsyncIterator[bytes]:
+async def body(response: httpx.Response, silence: float) -> AsyncGenerator[bytes, None]:
     """The body as it is on the wire, in chunks as large as they come.
 
     A large plain HTTP/1.1 body is read from the connection itself once the HTTP parser has given out what it holds:

@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from pepsasync.stages.line import Line
     from pepsasync.stages.watch import OnlineWatch
 
-MOST_FALLBACKS = 20
-"""Times that a product may be back on tape when its download begins."""
-
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -57,6 +54,7 @@ class Log:
 
     product: Product
     staging_requests: int = 0
+    asked_at: float | None = None
     staged_seconds: float = 0.0
     download_began: float | None = None
     fallbacks: int = 0
@@ -68,6 +66,11 @@ class Log:
     def who(self) -> dict[str, str]:
         """Id and name, for events."""
         return {"id": self.product.id, "name": self.product.name}
+
+    def deadline(self, run: Run) -> float:
+        """When the archive has had long enough to bring the product online, counted from the first call of this."""
+        self.asked_at = anyio.current_time() if self.asked_at is None else self.asked_at
+        return self.asked_at + run.line.config.staging_timeout
 
 
 async def deliver(product: Product, run: Run) -> Delivery:
@@ -122,8 +125,8 @@ async def bring_online(product: Product, run: Run, log: Log) -> None:
 
     Cancellation: nothing to undo; the archive may go on staging.
     """
-    config, began = run.line.config, anyio.current_time()
-    with anyio.move_on_after(config.staging_timeout) as scope:
+    began = anyio.current_time()
+    with anyio.move_on_at(log.deadline(run)) as scope:
         while True:
             reply = await request_staging(product, run.line)
             log.staging_requests += 1
@@ -134,11 +137,7 @@ async def bring_online(product: Product, run: Run, log: Log) -> None:
                 break
     log.staged_seconds += anyio.current_time() - began
     if scope.cancelled_caught:
-        raise StagingTimeout(
-            f"not online {config.staging_timeout:,.0f} s after the first staging request",
-            product=product.name,
-            hint="Run the same command again later, or allow more with --staging-timeout",
-        )
+        raise _too_late(product, run)
     run.line.emit(ProductStaged(**log.who, seconds=log.staged_seconds))
 
 
@@ -167,14 +166,18 @@ async def _fetch(product: Product, run: Run, log: Log) -> Path:
 async def _back_off(refused: OfflineError, run: Run, log: Log) -> None:
     """Wait before asking again for a product that was said to be online and was not."""
     log.fallbacks += 1
-    if log.fallbacks > MOST_FALLBACKS:
-        raise StagingTimeout(
-            f"said to be online {log.fallbacks} times, but its download was refused each time",
-            product=log.product.name,
-            url=refused.url,
-            hint="Try again later; if it stays so, write to the archive's help desk",
-        )
-    await anyio.sleep(min(run.line.config.poll_interval * 2 ** (log.fallbacks - 1), LONGEST_ADVICE))
+    pause = min(run.line.config.poll_interval * 2 ** min(log.fallbacks - 1, 20), LONGEST_ADVICE)
+    if anyio.current_time() + pause > log.deadline(run):
+        raise _too_late(log.product, run) from refused
+    await anyio.sleep(pause)
+
+
+def _too_late(product: Product, run: Run) -> StagingTimeout:
+    return StagingTimeout(
+        f"not online {run.line.config.staging_timeout:,.0f} s after it was first asked for",
+        product=product.name,
+        hint="Run the same command again later, or allow more with --staging-timeout",
+    )
 
 
 def _delivered(log: Log, run: Run, path: Path, size: int) -> Delivery:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -47,9 +48,10 @@ async def feed(
         if given:
             await pages.send(list(given.values()))
         if query is not None:
-            async for products in search(query, provider, emit):
-                names.difference_update(product.name for product in products)
-                await pages.send([product for product in products if product.id not in given])
+            async with aclosing(search(query, provider, emit)) as found:
+                async for products in found:
+                    names.difference_update(product.name for product in products)
+                    await pages.send([product for product in products if product.id not in given])
         for name in sorted(names):
             await outcomes.send(_unknown(name, provider, emit))
 

@@ -6,6 +6,7 @@ The part and its note stay on disk whenever this stage ends early; the next try 
 from __future__ import annotations
 
 import dataclasses
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -183,12 +184,13 @@ class _Transfer:
         self._line.emit(DownloadStarted(**self._who(), offset=offset, size=expected))
         async with open_sink(self._path, offset=offset, digest=digest) as sink:
             try:
-                async for chunk in body(response, self._line.config.read_timeout):
-                    if sink.length == 0:
-                        self._refuse_wrong_start(response, chunk)
-                    await self._line.throttle.take(len(chunk))
-                    await sink.write(chunk)
-                    self._tell_progress(sink.length)
+                async with aclosing(body(response, self._line.config.read_timeout)) as chunks:
+                    async for chunk in chunks:
+                        if sink.length == 0:
+                            self._refuse_wrong_start(response, chunk)
+                        await self._line.throttle.take(len(chunk))
+                        await sink.write(chunk)
+                        self._tell_progress(sink.length)
             finally:
                 self._count_progress(sink.length)
         return self._judge_length(sink.length, expected)

@@ -6,6 +6,7 @@ checked again here. Pages are fetched while earlier products are already being w
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from pepsasync.decide.select import is_wanted, latest
@@ -13,7 +14,7 @@ from pepsasync.errors import ProtocolError
 from pepsasync.events import PageSearched, SearchFinished
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from pepsasync.events import Emit
     from pepsasync.model import Product, Query
@@ -26,7 +27,7 @@ MOST_PAGES = 100_000
 """Guard against an archive that never sends an empty page."""
 
 
-async def search(query: Query, provider: Provider, emit: Emit) -> AsyncIterator[list[Product]]:
+async def search(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator[list[Product], None]:
     """Pages of wanted products; a page is fetched when it is asked for.
 
     Whoever wants pages fetched ahead reads this into a stream with room for `PAGES_AHEAD` of them.
@@ -41,28 +42,28 @@ async def search(query: Query, provider: Provider, emit: Emit) -> AsyncIterator[
         ConfigError: The archive cannot answer such a query.
     """
     count = size = 0
-    async for products in _newest_processing(query, _wanted(query, provider, emit)):
-        chosen = products if query.limit is None else products[: query.limit - count]
-        count += len(chosen)
-        size += sum(product.size or 0 for product in chosen)
-        if chosen:
-            yield chosen
-        if count == query.limit:
-            break
+    async with aclosing(_newest_processing(query, _wanted(query, provider, emit))) as pages:
+        async for products in pages:
+            chosen = products if query.limit is None else products[: query.limit - count]
+            count += len(chosen)
+            size += sum(product.size or 0 for product in chosen)
+            if chosen:
+                yield chosen
+            if count == query.limit:
+                break
     emit(SearchFinished(products=count, bytes=size))
 
 
-async def _wanted(query: Query, provider: Provider, emit: Emit) -> AsyncIterator[list[Product]]:
+async def _wanted(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator[list[Product], None]:
     """Pages of products that match, each product once."""
     seen: set[str] = set()
     for part in provider.slices(query):
-        async for products in _pages(part, provider, emit):
-            fresh = [p for p in _unseen(products, seen) if is_wanted(p, query)]
-            if fresh:
-                yield fresh
+        async with aclosing(_pages(part, provider, emit)) as pages:
+            async for products in pages:
+                yield [product for product in _unseen(products, seen) if is_wanted(product, query)]
 
 
-async def _pages(query: Query, provider: Provider, emit: Emit) -> AsyncIterator[tuple[Product, ...]]:
+async def _pages(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator[tuple[Product, ...], None]:
     """All pages of one slice; an archive that sends a page twice in a row is believed to go in circles."""
     before: tuple[str, ...] = ()
     for number in range(1, MOST_PAGES + 1):
@@ -85,21 +86,22 @@ def _unseen(products: Iterable[Product], seen: set[str]) -> Iterable[Product]:
             yield product
 
 
-async def _newest_processing(query: Query, pages: AsyncIterator[list[Product]]) -> AsyncIterator[list[Product]]:
+async def _newest_processing(
+    query: Query, pages: AsyncGenerator[list[Product], None]
+) -> AsyncGenerator[list[Product], None]:
     """With `latest`, hold back the last acquisition instant of each page: its other processings may follow.
 
     Relies on results ordered by acquisition, so that all processings of one acquisition are neighbours.
     """
-    if not query.latest:
-        async for products in pages:
-            yield products
-        return
     held: list[Product] = []
-    async for products in pages:
-        held += products
-        last = held[-1].start
-        ready, held = [p for p in held if p.start != last], [p for p in held if p.start == last]
-        if ready:
+    async with aclosing(pages):
+        async for products in pages:
+            if not query.latest:
+                yield products
+                continue
+            held += products
+            last = held[-1].start if held else None
+            ready, held = [p for p in held if p.start != last], [p for p in held if p.start == last]
             yield latest(ready)
     if held:
         yield latest(held)

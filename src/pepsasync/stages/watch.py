@@ -44,7 +44,7 @@ class OnlineWatch:
 
     Args:
         provider: Whose `tiers` is asked.
-        config: Poll intervals, `trials`, `unknown_polls`.
+        config: Poll intervals, `trials`, `unknown_requests`.
         emit: Gets a `TiersWatched` for each look.
         chance: Returns numbers between 0 and 1, for jitter.
     """
@@ -67,7 +67,7 @@ class OnlineWatch:
             asked: How often staging was requested so far; each request earns more patience.
 
         Returns:
-            True when it is online, False when it is still on tape and should be asked for again.
+            True when it is online, False when it is still on tape, or nobody knows, and should be asked for again.
 
         Raises:
             StagingTimeout: The archive does not know where the product is, or nothing moved for `trials` looks.
@@ -150,9 +150,10 @@ class OnlineWatch:
     def _answer(self, waiter: _Waiter) -> bool | PepsasyncError | None:
         if waiter.tier is StorageTier.DISK:
             return True
-        if waiter.tier is StorageTier.UNKNOWN and waiter.still >= self._config.unknown_polls:
+        is_patience_over = waiter.still >= restage_streak(waiter.asked)
+        if waiter.tier is StorageTier.UNKNOWN and is_patience_over and waiter.asked >= self._config.unknown_requests:
             return StagingTimeout(
-                f"the archive does not know where the product is, after {waiter.still} looks",
+                f"the archive does not know where the product is, after {waiter.asked} requests",
                 product=waiter.product.name,
                 hint="Try again later; if it stays so, write to the archive's help desk",
             )
@@ -162,6 +163,6 @@ class OnlineWatch:
                 product=waiter.product.name,
                 hint="Run the same command again later, or allow more with --trials",
             )
-        if waiter.tier is StorageTier.TAPE and waiter.still >= restage_streak(waiter.asked):
-            return False
+        if waiter.tier in (StorageTier.TAPE, StorageTier.UNKNOWN) and is_patience_over:
+            return False  # only a request can tell
         return None
