@@ -141,9 +141,10 @@ class Shelf:
             return 0
 
     def discard_part(self, product: Product) -> None:
-        """Remove a part and its note."""
-        self.part_path(product).unlink(missing_ok=True)
-        self.note_path(product).unlink(missing_ok=True)
+        """Remove a part, its note, and what a killed run left of writing them."""
+        note = self.note_path(product)
+        for path in (self.part_path(product), note, _half_written(note)):
+            path.unlink(missing_ok=True)
 
     def promote(self, product: Product) -> Path:
         """Give a verified part its final name; on return it is on the disk, not only in its cache.
@@ -155,7 +156,7 @@ class Shelf:
             sync(part)
             part.replace(final)
             sync(self.directory)
-            self.note_path(product).unlink(missing_ok=True)
+            self.discard_part(product)
         return final
 
 
@@ -168,9 +169,13 @@ def _read_note(path: Path) -> PartNote | None:
 
 def replace_text(path: Path, text: str) -> None:
     """Write a small file so that a reader finds the old or the new one, never a half."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    new = _half_written(path)
     new.write_text(text, "utf-8")
     new.replace(path)
+
+
+def _half_written(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 def sync(path: Path) -> None:

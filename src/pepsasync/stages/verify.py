@@ -100,7 +100,14 @@ async def find_present(product: Product, shelf: Shelf, *, extract: bool) -> Pres
     Raises:
         PepsasyncError: The folder cannot be read.
     """
-    return await to_thread.run_sync(_look, product, shelf, extract)
+
+    def work() -> Present:
+        present = _look(product, shelf, extract)
+        if present.path is not None:
+            shelf.discard_part(product)  # left by a run that was killed after the rename
+        return present
+
+    return await to_thread.run_sync(work)
 
 
 def _look(product: Product, shelf: Shelf, extract: bool) -> Present:

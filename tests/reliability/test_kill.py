@@ -1,0 +1,82 @@
+"""A run that is killed again and again ends like one that was not."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+
+import pytest
+from archives import bytes_by_name, right_files, sandbox
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+
+RUN = """
+import sys, json, anyio
+from pepsasync import Client, Config, Credentials
+
+async def main(url, username, password, folder):
+    config = Config(poll_interval=0.05, poll_interval_max=0.2, retry_wait=0.01, retry_wait_max=0.05, limit_rate=20_000_000)
+    credentials = Credentials(username=username, password=password)
+    async with Client("peps", base_url=url, credentials=credentials, config=config) as client:
+        with client.listen(lambda event: print(json.dumps(event.as_dict(), default=str), flush=True)):
+            products = [p for c in ("S1", "S2ST") async for p in client.search(collection=c)]
+            async for delivery in client.fetch(products, folder):
+                assert delivery.error is None, delivery.error
+
+anyio.run(main, *sys.argv[2:], backend=sys.argv[1])
+"""
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+def start(backend, archive, folder):
+    command = [sys.executable, "-c", RUN, backend, archive.peps_url, archive.username, archive.password, folder]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+
+
+def kill_after(process, lines):
+    """Kill the process when it has told so many things; its events, or None when it ended before."""
+    events = []
+    with process.stdout:
+        for line in process.stdout:
+            events.append(json.loads(line))
+            if len(events) >= lines:
+                process.send_signal(signal.SIGKILL)
+                break
+        events += [json.loads(line) for line in process.stdout if line.endswith(b"}\n")]
+    return events, process.wait()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+async def test_killed_ten_times_ends_with_right_files(backend, tmp_path):
+    chance = random.Random(f"kill-{backend}")
+    options = {
+        "tape_fraction": 0.5,
+        "tape_drives": 2,
+        "product_size": 400_000,
+        "faults": {"cut": 0.4, "error-503": 0.1},
+    }
+    async with sandbox(40, **options) as archive:
+        kills, resumed = 0, 0
+        while True:
+            process = start(backend, archive, tmp_path)
+            sent_before = bytes_by_name(archive)
+            finished_before = {path.stem for path in tmp_path.glob("*.zip")}
+            events, code = kill_after(process, chance.randrange(60, 160) if kills < 10 else 10**9)
+            sent = bytes_by_name(archive) - sent_before
+            assert not finished_before & set(sent), "a finished product was fetched again"
+            resumed += sum(event.get("offset", 0) > 0 for event in events if event["event"] == "download_started")
+            if code != -signal.SIGKILL:
+                break
+            kills += 1
+
+        assert 0 == code
+        assert 40 == right_files(archive, tmp_path)
+        assert resumed > 0
+        assert not list((tmp_path / ".pepsasync" / "parts").iterdir())
+        assert kills >= 5
