@@ -161,7 +161,9 @@ async def test_request_staging(answer, outcome, retry_after):
     assert (outcome, retry_after) == (reply.outcome, reply.retry_after)
 
 
-@pytest.mark.parametrize(("status", "expected"), [(401, AuthError), (403, ForbiddenError), (404, NotFoundError), (500, ServerError)])
+@pytest.mark.parametrize(
+    ("status", "expected"), [(401, AuthError), (403, ForbiddenError), (404, NotFoundError), (500, ServerError)]
+)
 async def test_request_staging_refused(status, expected):
     with pytest.raises(expected):
         await peps(lambda request: httpx.Response(status, content=b"{}")).request_staging(ITEM)

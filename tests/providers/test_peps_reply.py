@@ -162,8 +162,12 @@ def test_parse_page_recorded_production_reply(recordings):
 
 
 def test_parse_page_every_recorded_server_search(recordings):
-    exchanges = [json.loads(path.read_text("utf-8")) for path in sorted((recordings / "peps/server").glob("[sfn]_*.json"))]
-    searches = [json.loads(exchange["body"]) for exchange in exchanges if exchange["status_line"].startswith("HTTP/1.1 200")]
+    exchanges = [
+        json.loads(path.read_text("utf-8")) for path in sorted((recordings / "peps/server").glob("[sfn]_*.json"))
+    ]
+    searches = [
+        json.loads(exchange["body"]) for exchange in exchanges if exchange["status_line"].startswith("HTTP/1.1 200")
+    ]
 
     for reply in searches:
         parsed = parse_page(reply, 20, ROOT)

@@ -41,7 +41,7 @@ def test_auth_file_may_hold_any_letter(tmp_path):
     [
         pytest.param("", "is empty", id="empty"),
         pytest.param("\n \n", "is empty", id="blank"),
-        pytest.param(SECRET.split()[0], "has one word only", id="one-word"),
+        pytest.param(SECRET.split(maxsplit=1)[0], "has one word only", id="one-word"),
         pytest.param(b"you@example.org \xff\xfe", "is not UTF-8", id="binary"),
     ],
 )

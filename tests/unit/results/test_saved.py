@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from fakes import product
 
+from fakes import product
 from pepsasync.errors import ConfigError
 from pepsasync.results.saved import bare_name, read_saved
 from pepsasync.results.tables import write_products
@@ -12,7 +12,7 @@ from pepsasync.results.tables import write_products
 def test_our_own_files_read_back(tmp_path, suffix):
     write_products([product("A"), product("B")], tmp_path / f"found{suffix}")
 
-    assert ["A", "B"] == read_saved(tmp_path / f"found{suffix}")
+    assert read_saved(tmp_path / f"found{suffix}") == ["A", "B"]
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_our_own_files_read_back(tmp_path, suffix):
 def test_text_is_one_name_a_line(tmp_path, text):
     (tmp_path / "names.txt").write_bytes(text.encode())
 
-    assert ["A", "B"] == read_saved(tmp_path / "names.txt")
+    assert read_saved(tmp_path / "names.txt") == ["A", "B"]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_feature_collections_of_others_are_understood(tmp_path, feature):
     path = tmp_path / "items.json"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
 
-    assert ["A"] == read_saved(path)
+    assert read_saved(path) == ["A"]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,19 @@ from datetime import UTC, datetime
 
 import geopandas
 import pytest
-from fakes import product
 
+from fakes import product
 from pepsasync.errors import ConfigError
 from pepsasync.model import Checksum, StorageTier
-from pepsasync.results.tables import COLUMNS, check_suffix, to_csv, to_feature, to_geodataframe, to_geojson, write_products
+from pepsasync.results.tables import (
+    COLUMNS,
+    check_suffix,
+    to_csv,
+    to_feature,
+    to_geodataframe,
+    to_geojson,
+    write_products,
+)
 
 FOOTPRINT = {"type": "Polygon", "coordinates": [[[1.0, 43.0], [2.0, 43.0], [2.0, 44.0], [1.0, 43.0]]]}
 FULL = product(
@@ -32,7 +40,7 @@ def test_geodataframe_has_the_documented_columns_and_types():
 
     assert [*COLUMNS, "geometry"] == list(table.columns)
     assert table.crs == "EPSG:4326"
-    assert [0, 1] == list(table.index)
+    assert list(table.index) == [0, 1]
     assert {name: str(table[name].dtype) for name in ("start", "size", "relative_orbit", "cloud_cover")} == {
         "start": "datetime64[us, UTC]",
         "size": "Int64",
@@ -74,7 +82,7 @@ def test_feature_holds_every_column_as_json():
 def test_csv_has_a_header_and_wkt():
     rows = list(csv.DictReader(io.StringIO(to_csv([FULL, BARE]))))
 
-    assert ["S2A_X", "S1A_Y"] == [row["name"] for row in rows]
+    assert [row["name"] for row in rows] == ["S2A_X", "S1A_Y"]
     assert rows[0]["geometry"].startswith("POLYGON ((1 43")
     assert rows[1]["geometry"] == rows[1]["size"] == ""
 
@@ -86,7 +94,7 @@ def test_written_file_reads_back(tmp_path, suffix):
     write_products([FULL, BARE], path)
 
     table = geopandas.read_file(path)
-    assert ["S2A_X", "S1A_Y"] == list(table["name"])
+    assert list(table["name"]) == ["S2A_X", "S1A_Y"]
     assert table.crs == "EPSG:4326"
     assert [path] == list(tmp_path.iterdir())
 

@@ -1,0 +1,94 @@
+"""The command line: the only part that prints, and the only one that ends the process.
+
+Nothing is loaded before it is needed: `pepsasync --help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+INTERRUPTED = "interrupted; run the same command again to go on"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line.
+
+    Args:
+        arguments: Without the program's name; None for those of this process.
+
+    Returns:
+        The exit code: 0 done, 1 some product failed, 2 bad usage or configuration, 3 credentials refused,
+        4 archive unreachable, 5 disk full, 130 interrupted.
+    """
+    arguments = [*(sys.argv[1:] if arguments is None else arguments)]
+    try:
+        _end_on_sigterm()
+        code = _run(arguments or ["--help"])
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:  # noqa: BLE001 - every error ends in one line and an exit code
+        if _wants_traceback(arguments):
+            import traceback  # noqa: PLC0415 - hardly ever
+
+            traceback.print_exc()
+        code = _explain(error, arguments)
+    if code == 130:
+        _say(INTERRUPTED)
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    from pepsasync.cli.app import make_command  # noqa: PLC0415 - only now is anything loaded
+
+    code: Any = make_command(arguments).main(arguments, prog_name="pepsasync", standalone_mode=False)
+    return code if isinstance(code, int) else 0
+
+
+def _explain(error: Exception, arguments: list[str]) -> int:
+    """Tell in one line what went wrong, and return the exit code that it means."""
+    from pepsasync.cli.exits import exit_code, usage_problem  # noqa: PLC0415 - only when something went wrong
+    from pepsasync.errors import PepsasyncError  # noqa: PLC0415
+
+    if isinstance(error, PepsasyncError):
+        _say(f"error: {error}")
+    elif (problem := usage_problem(error)) is not None:
+        _say(f"error: {problem}")
+    elif type(error).__name__ == "Abort":  # older typer turns Ctrl-C into this
+        return 130
+    else:
+        again = f"pepsasync {' '.join(arguments[:1])} ... -vv"
+        _say(f"error: unexpected {type(error).__name__}: {error}. This is a fault of pepsasync; {again} tells more")
+    return exit_code(error)
+
+
+def _say(text: str) -> None:
+    try:
+        sys.stderr.write(f"pepsasync: {text}\n")
+        sys.stderr.flush()
+    except OSError:
+        return  # nobody listens any more
+
+
+def _wants_traceback(arguments: list[str]) -> bool:
+    count = sum(1 if a == "--verbose" else a.count("v") for a in arguments if re.fullmatch(r"-v+|--verbose", a))
+    return count > 1 or bool(os.environ.get("PEPSASYNC_DEBUG"))
+
+
+def _end_on_sigterm() -> None:
+    """Let SIGTERM end the program as Ctrl-C does, also outside of event loops."""
+    import signal  # noqa: PLC0415 - with the rest
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the shape of a handler
+        raise KeyboardInterrupt
+
+    try:
+        signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:
+        return  # not the main thread: whoever runs us there has handlers of their own

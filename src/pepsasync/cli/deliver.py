@@ -1,0 +1,105 @@
+"""Bring products to disk and tell about it: the common part of `fetch`, `download` and `demo`."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pepsasync.cli.exits import deliveries_exit_code
+from pepsasync.cli.lines import SPARE
+from pepsasync.cli.records import EventLog, SearchReplies, check_writable
+from pepsasync.cli.summary import summary_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, StagingOptions
+    from pepsasync.cli.session import Session
+    from pepsasync.client import Client
+    from pepsasync.model import Delivery, Query
+
+ONE_CONNECTION = "note: --segments has no effect here: this archive gets one connection per product"
+
+
+@dataclass(slots=True)
+class Job:
+    """One run: what is wanted, how, and what has become of it so far."""
+
+    session: Session
+    archive: ArchiveOptions
+    staging: StagingOptions
+    delivery: DeliveryOptions
+    json: Path | None = None
+    """Where the archive's search replies go."""
+    deliveries: list[Delivery] = field(default_factory=list)
+    total: int = 0
+    """Products that are wanted, as far as is known."""
+    provider: str = ""
+
+    def run(self, wanted: Query | list[str]) -> int:
+        """Bring everything, tell the end, write the report, also when the run is ended early.
+
+        Returns:
+            The exit code: 1 when a product failed.
+
+        Raises:
+            PepsasyncError: The run could not go on.
+        """
+        check_writable(self.delivery.report, "--report")
+        started, began = datetime.now(UTC), time.monotonic()
+        is_over = False
+        try:
+            self.session.run(self._bring, wanted)
+            is_over = True
+        finally:
+            seconds = time.monotonic() - began
+            self._tell(seconds, is_over=is_over)
+            self._report(started, seconds)
+        return deliveries_exit_code(self.deliveries)
+
+    async def _bring(self, wanted: Query | list[str]) -> None:
+        replies = SearchReplies(self.json) if self.json else None
+        with contextlib.ExitStack() as files:
+            log = files.enter_context(EventLog(self.delivery.events)) if self.delivery.events else None
+            async with self.archive.client(**self.staging.settings(), **self.delivery.settings()) as client:
+                self.provider = client.provider.name
+                if self.delivery.segments > 1 and not client.provider.limits.bounded_ranges:
+                    self.session.say(ONE_CONNECTION, level=SPARE)
+                if replies:
+                    files.enter_context(client.raw_replies(replies.take))
+                    files.enter_context(client.listen(replies.watch))
+                    files.callback(replies.write)
+                await self._collect(client, wanted, log)
+
+    async def _collect(self, client: Client, wanted: Query | list[str], log: EventLog | None) -> None:
+        directory, extract = self.delivery.write_dir, self.delivery.extract
+        with self.session.watch(client, log) as view:
+            view.tally.expected = len(wanted) if isinstance(wanted, list) else 0
+            try:
+                async with contextlib.aclosing(client.fetch(wanted, directory, extract=extract)) as outcomes:
+                    async for delivery in outcomes:
+                        self.deliveries.append(delivery)
+            finally:
+                self.total = view.tally.total
+
+    def _tell(self, seconds: float, *, is_over: bool) -> None:
+        unfinished = 0 if is_over else max(0, self.total - len(self.deliveries))
+        if not (is_over or self.deliveries or unfinished):
+            return  # ended before anything was known; the error says it all
+        lines = summary_lines(
+            self.deliveries, seconds=seconds, directory=self.delivery.write_dir, unfinished=unfinished
+        )
+        for line in lines:
+            self.session.say(line)
+
+    def _report(self, started: datetime, seconds: float) -> None:
+        if self.delivery.report is None or not self.provider:
+            return
+        from pepsasync.model import Report  # noqa: PLC0415
+        from pepsasync.report import write_report  # noqa: PLC0415
+
+        report = Report(provider=self.provider, started=started, seconds=seconds, deliveries=tuple(self.deliveries))
+        write_report(report, self.delivery.report)

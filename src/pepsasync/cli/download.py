@@ -1,0 +1,54 @@
+"""Named products: `download`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Exit
+
+from pepsasync.cli.deliver import Job
+from pepsasync.cli.flatten import flatten
+from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions
+from pepsasync.cli.session import Session
+from pepsasync.errors import ConfigError
+
+LIST_SUFFIXES = (".geojson", ".json", ".txt", ".list", ".csv")
+"""Names of files that hold names of products; a product has none of these."""
+
+
+@flatten()
+def download(
+    *,
+    names: Annotated[
+        list[str],
+        Argument(metavar="FILE|NAME...", help="saved search (GeoJSON), text file of names, or products by name"),
+    ],
+    archive: ArchiveOptions,
+    staging: StagingOptions,
+    delivery: DeliveryOptions,
+    output: OutputOptions,
+) -> None:
+    """Bring the products of a saved search, or by name.
+
+    A saved search is what `pepsasync search -o FILE.geojson` wrote, or a text file with a name a line.
+    """
+    wanted = list(dict.fromkeys(name for argument in names for name in expand(argument)))
+    raise Exit(Job(Session(output), archive, staging, delivery).run(wanted))
+
+
+def expand(argument: str) -> list[str]:
+    """Return the products that one argument stands for: those of a file, or the one it names.
+
+    Raises:
+        ConfigError: A file that is not there, cannot be read, or names nothing.
+    """
+    from pepsasync.results.saved import bare_name, read_saved  # noqa: PLC0415 - not needed for help
+
+    path = Path(argument.removeprefix("@"))
+    if argument.startswith("@") or path.suffix.lower() in LIST_SUFFIXES:
+        return read_saved(path)
+    if path.suffix not in (".zip", ".SAFE") and path.is_file():
+        return read_saved(path)
+    name = bare_name(argument)
+    if not name:
+        raise ConfigError(f"{argument!r} is neither a file nor a product's name")
+    return [name]

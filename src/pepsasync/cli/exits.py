@@ -1,0 +1,57 @@
+"""Errors as exit codes, and the words for wrong command lines."""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Any
+
+from pepsasync.errors import AuthError, ConfigError, DiskFullError, ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pepsasync.model import Delivery
+
+EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (ConfigError, 2),
+    (AuthError, 3),
+    (ServerError, 4),
+    (DiskFullError, 5),
+)
+"""Of errors that end a run. An archive that answers nothing but failures is as good as unreachable."""
+
+
+def exit_code(error: Exception) -> int:
+    """Return the exit code of an error that ends the program."""
+    if usage_problem(error) is not None:
+        return 2
+    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
+
+
+def deliveries_exit_code(deliveries: Iterable[Delivery]) -> int:
+    """Return 1 when a product failed, else 0."""
+    return int(any(delivery.error is not None for delivery in deliveries))
+
+
+def usage_problem(error: Exception) -> str | None:
+    """Return what is wrong with a command line; None when the error is about something else.
+
+    The parser's classes have changed their home between versions of typer, so they are known by their method.
+    """
+    wording: Any = getattr(error, "format_message", None)
+    if wording is None:
+        return None
+    text = _unknown_option(error) or " ".join(str(wording()).split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return text
+    return f"{text}{'' if text.endswith('?') else '.'} See {context.command_path} --help"
+
+
+def _unknown_option(error: Exception) -> str | None:
+    option: str | None = getattr(error, "option_name", None)
+    possible: list[str] | None = getattr(error, "possibilities", None)
+    if not option or not possible:
+        return None
+    closest = max(possible, key=lambda other: SequenceMatcher(None, other, option).ratio())
+    return f"there is no option {option}; did you mean {closest}?"

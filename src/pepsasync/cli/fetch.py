@@ -1,0 +1,52 @@
+"""The main job: `fetch`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Exit, Option, echo
+
+from pepsasync.cli.deliver import Job
+from pepsasync.cli.flatten import flatten
+from pepsasync.cli.options import (
+    DELIVERY,
+    ArchiveOptions,
+    DeliveryOptions,
+    OutputOptions,
+    QueryOptions,
+    StagingOptions,
+)
+from pepsasync.cli.output import table_lines, totals
+from pepsasync.cli.search import find
+from pepsasync.cli.session import Session
+
+DRY_RUN = ("-n", "--dry-run", "--no-download", "--no_download")
+
+
+@flatten()
+def fetch(
+    *,
+    query: QueryOptions,
+    archive: ArchiveOptions,
+    staging: StagingOptions,
+    delivery: DeliveryOptions,
+    output: OutputOptions,
+    dry_run: Annotated[
+        bool, Option(*DRY_RUN, rich_help_panel=DELIVERY, help="list what would be fetched; write nothing")
+    ] = False,
+    json: Annotated[
+        Path | None,
+        Option("--json", metavar="FILE", rich_help_panel=DELIVERY, help="write the archive's search reply as it came"),
+    ] = None,
+) -> None:
+    """Search, stage, wait, download and verify.
+
+    Files that are already here are not fetched again and parts are continued, so the same command run again goes on
+    where it stopped.
+    """
+    session, wanted = Session(output), query.build()
+    if not dry_run:
+        raise Exit(Job(session, archive, staging, delivery, json).run(wanted))
+    products = session.run(find, session, archive, wanted, json)
+    for line in table_lines(products):
+        echo(line)
+    session.say(totals(products))

@@ -1,0 +1,108 @@
+"""Commands that take groups of options as dataclasses, and help that shows the groups."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import itertools
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+
+from typer.core import TyperCommand
+
+from pepsasync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NEEDS_VALUE = "option {option} needs a value, but {value} follows, which is an option itself"
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose help shows options by group, and that never takes an option for another one's value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Refuse `--collection --start 2017-01-01`, where the value of the first option was forgotten."""
+        takes_value = {name: not option.is_flag and not option.count for name, option in self._options()}
+        for option, value in itertools.pairwise(args):
+            if option == "--":
+                break
+            if takes_value.get(option) and value in takes_value:
+                raise ConfigError(NEEDS_VALUE.format(option=option, value=value))
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write one section a group, in the order of their first options."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                title = getattr(param, "rich_help_panel", None)
+                title = title or ("Arguments" if param.param_type_name == "argument" else "General")
+                sections.setdefault(title, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=34)
+
+    def _options(self) -> Iterator[tuple[str, Any]]:
+        for param in self.params:
+            if param.param_type_name == "option":
+                for name in (*param.opts, *param.secondary_opts):
+                    yield name, param
+
+
+def flatten(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let a command take dataclasses: each field becomes an option, and the command gets the values back in groups.
+
+    Args:
+        without: Spellings that this command uses for something else.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        groups = {
+            name: _group_parameters(hint, without) for name, hint in hints.items() if dataclasses.is_dataclass(hint)
+        }
+
+        def run(**values: Any) -> None:
+            for name, parameters in groups.items():
+                values[name] = hints[name](**{option.name: values.pop(option.name) for option in parameters})
+            command(**values)
+
+        run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+        run.__annotations__ = {}
+        own = {
+            name: [parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)]
+            for name, parameter in inspect.signature(command).parameters.items()
+        }
+        everything = [parameter for parameters in (own | groups).values() for parameter in parameters]
+        run.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _group_parameters(group: Any, without: tuple[str, ...]) -> list[inspect.Parameter]:
+    """One parameter a field, but for those that have no spelling left."""
+    hints = get_type_hints(group, include_extras=True)
+    parameters = []
+    for field in dataclasses.fields(group):
+        default = field.default_factory() if callable(field.default_factory) else field.default
+        annotation = _without(hints[field.name], without)
+        if annotation is not None:
+            kind = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(inspect.Parameter(field.name, kind, default=default, annotation=annotation))
+    return parameters
+
+
+def _without(annotation: Any, spellings: tuple[str, ...]) -> Any:
+    """The same option without some of its spellings, None when it has no other."""
+    kind, option = get_args(annotation)
+    # In Annotated, typer keeps the first spelling where a default would stand.
+    names = [name for name in (option.default, *(option.param_decls or ())) if isinstance(name, str)]
+    kept = [name for name in names if name not in spellings]
+    if not kept:
+        return None
+    option = copy.copy(option)
+    option.default, option.param_decls = kept[0], tuple(kept[1:])
+    return Annotated[kind, option]

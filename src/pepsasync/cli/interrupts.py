@@ -1,0 +1,65 @@
+"""Ctrl-C and SIGTERM while an event loop runs: work is cancelled, cleans up, and stays resumable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+
+from pepsasync.io.groups import task_group
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+T = TypeVar("T")
+
+
+async def interruptible(work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+    """Run `work`; the first signal cancels it at its next await, a second one ends it wherever it is.
+
+    Raises:
+        KeyboardInterrupt: A signal came, and the work has cleaned up.
+        Exception: What the work raised.
+    """
+    arrived: list[int] = []
+    result: list[T] = []
+    async with task_group() as tasks:
+        if signals := _wanted_signals():
+            tasks.start_soon(_cancel_on, signals, tasks.cancel_scope, arrived)
+        result.append(await work(*arguments))
+        tasks.cancel_scope.cancel()
+    if arrived:
+        raise KeyboardInterrupt
+    return result[0]
+
+
+@contextlib.contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Put the handler of SIGTERM back afterwards: event loops leave the system's default behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+async def _cancel_on(signals: list[signal.Signals], scope: anyio.CancelScope, arrived: list[int]) -> None:
+    with anyio.open_signal_receiver(*signals) as stream:
+        async for number in stream:
+            arrived.append(number)
+            break
+    scope.cancel()
+
+
+def _wanted_signals() -> list[signal.Signals]:
+    """Those that whoever started us did not tell us to ignore; none where event loops cannot receive any."""
+    if os.name == "nt" or threading.current_thread() is not threading.main_thread():
+        return []
+    return [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]

@@ -1,0 +1,158 @@
+"""Progress as plain lines: for logs, pipes and terminals that are none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self
+
+from pepsasync import events
+from pepsasync.cli.tally import Tally
+from pepsasync.cli.units import show_count, show_duration, show_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+QUIET, SPARE, NORMAL, VERBOSE = range(4)
+"""What is told: failures; notices too; every outcome and all waiting; every step."""
+
+SAME_NEWS_EVERY = 30.0
+"""Seconds before a line that says nothing new is said again."""
+
+TIER_WORDS = {"disk": "on disk", "tape": "on tape", "staging": "on the way from tape", "unknown": "somewhere"}
+
+
+class Lines:
+    """Writes one line for each thing that matters.
+
+    Products that need no work and staging requests are counted, and told together with the next line.
+
+    Args:
+        write: Takes one line of text.
+        level: How much is told, `QUIET` to `VERBOSE`.
+        tally: Counts of the run.
+        now: Time of day, for the beginning of each line.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        *,
+        level: int = NORMAL,
+        tally: Tally | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.tally = tally or Tally()
+        self._write = write
+        self._level = level
+        self._now = now
+        self._requested = 0
+        self._skipped = 0
+        self._is_found_told = False
+        self._waiting_told: tuple[object, ...] = ()
+        self._waiting_told_at = self._bytes_told_at = self.tally.clock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.flush()
+
+    def take(self, event: events.Event) -> None:
+        """Count an event and tell what is worth it."""
+        began = self.tally.active.get(event.id) if isinstance(event, events.ProductDelivered) else None
+        self.tally.take(event)
+        self._tell_found(event)
+        match event:
+            case events.DownloadProgressed():
+                self._tell_bytes()
+            case events.ProductFailed():
+                self._tell(f"failed {self._count()} {event.message}", QUIET)
+            case events.ProductDelivered():
+                seconds = self.tally.clock() - began.began if began else 0.0
+                came = event.bytes - began.offset if began else 0
+                speed = f", {show_size(came / seconds)}/s" if seconds > 0 and came > 0 else ""
+                self._tell(f"delivered {self._count()} {event.name}, {show_size(event.bytes)}{speed}")
+            case events.ProductSkipped():
+                self._skipped += 1
+            case events.StagingRequested() if event.times == 1:
+                self._requested += 1
+            case events.TiersWatched():
+                self._tell_waiting(event)
+            case events.Noticed():
+                self._tell(f"note: {event.message}", SPARE)
+            case events.DownloadRetried():
+                self._tell(f"trying again {event.name} in {show_duration(event.wait)}: {event.error}")
+            case _:
+                self._tell_step(event)
+
+    def flush(self) -> None:
+        """Tell what was only counted so far."""
+        skipped, self._skipped = self._skipped, 0
+        requested, self._requested = self._requested, 0
+        if skipped:
+            self._tell(f"already here: {show_count(skipped)}, complete and verified ({self._count()} done)")
+        if requested:
+            self._tell(f"staging requested for {show_count(requested)}")
+
+    def _tell(self, text: str, level: int = NORMAL) -> None:
+        if level <= self._level:
+            self._write(f"{self._now():%Y-%m-%dT%H:%M:%SZ} {text}")
+
+    def _count(self) -> str:
+        return f"{self.tally.finished}/{self.tally.total}"
+
+    def _tell_found(self, event: events.Event) -> None:
+        """Tell what was found, as soon as the storage tier of every product is known or work has begun."""
+        searched = self.tally.searched
+        if self._is_found_told or searched is None:
+            return
+        is_complete = self.tally.found >= searched.products
+        if is_complete or not isinstance(event, (events.SearchFinished, events.ProductFound, events.StagingRequested)):
+            self._is_found_told = True
+            self._tell(found_words(searched, self.tally.tiers if is_complete else {}))
+
+    def _tell_waiting(self, event: events.TiersWatched) -> None:
+        news = (event.waiting, event.error)
+        since = self.tally.clock() - self._waiting_told_at
+        if not event.waiting or (news == self._waiting_told and since < SAME_NEWS_EVERY):
+            return
+        self._waiting_told, self._waiting_told_at = news, self.tally.clock()
+        self.flush()
+        trouble = f" (the last look failed: {event.error})" if event.error else ""
+        self._tell(
+            f"still waiting for tape: {show_count(event.waiting)}, oldest since "
+            f"{show_duration(self.tally.oldest_wait())}, next look in {show_duration(event.next_poll)}{trouble}"
+        )
+
+    def _tell_bytes(self) -> None:
+        if self.tally.clock() - self._bytes_told_at >= SAME_NEWS_EVERY:
+            self._bytes_told_at = self.tally.clock()
+            self.flush()
+            self._tell(
+                f"downloading {show_count(len(self.tally.active))}: {show_size(self.tally.present_bytes)} of "
+                f"{show_size(self.tally.total_bytes)} are here, {show_size(self.tally.speed())}/s"
+            )
+
+    def _tell_step(self, event: events.Event) -> None:
+        """Tell what only a verbose user wants to know."""
+        match event:
+            case events.PageSearched():
+                of = f" of {event.total:,}" if event.total is not None else ""
+                self._tell(f"page {event.page}: {show_count(event.products)}{of}", VERBOSE)
+            case events.DownloadStarted():
+                offset = f" from byte {event.offset:,}" if event.offset else ""
+                self._tell(f"downloading {event.name}{offset}", VERBOSE)
+            case events.ProductStaged():
+                self._tell(f"online {event.name} after {show_duration(event.seconds)}", VERBOSE)
+            case events.ProductVerified():
+                self._tell(f"verified {event.name} {event.checksum or 'by size only'}", VERBOSE)
+            case events.ProductExtracted():
+                self._tell(f"extracted {event.path}", VERBOSE)
+
+
+def found_words(searched: events.SearchFinished, tiers: dict[str, int]) -> str:
+    """`found 12 products, 24.1 MB: 5 on disk, 7 on tape`."""
+    if not searched.products:
+        return "nothing matches"
+    where = ", ".join(f"{count:,} {TIER_WORDS.get(tier, tier)}" for tier, count in sorted(tiers.items()))
+    return f"found {show_count(searched.products)}, {show_size(searched.bytes)}{': ' + where if where else ''}"

@@ -1,0 +1,128 @@
+"""Files that a run writes about itself: events as JSON lines, the archive's search replies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from pepsasync.errors import ConfigError
+from pepsasync.events import DownloadProgressed, SearchFinished
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pepsasync.events import Event
+
+
+def check_writable(path: Path | None, option: str) -> None:
+    """Refuse a file that cannot be written, before hours of work are done.
+
+    Raises:
+        ConfigError: Its folder does not exist, or it is a folder itself.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise ConfigError(f"{option}: {path} is a folder, not a file")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"{option}: the folder of {path} does not exist")
+
+
+class EventLog:
+    """Writes each event as one JSON object a line.
+
+    Args:
+        target: A file, which is written anew, or `-` for standard output.
+        now: Time of day.
+
+    Raises:
+        ConfigError: The file cannot be opened.
+    """
+
+    def __init__(self, target: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._file: IO[str] | None = sys.stdout
+        self._is_ours = target != "-"
+        if self._is_ours:
+            check_writable(Path(target), "--events")
+            try:
+                self._file = Path(target).open("w", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
+            except OSError as error:
+                raise ConfigError(f"--events: cannot write {target}: {error.strerror or error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._is_ours and self._file is not None:
+            self._file.close()
+
+    def is_on(self, stream: object) -> bool:
+        """Whether events are written to this stream."""
+        return self._file is stream
+
+    def take(self, event: Event) -> None:
+        """Write one event; a reader that went away ends the log, not the run."""
+        if self._file is None:
+            return
+        moment = self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        try:
+            self._file.write(json.dumps({"time": moment} | event.as_dict(), ensure_ascii=False, default=str) + "\n")
+            if not isinstance(event, DownloadProgressed):
+                self._file.flush()
+        except (OSError, ValueError):
+            self._file = None
+
+
+class SearchReplies:
+    """Keeps the archive's search replies for `--json FILE`.
+
+    One reply is written byte for byte as it came. Of several pages the first is written, with the features of the
+    others added to its own.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_writable(path, "--json")
+        self._path = path
+        self._bodies: list[bytes] = []
+
+    def take(self, url: str, body: bytes) -> None:  # noqa: ARG002 - the URL is of no use here
+        """Keep one reply."""
+        self._bodies.append(body)
+
+    def watch(self, event: Event) -> None:
+        """Write as soon as the search is over: the run may go on for days, and may be killed."""
+        if isinstance(event, SearchFinished):
+            with contextlib.suppress(ConfigError):  # written once more at the end, where errors can be raised
+                self.write()
+
+    def write(self) -> None:
+        """Write what came; nothing when nothing came.
+
+        Raises:
+            ConfigError: The file cannot be written.
+        """
+        if not self._bodies:
+            return
+        try:
+            self._path.write_bytes(_merged(self._bodies))
+        except OSError as error:
+            raise ConfigError(f"--json: cannot write {self._path}: {error.strerror or error}") from error
+
+
+def _merged(bodies: list[bytes]) -> bytes:
+    if len(bodies) == 1:
+        return bodies[0]
+    pages: list[Any] = [json.loads(body) for body in bodies]
+    for key in ("features", "value"):  # GeoJSON, OData
+        if all(isinstance(page, dict) and isinstance(page.get(key), list) for page in pages):
+            pages[0][key] = [feature for page in pages for feature in page[key]]
+            return json.dumps(pages[0], ensure_ascii=False).encode()
+    return json.dumps(pages, ensure_ascii=False).encode()

@@ -1,0 +1,215 @@
+"""The embedded archive from the shell: `sandbox` and `demo`."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Exit, Option, echo
+
+from pepsasync.cli.deliver import Job
+from pepsasync.cli.flatten import flatten
+from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions
+from pepsasync.cli.session import Session
+from pepsasync.cli.units import parse_duration, parse_size, show_count
+from pepsasync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pepsasync.sandbox import Sandbox
+
+ARCHIVE = "The archive"
+
+DEMO: dict[str, Any] = {
+    "products": 12,
+    "product_size": 2 << 20,
+    "tape_fraction": 0.5,
+    "tape_drives": 2,
+    "mount_seconds": 0.2,
+    "staging_seconds": 1.0,
+    "seed": 1,
+    "faults": {"cut": 0.4},
+    "fault_limit": 1,
+}
+"""Small enough for seconds; with this seed several connections are cut."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxOptions:
+    """What kind of archive, under the names of `Sandbox`'s arguments."""
+
+    port: Annotated[int, Option("--port", rich_help_panel=ARCHIVE, help="0 for a free one")] = 8765
+    products: Annotated[int, Option("--products", rich_help_panel=ARCHIVE, help="how many")] = 50
+    product_size: Annotated[
+        str, Option("--product-size", metavar="SIZE", rich_help_panel=ARCHIVE, help="of each: 1MiB")
+    ] = "1MiB"
+    tape_fraction: Annotated[
+        float, Option("--tape-fraction", rich_help_panel=ARCHIVE, help="part that is on tape, 0-1")
+    ] = 0.5
+    tape_drives: Annotated[int, Option("--tape-drives", rich_help_panel=ARCHIVE, help="tapes read at once")] = 2
+    mount_seconds: Annotated[
+        str, Option("--mount-seconds", metavar="TIME", rich_help_panel=ARCHIVE, help="to mount a tape")
+    ] = "0.5"
+    staging_seconds: Annotated[
+        str, Option("--staging-seconds", metavar="TIME", rich_help_panel=ARCHIVE, help="to read one product from tape")
+    ] = "5"
+    cache_size: Annotated[
+        str | None,
+        Option(
+            "--cache-size",
+            metavar="SIZE",
+            rich_help_panel=ARCHIVE,
+            help="disk for staged products; unlimited if not given",
+        ),
+    ] = None
+    seed: Annotated[int, Option("--seed", rich_help_panel=ARCHIVE, help="the same seed makes the same archive")] = 1
+    fault: Annotated[
+        list[str] | None,
+        Option(
+            "--fault",
+            metavar="NAME=RATE",
+            rich_help_panel=ARCHIVE,
+            help="how often something goes wrong, 0-1 (repeatable)",
+        ),
+    ] = None
+    time_scale: Annotated[
+        float, Option("--time-scale", rich_help_panel=ARCHIVE, help="archive seconds that pass in a real one")
+    ] = 1.0
+    streaming: Annotated[
+        str,
+        Option("--streaming", metavar="MODE", rich_help_panel=ARCHIVE, help="php, xsendfile, nginx, php-behind-nginx"),
+    ] = "php"
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of `Sandbox`.
+
+        Raises:
+            ConfigError: A size, duration or fault that is none.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["product_size"] = parse_size(self.product_size, "--product-size")
+        values["cache_size"] = None if self.cache_size is None else parse_size(self.cache_size, "--cache-size")
+        for name in ("mount_seconds", "staging_seconds"):
+            values[name] = parse_duration(values[name], f"--{name.replace('_', '-')}")
+        values["faults"] = dict(_fault(text) for text in values.pop("fault") or ())
+        return values
+
+
+@flatten()
+def sandbox(*, options: SandboxOptions, output: OutputOptions) -> None:
+    """Run the embedded archive on this machine.
+
+    It serves PEPS, with a tape robot, accounts and faults, until Ctrl-C. Programs written for the real archive work
+    against it; nothing leaves this machine.
+    """
+    session = Session(output)
+    with _running(options.arguments()) as archive, contextlib.suppress(KeyboardInterrupt):
+        echo("\n".join(_welcome(archive)))
+        while True:
+            time.sleep(3_600)
+    session.say("stopped")
+
+
+@flatten()
+def demo(
+    *,
+    output: OutputOptions,
+    keep: Annotated[Path | None, Option("--keep", metavar="DIR", help="put the files there and leave them")] = None,
+) -> None:
+    """Run a real fetch against an embedded archive.
+
+    Half of the products are on tape and some connections are cut. Ends with 0 only if every file is right.
+    """
+    from pepsasync.criteria import build_query  # noqa: PLC0415 - not needed for help
+
+    session = Session(output)
+    with contextlib.ExitStack() as around:
+        folder = keep or Path(around.enter_context(tempfile.TemporaryDirectory(prefix="pepsasync-demo-")))
+        archive = around.enter_context(_running(DEMO))
+        session.say(
+            f"a sandbox archive is running at {archive.peps_url}: {show_count(DEMO['products'])}, half of them on tape"
+        )
+        job = _demo_job(session, archive, folder)
+        job.run(build_query(start="2015-01-01", end="2018-01-01"))
+        right = [product.name for product in archive.catalogue if _is_right(archive, product.name, folder)]
+        staged = sum(archive.statistics.stagings.values())
+        resumed = sum(transfer.offset > 0 for transfer in archive.statistics.transfers)
+    if keep is None:
+        session.say("these files were temporary; --keep DIR keeps them")
+    is_good = len(right) == DEMO["products"]
+    echo(f"staged from tape: {staged}")
+    echo(f"cut connections resumed: {resumed}")
+    echo(f"verified against the archive's MD5: {len(right)} of {DEMO['products']}{'' if is_good else ' - NOT ALL'}")
+    raise Exit(0 if is_good else 1)
+
+
+def _demo_job(session: Session, archive: Sandbox, folder: Path) -> Job:
+    auth = folder / ".pepsasync" / "demo-account.txt"
+    auth.parent.mkdir(parents=True, exist_ok=True)
+    auth.write_text(f"{archive.username} {archive.password}\n", "utf-8")
+    options = ArchiveOptions(provider="peps", base_url=archive.peps_url, auth=auth)
+    return Job(session, options, StagingOptions(poll_interval="0.5"), DeliveryOptions(write_dir=folder))
+
+
+def _is_right(archive: Sandbox, name: str, folder: Path) -> bool:
+    import hashlib  # noqa: PLC0415 - not needed for help
+
+    try:
+        with (folder / f"{name}.zip").open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+    except OSError:
+        return False
+    return digest.hexdigest() == archive.content(name).md5.lower()
+
+
+@contextlib.contextmanager
+def _running(arguments: dict[str, Any]) -> Iterator[Sandbox]:
+    """A sandbox that serves.
+
+    Raises:
+        ConfigError: The extra is not installed, an argument makes no sense, or the port is taken.
+    """
+    try:
+        from pepsasync.sandbox import Sandbox  # noqa: PLC0415 - needs the extra
+    except ImportError as error:
+        raise ConfigError("the sandbox needs more packages", hint="Try: pip install 'pepsasync[sandbox]'") from error
+    try:
+        archive = Sandbox(**arguments)
+        archive.start()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    except OSError as error:
+        raise ConfigError(f"cannot listen on port {arguments.get('port')}: {error.strerror or error}") from error
+    try:
+        yield archive
+    finally:
+        archive.stop()
+
+
+def _fault(text: str) -> tuple[str, float]:
+    name, _, rate = text.partition("=")
+    try:
+        return name.strip(), float(rate)
+    except ValueError:
+        raise ConfigError(f"--fault {text!r} is not NAME=RATE", hint="For example --fault cut=0.2") from None
+
+
+def _welcome(archive: Sandbox) -> list[str]:
+    account = f"{archive.username} {archive.password}"
+    command = f"pepsasync fetch --provider peps --base-url {archive.peps_url} -a sandbox.txt"
+    return [
+        f"PEPS      {archive.peps_url}",
+        f"account   {archive.username}",
+        f"password  {archive.password}",
+        "",
+        "Try it in another terminal:",
+        f"  echo '{account}' > sandbox.txt",
+        f"  {command} -c S2ST -d 2017-01-01 -f 2017-02-01 -w data/",
+        "",
+        "Ctrl-C stops it.",
+    ]

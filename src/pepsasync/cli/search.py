@@ -1,0 +1,123 @@
+"""Looking without fetching: `search` and `collections`."""
+
+import contextlib
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option, echo
+
+from pepsasync.cli.flatten import flatten
+from pepsasync.cli.lines import SPARE, VERBOSE
+from pepsasync.cli.options import ArchiveOptions, OutputOptions, QueryOptions
+from pepsasync.cli.output import FORMATS, check_format, render, totals
+from pepsasync.cli.records import SearchReplies
+from pepsasync.cli.session import Session
+from pepsasync.errors import ConfigError
+from pepsasync.model import Product, Query
+
+RESULTS = "Results"
+
+COLLECTIONS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
+    "peps": (
+        ("S1", "Sentinel-1", "GRD SLC OCN", "sensor mode, orbit, satellite, place, period"),
+        ("S2", "Sentinel-2, both collections, by period", "S2MSI1C S2MSI2A", "as S2ST"),
+        (
+            "S2ST",
+            "Sentinel-2, one tile each, since 2016-12-05",
+            "S2MSI1C S2MSI2A",
+            "tile, clouds, orbit, satellite, place, period",
+        ),
+        ("S3", "Sentinel-3, withdrawn in 2021", "", "orbit, place, period"),
+    )
+}
+"""By provider: collection, what it is, product types, filters."""
+
+
+@flatten(without=("-o",))
+def search(
+    *,
+    query: QueryOptions,
+    archive: ArchiveOptions,
+    output: OutputOptions,
+    file: Annotated[
+        Path | None,
+        Option(
+            "-o", "--output", metavar="FILE", rich_help_panel=RESULTS, help="write .geojson, .csv, .parquet or .gpkg"
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        Option("--format", metavar="FORMAT", rich_help_panel=RESULTS, help=f"to standard output: {', '.join(FORMATS)}"),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        Option("--json", metavar="FILE", rich_help_panel=RESULTS, help="write the archive's search reply as it came"),
+    ] = None,
+) -> None:
+    """List what matches. Nothing is staged or downloaded.
+
+    -o FILE can be given to `pepsasync download` later. In this command -o is not the orbit; that is --orbit.
+    """
+    from pepsasync.cli.records import check_writable  # noqa: PLC0415
+    from pepsasync.results.tables import check_suffix, write_products  # noqa: PLC0415 - not needed for help
+
+    session, wanted = Session(output), query.build()
+    if form is not None:
+        check_format(form)
+    if file is not None:
+        check_suffix(file)
+        check_writable(file, "-o")
+    products = session.run(find, session, archive, wanted, json)
+    if file is not None:
+        write_products(products, file)
+    if file is None or form is not None:
+        for line in render(products, form or "table"):
+            echo(line)
+    session.say(totals(products) + (f"; written to {file}" if file else ""))
+
+
+async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: Path | None = None) -> list[Product]:
+    """Return everything that matches.
+
+    Args:
+        session: Shows notices, and with `--verbose` each page.
+        archive: Where to look.
+        wanted: What to look for.
+        json: File for the archive's replies.
+
+    Raises:
+        PepsasyncError: The archive did not answer as it should, or cannot answer such a query.
+    """
+    replies = SearchReplies(json) if json else None
+    level = VERBOSE if session.output.verbose else min(SPARE, session.level)
+    async with archive.client() as client:
+        with contextlib.ExitStack() as around:
+            around.enter_context(session.watch(client, level=level))
+            if replies:
+                around.enter_context(client.raw_replies(replies.take))
+            async with contextlib.aclosing(client.search(wanted)) as found:
+                products = [product async for product in found]
+    if replies:
+        replies.write()
+    return products
+
+
+@flatten()
+def collections(
+    *,
+    output: OutputOptions,  # noqa: ARG001 - every command takes these options
+    provider: Annotated[
+        str | None, Argument(metavar="[PROVIDER]", envvar="PEPSASYNC_PROVIDER", help="which archive")
+    ] = None,
+) -> None:
+    """Show collections, types and filters of an archive."""
+    from pepsasync.providers import DEFAULT_PROVIDER, public_url  # noqa: PLC0415 - not needed for help
+
+    name = provider or DEFAULT_PROVIDER
+    public_url(name)  # refuses unknown names
+    if name not in COLLECTIONS:
+        raise ConfigError(f"the collections of {name} are not listed here", hint="Search with -c and its own names")
+    rows: list[Any] = [("COLLECTION", "WHAT", "PRODUCT TYPES", "FILTERS"), *COLLECTIONS[name]]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        echo("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,126 @@
+"""Asking for tape without downloading: `stage`."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Exit, Option, echo
+
+from pepsasync.cli.flatten import flatten
+from pepsasync.cli.lines import QUIET
+from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions, StagingOptions
+from pepsasync.cli.output import totals
+from pepsasync.cli.session import Session
+from pepsasync.cli.units import show_count
+
+if TYPE_CHECKING:
+    from pepsasync.client import Client
+    from pepsasync.model import Product, Query
+
+
+@flatten(without=("--wait",))
+def stage(
+    *,
+    query: QueryOptions,
+    archive: ArchiveOptions,
+    staging: StagingOptions,
+    output: OutputOptions,
+    until_online: Annotated[
+        bool, Option("--wait", rich_help_panel=DELIVERY, help="stay until everything is online")
+    ] = False,
+) -> None:
+    """Ask for staging only; download nothing.
+
+    With --wait, the name of each product goes to standard output as soon as it is online.
+    """
+    work = _Staging(Session(output), archive, staging)
+    work.session.run(work.run, query.build(), until_online)
+    raise Exit(1 if work.failed else 0)
+
+
+@dataclass(slots=True)
+class _Staging:
+    session: Session
+    archive: ArchiveOptions
+    staging: StagingOptions
+    asked: list[Product] = field(default_factory=list)
+    online: int = 0
+    failed: int = 0
+
+    async def run(self, wanted: Query, until_online: bool) -> None:
+        """Search, then stage everything that is not online, and wait when that is wanted."""
+        async with self.archive.client(**self.staging.settings()) as client:
+            async with contextlib.aclosing(client.search(wanted)) as found:
+                products = [product async for product in found]
+            self.session.say(totals(products))
+            if until_online:
+                await self._wait(client, products)
+            else:
+                await self._ask(client, products)
+        if products:
+            self._tell(until_online)
+
+    async def _wait(self, client: Client, products: list[Product]) -> None:
+        """Tell each product as it comes online, those first that are."""
+        waiting = self._sort_out(products, tell=True)
+        with self.session.watch(client) as view:
+            async with contextlib.aclosing(client.wait_online(waiting)) as arrivals:
+                async for product in arrivals:
+                    self.online += 1
+                    echo(product.name)
+            self.failed = view.tally.failed
+
+    async def _ask(self, client: Client, products: list[Product]) -> None:
+        """Send one request for each product that is not online, a few at a time."""
+        import anyio  # noqa: PLC0415 - not needed for help
+
+        from pepsasync.io.groups import task_group  # noqa: PLC0415
+
+        slots = anyio.CapacityLimiter(self.staging.staging_jobs or client.provider.limits.staging_requests)
+
+        async def one(product: Product) -> None:
+            async with slots:
+                await self._ask_one(client, product)
+
+        async with task_group() as requests:
+            for product in self._sort_out(products, tell=False):
+                requests.start_soon(one, product)
+
+    async def _ask_one(self, client: Client, product: Product) -> None:
+        from pepsasync.errors import FATAL, PepsasyncError  # noqa: PLC0415
+        from pepsasync.providers.base import StagingOutcome  # noqa: PLC0415
+
+        try:
+            reply = await client.stage(product)
+        except FATAL:
+            raise
+        except PepsasyncError as error:
+            self.failed += 1
+            self.session.say(f"failed {product.name}: {error}", level=QUIET)
+            return
+        match reply.outcome:
+            case StagingOutcome.ONLINE:
+                self.online += 1
+            case StagingOutcome.QUOTA:
+                self.failed += 1
+                self.session.say(f"not now {product.name}: a quota of the archive is used up", level=QUIET)
+            case _:
+                self.asked.append(product)
+
+    def _sort_out(self, products: list[Product], *, tell: bool) -> list[Product]:
+        """Count what is online, return the rest."""
+        online = [product for product in products if product.tier == "disk"]
+        self.online += len(online)
+        for product in online if tell else ():
+            echo(product.name)
+        return [product for product in products if product.tier != "disk"]
+
+    def _tell(self, is_waiting: bool) -> None:
+        words = [f"online: {show_count(self.online)}"]
+        if not is_waiting:
+            words.append(f"staging requested: {show_count(len(self.asked))}")
+        if self.failed:
+            words.append(f"failed: {show_count(self.failed)}; run the same command again to ask once more")
+        self.session.say("; ".join(words))

@@ -1,0 +1,191 @@
+"""What a run has done so far, counted from its events; the displays show it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pepsasync import events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SPEED_WINDOW = 20.0
+"""Seconds over which the speed is averaged."""
+
+SAMPLE_EVERY = 0.5
+"""Seconds between two samples of the received bytes; bounds the window's memory."""
+
+
+@dataclass(slots=True)
+class Active:
+    """A product that is being downloaded, verified or unpacked."""
+
+    name: str
+    size: int | None
+    received: int
+    began: float
+    offset: int
+    """Bytes that were here before this run began with it."""
+    phase: str = "downloading"
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A product that waits for tape."""
+
+    name: str
+    since: float
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one run.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    expected: int = 0
+    """Products that were asked for by name."""
+    found: int = 0
+    """Products whose delivery began."""
+    found_bytes: int = 0
+    tiers: Counter[str] = field(default_factory=Counter)
+    searched: events.SearchFinished | None = None
+    delivered: int = 0
+    skipped: int = 0
+    failed: int = 0
+    done_bytes: int = 0
+    """Of delivered and skipped products."""
+    received_bytes: int = 0
+    """That came over the network in this run."""
+    staged: int = 0
+    retried: int = 0
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    active: dict[str, Active] = field(default_factory=dict)
+    next_look: float | None = None
+    """When the archive is asked again, on the clock."""
+    trouble: str | None = None
+    """Why the last look at the waiting products failed."""
+    last_failure: events.ProductFailed | None = None
+    lost_bytes: int = 0
+    """Of products that failed: they will not come in this run."""
+    _sizes: dict[str, int] = field(default_factory=dict)
+    _samples: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def take(self, event: events.Event) -> None:
+        """Count one event."""
+        match event:
+            case events.DownloadProgressed():
+                self._progress(event)
+            case events.ProductFound():
+                self.found += 1
+                self.found_bytes += event.size or 0
+                self.tiers[event.tier] += 1
+                self._sizes[event.id] = event.size or 0
+            case events.SearchFinished():
+                self.searched = event
+            case events.TiersWatched():
+                self.next_look, self.trouble = self.clock() + event.next_poll, event.error
+            case events.StagingRequested():
+                self.waiting.setdefault(event.id, Waiting(event.name, self.clock()))
+            case events.ProductStaged():
+                self.staged += 1
+                self.waiting.pop(event.id, None)
+            case events.ProductDelivered() | events.ProductSkipped() | events.ProductFailed():
+                self._finish(event)
+            case events.ProductEvent():
+                self._download(event)
+
+    @property
+    def total(self) -> int:
+        """Products that are wanted, as far as is known."""
+        return max(self.expected, self.found, self.finished, self.searched.products if self.searched else 0)
+
+    @property
+    def total_bytes(self) -> int:
+        """Of the products that are wanted, as far as is known."""
+        return max(self.found_bytes, self.searched.bytes if self.searched else 0)
+
+    @property
+    def finished(self) -> int:
+        """Products whose outcome is known."""
+        return self.delivered + self.skipped + self.failed
+
+    @property
+    def present_bytes(self) -> int:
+        """Bytes of wanted products that are on this disk."""
+        return self.done_bytes + sum(download.received for download in self.active.values())
+
+    def speed(self) -> float:
+        """Bytes a second over the last `SPEED_WINDOW`; 0 when nothing came."""
+        now = self.clock()
+        while len(self._samples) > 1 and self._samples[1][0] < now - SPEED_WINDOW:
+            self._samples.popleft()
+        if not self._samples:
+            return 0.0
+        since, before = self._samples[0]
+        return (self.received_bytes - before) / max(now - since, SAMPLE_EVERY)
+
+    def seconds_left(self) -> float | None:
+        """Until everything is here; None while it depends on tape or nothing moves."""
+        speed, left = self.speed(), self.total_bytes - self.lost_bytes - self.present_bytes
+        if self.waiting or self.searched is None or speed <= 0 or left <= 0:
+            return None
+        return left / speed
+
+    def oldest_wait(self) -> float:
+        """Seconds that the product waits that has waited longest."""
+        # Insertion order is the order of the first requests.
+        first = next(iter(self.waiting.values()), None)
+        return self.clock() - first.since if first else 0.0
+
+    def _progress(self, event: events.DownloadProgressed) -> None:
+        download = self.active.get(event.id)
+        if download is None:
+            return
+        self.received_bytes += max(0, event.received - download.received)
+        download.received = event.received
+        now = self.clock()
+        if not self._samples or now - self._samples[-1][0] >= SAMPLE_EVERY:
+            self._samples.append((now, self.received_bytes))
+
+    def _download(self, event: events.ProductEvent) -> None:
+        """Starts, retries and phases of a download."""
+        download = self.active.get(event.id)
+        match event:
+            case events.DownloadStarted() if download is None:
+                now = self.clock()
+                self.active[event.id] = Active(event.name, event.size, event.offset, now, event.offset)
+            case events.DownloadStarted() if download is not None:
+                download.received, download.phase = event.offset, "downloading"
+                download.size = event.size or download.size
+            case events.DownloadRetried():
+                self.retried += 1
+                if download:
+                    download.phase = "trying again"
+            case events.ProductDownloaded() if download:
+                self.received_bytes += max(0, event.bytes - download.received)
+                download.received, download.phase = event.bytes, "verifying"
+            case events.ProductVerified() if download:
+                download.phase = "finishing"
+
+    def _finish(self, event: events.ProductEvent) -> None:
+        self.waiting.pop(event.id, None)
+        self.active.pop(event.id, None)
+        size = self._sizes.pop(event.id, 0)
+        match event:
+            case events.ProductDelivered():
+                self.delivered += 1
+                self.done_bytes += event.bytes
+            case events.ProductSkipped():
+                self.skipped += 1
+                self.done_bytes += event.bytes
+            case events.ProductFailed():
+                self.failed += 1
+                self.lost_bytes += size
+                self.last_failure = event

@@ -1,0 +1,1 @@
+"""Search results as tables and files, and back."""

@@ -1,0 +1,262 @@
+"""Events go in, lines of a log come out."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pepsasync.cli.lines import NORMAL, QUIET, SPARE, VERBOSE, Lines
+from pepsasync.cli.tally import Tally
+from pepsasync.events import (
+    DownloadProgressed,
+    DownloadRetried,
+    DownloadStarted,
+    Noticed,
+    PageSearched,
+    ProductDelivered,
+    ProductDownloaded,
+    ProductExtracted,
+    ProductFailed,
+    ProductFound,
+    ProductSkipped,
+    ProductStaged,
+    ProductVerified,
+    SearchFinished,
+    StagingRequested,
+    TiersWatched,
+)
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Log:
+    """Lines without their time, and a clock to turn."""
+
+    def __init__(self, level=NORMAL):
+        self.clock, self.raw = Clock(), []
+        moment = datetime(2026, 11, 22, 10, tzinfo=UTC)
+        self.lines = Lines(self.raw.append, level=level, tally=Tally(self.clock), now=lambda: moment)
+
+    def take(self, *events):
+        for event in events:
+            self.lines.take(event)
+
+    @property
+    def text(self):
+        assert all(line.startswith("2026-11-22T10:00:00Z ") for line in self.raw)
+        return [line.partition(" ")[2] for line in self.raw]
+
+
+def who(name):
+    return {"id": f"id-{name}", "name": name}
+
+
+def found(name, tier="disk", size=1_000_000):
+    return ProductFound(**who(name), tier=tier, size=size)
+
+
+def asked(name, times=1):
+    return StagingRequested(**who(name), times=times, retry_after=None)
+
+
+def test_whole_run_reads_as_a_story():
+    log = Log()
+    log.take(
+        PageSearched(page=1, products=3, total=3),
+        SearchFinished(products=3, bytes=3_000_000),
+        found("A"),
+        found("B", "tape"),
+        found("C"),
+        ProductSkipped(**who("C"), path="C.zip", bytes=1_000_000),
+        asked("B"),
+        DownloadStarted(**who("A"), offset=0, size=1_000_000),
+    )
+    log.clock.now += 2
+    log.take(
+        DownloadProgressed(**who("A"), received=600_000),
+        ProductDownloaded(**who("A"), bytes=1_000_000, seconds=2, resumed_bytes=0),
+        ProductVerified(**who("A"), checksum="md5:0"),
+        ProductDelivered(**who("A"), path="A.zip", bytes=1_000_000),
+        TiersWatched(waiting=1, online=0, next_poll=5),
+    )
+    log.take(ProductStaged(**who("B"), seconds=7), ProductFailed(**who("B"), error="TransferError", message="B: broke"))
+    log.lines.flush()
+
+    assert log.text == [
+        "found 3 products, 3.00 MB: 2 on disk, 1 on tape",
+        "delivered 2/3 A, 1.00 MB, 500.0 kB/s",
+        "already here: 1 product, complete and verified (2/3 done)",
+        "staging requested for 1 product",
+        "still waiting for tape: 1 product, oldest since 2.0 s, next look in 5.0 s",
+        "failed 3/3 B: broke",
+    ]
+
+
+def test_same_news_is_told_every_30_seconds_only():
+    log = Log()
+    log.take(asked("A"), asked("B"))
+    for _ in range(12):
+        log.take(TiersWatched(waiting=2, online=0, next_poll=5))
+        log.clock.now += 5
+
+    assert len([line for line in log.text if line.startswith("still waiting")]) == 2
+
+
+def test_changed_news_is_told_at_once():
+    log = Log()
+    log.take(asked("A"), asked("B"))
+    log.take(TiersWatched(waiting=2, online=0, next_poll=5), TiersWatched(waiting=1, online=1, next_poll=5))
+    log.take(
+        TiersWatched(waiting=1, online=0, next_poll=9, error="503"), TiersWatched(waiting=0, online=1, next_poll=5)
+    )
+
+    assert [line for line in log.text if line.startswith("still")] == [
+        "still waiting for tape: 2 products, oldest since 0.0 s, next look in 5.0 s",
+        "still waiting for tape: 1 product, oldest since 0.0 s, next look in 5.0 s",
+        "still waiting for tape: 1 product, oldest since 0.0 s, next look in 9.0 s (the last look failed: 503)",
+    ]
+
+
+def test_slow_download_is_told_from_a_hung_one():
+    log = Log()
+    log.take(SearchFinished(products=1, bytes=100_000_000), found("A", size=100_000_000))
+    log.take(DownloadStarted(**who("A"), offset=0, size=100_000_000))
+    for second in range(61):
+        log.take(DownloadProgressed(**who("A"), received=second * 1_000_000))
+        log.clock.now += 1
+
+    assert log.text[1:] == [
+        "downloading 1 product: 30.0 MB of 100.0 MB are here, 1.00 MB/s",
+        "downloading 1 product: 60.0 MB of 100.0 MB are here, 1.00 MB/s",
+    ]
+
+
+def test_thousands_of_products_that_are_here_make_one_line():
+    log = Log()
+    names = [f"P{number}" for number in range(5_000)]
+    log.take(SearchFinished(products=5_000, bytes=5_000_000_000), *map(found, names))
+    log.take(*(ProductSkipped(**who(name), path="x", bytes=1_000_000) for name in names))
+    log.lines.flush()
+
+    assert log.text == [
+        "found 5,000 products, 5.00 GB: 5,000 on disk",
+        "already here: 5,000 products, complete and verified (5000/5000 done)",
+    ]
+
+
+def test_search_larger_than_the_window_is_told_when_work_begins():
+    log = Log()
+    log.take(
+        SearchFinished(products=9, bytes=9), found("A"), asked("A"), TiersWatched(waiting=1, online=0, next_poll=5)
+    )
+
+    assert log.text[0] == "found 9 products, 9 B"
+
+
+EVERYTHING = [
+    PageSearched(page=1, products=500, total=1_234),
+    SearchFinished(products=1, bytes=10),
+    found("A", "tape"),
+    asked("A"),
+    ProductStaged(**who("A"), seconds=3.2),
+    DownloadStarted(**who("A"), offset=5, size=10),
+    DownloadRetried(**who("A"), error="cut", attempt=1, wait=2.0),
+    Noticed(message="look"),
+    ProductVerified(**who("A"), checksum=None),
+    ProductExtracted(**who("A"), path="A.SAFE"),
+    ProductFailed(**who("A"), error="X", message="A: why"),
+]
+
+
+@pytest.mark.parametrize(
+    ("level", "lines"),
+    [
+        pytest.param(QUIET, ["failed 1/1 A: why"], id="quiet"),
+        pytest.param(SPARE, ["note: look", "failed 1/1 A: why"], id="spare"),
+        pytest.param(
+            NORMAL,
+            ["found 1 product, 10 B: 1 on tape", "trying again A in 2.0 s: cut", "note: look", "failed 1/1 A: why"],
+            id="normal",
+        ),
+        pytest.param(
+            VERBOSE,
+            [
+                "page 1: 500 products of 1,234",
+                "found 1 product, 10 B: 1 on tape",
+                "online A after 3.2 s",
+                "downloading A from byte 5",
+                "trying again A in 2.0 s: cut",
+                "note: look",
+                "verified A by size only",
+                "extracted A.SAFE",
+                "failed 1/1 A: why",
+            ],
+            id="verbose",
+        ),
+    ],
+)
+def test_levels_tell_more_and_more(level, lines):
+    log = Log(level)
+    log.take(*EVERYTHING)
+
+    assert lines == log.text
+
+
+def test_leaving_tells_what_was_only_counted():
+    log = Log()
+    with log.lines:
+        log.take(found("A"), ProductSkipped(**who("A"), path="A.zip", bytes=1))
+
+    assert log.text == ["already here: 1 product, complete and verified (1/1 done)"]
+
+
+def test_received_bytes_count_the_network_only():
+    tally = Tally(Clock())
+    tally.take(found("A", size=100))
+    tally.take(DownloadStarted(**who("A"), offset=60, size=100))
+    tally.take(DownloadProgressed(**who("A"), received=80))
+    tally.take(DownloadRetried(**who("A"), error="cut", attempt=1, wait=1))
+    tally.take(DownloadStarted(**who("A"), offset=0, size=100))
+    tally.take(DownloadProgressed(**who("A"), received=50))
+    tally.take(DownloadProgressed(**who("unknown"), received=9))
+    tally.take(ProductDownloaded(**who("A"), bytes=100, seconds=1, resumed_bytes=60))
+
+    assert tally.received_bytes == 20 + 50 + 50
+    assert tally.present_bytes == 100
+    assert tally.retried == 1
+
+
+def test_time_left_is_known_only_without_tape_and_without_what_failed():
+    clock = Clock()
+    tally = Tally(clock)
+    tally.take(SearchFinished(products=2, bytes=300))
+    tally.take(found("A", size=200))
+    tally.take(found("B", "tape", size=100))
+    tally.take(asked("B"))
+    tally.take(DownloadStarted(**who("A"), offset=0, size=200))
+    tally.take(DownloadProgressed(**who("A"), received=0))
+    clock.now += 10
+    tally.take(DownloadProgressed(**who("A"), received=100))
+    assert tally.seconds_left() is None
+
+    tally.take(ProductFailed(**who("B"), error="X", message="no"))
+    assert tally.seconds_left() == pytest.approx(10.0)
+
+
+def test_speed_forgets_the_past():
+    clock = Clock()
+    tally = Tally(clock)
+    assert tally.speed() == 0
+    tally.take(DownloadStarted(**who("A"), offset=0, size=None))
+    for second in range(60):
+        tally.take(DownloadProgressed(**who("A"), received=1_000 * second))
+        clock.now += 1
+    assert tally.speed() == pytest.approx(1_000, rel=0.1)
+
+    clock.now += 3_600
+    assert tally.speed() == pytest.approx(0, abs=1)

@@ -1,0 +1,254 @@
+"""What command lines mean, and what is said about wrong ones."""
+
+import pytest
+
+from pepsasync import errors
+from pepsasync.cli import main
+from pepsasync.cli.app import COMMANDS
+
+SPELLINGS = {
+    "collection": (["-c", "--collection"], "S2ST", "S2ST"),
+    "product_type": (["-p", "--product", "--product-type", "--product_type"], "GRD", "GRD"),
+    "sensor_mode": (["-m", "--sensor-mode", "--sensor_mode"], "IW", "IW"),
+    "tile": (["-t", "--tile"], "t31tcj", "31TCJ"),
+    "location": (["-l", "--location"], "Toulouse", "Toulouse"),
+    "relative_orbit": (["-o", "--orbit"], "51", 51),
+    "cloud_cover": (["--cc", "--clouds"], "20", 20.0),
+    "platform": (["--sat", "--satellite"], "S1A", "S1A"),
+    "names": (["--id"], "NAME.zip", ("NAME",)),
+}
+DATES = {
+    "start": ["-d", "--start", "--start-date", "--start_date"],
+    "end": ["-f", "--end", "--end-date", "--end_date"],
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "spelling", "text", "value"),
+    [
+        pytest.param(field, spelling, text, value, id=spelling)
+        for field, (spellings, text, value) in SPELLINGS.items()
+        for spelling in spellings
+    ],
+)
+def test_every_spelling_of_a_criterion_means_the_same(*, run, clients, field, spelling, text, value):
+    assert run("fetch", spelling, text, "-q").code == 0
+
+    assert value == getattr(clients.all[0].query, field)
+
+
+@pytest.mark.parametrize(("field", "spelling"), [(f, spelling) for f, names in DATES.items() for spelling in names])
+def test_every_spelling_of_a_date_means_the_same(run, clients, field, spelling):
+    assert run("fetch", spelling, "2017-01-31").code == 0
+
+    assert f"{getattr(clients.all[0].query, field):%Y-%m-%d}" == "2017-01-31"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "bounds"),
+    [
+        pytest.param(
+            ["--lonmin", "-5.2", "--lonmax", "2", "--latmin", "-43", "--latmax", "-.5"], (-5.2, -43, 2, -0.5), id="box"
+        ),
+        pytest.param(["--bbox", "-5,43,2,44"], (-5, 43, 2, 44), id="bbox"),
+        pytest.param(["--bbox=-5,43,2,44"], (-5, 43, 2, 44), id="bbox-joined"),
+        pytest.param(["--lon", "-1", "--lat", "-43.5"], (-1, -43.5, -1, -43.5), id="point"),
+        pytest.param(["--geometry", "POINT (1 43)"], (1, 43, 1, 43), id="wkt"),
+    ],
+)
+def test_negative_numbers_are_values(run, clients, arguments, bounds):
+    assert run("fetch", *arguments).code == 0
+
+    assert bounds == clients.all[0].query.area.bounds
+
+
+def test_names_come_from_a_file_too(run, clients, tmp_path):
+    (tmp_path / "names.txt").write_text("A\nB\n")
+
+    assert run("fetch", "--id", f"@{tmp_path / 'names.txt'}", "--id", "C", "--latest", "--limit", "5").code == 0
+
+    query = clients.all[0].query
+    assert (query.names, query.latest, query.limit) == (("A", "B", "C"), True, 5)
+
+
+def test_how_to_work_reaches_the_client(run, clients, tmp_path):
+    (tmp_path / "peps.txt").write_text("you@example.org a secret")
+    (tmp_path / "ca.pem").write_text("")
+    line = f"-c S1 -a {tmp_path}/peps.txt --ca-bundle {tmp_path}/ca.pem --provider peps"
+    line += " --base-url http://127.0.0.1:1/resto -j 3 --staging-jobs 4 --wait 2"
+    line += " --poll-interval 7 --trials 9 --staging-timeout 3d --limit-rate 10m"
+
+    assert run("fetch", *line.split(), "-x", "--windows", "-w", tmp_path / "data").code == 0
+
+    client, config = clients.all[0], clients.all[0].made_with.config
+    assert (client.made_with.provider, client.made_with.base_url) == ("peps", "http://127.0.0.1:1/resto")
+    assert client.made_with.credentials.password == "a secret"
+    assert (config.jobs, config.staging_jobs, config.trials, config.limit_rate) == (3, 4, 9, 10 << 20)
+    assert (config.poll_interval, config.poll_interval_max, config.staging_timeout) == (7.0, 120.0, 259_200.0)
+    assert (client.directory, client.extract) == (tmp_path / "data", True)
+
+
+@pytest.mark.parametrize("spelling", ["-w", "--write-dir", "--write_dir"])
+def test_every_spelling_of_the_folder_means_the_same(run, clients, spelling, tmp_path):
+    assert run("fetch", "-c", "S1", spelling, tmp_path).code == 0
+
+    assert clients.all[0].directory == tmp_path
+
+
+@pytest.mark.parametrize("spelling", ["-n", "--dry-run", "--no-download", "--no_download"])
+def test_dry_run_lists_and_writes_nothing(run, clients, spelling, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    done = run("fetch", "-c", "S1", spelling, "-w", tmp_path / "data")
+
+    assert done.code == 0
+    assert [line.split()[:4] for line in done.out.splitlines()[1:]] == [
+        ["A", "1.00", "MB", "disk"],
+        ["B", "2.00", "MB", "tape"],
+    ]
+    assert "2 products, 3.00 MB: 1 on disk, 1 on tape" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_provider_comes_from_the_environment(run, clients, monkeypatch):
+    monkeypatch.setenv("PEPSASYNC_PROVIDER", "peps")
+
+    run("fetch", "-c", "S1")
+
+    assert clients.all[0].made_with.provider == "peps"
+
+
+def test_short_o_is_a_file_in_search(run, clients, tmp_path):
+    assert run("search", "-c", "S1", "-o", tmp_path / "found.geojson", "--orbit", "51").code == 0
+
+    assert (tmp_path / "found.geojson").is_file()
+    assert clients.all[0].query.relative_orbit == 51
+
+
+@pytest.mark.parametrize("short", ["-h", "--help"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(run, command, short):
+    done = run(command, short)
+
+    assert (done.code, done.err) == (0, "")
+    assert all(option in done.out for option in ("--help", "--quiet", "--verbose", "--no-color"))
+    assert "--windows" not in done.out
+    assert "--backend" not in done.out
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_help_lists_the_commands(run, arguments):
+    done = run(*arguments)
+
+    assert done.code == 0
+    assert all(f"\n  {command} " in done.out for command in COMMANDS)
+
+
+def test_version_is_shown(run, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "1.2.3")
+
+    assert run("--version").out == "pepsasync 1.2.3\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        pytest.param("fetch", "say what to look for", id="no-criterion"),
+        pytest.param("fetch --latest --limit 3", "say what to look for", id="no-real-criterion"),
+        pytest.param("stage", "say what to look for", id="stage-no-criterion"),
+        pytest.param("search", "say what to look for", id="search-no-criterion"),
+        pytest.param("fetch --colection S1", "there is no option --colection; did you mean --collection?", id="typo"),
+        pytest.param("fetch -c", "Option '-c' requires an argument", id="value-missing-at-end"),
+        pytest.param("fetch -c -t 31TCJ", "option -c needs a value, but -t follows", id="value-missing"),
+        pytest.param(
+            "fetch -c --start 2017-01-01", "option -c needs a value, but --start follows", id="value-missing-long"
+        ),
+        pytest.param("fetch S1", "unexpected extra argument", id="extra"),
+        pytest.param("fech", "No such command 'fech'", id="command"),
+        pytest.param("fetch -c S1 --lon abc --lat 1", "--lon", id="number"),
+        pytest.param("fetch -c S1 -o 51.5", "--orbit", id="integer"),
+        pytest.param("fetch -t 99ZZZ", "not an MGRS tile", id="tile"),
+        pytest.param("fetch -d yesterday", "yesterday", id="date"),
+        pytest.param("fetch -d 2017-02-01 -f 2017-01-01", "is empty", id="period"),
+        pytest.param("fetch -c S1 --cc 120", "120", id="clouds"),
+        pytest.param("fetch -c S1 --limit-rate fast", "--limit-rate: 'fast' is not a size", id="size"),
+        pytest.param(
+            "fetch -c S1 --staging-timeout soon", "--staging-timeout: 'soon' is not a duration", id="duration"
+        ),
+        pytest.param("fetch -c S1 --segments 0", "--segments must be at least 1", id="segments"),
+        pytest.param("fetch -c S1 -j 0", "jobs must be at least 1", id="jobs"),
+        pytest.param("fetch -c S1 -a missing.txt", "cannot read the credentials file missing.txt", id="auth"),
+        pytest.param("fetch -c S1 --ca-bundle missing.pem", "missing.pem does not exist", id="ca"),
+        pytest.param("fetch -c S1 --provider nasa", "no provider 'nasa'", id="provider"),
+        pytest.param("fetch -c S1 --base-url archive", "not the URL of an archive", id="url"),
+        pytest.param("fetch -c S1 --report missing/r.json", "--report: the folder of missing/r.json", id="report"),
+        pytest.param("fetch -c S1 --events missing/e.jsonl", "--events: the folder of", id="events"),
+        pytest.param("fetch -c S1 --json .", "--json: . is a folder", id="json"),
+        pytest.param("fetch -c S1 --id @missing.txt", "cannot read missing.txt", id="names"),
+        pytest.param("fetch -c S1 --backend uvloop", "--backend must be asyncio or trio", id="backend"),
+        pytest.param("search -c S1 -o found.shp", "cannot tell the format of found.shp", id="suffix"),
+        pytest.param("search -c S1 -o missing/found.csv", "-o: the folder of", id="search-folder"),
+        pytest.param("search -c S1 --format xml", "--format 'xml' is unknown", id="format"),
+        pytest.param("download", "Missing argument", id="no-name"),
+        pytest.param("download missing.geojson", "cannot read missing.geojson", id="no-file"),
+        pytest.param("collections nasa", "no provider 'nasa'", id="collections"),
+        pytest.param("sandbox --fault cut", "--fault 'cut' is not NAME=RATE", id="fault"),
+        pytest.param("sandbox --fault fire=1", "unknown fault 'fire'", id="fault-name"),
+        pytest.param("sandbox --product-size big", "--product-size: 'big' is not a size", id="sandbox-size"),
+        pytest.param("sandbox --tape-fraction 2", "tape_fraction", id="sandbox-value"),
+    ],
+)
+def test_bad_usage_ends_with_2_and_one_clear_line(run, line, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    done = run(*line.split())
+
+    assert done.code == 2
+    assert message in done.err
+    assert done.err.startswith("pepsasync: error: ")
+    assert done.err.count("\n") == 1
+    assert done.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unexpected_errors_end_in_one_line_without_traceback(run, clients):
+    clients.prepare = lambda client: setattr(client, "fatal", ZeroDivisionError("a bug"))
+
+    done = run("search", "-c", "S1")
+
+    assert done.code == 1
+    assert "unexpected ZeroDivisionError: a bug" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("arguments", [("-v", "-v"), ("-vv",), ("--verbose", "-v")])
+def test_twice_verbose_shows_the_traceback(run, clients, arguments):
+    clients.prepare = lambda client: setattr(client, "fatal", errors.AuthError("no"))
+
+    done = run("search", "-c", "S1", *arguments)
+
+    assert done.code == 3
+    assert "Traceback" in done.err
+
+
+def test_debugging_from_the_environment(run, clients, monkeypatch):
+    monkeypatch.setenv("PEPSASYNC_DEBUG", "1")
+    clients.prepare = lambda client: setattr(client, "fatal", errors.AuthError("no"))
+
+    assert "Traceback" in run("search", "-c", "S1").err
+
+
+def test_missing_sandbox_extra_is_explained(run, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pepsasync.sandbox", None)
+
+    for command in ("sandbox", "demo"):
+        done = run(command)
+        assert done.code == 2
+        assert "pip install 'pepsasync[sandbox]'" in done.err
+
+
+def test_main_takes_arguments_of_the_process(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["pepsasync", "collections", "peps"])
+
+    assert main() == 0
+    assert "S2ST" in capsys.readouterr().out
