@@ -1,8 +1,8 @@
 """Do downloads of online products go on while others wait for tape?
 
-One sandbox, half of its products on tape. Measured beside each other: pepsasync; the old script's way (one product after
-the other, then a pause, then the next trial); staging everything first and downloading afterwards. The lower bound is
-the larger of the time that the drives need and the time that the line needs.
+One sandbox, half of its products on tape. Measured beside each other: pepsasync; the old script's way (one product
+after the other, then a pause, then the next trial); staging everything first and downloading afterwards. The lower
+bound is the larger of the time that the drives need and the time that the line needs.
 """
 
 import argparse

@@ -15,7 +15,7 @@ def anyio_backend(request):
 def _clean_environment(monkeypatch, tmp_path_factory):
     """No account, proxy or home folder of whoever runs the tests gets into them."""
     for name in list(os.environ):
-        if name.startswith("PEPSASYNC_") and name not in ("PEPSASYNC_RECORDINGS",) or name.lower().endswith("_proxy"):
+        if (name.startswith("PEPSASYNC_") and name != "PEPSASYNC_RECORDINGS") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     home = tmp_path_factory.getbasetemp() / "home"
     home.mkdir(exist_ok=True)

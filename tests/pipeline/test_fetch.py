@@ -2,8 +2,8 @@
 
 import anyio
 import pytest
-from archives import bytes_by_name, connect, everything, fetch_all, final_names, right_files, sandbox
 
+from archives import bytes_by_name, connect, everything, fetch_all, final_names, right_files, sandbox
 from pepsasync import (
     AuthError,
     ConfigError,

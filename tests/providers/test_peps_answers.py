@@ -4,8 +4,8 @@ import json
 
 import httpx
 import pytest
-from fakes import product
 
+from fakes import product
 from pepsasync.config import Config
 from pepsasync.credentials import Credentials
 from pepsasync.errors import (

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from archives import bytes_by_name, right_files, sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]

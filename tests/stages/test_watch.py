@@ -3,8 +3,8 @@
 import anyio
 import pytest
 import trio.testing
-from fakes import FakeProvider, product
 
+from fakes import FakeProvider, product
 from pepsasync.config import Config
 from pepsasync.errors import AuthError, ServerError, StagingTimeout
 from pepsasync.model import StorageTier

@@ -10,8 +10,10 @@ from pepsasync.events import Event
 
 
 async def use() -> None:
-    credentials = Credentials(username="who@example.org", password="secret")  # noqa: S106
-    async with Client("peps", credentials=credentials, config=Config(jobs=2), base_url="https://a.example/resto") as client:
+    credentials = Credentials(username="who@example.org", password="secret")
+    async with Client(
+        "peps", credentials=credentials, config=Config(jobs=2), base_url="https://a.example/resto"
+    ) as client:
         async for product in client.search(collection="S1", product="GRD", location="Toulouse", start="2015-11-01"):
             assert_type(product, Product)
             assert_type(product.tier, StorageTier)
@@ -28,7 +30,7 @@ async def use() -> None:
         assert_type(await client.tiers([product]), dict[str, StorageTier])
         events: AsyncIterator[Event] = client.events()
         async for event in events:
-            assert_type(event.as_dict()["event"], object)
+            assert_type(event.event, str)
 
 
 error: type[Exception] = pepsasync.PepsasyncError

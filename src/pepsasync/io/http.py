@@ -10,7 +10,7 @@ import contextlib
 import ipaddress
 import json
 import ssl
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import httpcore
 import httpx
@@ -163,7 +163,7 @@ async def body(response: httpx.Response, silence: float) -> AsyncGenerator[bytes
     connection = response.extensions.get("network_stream")
     received = 0
     # Kept open until the end: closing what httpx iterates over would close the connection.
-    async with contextlib.aclosing(response.aiter_raw()) as parsed:
+    async with contextlib.aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as parsed:
         async for chunk in parsed:
             received += len(chunk)
             yield chunk

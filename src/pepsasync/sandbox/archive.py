@@ -160,5 +160,5 @@ class Archive:
 
     @cached_property
     def collections(self) -> frozenset[str]:
-        """Names of the collections that hold something, and the two that always exist."""
-        return frozenset({"S1", "S2ST", *(product.collection for product in self.products)})
+        """Names of the collections that hold something, and those that PEPS always had."""
+        return frozenset({"S1", "S2", "S2ST", "S3", *(product.collection for product in self.products)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from contextlib import suppress
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 _TICK_SECONDS = 1.0
+
+# Answers that break off are what the sandbox is for; uvicorn would report each on standard error.
+logging.getLogger("uvicorn").addHandler(logging.NullHandler())
 _ACCEPT_STEPS = 5
 """Turns of the event loop after which a connection that was just accepted is known."""
 _PATIENCE_SECONDS = 10.0
