@@ -66,12 +66,18 @@ class Shelf:
         """
         if self.directory.exists() and not self.directory.is_dir():
             raise ConfigError(f"{self.directory} is a file, not a folder")
-        with disk_errors(self.directory):
+        try:
             for folder in (self.parts, self.records):
                 folder.mkdir(parents=True, exist_ok=True)
             probe = self.state / f"probe.{os.getpid()}"
             probe.write_bytes(b"")
             probe.unlink()
+        except OSError as error:
+            ours = disk_error(self.directory, error)
+            if isinstance(ours, DiskFullError):
+                raise ours from error
+            hint = "Choose another folder with -w DIR"
+            raise ConfigError(f"cannot write to {self.directory}: {error.strerror or error}", hint=hint) from error
 
     @property
     def state(self) -> Path:

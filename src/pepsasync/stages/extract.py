@@ -71,7 +71,9 @@ def _safe_members(product: Product, archive: zipfile.ZipFile, packed: int) -> Se
     members = archive.infolist()
     total = sum(info.file_size for info in members)
     trouble = next((text for info in members if (text := unsafe_member(info))), None)
-    if len(members) > MOST_MEMBERS:
+    if len({info.filename.rstrip("/") for info in members}) < len(members):
+        trouble = "two members of one name"
+    elif len(members) > MOST_MEMBERS:
         trouble = f"{len(members):,} members"
     elif total > min(LARGEST_UNPACKED, max(packed, 1) * LARGEST_RATIO):
         trouble = f"{packed:,} bytes that unpack to {total:,}"

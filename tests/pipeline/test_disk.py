@@ -1,0 +1,65 @@
+"""Full disks, folders that cannot be written, and names that want out."""
+
+import dataclasses
+import errno
+import pathlib
+
+import pytest
+
+from archives import connect, everything, fetch_all, final_names, right_files, sandbox
+from pepsasync import ConfigError, DeliveryStatus, DiskFullError
+from pepsasync.io import blocks
+from pepsasync.sandbox import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_full_disk_ends_the_run_and_the_next_one_goes_on(tmp_path, monkeypatch):
+    write_all, room = blocks._write_all, [1_000_000]
+
+    def on_a_small_disk(file, block):
+        if room[0] < len(block):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        room[0] -= len(block)
+        write_all(file, block)
+
+    async with sandbox(6, tape_fraction=0, product_size=400_000) as archive:
+        monkeypatch.setattr(blocks, "_write_all", on_a_small_disk)
+        async with connect(archive) as client:
+            products = await everything(client)
+            with pytest.raises(DiskFullError, match="no space left"):
+                async for _ in client.fetch(products, tmp_path):
+                    pass
+        names = final_names(tmp_path)
+        monkeypatch.setattr(blocks, "_write_all", write_all)
+        await fetch_all(archive, tmp_path)
+
+        assert len(names) < 6
+        assert 6 == right_files(archive, tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOENT])
+async def test_folder_that_cannot_be_made_is_a_config_error(number, tmp_path, monkeypatch):
+    def fails(*args, **kwargs):
+        raise OSError(number, "cannot")
+
+    monkeypatch.setattr(pathlib.Path, "mkdir", fails)
+    async with sandbox(1) as archive, connect(archive) as client:
+        with pytest.raises(ConfigError, match="cannot write to"):
+            async for _ in client.fetch(["S1A_X"], tmp_path / "data"):
+                pass
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/evil", "..", "a/b", "nul", ".hidden", "x" * 250])
+async def test_hostile_product_name_stays_in_the_folder(name, tmp_path):
+    async with sandbox(1, tape_fraction=0) as model:
+        hostile = dataclasses.replace(model.catalogue[0], name=name, id="")
+    folder = tmp_path / "data"
+    async with Sandbox(catalogue=[hostile]) as archive:
+        outcomes, _ = await fetch_all(archive, folder)
+
+    [delivery] = outcomes.values()
+    assert DeliveryStatus.DELIVERED is delivery.status
+    assert folder == delivery.path.parent
+    assert [delivery.path.name] == final_names(folder)
+    assert [folder] == [path for path in tmp_path.iterdir() if path.name != "home"]

@@ -1,0 +1,125 @@
+"""Unpacking: nothing leaves its folder, nothing half-unpacked gets a final name, the zip goes last."""
+
+import stat
+import zipfile
+
+import pytest
+
+from fakes import product
+from pepsasync.errors import ExtractError
+from pepsasync.io.files import Shelf
+from pepsasync.stages import extract
+from pepsasync.stages.extract import unpack
+
+ITEM = product("S1A_TEST")
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    shelf = Shelf(tmp_path / "data")
+    shelf.open()
+    return shelf
+
+
+def pack(shelf, members):
+    with zipfile.ZipFile(shelf.zip_path(ITEM), "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def names(shelf):
+    return sorted(path.name for path in shelf.directory.iterdir() if path.name != ".pepsasync")
+
+
+def test_unpack_makes_the_folder_and_removes_the_zip(shelf):
+    pack(shelf, {"S1A_TEST.SAFE/": b"", "S1A_TEST.SAFE/manifest.safe": b"m", "S1A_TEST.SAFE/a/b/c.tiff": b"t" * 9})
+
+    folder = unpack(ITEM, shelf)
+
+    assert shelf.directory / "S1A_TEST.SAFE" == folder
+    assert ["S1A_TEST.SAFE"] == names(shelf)
+    assert b"t" * 9 == (folder / "a" / "b" / "c.tiff").read_bytes()
+    assert not shelf.unpack_path(ITEM).exists()
+
+
+def test_unpack_zip_without_a_single_top_folder_is_wrapped(shelf):
+    pack(shelf, {"manifest.safe": b"m", "other/file": b"x"})
+
+    assert b"m" == (unpack(ITEM, shelf) / "manifest.safe").read_bytes()
+
+
+def test_unpack_top_folder_of_another_name_gets_the_products_name(shelf):
+    pack(shelf, {"OTHER.SAFE/manifest.safe": b"m"})
+
+    assert "S1A_TEST.SAFE" == unpack(ITEM, shelf).name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil", "a/../../evil", "/etc/evil", "C:/evil", "a\\..\\evil"],
+)
+def test_unpack_name_that_leaves_the_folder_is_refused(name, shelf):
+    pack(shelf, {"S1A_TEST.SAFE/manifest.safe": b"m", name: b"x"})
+
+    with pytest.raises(ExtractError, match="unsafe zip"):
+        unpack(ITEM, shelf)
+
+    assert ["S1A_TEST.zip"] == names(shelf)
+    assert not shelf.unpack_path(ITEM).exists()
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
+def test_unpack_links_and_special_files_are_refused(kind, shelf):
+    info = zipfile.ZipInfo("S1A_TEST.SAFE/link")
+    info.external_attr = (kind | 0o777) << 16
+    with zipfile.ZipFile(shelf.zip_path(ITEM), "w") as archive:
+        archive.writestr(info, "/etc/passwd")
+
+    with pytest.raises(ExtractError, match="link or a special file"):
+        unpack(ITEM, shelf)
+
+
+def test_unpack_bomb_is_refused(shelf):
+    pack(shelf, {"S1A_TEST.SAFE/zeros": b"\0" * 50_000_000})
+
+    with pytest.raises(ExtractError, match="unpack to 50,000,000"):
+        unpack(ITEM, shelf)
+
+
+def test_unpack_too_many_members_is_refused(shelf, monkeypatch):
+    monkeypatch.setattr(extract, "MOST_MEMBERS", 2)
+    pack(shelf, {f"S1A_TEST.SAFE/{n}": b"x" for n in range(3)})
+
+    with pytest.raises(ExtractError, match="3 members"):
+        unpack(ITEM, shelf)
+
+
+def test_unpack_damaged_member_leaves_the_zip(shelf):
+    pack(shelf, {"S1A_TEST.SAFE/data": bytes(range(256)) * 100})
+    content = bytearray(shelf.zip_path(ITEM).read_bytes())
+    content[60] ^= 0xFF
+    shelf.zip_path(ITEM).write_bytes(content)
+
+    with pytest.raises(ExtractError, match="cannot unpack"):
+        unpack(ITEM, shelf)
+
+    assert ["S1A_TEST.zip"] == names(shelf)
+
+
+def test_unpack_same_name_twice_is_refused(shelf):
+    with zipfile.ZipFile(shelf.zip_path(ITEM), "w") as archive:
+        archive.writestr("S1A_TEST.SAFE/x", "1")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("S1A_TEST.SAFE/x", "2")
+
+    with pytest.raises(ExtractError, match="two members of one name"):
+        unpack(ITEM, shelf)
+
+
+def test_unpack_goes_on_after_a_run_that_was_killed_while_unpacking(shelf):
+    pack(shelf, {"S1A_TEST.SAFE/manifest.safe": b"m"})
+    left = shelf.unpack_path(ITEM) / "S1A_TEST.SAFE"
+    left.mkdir(parents=True)
+    (left / "manifest.safe").write_bytes(b"half")
+
+    assert b"m" == (unpack(ITEM, shelf) / "manifest.safe").read_bytes()
