@@ -54,7 +54,7 @@ def clean(geometry: BaseGeometry, source: str) -> BaseGeometry:
 
 def merged(pieces: Iterable[BaseGeometry]) -> BaseGeometry:
     """Union of valid geometries, outer rings counter-clockwise: some archives read the others inside out."""
-    flat = [part for piece in pieces for part in _single_parts(piece)]
+    flat = [part for piece in pieces for part in _single_parts(piece) if not part.is_empty]
     if len(flat) > 1:
         flat = list(_single_parts(shapely.union_all(flat)))
     turned = [_counter_clockwise(part) for part in flat]

@@ -126,7 +126,7 @@ async def bring_online(product: Product, run: Run, log: Log) -> None:
     Cancellation: nothing to undo; the archive may go on staging.
     """
     began = anyio.current_time()
-    with anyio.move_on_at(log.deadline(run)) as scope:
+    with anyio.CancelScope(deadline=log.deadline(run)) as scope:
         while True:
             reply = await request_staging(product, run.line)
             log.staging_requests += 1

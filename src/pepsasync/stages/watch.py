@@ -107,7 +107,7 @@ class OnlineWatch:
         """Pause before a look; a product that arrives meanwhile shortens a long pause to the shortest one."""
         until = anyio.current_time() + jittered(pause, self._chance())
         self._arrived = anyio.Event()
-        with anyio.move_on_at(until):
+        with anyio.CancelScope(deadline=until):
             await self._arrived.wait()
             until = min(until, anyio.current_time() + self._config.poll_interval)
         await anyio.sleep_until(until)
