@@ -1,4 +1,4 @@
-"""The HTTP client: the only module that knows how httpx fails.
+"""The HTTP client: one connection pool, retries for idempotent requests, streams for downloads.
 
 Credentials are put on requests by the provider, and httpx drops them when a redirect leaves the origin. Plain http
 is refused everywhere but on loopback addresses.
@@ -12,26 +12,14 @@ import json
 import ssl
 from typing import TYPE_CHECKING, Any, Self, cast
 
-import httpcore
 import httpx
 
-from pepsasync.decide.schedule import parse_retry_after
-from pepsasync.errors import (
-    AuthError,
-    ConfigError,
-    ForbiddenError,
-    NotFoundError,
-    PepsasyncError,
-    ProtocolError,
-    ProviderError,
-    QuotaError,
-    ServerError,
-    UnreachableError,
-)
+from pepsasync.errors import ConfigError, PepsasyncError, ProtocolError, ProviderError
+from pepsasync.io.failures import error_for_status, first_words, network_errors, reason, safe_url
 from pepsasync.io.retries import Retries
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from pepsasync.config import Config
 
@@ -187,37 +175,6 @@ def _plain_length(response: httpx.Response) -> int | None:
     return int(text) if is_plain and text.isascii() and text.isdigit() and int(text) >= READ else None
 
 
-def safe_url(url: httpx.URL | str) -> str:
-    """The URL without user, password, query and fragment: what may be shown and logged."""
-    return str(httpx.URL(url).copy_with(username=None, password=None, query=None, fragment=None))
-
-
-def error_for_status(response: httpx.Response, body: bytes | None = None) -> ProviderError | None:
-    """Map a status that every archive means in the same way; None for success.
-
-    Args:
-        response: Status and headers.
-        body: What was read of the body; the whole of it when None.
-    """
-    status, url = response.status_code, safe_url(response.url)
-    if status < 400:
-        return None
-    said = first_words(response.content if body is None else body)
-    said = f": {said}" if said else ""
-    retry_after = parse_retry_after(response.headers.get("Retry-After"))
-    if status == 401:
-        return AuthError("the archive refused the credentials", url=url, hint="Check user name and password")
-    if status == 403:
-        return ForbiddenError(f"the archive forbids this{said}", url=url)
-    if status in (404, 410):
-        return NotFoundError(f"not found{said}", url=url)
-    if status in (420, 421, 429):
-        return QuotaError(f"quota or rate limit reached (HTTP {status}){said}", retry_after=retry_after, url=url)
-    if status >= 500 or status == 408:
-        return ServerError(f"the server failed with HTTP {status}{said}", retry_after=retry_after, url=url)
-    return ProtocolError(f"unexpected answer HTTP {status}{said}", url=url)
-
-
 def _error_for_json(response: httpx.Response) -> ProviderError | None:
     if error := error_for_status(response):
         return error
@@ -231,67 +188,13 @@ def _error_for_json(response: httpx.Response) -> ProviderError | None:
     return None
 
 
-def first_words(body: bytes) -> str:
-    """What a server said in an error body, short enough for one line; empty for markup and binary.
-
-    The `ErrorMessage` of resto's JSON is taken out of its braces.
-    """
-    text = body[:4096].decode("utf-8", "replace").strip()
-    if text.startswith("{"):
-        with contextlib.suppress(ValueError, AttributeError):
-            text = str(json.loads(text).get("ErrorMessage") or text)
-    if text.startswith("<") or not text.isprintable():
-        return ""
-    return " ".join(text.split())[:200]
-
-
-@contextlib.contextmanager
-def network_errors(url: httpx.URL) -> Iterator[None]:
-    """Turn what httpx raises into our errors.
-
-    Raises:
-        UnreachableError: No connection.
-        ServerError: The connection broke or went silent.
-        ProtocolError: The answer is not HTTP, or redirects in circles.
-        ConfigError: The URL cannot be used.
-    """
-    where = safe_url(url)
-    try:
-        yield
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-        raise UnreachableError(
-            f"cannot connect to {url.host}: {_reason(error)}", url=where, hint=_advice(error)
-        ) from error
-    except (httpx.TimeoutException, httpcore.TimeoutException) as error:
-        raise ServerError("the server went silent", url=where) from error
-    except (httpx.NetworkError, httpx.RemoteProtocolError, httpcore.NetworkError) as error:
-        raise ServerError(f"the connection broke: {_reason(error)}", url=where) from error
-    except (httpx.TooManyRedirects, httpx.DecodingError, httpx.LocalProtocolError) as error:
-        raise ProtocolError(f"an answer that makes no sense: {_reason(error)}", url=where) from error
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-        raise ConfigError(f"not a usable URL: {_reason(error)}", url=where) from error
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
-
-
-def _advice(error: Exception) -> str:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return "The certificate is not trusted; give its authority with --ca-bundle FILE"
-        cause = cause.__cause__ or cause.__context__
-    return "Check the address and the network"
-
-
 def _tls(config: Config) -> ssl.SSLContext:
     context = httpx.create_ssl_context()
     if config.ca_bundle is not None:
         try:
             context.load_verify_locations(cafile=config.ca_bundle)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"the CA bundle {config.ca_bundle} cannot be read: {_reason(error)}") from error
+            raise ConfigError(f"the CA bundle {config.ca_bundle} cannot be read: {reason(error)}") from error
     return context
 
 

@@ -25,7 +25,7 @@ from pepsasync.errors import (
     ServerError,
     UnreachableError,
 )
-from pepsasync.io.http import error_for_status, first_words, safe_url
+from pepsasync.io.failures import error_for_status, first_words, safe_url
 from pepsasync.model import StorageTier
 from pepsasync.providers.base import Limits, SearchPage, StagingOutcome, StagingReply
 from pepsasync.providers.peps.query import covering_parameters, search_parameters, slices

@@ -1,0 +1,113 @@
+"""What went wrong between us and a server, in our own errors."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+from typing import TYPE_CHECKING
+
+import httpcore
+import httpx
+
+from pepsasync.decide.schedule import parse_retry_after
+from pepsasync.errors import (
+    AuthError,
+    ConfigError,
+    ForbiddenError,
+    NotFoundError,
+    ProtocolError,
+    ProviderError,
+    QuotaError,
+    ServerError,
+    UnreachableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def safe_url(url: httpx.URL | str) -> str:
+    """The URL without user, password, query and fragment: what may be shown and logged."""
+    return str(httpx.URL(url).copy_with(username=None, password=None, query=None, fragment=None))
+
+
+def error_for_status(response: httpx.Response, body: bytes | None = None) -> ProviderError | None:
+    """Map a status that every archive means in the same way; None for success.
+
+    Args:
+        response: Status and headers.
+        body: What was read of the body; the whole of it when None.
+    """
+    status, url = response.status_code, safe_url(response.url)
+    if status < 400:
+        return None
+    said = first_words(response.content if body is None else body)
+    said = f": {said}" if said else ""
+    retry_after = parse_retry_after(response.headers.get("Retry-After"))
+    if status == 401:
+        return AuthError("the archive refused the credentials", url=url, hint="Check user name and password")
+    if status == 403:
+        return ForbiddenError(f"the archive forbids this{said}", url=url)
+    if status in (404, 410):
+        return NotFoundError(f"not found{said}", url=url)
+    if status in (420, 421, 429):
+        return QuotaError(f"quota or rate limit reached (HTTP {status}){said}", retry_after=retry_after, url=url)
+    if status >= 500 or status == 408:
+        return ServerError(f"the server failed with HTTP {status}{said}", retry_after=retry_after, url=url)
+    return ProtocolError(f"unexpected answer HTTP {status}{said}", url=url)
+
+
+def first_words(body: bytes) -> str:
+    """What a server said in an error body, short enough for one line; empty for markup and binary.
+
+    The `ErrorMessage` of resto's JSON is taken out of its braces.
+    """
+    text = body[:4096].decode("utf-8", "replace").strip()
+    if text.startswith("{"):
+        with contextlib.suppress(ValueError, AttributeError):
+            text = str(json.loads(text).get("ErrorMessage") or text)
+    if text.startswith("<") or not text.isprintable():
+        return ""
+    return " ".join(text.split())[:200]
+
+
+@contextlib.contextmanager
+def network_errors(url: httpx.URL) -> Iterator[None]:
+    """Turn what httpx raises into our errors.
+
+    Raises:
+        UnreachableError: No connection.
+        ServerError: The connection broke or went silent.
+        ProtocolError: The answer is not HTTP, or redirects in circles.
+        ConfigError: The URL cannot be used.
+    """
+    where = safe_url(url)
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+        raise UnreachableError(
+            f"cannot connect to {url.host}: {reason(error)}", url=where, hint=_advice(error)
+        ) from error
+    except (httpx.TimeoutException, httpcore.TimeoutException) as error:
+        raise ServerError("the server went silent", url=where) from error
+    except (httpx.NetworkError, httpx.RemoteProtocolError, httpcore.NetworkError) as error:
+        raise ServerError(f"the connection broke: {reason(error)}", url=where) from error
+    except (httpx.TooManyRedirects, httpx.DecodingError, httpx.LocalProtocolError) as error:
+        raise ProtocolError(f"an answer that makes no sense: {reason(error)}", url=where) from error
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise ConfigError(f"not a usable URL: {reason(error)}", url=where) from error
+
+
+def reason(error: Exception) -> str:
+    """What an exception says, or its class when it says nothing."""
+    return str(error) or type(error).__name__
+
+
+def _advice(error: Exception) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "The certificate is not trusted; give its authority with --ca-bundle FILE"
+        cause = cause.__cause__ or cause.__context__
+    return "Check the address and the network"

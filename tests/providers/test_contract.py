@@ -1,0 +1,156 @@
+"""What every provider must do, over the embedded archive. A new archive is one line in `connect_to`."""
+
+import pytest
+import shapely
+
+from archives import connect, sandbox
+from pepsasync import AuthError, Client, Config, Credentials, StorageTier
+from pepsasync.criteria import build_query
+from pepsasync.providers import provider_names
+from pepsasync.providers.base import StagingOutcome
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=provider_names())
+def connect_to(request):
+    """A function that makes a client of one provider for a sandbox."""
+    return {"peps": connect}[request.param]
+
+
+async def names(client, **criteria):
+    return [product.name async for product in client.search(**criteria)]
+
+
+async def test_search_finds_every_product_once_newest_first(connect_to):
+    async with sandbox(30) as archive, connect_to(archive) as client:
+        found = [product async for product in client.search(collection="S1")]
+
+    expected = {product.name for product in archive.catalogue if product.collection == "S1"}
+    assert sorted(expected) == sorted(product.name for product in found)
+    assert sorted((product.start for product in found), reverse=True) == [product.start for product in found]
+
+
+async def test_search_describes_products(connect_to):
+    async with sandbox(10) as archive, connect_to(archive) as client:
+        found = {product.name: product async for product in client.search(collection="S2ST")}
+        truth = [product for product in archive.catalogue if product.collection == "S2ST"]
+
+        for product in truth:
+            ours = found[product.name]
+            assert (product.size, archive.content(product.name).md5.lower()) == (ours.size, ours.checksum.value)
+            assert (product.tile, product.platform, product.start) == (ours.tile, ours.platform, ours.start)
+            assert (product.relative_orbit, product.orbit) == (ours.relative_orbit, ours.orbit)
+            assert ours.footprint["type"] in ("Polygon", "MultiPolygon")
+
+
+@pytest.mark.parametrize(
+    ("criteria", "matches"),
+    [
+        pytest.param({"product": "GRD"}, lambda p: p.product_type == "GRD", id="product-type"),
+        pytest.param({"satellite": "S1A"}, lambda p: p.platform == "S1A", id="satellite"),
+        pytest.param({"sensor_mode": "IW"}, lambda p: p.sensor_mode == "IW", id="sensor-mode"),
+        pytest.param({"orbit": 152}, lambda p: p.relative_orbit == 152, id="relative-orbit"),
+        pytest.param(
+            {"start": "2015-11-10", "end": "2015-11-20"}, lambda p: 10 <= p.start.day < 20, id="period-end-exclusive"
+        ),
+    ],
+)
+async def test_search_filters_mean_the_same_everywhere(criteria, matches, connect_to):
+    async with sandbox(60) as archive, connect_to(archive) as client:
+        found = await names(client, collection="S1", **criteria)
+
+    expected = [product.name for product in archive.catalogue if product.collection == "S1" and matches(product)]
+    assert sorted(expected) == sorted(found)
+    assert expected
+
+
+async def test_search_clouds_and_tile(connect_to):
+    async with sandbox(60) as archive, connect_to(archive) as client:
+        found = await names(client, collection="S2ST", tile="t31tcj", clouds=50)
+
+    assert sorted(found) == sorted(
+        product.name for product in archive.catalogue if product.tile == "31TCJ" and product.cloud_cover <= 50
+    )
+    assert found
+
+
+async def test_search_area_is_exact(connect_to):
+    area = shapely.box(1.0, 43.0, 1.2, 43.2)
+    async with sandbox(60) as archive, connect_to(archive) as client:
+        by_box = await names(client, collection="S1", bbox="1.0,43.0,1.2,43.2")
+        by_shape = await names(client, collection="S1", geometry=area.wkt)
+
+    expected = sorted(
+        product.name
+        for product in archive.catalogue
+        if product.collection == "S1" and shapely.geometry.shape(product.footprint).intersects(area)
+    )
+    assert expected == sorted(by_box) == sorted(by_shape)
+
+
+async def test_search_names_latest_and_limit(connect_to):
+    async with sandbox(20) as archive, connect_to(archive) as client:
+        wanted = [product.name for product in archive.catalogue[:3]]
+        found = await names(client, id=wanted)
+        few = await names(client, collection="S1", limit=4)
+
+    assert sorted(wanted) == sorted(found)
+    assert 4 == len(few)
+
+
+async def test_search_needs_no_account(connect_to, monkeypatch):
+    async with sandbox(4) as archive:
+        client = connect_to(archive)
+        async with Client(client.provider.name, base_url=archive.peps_url, config=Config()) as anonymous:
+            assert await names(anonymous, collection="S1")
+            [first, *_] = [product async for product in anonymous.search(collection="S1")]
+            with pytest.raises(AuthError):
+                await anonymous.download(first, "never")
+
+
+async def test_tiers_are_what_the_archive_knows(connect_to):
+    words = {"disk": StorageTier.DISK, "tape": StorageTier.TAPE}
+    async with sandbox(20, tape_fraction=0.5) as archive, connect_to(archive) as client:
+        products = [product async for product in client.search(collection="S1")]
+        tiers = await client.tiers(products)
+
+        assert {product.id: words[archive.tier(product.name)] for product in products} == tiers
+
+
+async def test_stage_brings_a_product_online(connect_to):
+    async with sandbox(4, tape_fraction=1.0) as archive, connect_to(archive) as client:
+        products = [product async for product in client.search(collection="S1")]
+        reply = await client.stage(products[0])
+        online = [product.name async for product in client.wait_online(products)]
+
+        assert StagingOutcome.ACCEPTED is reply.outcome
+        assert sorted(product.name for product in products) == sorted(online)
+        assert {"disk"} == {archive.tier(name) for name in online}
+
+
+async def test_stage_online_product_reads_no_body(connect_to):
+    async with sandbox(2, tape_fraction=0, product_size=30_000_000) as archive, connect_to(archive) as client:
+        [product] = [product async for product in client.search(collection="S1")]
+        reply = await client.stage(product)
+
+    assert StagingOutcome.ONLINE is reply.outcome
+
+
+async def test_slices_cover_the_query(connect_to):
+    async with sandbox(1) as archive, connect_to(archive) as client:
+        parts = client.provider.slices(build_query(collection="S1", bbox="170,-10,-170,10"))
+
+    assert len(parts) >= 1
+
+
+async def test_credentials_are_checked_against_the_account(connect_to):
+    async with sandbox(2, tape_fraction=0) as archive:
+        wrong = Credentials(username=archive.username, password="not it")
+        name = connect_to(archive).provider.name
+        async with Client(name, base_url=archive.peps_url, credentials=wrong) as client:
+            [product] = [product async for product in client.search(collection="S1")]
+            with pytest.raises(AuthError) as caught:
+                await client.stage(product)
+
+    assert "not it" not in str(caught.value)

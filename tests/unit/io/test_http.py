@@ -1,0 +1,200 @@
+"""The HTTP client: failures become our errors, secrets stay where they belong."""
+
+import ssl
+
+import httpx
+import pytest
+import trustme
+from anyio import TASK_STATUS_IGNORED, create_task_group, create_tcp_listener
+from anyio.abc import SocketAttribute
+from anyio.streams.tls import TLSListener
+
+from pepsasync.config import Config
+from pepsasync.errors import (
+    AuthError,
+    ConfigError,
+    NotFoundError,
+    ProtocolError,
+    QuotaError,
+    ServerError,
+    UnreachableError,
+)
+from pepsasync.io.failures import first_words, safe_url
+from pepsasync.io.http import Http, is_loopback
+from pepsasync.io.retries import FIRST_CONTACT_TRIES
+
+pytestmark = pytest.mark.anyio
+QUICK = {"retry_wait": 0.001, "retry_wait_max": 0.002}
+
+
+def client(handler, **settings):
+    return Http(Config(**(QUICK | settings)), transport=httpx.MockTransport(handler))
+
+
+class Failing:
+    """Fails some times, then answers."""
+
+    def __init__(self, *failures):
+        self.failures, self.calls = list(failures), 0
+
+    def __call__(self, request):
+        self.calls += 1
+        failure = self.failures.pop(0) if self.failures else httpx.Response(200, json={"right": True})
+        if isinstance(failure, Exception):
+            raise failure
+        return failure
+
+
+async def get(http, url="https://archive.example/x"):
+    return await http.json(http.build("GET", url))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("silent"),
+        httpx.ReadError("reset"),
+        httpx.RemoteProtocolError("closed"),
+        httpx.Response(500),
+        httpx.Response(503, headers={"Retry-After": "1"}),
+        httpx.Response(429),
+        httpx.Response(200, content=b"<html>"),
+    ],
+    ids=str,
+)
+async def test_json_passing_failure_is_tried_again(failure):
+    archive = Failing(failure)
+    async with client(archive) as http:
+        assert {"right": True} == await get(http)
+
+    assert 2 == archive.calls
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected", "calls"),
+    [
+        pytest.param(httpx.Response(404, json={}), NotFoundError, 1, id="404"),
+        pytest.param(httpx.Response(401, json={}), AuthError, 1, id="401"),
+        pytest.param(httpx.Response(500), ServerError, 3, id="500"),
+        pytest.param(httpx.Response(429), QuotaError, 3, id="429"),
+        pytest.param(httpx.Response(200, content=b"<html>"), ProtocolError, 3, id="html"),
+        pytest.param(httpx.ReadTimeout("silent"), ServerError, 3, id="silent"),
+        pytest.param(httpx.ConnectError("refused"), UnreachableError, FIRST_CONTACT_TRIES, id="never-reached"),
+    ],
+)
+async def test_json_lasting_failure_is_its_own_error(failure, expected, calls):
+    archive = Failing(*[failure] * 20)
+    async with client(archive, retries=3) as http:
+        with pytest.raises(expected) as caught:
+            await get(http)
+
+    assert expected is type(caught.value)
+    assert calls == archive.calls
+
+
+async def test_send_redirect_to_another_host_loses_the_credentials():
+    seen = {}
+
+    def archive(request):
+        seen[request.url.host] = request.headers.get("Authorization")
+        away = {"Location": "https://elsewhere.example/y"}
+        return httpx.Response(302, headers=away) if request.url.host == "archive.example" else httpx.Response(200)
+
+    async with client(archive) as http:
+        await http.send(http.build("GET", "https://archive.example/x", headers={"Authorization": "Basic eA=="}))
+
+    assert {"archive.example": "Basic eA==", "elsewhere.example": None} == seen
+
+
+async def test_send_plain_http_elsewhere_is_refused_also_after_a_redirect():
+    def archive(request):
+        return httpx.Response(302, headers={"Location": "http://archive.example/y"})
+
+    async with client(archive) as http:
+        for url in ("http://archive.example/x", "https://archive.example/x"):
+            with pytest.raises(ConfigError, match="plain http"):
+                await http.send(http.build("GET", url))
+
+
+async def test_errors_never_show_a_query_or_a_password():
+    async with client(Failing(*[httpx.Response(500)] * 9), retries=1) as http:
+        with pytest.raises(ServerError) as caught:
+            await get(http, "https://me:secret@archive.example/x?token=secret#secret")
+
+    assert "https://archive.example/x" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+async def test_tls_unknown_authority_is_explained_and_can_be_added(tmp_path):
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    bundle = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(bundle)
+
+    async def answer(stream):
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+
+    async def serve(*, task_status=TASK_STATUS_IGNORED):
+        [plain] = (await create_tcp_listener(local_host="127.0.0.1")).listeners
+        async with TLSListener(plain, context, standard_compatible=False) as listener:
+            task_status.started(plain.extra(SocketAttribute.local_port))
+            await listener.serve(answer)
+
+    async with create_task_group() as tasks:
+        port = await tasks.start(serve)
+        async with Http(Config(**QUICK)) as http:
+            with pytest.raises(UnreachableError, match="--ca-bundle"):
+                await get(http, f"https://127.0.0.1:{port}/")
+        async with Http(Config(ca_bundle=bundle, **QUICK)) as http:
+            assert {} == await get(http, f"https://127.0.0.1:{port}/")
+        tasks.cancel_scope.cancel()
+
+
+def test_config_missing_ca_bundle_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist"):
+        Config(ca_bundle=tmp_path / "none.pem")
+
+
+def test_http_unusable_ca_bundle_is_refused(tmp_path):
+    (tmp_path / "bad.pem").write_text("nothing")
+
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Http(Config(ca_bundle=tmp_path / "bad.pem"))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"ErrorMessage":"Not Found","ErrorCode":404}', "Not Found"),
+        (b"plain   words\n", "plain words"),
+        (b"<html>no</html>", ""),
+        (b"\x00\x01", ""),
+        (b"", ""),
+        (b"[1, 2]", "[1, 2]"),
+    ],
+)
+def test_first_words(body, expected):
+    assert expected == first_words(body)
+
+
+def test_safe_url():
+    assert "https://a.example:8/x" == safe_url("https://me:secret@a.example:8/x?token=1#f")
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("10.0.0.1", False),
+        ("a.example", False),
+    ],
+)
+def test_is_loopback(host, expected):
+    assert expected is is_loopback(host)
