@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
@@ -29,7 +29,7 @@ from pepsasync.io.failures import error_for_status, first_words, safe_url
 from pepsasync.model import StorageTier
 from pepsasync.providers.base import Limits, SearchPage, StagingOutcome, StagingReply
 from pepsasync.providers.peps.query import covering_parameters, search_parameters, slices
-from pepsasync.providers.peps.reply import parse_page, parse_tier
+from pepsasync.providers.peps.reply import parse_features, parse_page, parse_tier, parse_tiers, parse_total
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -82,18 +82,18 @@ class Peps:
 
     async def search_page(self, query: Query, page: int) -> SearchPage:
         """Fetch one page; see `Provider.search_page`."""
-        return await self._search(query.collection, search_parameters(query), page, is_search=True)
+        reply = await self._search(query.collection, search_parameters(query), page, is_search=True)
+        return parse_page(reply, self.limits.page_size, self._root)
 
     async def _search(
         self, collection: str | None, parameters: Mapping[str, str], page: int, *, is_search: bool = False
-    ) -> SearchPage:
+    ) -> Any:
         where = f"/{quote(collection, safe='')}" if collection else ""
         url = f"{self._root}/api/collections{where}/search.json"
         paging = {"maxRecords": str(self.limits.page_size), "page": str(page)}
         with self._closed():
             request = self._http.build("GET", url, params={**parameters, **paging})
-            reply = await self._http.json(request, is_search=is_search)
-        return parse_page(reply, self.limits.page_size, self._root)
+            return await self._http.json(request, is_search=is_search)
 
     async def request_staging(self, product: Product) -> StagingReply:
         """Ask for the download, which is what starts staging (4); the body of a product is not read."""
@@ -126,9 +126,10 @@ class Peps:
         page, is_last = 1, parameters is None
         while not is_last and len(missing) > FEW:
             reply = await self._search(collection, parameters or {}, page)
-            found |= {p.id: p.tier for p in reply.products if missing.pop(p.id, None)}
-            pages_left = -(-(reply.total or 0) // self.limits.page_size) - page
-            is_last = reply.is_last or pages_left > len(missing)
+            features = parse_features(reply)
+            found |= {i: tier for i, tier in parse_tiers(features).items() if missing.pop(i, None)}
+            pages_left = -(-(parse_total(reply) or 0) // self.limits.page_size) - page
+            is_last = len(features) < self.limits.page_size or pages_left > len(missing)
             page += 1
         for product in missing.values():
             found[product.id] = await self._tier_of(product)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -42,13 +43,31 @@ def parse_page(reply: Any, page_size: int, root: str) -> SearchPage:
     Raises:
         ProtocolError: The reply is not a feature collection.
     """
-    features = reply.get("features") if isinstance(reply, dict) else None
+    features = parse_features(reply)
+    products = tuple(product for feature in features if (product := parse_feature(feature, root)))
+    return SearchPage(products, is_last=len(features) < page_size, total=parse_total(reply))
+
+
+def parse_features(reply: Any) -> list[Any]:
+    """The features of a search reply, whatever they are.
+
+    Raises:
+        ProtocolError: The reply is not a feature collection.
+    """
+    features = _mapping(reply).get("features")
     if not isinstance(features, list):
         raise ProtocolError("the search reply is not a feature collection")
-    products = tuple(product for feature in features if (product := parse_feature(feature, root)))
-    envelope = reply.get("properties")
-    total = _integer(envelope.get("totalResults")) if isinstance(envelope, dict) else None
-    return SearchPage(products, is_last=len(features) < page_size, total=total)
+    return features
+
+
+def parse_total(reply: Any) -> int | None:
+    """Matches in the whole catalogue; None when the reply does not say."""
+    return _integer(_mapping(_mapping(reply).get("properties")).get("totalResults"))
+
+
+def parse_tiers(features: list[Any]) -> dict[str, StorageTier]:
+    """Storage tier by product id; features without id are left out."""
+    return {str(feature["id"]): parse_tier(feature) for feature in features if _mapping(feature).get("id")}
 
 
 def parse_feature(feature: Any, root: str) -> Product | None:
@@ -59,8 +78,8 @@ def parse_feature(feature: Any, root: str) -> Product | None:
     p: dict[str, Any] = feature["properties"]
     identity = str(feature["id"])
     name = _text(p.get("productIdentifier")) or _text(p.get("title")) or identity
-    collection = _text(p.get("collection")) or _collection_from(p) or "S2ST"
-    platform, orbit, start = _text(p.get("platform")), _integer(p.get("orbitNumber")), parse_instant(p.get("startDate"))
+    collection = _word(p.get("collection")) or _collection_from(p) or "S2ST"
+    platform, orbit, start = _word(p.get("platform")), _integer(p.get("orbitNumber")), parse_instant(p.get("startDate"))
     download = _mapping(_mapping(p.get("services")).get("download"))
     return Product(
         id=identity,
@@ -71,17 +90,17 @@ def parse_feature(feature: Any, root: str) -> Product | None:
         tier=parse_tier(feature),
         size=_size(p.get("resourceSize")) or _size(download.get("size")),
         checksum=_checksum(p.get("resourceChecksum")) or _checksum(download.get("checksum")),
-        product_type=_text(p.get("productType")),
-        sensor_mode=_text(p.get("sensorMode")),
+        product_type=_word(p.get("productType")),
+        sensor_mode=_word(p.get("sensorMode")),
         platform=platform,
         start=start,
         end=parse_instant(p.get("completionDate")),
         orbit=orbit,
         relative_orbit=_integer(p.get("relativeOrbitNumber")) or relative_orbit(name, platform, orbit, start),
-        orbit_direction=_text(p.get("orbitDirection")),
+        orbit_direction=_word(p.get("orbitDirection")),
         cloud_cover=_number(p.get("cloudCover")),
-        tile=_text(p.get("mgrs")),
-        polarisation=_text(p.get("polarisation")),
+        tile=_word(p.get("mgrs")),
+        polarisation=_word(p.get("polarisation")),
         published=parse_instant(p.get("published")),
         quicklook_url=_text(p.get("quicklook")),
         footprint=_footprint(feature.get("geometry")),
@@ -115,6 +134,12 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _text(value: Any) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
+
+
+def _word(value: Any) -> str | None:
+    """A text of which there are few: kept once, however many products have it."""
+    text = _text(value)
+    return sys.intern(text) if text else None
 
 
 def _number(value: Any) -> float | None:
