@@ -179,3 +179,26 @@ async def test_until_online_cancelled_product_is_no_longer_asked_for():
 
     assert provider.asked
     assert all(names == ["B"] for names in provider.asked)
+
+
+async def test_until_online_deadline_ends_the_wait_between_two_looks():
+    provider = FakeProvider({"A": STAGING})
+    watch = OnlineWatch(provider, Config(poll_interval=100.0), lambda event: None, chance=lambda: 0.5)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch.run)
+        began = anyio.current_time()
+        with pytest.raises(StagingTimeout, match="not online"):
+            await watch.until_online(product("A"), 1, began + 30)
+        assert 30 == pytest.approx(anyio.current_time() - began)
+        tasks.cancel_scope.cancel()
+
+
+async def test_until_online_deadline_holds_while_the_archive_is_down():
+    watch = OnlineWatch(FakeProvider(ServerError("down")), Config(), lambda event: None, chance=lambda: 0.5)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch.run)
+        with pytest.raises(StagingTimeout):
+            await watch.until_online(product("A"), 1, anyio.current_time() + 60)
+        tasks.cancel_scope.cancel()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pepsasync.decide.schedule import LONGEST_ADVICE
-from pepsasync.errors import FATAL, IntegrityError, OfflineError, PepsasyncError, StagingTimeout
+from pepsasync.errors import FATAL, IntegrityError, OfflineError, PepsasyncError
 from pepsasync.events import (
     Noticed,
     ProductDelivered,
@@ -29,6 +29,7 @@ from pepsasync.stages.download import download
 from pepsasync.stages.extract import extract
 from pepsasync.stages.stage import request_staging
 from pepsasync.stages.verify import find_present, promote, verify
+from pepsasync.stages.watch import too_late
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,9 +103,9 @@ async def deliver(product: Product, run: Run) -> Delivery:
                 await bring_online(product, run, log)
             try:
                 path = await _fetch(product, run, log)
-            except OfflineError as error:  # back on tape before we came, or never online
+            except OfflineError:  # back on tape before we came, or never online
                 product = replace(product, tier=StorageTier.UNKNOWN)
-                await _back_off(error, run, log)
+                await _back_off(run, log)
         if run.extract:
             async with run.line.slots.unpack:
                 path = await extract(product, shelf)
@@ -125,19 +126,18 @@ async def bring_online(product: Product, run: Run, log: Log) -> None:
 
     Cancellation: nothing to undo; the archive may go on staging.
     """
-    began = anyio.current_time()
-    with anyio.CancelScope(deadline=log.deadline(run)) as scope:
-        while True:
-            reply = await request_staging(product, run.line)
-            log.staging_requests += 1
-            run.line.emit(StagingRequested(**log.who, times=log.staging_requests, retry_after=reply.retry_after))
-            if reply.outcome is StagingOutcome.QUOTA:
-                await anyio.sleep(reply.retry_after or LONGEST_ADVICE)
-            elif reply.outcome is StagingOutcome.ONLINE or await run.watch.until_online(product, log.staging_requests):
-                break
+    began, deadline = anyio.current_time(), log.deadline(run)
+    while True:
+        reply = await request_staging(product, run.line)
+        log.staging_requests += 1
+        run.line.emit(StagingRequested(**log.who, times=log.staging_requests, retry_after=reply.retry_after))
+        if reply.outcome is StagingOutcome.ONLINE:
+            break
+        if reply.outcome is StagingOutcome.QUOTA:
+            await _pause(reply.retry_after or LONGEST_ADVICE, product, run, log)
+        elif await run.watch.until_online(product, log.staging_requests, deadline):
+            break
     log.staged_seconds += anyio.current_time() - began
-    if scope.cancelled_caught:
-        raise _too_late(product, run)
     run.line.emit(ProductStaged(**log.who, seconds=log.staged_seconds))
 
 
@@ -163,21 +163,17 @@ async def _fetch(product: Product, run: Run, log: Log) -> Path:
     return await promote(product, shelf)
 
 
-async def _back_off(refused: OfflineError, run: Run, log: Log) -> None:
+async def _back_off(run: Run, log: Log) -> None:
     """Wait before asking again for a product that was said to be online and was not."""
     log.fallbacks += 1
     pause = min(run.line.config.poll_interval * 2 ** min(log.fallbacks - 1, 20), LONGEST_ADVICE)
-    if anyio.current_time() + pause > log.deadline(run):
-        raise _too_late(log.product, run) from refused
-    await anyio.sleep(pause)
+    await _pause(pause, log.product, run, log)
 
 
-def _too_late(product: Product, run: Run) -> StagingTimeout:
-    return StagingTimeout(
-        f"not online {run.line.config.staging_timeout:,.0f} s after it was first asked for",
-        product=product.name,
-        hint="Run the same command again later, or allow more with --staging-timeout",
-    )
+async def _pause(seconds: float, product: Product, run: Run, log: Log) -> None:
+    if anyio.current_time() + seconds > log.deadline(run):
+        raise too_late(product, run.line.config.staging_timeout)
+    await anyio.sleep(seconds)
 
 
 def _delivered(log: Log, run: Run, path: Path, size: int) -> Delivery:

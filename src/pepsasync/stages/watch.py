@@ -6,6 +6,7 @@ pauses that grow while nothing moves.
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 class _Waiter:
     product: Product
     asked: int
+    deadline: float
     tier: StorageTier | None = None
     still: int = 0
     """Looks in a row that found the same tier."""
@@ -59,22 +61,25 @@ class OnlineWatch:
         self._waiting: dict[str, _Waiter] = {}
         self._arrived = anyio.Event()
 
-    async def until_online(self, product: Product, asked: int) -> bool:
+    async def until_online(self, product: Product, asked: int, deadline: float = math.inf) -> bool:
         """Wait for one product.
 
         Args:
             product: Unique by id among those that wait.
             asked: How often staging was requested so far; each request earns more patience.
+            deadline: When the wait has lasted long enough, on the clock of the event loop. Kept here rather than in a
+                time-out of each product's own, which would cost a timer for each of thousands.
 
         Returns:
             True when it is online, False when it is still on tape, or nobody knows, and should be asked for again.
 
         Raises:
-            StagingTimeout: The archive does not know where the product is, or nothing moved for `trials` looks.
+            StagingTimeout: The deadline passed, the archive does not know where the product is, or nothing moved for
+                `trials` looks.
 
         Cancellation: the product is no longer asked for.
         """
-        waiter = self._waiting[product.id] = _Waiter(product, asked)
+        waiter = self._waiting[product.id] = _Waiter(product, asked, deadline)
         self._arrived.set()
         try:
             await waiter.woken.wait()
@@ -104,8 +109,9 @@ class OnlineWatch:
                 pause = None
 
     async def _sleep(self, pause: float) -> None:
-        """Pause before a look; a product that arrives meanwhile shortens a long pause to the shortest one."""
-        until = anyio.current_time() + jittered(pause, self._chance())
+        """Pause before a look; a product that arrives meanwhile, or whose deadline comes, shortens a long pause."""
+        deadline = min(waiter.deadline for waiter in self._waiting.values())
+        until = min(anyio.current_time() + jittered(pause, self._chance()), deadline)
         self._arrived = anyio.Event()
         with anyio.CancelScope(deadline=until):
             await self._arrived.wait()
@@ -119,11 +125,11 @@ class OnlineWatch:
         batch = self._provider.limits.poll_batch
         for first in range(0, len(waiters), batch):
             some = waiters[first : first + batch]
+            tiers: Mapping[str, StorageTier] | None
             try:
                 tiers = await self._provider.tiers([waiter.product for waiter in some])
             except (ServerError, ProtocolError) as error:
-                trouble = error.message
-                continue
+                trouble, tiers = error.message, None
             for waiter in some:
                 moved |= self._note(waiter, tiers)
                 online += waiter.answer is True
@@ -136,8 +142,13 @@ class OnlineWatch:
         self._emit(TiersWatched(waiting=len(waiters) - online, online=online, next_poll=after, error=trouble))
         return moved
 
-    def _note(self, waiter: _Waiter, tiers: Mapping[str, StorageTier]) -> bool:
-        """Take down what a look said of one product; returns whether it moved."""
+    def _note(self, waiter: _Waiter, tiers: Mapping[str, StorageTier] | None) -> bool:
+        """Take down what a look said of one product, None if it failed; returns whether it moved."""
+        if tiers is None:
+            if anyio.current_time() >= waiter.deadline:
+                waiter.answer = too_late(waiter.product, self._config.staging_timeout)
+                waiter.woken.set()
+            return False
         tier = tiers.get(waiter.product.id, StorageTier.UNKNOWN)
         moved = tier is not waiter.tier
         waiter.still = 1 if moved else waiter.still + 1
@@ -150,6 +161,8 @@ class OnlineWatch:
     def _answer(self, waiter: _Waiter) -> bool | PepsasyncError | None:
         if waiter.tier is StorageTier.DISK:
             return True
+        if anyio.current_time() >= waiter.deadline:
+            return too_late(waiter.product, self._config.staging_timeout)
         is_patience_over = waiter.still >= restage_streak(waiter.asked)
         if waiter.tier is StorageTier.UNKNOWN and is_patience_over and waiter.asked >= self._config.unknown_requests:
             return StagingTimeout(
@@ -166,3 +179,12 @@ class OnlineWatch:
         if waiter.tier in (StorageTier.TAPE, StorageTier.UNKNOWN) and is_patience_over:
             return False  # only a request can tell
         return None
+
+
+def too_late(product: Product, seconds: float) -> StagingTimeout:
+    """The error of a product that did not come online within `Config.staging_timeout` seconds."""
+    return StagingTimeout(
+        f"not online {seconds:,.0f} s after it was first asked for",
+        product=product.name,
+        hint="Run the same command again later, or allow more with --staging-timeout",
+    )
