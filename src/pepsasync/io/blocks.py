@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20
 """Bytes handed over at once; smaller blocks lose to the hand-over of the interpreter lock."""
 
+LARGE = 1 << 18
+"""Chunks from this size on are handed over as they are; copying them into a block would cost more than it saves."""
+
 DEPTH = 8
 """Blocks between the network and the hash; bounds memory to 8 MiB a download."""
 
@@ -94,6 +97,11 @@ class BlockSink:
             DiskFullError, ConfigError, TransferError: An earlier block could not be written.
         """
         self.length += len(chunk)
+        if not self._filled and len(chunk) >= LARGE:
+            self._to_write.put(memoryview(chunk))
+            self._handed_over += 1
+            await self._wait_for_room()
+            return
         rest = memoryview(chunk)
         while self._filled + len(rest) >= BLOCK:
             taken = BLOCK - self._filled
@@ -150,7 +158,8 @@ class BlockSink:
         """The hashing thread."""
         while (block := self._to_hash.get()) is not None:
             self._digest.update(block)
-            self._spare.append(block.obj)  # type: ignore[arg-type]
+            if isinstance(block.obj, bytearray):
+                self._spare.append(block.obj)
             self._done += 1
             if (room := self._room) is not None:
                 self._room = None
