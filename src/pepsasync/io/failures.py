@@ -85,7 +85,7 @@ def network_errors(url: httpx.URL) -> Iterator[None]:
     where = safe_url(url)
     try:
         yield
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, ssl.SSLError) as error:
         raise UnreachableError(
             f"cannot connect to {url.host}: {reason(error)}", url=where, hint=_advice(error)
         ) from error
