@@ -10,6 +10,7 @@ from archives import connect, everything, fetch_all, final_names, right_files, s
 from pepsasync import ConfigError, DeliveryStatus, DiskFullError
 from pepsasync.io import blocks
 from pepsasync.sandbox import Sandbox
+from pepsasync.stages import verify
 
 pytestmark = pytest.mark.anyio
 
@@ -63,3 +64,19 @@ async def test_hostile_product_name_stays_in_the_folder(name, tmp_path):
     assert folder == delivery.path.parent
     assert [delivery.path.name] == final_names(folder)
     assert [folder] == [path for path in tmp_path.iterdir() if path.name != "home"]
+
+
+async def test_full_disk_when_only_the_record_is_left_to_write_costs_nothing(tmp_path, monkeypatch):
+    """The product is complete and has its name; the record only saves hashing it again."""
+
+    def fails(path, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with sandbox(2, tape_fraction=0) as archive:
+        monkeypatch.setattr(verify, "replace_text", fails)
+        first, _ = await fetch_all(archive, tmp_path)
+        second, _ = await fetch_all(archive, tmp_path)
+
+        assert 2 == right_files(archive, tmp_path)
+    assert {DeliveryStatus.DELIVERED} == {delivery.status for delivery in first.values()}
+    assert {DeliveryStatus.SKIPPED} == {delivery.status for delivery in second.values()}

@@ -6,7 +6,7 @@ import trio.testing
 
 from fakes import FakeProvider, product
 from pepsasync.config import Config
-from pepsasync.errors import AuthError, ServerError, StagingTimeout
+from pepsasync.errors import AuthError, ForbiddenError, NotFoundError, ServerError, StagingTimeout
 from pepsasync.model import StorageTier
 from pepsasync.providers.base import Limits
 from pepsasync.stages.watch import OnlineWatch
@@ -122,8 +122,9 @@ async def test_until_online_one_stuck_product_does_not_disturb_others():
     assert isinstance(answers["A"], StagingTimeout)
 
 
-async def test_run_failed_look_is_an_event_not_a_failed_product():
-    provider = FakeProvider(ServerError("down"), {"A": DISK})
+@pytest.mark.parametrize("error", [ServerError("down"), NotFoundError("down"), ForbiddenError("down")], ids=repr)
+async def test_run_failed_look_is_an_event_not_a_failed_product(error):
+    provider = FakeProvider(error, {"A": DISK})
 
     answers, _, events = await watched(provider, [product("A")])
 

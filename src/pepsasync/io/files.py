@@ -148,9 +148,10 @@ class Shelf:
 
     def discard_part(self, product: Product) -> None:
         """Remove a part, its note, and what a killed run left of writing them."""
-        note = self.note_path(product)
-        for path in (self.part_path(product), note, _half_written(note)):
-            path.unlink(missing_ok=True)
+        part, note = self.part_path(product), self.note_path(product)
+        with disk_errors(part):
+            for path in (part, note, _half_written(note)):
+                path.unlink(missing_ok=True)
 
     def promote(self, product: Product) -> Path:
         """Give a verified part its final name; on return it is on the disk, not only in its cache.

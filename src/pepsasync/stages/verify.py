@@ -5,6 +5,7 @@ Also looks at what an earlier run left under a final name, with the same eyes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zipfile
 import zlib
@@ -141,8 +142,9 @@ def _check_digest(product: Product, path: Path, length: int) -> None:
 def remember(product: Product, path: Path, shelf: Shelf) -> None:
     """Note that a file was found right, so that it need not be hashed again while it is untouched; blocks."""
     stat = path.stat()
-    note = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "checksum": str(product.checksum or "")}
-    replace_text(_record(path, shelf), json.dumps(note))
+    record = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "checksum": str(product.checksum or "")}
+    with contextlib.suppress(OSError):  # the file is right without it; it would only be hashed once more
+        replace_text(_record(path, shelf), json.dumps(record))
 
 
 def _is_remembered(product: Product, path: Path, shelf: Shelf) -> bool:

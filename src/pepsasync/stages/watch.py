@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import anyio
 
 from pepsasync.decide.schedule import jittered, next_pause, restage_streak
-from pepsasync.errors import ProtocolError, ServerError, StagingTimeout
+from pepsasync.errors import AuthError, ProviderError, StagingTimeout
 from pepsasync.events import TiersWatched
 from pepsasync.model import StorageTier
 
@@ -128,7 +128,9 @@ class OnlineWatch:
             tiers: Mapping[str, StorageTier] | None
             try:
                 tiers = await self._provider.tiers([waiter.product for waiter in some])
-            except (ServerError, ProtocolError) as error:
+            except AuthError:
+                raise
+            except ProviderError as error:
                 trouble, tiers = error.message, None
             for waiter in some:
                 moved |= self._note(waiter, tiers)
