@@ -26,11 +26,12 @@ from pepsasync.pipeline.deliver_all import bring_all_online, deliver_all, make_r
 from pepsasync.pipeline.wanted import feed
 from pepsasync.providers import DEFAULT_PROVIDER, make_provider, public_url
 from pepsasync.stages.line import Line, make_slots
+from pepsasync.stages.pace import Pace
 from pepsasync.stages.search import PAGES_AHEAD, search
 from pepsasync.stages.stage import request_staging
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from anyio.abc import TaskGroup
     from anyio.streams.memory import MemoryObjectSendStream
@@ -52,10 +53,11 @@ class Client:
     An async context manager; runs on asyncio and on trio.
 
     Args:
-        provider: `peps`; None takes `PEPSASYNC_PROVIDER`, else the default.
+        provider: `geodes`, `cdse` or `peps`; None takes `PEPSASYNC_PROVIDER`, else the default.
         credentials: None looks for them in the environment, the keyring and `~/.netrc`.
         config: How to work; None for the defaults.
         base_url: Root of another instance of the archive; plain http to loopback addresses only.
+        ask_code: Returns the code of a second factor, when an archive wants one; None for programs without a user.
 
     Raises:
         ConfigError: There is no such provider, or a setting is wrong.
@@ -68,6 +70,7 @@ class Client:
         credentials: Credentials | None = None,
         config: Config | None = None,
         base_url: str | None = None,
+        ask_code: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         name = provider or os.environ.get("PEPSASYNC_PROVIDER") or DEFAULT_PROVIDER
         host = _host(base_url or public_url(name))
@@ -78,8 +81,11 @@ class Client:
         self._stack = contextlib.AsyncExitStack()
         self._running: TaskGroup | None = None
         credentials = credentials or find_credentials(name, host, environ=os.environ)
-        self.provider: Provider = make_provider(name, self._http, credentials, base_url)
+        self.provider: Provider = make_provider(
+            name, self._http, credentials, base_url, ask_code=ask_code, restore=self._config.restore
+        )
         """The archive."""
+        self._pace = Pace(self.provider, self._config, self._emit)
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -248,8 +254,16 @@ class Client:
             listener(event)
 
     def _line(self, directory: Path) -> Line:
-        slots = make_slots(self._config, self.provider.limits)
-        return Line(self.provider, self._http, Shelf(directory), self._throttle, self._config, self._emit, slots)
+        return Line(
+            self.provider,
+            self._http,
+            Shelf(directory),
+            self._throttle,
+            self._config,
+            self._emit,
+            make_slots(self._config, self.provider.limits),
+            self._pace,
+        )
 
 
 def _one_query(query: Query | None, criteria: dict[str, object]) -> Query:

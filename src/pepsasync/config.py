@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pepsasync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pepsasync.model import Quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +23,8 @@ class Config:
     in_flight: int = 6_000
     """Products that are worked on or waited for at once. Search pauses when it is reached, so that memory stays
     bounded; a waiting product costs about 15 kB."""
-    poll_interval: float = 5.0
-    """First pause between two looks at the products that wait for tape."""
+    poll_interval: float | None = None
+    """First pause between two looks at the products that wait for tape; None takes what suits the archive."""
     poll_interval_max: float = 600.0
     """Longest pause; the pause grows towards it while nothing moves."""
     trials: int | None = None
@@ -40,6 +44,12 @@ class Config:
     """Longest wait for a connection."""
     read_timeout: float = 90.0
     """Longest silence on a connection. PEPS takes up to 30 s for a 202 (PEPS protocol notes, section 5.2)."""
+    quota: Quota | None = None
+    """Products that the account may download in a window of time; None takes what the archive publishes."""
+    restore: bool = False
+    """Let a REGARDS server restore tape products; the public GEODES does not offer it (GEODES notes, section 5.2)."""
+    skip_tape: bool = False
+    """Leave out products that are on tape instead of waiting for them."""
     limit_rate: int | None = None
     """Bytes a second for all downloads together; None for no limit."""
     ca_bundle: Path | None = None
@@ -51,7 +61,8 @@ class Config:
             if value is not None and value < 1:
                 raise ConfigError(f"{name.replace('_', '-')} must be at least 1, not {value}")
         for name in ("poll_interval", "poll_interval_max", "staging_timeout", "read_timeout"):
-            if getattr(self, name) <= 0:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
                 raise ConfigError(f"{name.replace('_', '-')} must be longer than 0 seconds")
         if self.ca_bundle is not None and not Path(self.ca_bundle).is_file():
             raise ConfigError(f"the CA bundle {self.ca_bundle} does not exist")

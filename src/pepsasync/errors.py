@@ -6,6 +6,7 @@ PepsasyncError
  ├─ ProviderError          the archive answered, but not as wanted
  │   ├─ AuthError          credentials missing or refused                             (exit 3)
  │   ├─ ForbiddenError     this account may not have this product
+ │   ├─ RefusedError       the archive refuses such a request (HTTP 400 and the like)
  │   ├─ NotFoundError      the archive has no such product or collection
  │   │   └─ ReplacedError  the product has a newer version under another id
  │   ├─ OfflineError       the product is not on disk in the archive now
@@ -73,6 +74,10 @@ class AuthError(ProviderError):
 
 class ForbiddenError(ProviderError):
     """The account is right but may not have this product (HTTP 403)."""
+
+
+class RefusedError(ProviderError):
+    """The archive refuses the request itself, so that asking again is of no use (HTTP 400, 405, 422, ...)."""
 
 
 class NotFoundError(ProviderError):

@@ -98,6 +98,14 @@ class ProductStaged(ProductEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaReached(Event):
+    """No download may begin for a while: the account has had as many products as the archive allows."""
+
+    wait: float
+    """Seconds until the next one may, as far as known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadStarted(ProductEvent):
     """The archive sends the product."""
 
@@ -161,6 +169,14 @@ class ProductSkipped(ProductEvent):
 
     path: str
     bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductLeftOut(ProductEvent):
+    """The product is on tape, and the run was told not to wait for such products."""
+
+    tier: str
+    size: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,18 @@ class Checksum:
         return f"{self.algorithm}:{self.value}"
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Products that one account may download in a sliding window of time."""
+
+    products: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if self.products < 1 or not self.seconds > 0:
+            raise ConfigError(f"a quota of {self.products} products in {self.seconds:g} s makes no sense")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
     """One downloadable unit of an archive: usually a zip that holds one `.SAFE` folder."""
@@ -110,6 +122,8 @@ class Product:
     """When the archive published it, UTC, aware."""
     quicklook_url: str | None = None
     """Preview image."""
+    storage_url: str | None = None
+    """Address in the archive's object store, where the archive wants to be asked by it."""
     footprint: Mapping[str, Any] | None = field(default=None, hash=False)
     """GeoJSON geometry, EPSG:4326, longitude before latitude, degrees."""
 

@@ -1,5 +1,6 @@
 """Every answer to a download request is its own error, as the running server software gave them."""
 
+import contextlib
 import json
 
 import httpx
@@ -15,6 +16,7 @@ from pepsasync.errors import (
     OfflineError,
     ProtocolError,
     QuotaError,
+    RefusedError,
     ReplacedError,
     ServerError,
 )
@@ -55,7 +57,7 @@ def error_body(message, code):
         pytest.param(429, b"", "text/plain", QuotaError, id="429-rate"),
         pytest.param(500, b"", "text/html", ServerError, id="500-database-down"),
         pytest.param(503, b"<html>", "text/html", ServerError, id="503-front"),
-        pytest.param(400, error_body("License", 4004), "application/json", ProtocolError, id="400-internal-code"),
+        pytest.param(400, error_body("License", 4004), "application/json", RefusedError, id="400-internal-code"),
         pytest.param(200, error_body("sign the license", 3002), "application/json", ProtocolError, id="200-json"),
         pytest.param(200, b"<html>login", "text/html", ProtocolError, id="200-html"),
         pytest.param(200, b"<html>login", "application/zip", ProtocolError, id="200-html-called-zip"),
@@ -120,30 +122,55 @@ def test_judge_download_recorded_answers(recordings):
         assert kind is type(error), name
 
 
-def test_download_request_sends_basic_at_once_in_utf8():
-    request = peps().download_request(ITEM)
+async def sent(item):
+    """The download request of a product as it leaves."""
+    requests = []
+    provider = peps(lambda request: requests.append(request) or httpx.Response(200))
+    await provider._http.send(await provider.download_request(item))
+    return requests[-1]
 
-    assert "Basic V2hvQEV4YW1wbGUub3JnOmEgYjrDpw==" == request.headers["Authorization"]
+
+async def test_download_request_sends_basic_at_once_in_utf8():
+    assert (await sent(ITEM)).headers["Authorization"] == "Basic V2hvQEV4YW1wbGUub3JnOmEgYjrDpw=="
 
 
 @pytest.mark.parametrize(
     "url",
     [
         "https://elsewhere.example/resto/x",
-        "http://archive.example/resto/x",
         "https://archive.example:444/resto/x",
         "https://archive.example.evil.example/resto/x",
     ],
 )
-def test_download_request_credentials_stay_with_the_archive(url):
-    request = peps().download_request(product("A", download_url=url))
-
-    assert "Authorization" not in request.headers
+async def test_download_request_credentials_stay_with_the_archive(url):
+    assert "Authorization" not in (await sent(product("A", download_url=url))).headers
 
 
-def test_download_request_without_credentials_is_refused_before_sending():
+async def test_credentials_do_not_follow_a_redirect_elsewhere():
+    requests = []
+
+    def answer(request):
+        requests.append(request)
+        elsewhere = request.url.host != "archive.example"
+        return httpx.Response(200 if elsewhere else 302, headers={"Location": "https://elsewhere.example/x"})
+
+    provider = peps(answer)
+    await provider._http.send(await provider.download_request(ITEM))
+
+    assert ["Authorization" in request.headers for request in requests] == [True, False]
+
+
+async def test_download_request_without_credentials_is_refused_before_sending():
     with pytest.raises(AuthError, match="--auth"):
-        Peps(Http(Config()), None, ROOT).download_request(ITEM)
+        await Peps(Http(Config()), None, ROOT).download_request(ITEM)
+
+
+@pytest.mark.parametrize(("status", "error"), [(200, None), (401, AuthError)])
+async def test_the_account_is_checked_by_asking_for_a_token(status, error):
+    provider = peps(lambda request: httpx.Response(status if request.url.path.endswith("/users/connect") else 404))
+
+    with pytest.raises(error) if error else contextlib.nullcontext():
+        assert (await provider.account()).quota_left is None
 
 
 @pytest.mark.parametrize(

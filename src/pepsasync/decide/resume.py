@@ -108,7 +108,12 @@ def judge_answer(
     return Judgement(Action.APPEND if offset else Action.RESTART, total)
 
 
+def is_cut_to_32_bits(length: int, size: int) -> bool:
+    """Whether a Content-Length is what REGARDS makes of a size of 2 GiB or more (GEODES protocol notes, section 6)."""
+    return size >= 1 << 31 and length != size and (length - size) % (1 << 32) == 0
+
+
 def _judge_whole(total: int | None, size: int | None) -> Action:
-    if total is None or size is None or total == size:
+    if total is None or size is None or total == size or is_cut_to_32_bits(total, size):
         return Action.RESTART
     return Action.CHANGED if total > size else Action.LATER

@@ -19,6 +19,7 @@ from pepsasync.errors import (
     ProtocolError,
     ProviderError,
     QuotaError,
+    RefusedError,
     ServerError,
     UnreachableError,
 )
@@ -55,7 +56,7 @@ def error_for_status(response: httpx.Response, body: bytes | None = None) -> Pro
         return QuotaError(f"quota or rate limit reached (HTTP {status}){said}", retry_after=retry_after, url=url)
     if status >= 500 or status == 408:
         return ServerError(f"the server failed with HTTP {status}{said}", retry_after=retry_after, url=url)
-    return ProtocolError(f"unexpected answer HTTP {status}{said}", url=url)
+    return RefusedError(f"the archive refused the request with HTTP {status}{said}", url=url)
 
 
 def first_words(body: bytes) -> str:

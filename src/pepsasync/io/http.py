@@ -28,6 +28,8 @@ USER_AGENT = "pepsasync"
 LARGEST_ERROR_BODY = 65_536
 """Bytes read of an error answer."""
 
+_HOP_HOOK = "pepsasync.each_hop"
+
 READ = 1 << 20
 """Bytes asked of a connection at once; smaller bodies keep it alive for the next request."""
 
@@ -44,6 +46,8 @@ class Http:
         self._config = config
         self.was_reached = False
         """Whether any answer ever came back."""
+        self.rangeless: set[str] = set()
+        """Hosts that fail when asked for a part of a file."""
         self.on_search_reply: Callable[[str, bytes], None] | None = None
         """Sees URL and body of each raw search reply."""
         self._client = httpx.AsyncClient(
@@ -52,7 +56,7 @@ class Http:
             verify=_tls(config),
             follow_redirects=True,
             headers={"User-Agent": USER_AGENT, "Accept": "*/*"},
-            event_hooks={"request": [_refuse_plain_http]},
+            event_hooks={"request": [_refuse_plain_http, _run_hop_hook]},
             mounts=None if transport else {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")},
             transport=transport,
         )
@@ -196,6 +200,21 @@ def _tls(config: Config) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"the CA bundle {config.ca_bundle} cannot be read: {reason(error)}") from error
     return context
+
+
+def on_each_hop(hook: Callable[[httpx.Request], None]) -> dict[str, Any]:
+    """`extensions` of a request that has `hook` called before it is sent, and again for each redirect it follows.
+
+    The hook puts credentials on the hops that may see them; httpx drops `Authorization` when a redirect leaves the
+    origin, and keeps other headers. It may raise to stop a redirect.
+    """
+    return {_HOP_HOOK: hook}
+
+
+async def _run_hop_hook(request: httpx.Request) -> None:
+    hook: Callable[[httpx.Request], None] | None = request.extensions.get(_HOP_HOOK)
+    if hook is not None:
+        hook(request)
 
 
 async def _refuse_plain_http(request: httpx.Request) -> None:

@@ -18,6 +18,7 @@ from pepsasync.events import (
     ProductExtracted,
     ProductFailed,
     ProductFound,
+    ProductLeftOut,
     ProductSkipped,
     ProductStaged,
     ProductVerified,
@@ -47,6 +48,14 @@ class Run:
     line: Line
     watch: OnlineWatch
     extract: bool = False
+    advised: set[str] = field(default_factory=set)
+    """What the user was told to do; each piece of advice is told once."""
+
+    def advise(self, advice: str) -> None:
+        """Tell the user what to do, unless it was told before."""
+        if advice and advice not in self.advised:
+            self.advised.add(advice)
+            self.line.emit(Noticed(message=advice))
 
 
 @dataclass(slots=True)
@@ -74,7 +83,7 @@ class Log:
         return self.asked_at + run.line.config.staging_timeout
 
 
-async def deliver(product: Product, run: Run) -> Delivery:
+async def deliver(product: Product, run: Run) -> Delivery | None:
     """Bring one product from wherever it is to its final name.
 
     Args:
@@ -82,7 +91,7 @@ async def deliver(product: Product, run: Run) -> Delivery:
         run: Archive, folder, limiters, the shared watch.
 
     Returns:
-        The outcome; errors of this product are in it.
+        The outcome; errors of this product are in it. None when the product is on tape and the run skips those.
 
     Raises:
         ConfigError, AuthError, UnreachableError, DiskFullError: The next product would meet the same.
@@ -99,12 +108,15 @@ async def deliver(product: Product, run: Run) -> Delivery:
         if path is not None and (path.is_dir() or not run.extract):
             return _skipped(log, run, path, present.bytes)
         while path is None:
+            if run.line.config.skip_tape and not _can_try(product, run):
+                run.line.emit(ProductLeftOut(**log.who, tier=product.tier, size=product.size))
+                return None
             if product.tier is not StorageTier.DISK:
                 await bring_online(product, run, log)
             try:
                 path = await _fetch(product, run, log)
             except OfflineError:  # back on tape before we came, or never online
-                product = replace(product, tier=StorageTier.UNKNOWN)
+                product = replace(product, tier=StorageTier.TAPE)
                 await _back_off(run, log)
         if run.extract:
             async with run.line.slots.unpack:
@@ -129,10 +141,13 @@ async def bring_online(product: Product, run: Run, log: Log) -> None:
     began, deadline = anyio.current_time(), log.deadline(run)
     while True:
         reply = await request_staging(product, run.line)
-        log.staging_requests += 1
-        run.line.emit(StagingRequested(**log.who, times=log.staging_requests, retry_after=reply.retry_after))
         if reply.outcome is StagingOutcome.ONLINE:
             break
+        log.staging_requests += 1
+        if reply.outcome is StagingOutcome.BY_HAND:
+            run.advise(reply.advice)
+        else:
+            run.line.emit(StagingRequested(**log.who, times=log.staging_requests, retry_after=reply.retry_after))
         if reply.outcome is StagingOutcome.QUOTA:
             await _pause(reply.retry_after or LONGEST_ADVICE, product, run, log)
         elif await run.watch.until_online(product, log.staging_requests, deadline):
@@ -166,7 +181,7 @@ async def _fetch(product: Product, run: Run, log: Log) -> Path:
 async def _back_off(run: Run, log: Log) -> None:
     """Wait before asking again for a product that was said to be online and was not."""
     log.fallbacks += 1
-    pause = min(run.line.config.poll_interval * 2 ** min(log.fallbacks - 1, 20), LONGEST_ADVICE)
+    pause = min(run.line.poll_interval * 2 ** min(log.fallbacks - 1, 20), LONGEST_ADVICE)
     await _pause(pause, log.product, run, log)
 
 
@@ -174,6 +189,13 @@ async def _pause(seconds: float, product: Product, run: Run, log: Log) -> None:
     if anyio.current_time() + seconds > log.deadline(run):
         raise too_late(product, run.line.config.staging_timeout)
     await anyio.sleep(seconds)
+
+
+def _can_try(product: Product, run: Run) -> bool:
+    """Whether a product is online, or may be and asking for it does not stage it."""
+    if product.tier is StorageTier.UNKNOWN:
+        return not run.line.provider.limits.stages
+    return product.tier is StorageTier.DISK
 
 
 def _delivered(log: Log, run: Run, path: Path, size: int) -> Delivery:

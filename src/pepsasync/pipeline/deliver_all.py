@@ -35,7 +35,7 @@ async def deliver_all(
 
     Args:
         pages: Products without repetition; closed by the search when there are no more.
-        outcomes: One `Delivery` each; closed at the end.
+        outcomes: One `Delivery` each, but for products that the run leaves out; closed at the end.
         run: Shared by all.
 
     Raises:
@@ -51,7 +51,8 @@ async def deliver_all(
             delivery = await deliver(product, run)
         finally:
             in_flight.release_on_behalf_of(product.id)
-        await outcomes.send(delivery)
+        if delivery is not None:
+            await outcomes.send(delivery)
 
     async with outcomes, pages, task_group() as watching:
         watching.start_soon(run.watch.run)

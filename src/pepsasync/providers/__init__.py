@@ -1,4 +1,4 @@
-"""Archives, one file each, and the registry that knows them all."""
+"""Archives, one package each, and the registry that knows them all."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from pepsasync.credentials import Credentials
     from pepsasync.io.http import Http
     from pepsasync.providers.base import Provider
 
-    Maker = Callable[[Http, Credentials | None, str], Provider]
+DEFAULT_PROVIDER = "geodes"
 
-DEFAULT_PROVIDER = "peps"
-
-PUBLIC_URLS = {"peps": "https://peps.cnes.fr/resto"}
+PUBLIC_URLS = {
+    "geodes": "https://geodes-portal.cnes.fr",
+    "cdse": "https://catalogue.dataspace.copernicus.eu",
+    "peps": "https://peps.cnes.fr/resto",
+}
 """Root of each archive's public service, by provider name; the registry."""
 
 
@@ -37,20 +39,38 @@ def public_url(name: str) -> str:
     return PUBLIC_URLS[name]
 
 
-def make_provider(name: str, http: Http, credentials: Credentials | None, base_url: str | None = None) -> Provider:
-    """Make a provider by name.
+def make_provider(
+    name: str,
+    http: Http,
+    credentials: Credentials | None,
+    base_url: str | None = None,
+    *,
+    ask_code: Callable[[], Awaitable[str]] | None = None,
+    restore: bool = False,
+) -> Provider:
+    """Make a provider by name; only the archive in use is loaded.
 
     Args:
         name: One of `provider_names()`.
         http: Connection pool.
         credentials: Of the user, None for searching only.
         base_url: Root of another instance, None for the public service.
+        ask_code: Asks the user for the code of a second factor, for archives that may want one.
+        restore: Ask a REGARDS server to restore tape products.
 
     Raises:
         ConfigError: There is no such provider.
     """
     root = (base_url or public_url(name)).rstrip("/")
     public_url(name)
-    from pepsasync.providers.peps import Peps  # noqa: PLC0415 - only the archive in use is loaded
+    if name == "geodes":
+        from pepsasync.providers.geodes import Geodes  # noqa: PLC0415
+
+        return Geodes(http, credentials, root, restore=restore)
+    if name == "cdse":
+        from pepsasync.providers.cdse import Cdse  # noqa: PLC0415
+
+        return Cdse(http, credentials, root if base_url else None, ask_code)
+    from pepsasync.providers.peps import Peps  # noqa: PLC0415
 
     return Peps(http, credentials, root)

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     import httpx
 
     from pepsasync.errors import PepsasyncError
-    from pepsasync.model import Product, Query, StorageTier
+    from pepsasync.model import Product, Query, Quota, StorageTier
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an archive tells of the account whose credentials are used."""
+
+    quota_left: int | None = None
+    """Products that may be downloaded now; None when the archive does not tell."""
+    quota_products: int | None = None
+    """Products of the whole window; None when the archive does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +43,18 @@ class Limits:
     """Products that one call of `tiers` takes."""
     bounded_ranges: bool
     """Whether `Range: bytes=A-B` is safe, so that one file can come over several connections."""
+    search_pages: int = 1
+    """Concurrent requests for pages of one search."""
+    stages: bool = True
+    """Whether programs can ask for staging; otherwise tape products are only awaited."""
+    tiers_in_search: bool = True
+    """Whether catalogue results tell where products are; otherwise `tiers` is asked for each page of them."""
+    knows_places: bool = False
+    """Whether the archive searches by place name itself; otherwise the embedded gazetteer is asked."""
+    poll_interval: float = 5.0
+    """Seconds between two looks at waiting products when things move."""
+    quota: Quota | None = None
+    """Products that an account may download in a window of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +66,8 @@ class SearchPage:
     """True when the archive has no further page; a full page is never known to be the last."""
     total: int | None = None
     """Matches in the whole catalogue; may be an estimate."""
+    rest: Query | None = None
+    """On the last page of an archive that pages only so deep: the query that finds what follows."""
 
 
 class StagingOutcome(Enum):
@@ -55,6 +79,8 @@ class StagingOutcome(Enum):
     """Nothing to do: the product can be downloaded now."""
     QUOTA = "quota"
     """Not now: a quota or rate limit was reached."""
+    BY_HAND = "by hand"
+    """The archive takes no such requests from programs: somebody has to ask in its portal, see `advice`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +90,8 @@ class StagingReply:
     outcome: StagingOutcome
     retry_after: float | None = None
     """Seconds after which the archive wants to be asked again."""
+    advice: str = ""
+    """What the user can do, the same words for every product; told once a run."""
 
 
 class Provider(Protocol):
@@ -110,8 +138,15 @@ class Provider(Protocol):
             Tier by product id; a product that the archive does not mention is missing.
         """
 
-    def download_request(self, product: Product) -> httpx.Request:
-        """The request that returns the product's bytes; the engine adds `Range` and owns retries and bytes."""
+    async def download_request(self, product: Product) -> httpx.Request:
+        """The request that returns the product's bytes; the engine adds `Range` and owns retries and bytes.
+
+        Credentials are put on it hop by hop, see `pepsasync.io.http.on_each_hop`, so that no other host sees them.
+
+        Raises:
+            AuthError: There are no credentials, or the archive refused them.
+            ProviderError: The archive did not hand out what the request needs.
+        """
 
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> PepsasyncError | None:
         """Say what is wrong with the answer to a download request.
@@ -123,4 +158,12 @@ class Provider(Protocol):
 
         Returns:
             None when the body that follows is the product.
+        """
+
+    async def account(self) -> Account:
+        """Check the credentials against the archive.
+
+        Raises:
+            AuthError: There are none, or the archive refused them.
+            ProviderError: The archive did not answer as it should.
         """

@@ -8,25 +8,39 @@ from __future__ import annotations
 import dataclasses
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import anyio
+import httpx
 from anyio import to_thread
 
 from pepsasync.decide.resume import Action, Judgement, judge_answer, plan_request
-from pepsasync.errors import IntegrityError, PepsasyncError, ProtocolError, ServerError, TransferError, UnreachableError
+from pepsasync.errors import (
+    IntegrityError,
+    PepsasyncError,
+    ProtocolError,
+    QuotaError,
+    ServerError,
+    TransferError,
+    UnreachableError,
+)
 from pepsasync.events import DownloadProgressed, DownloadRetried, DownloadStarted, ProductDownloaded
 from pepsasync.io.blocks import Digest, digest_file, open_sink
-from pepsasync.io.http import LARGEST_ERROR_BODY, body
+from pepsasync.io.drain import drain
+from pepsasync.io.http import LARGEST_ERROR_BODY, body, rest_of
 from pepsasync.io.retries import Retries
 from pepsasync.model import Checksum
 
 if TYPE_CHECKING:
-    import httpx
-
     from pepsasync.io.files import PartNote
     from pepsasync.model import Product
     from pepsasync.stages.line import Line
+
+FAILED_RANGES = 2
+"""Requests for the rest of a file that are answered with HTTP 500 before the whole file is asked for: some servers fail
+at ranges (GEODES protocol notes, section 6.2), and all fail now and then."""
+
+DataPath = Literal["drained", "plain"]
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress events of one product."""
@@ -45,6 +59,8 @@ class Received:
     resumed_bytes: int
     """Bytes that were in the part before this download began and are still in it."""
     seconds: float
+    path: DataPath = "plain"
+    """How the last body came: past the event loop, or chunk by chunk over it."""
 
 
 async def download(product: Product, line: Line) -> Received:
@@ -76,9 +92,11 @@ class _Transfer:
         self._digest: Digest | None = None
         self._note: PartNote = line.shelf.note_for(product)
         self._resumed = 0
+        self._failed_ranges = 0
         self._furthest = 0
         self._began = anyio.current_time()
         self._told = 0.0
+        self._data_path: DataPath = "plain"
         self._retries = Retries(line.config, on_retry=self._tell_retry, was_reached=lambda: line.http.was_reached)
 
     async def run(self) -> Received:
@@ -101,6 +119,7 @@ class _Transfer:
             self._retries.attempts,
             min(self._resumed, length),
             anyio.current_time() - self._began,
+            self._data_path,
         )
         self._line.emit(
             ProductDownloaded(
@@ -112,17 +131,28 @@ class _Transfer:
     async def _attempt(self) -> int:
         """One request, or two when the archive cannot go on from where the part ends; returns the part's length.
 
-        The slot is taken for each attempt anew: whoever pauses before the next try lets others go on.
+        The slot is taken for each attempt anew: whoever pauses before the next try lets others go on. A quota is
+        waited for without a slot, and without using up tries.
         """
-        async with self._line.slots.download:
-            return await self._use_slot()
+        line = self._line
+        while True:
+            await line.pace.until_open()
+            async with line.slots.download:
+                if not line.pace.take():
+                    continue
+                try:
+                    return await self._use_slot()
+                except QuotaError as error:
+                    if not line.pace.refuse(error):
+                        raise
 
     async def _use_slot(self) -> int:
         ask = plan_request(self._line.shelf.part_length(self._product), self._product.size)
         if ask.complete:
             await self._digest_of(ask.offset)
             return ask.offset
-        for offset in (ask.offset, 0):
+        is_whole = httpx.URL(self._product.download_url).host in self._line.http.rangeless
+        for offset in (0,) if is_whole else (ask.offset, 0):
             length = await self._request(offset)
             if length is not None:
                 return length
@@ -130,14 +160,19 @@ class _Transfer:
 
     async def _request(self, offset: int) -> int | None:
         """Send one request and receive its body; None when the archive must be asked for the whole file."""
-        request = self._line.provider.download_request(self._product)
+        request = await self._line.provider.download_request(self._product)
         request.headers["Accept-Encoding"] = "identity"
         if offset:
             request.headers["Range"] = f"bytes={offset}-"
             if self._note.validator:
                 request.headers["If-Range"] = self._note.validator
         async with self._line.http.stream(request) as response:
+            if offset and response.status_code == 500:
+                self._failed_ranges += 1
+                if self._failed_ranges >= FAILED_RANGES:
+                    return None
             await self._refuse_errors(response)
+            self._line.pace.succeed()
             judgement = judge_answer(
                 response.status_code,
                 response.headers.get("Content-Range"),
@@ -152,6 +187,8 @@ class _Transfer:
             case Action.APPEND:
                 return await self._receive(response, offset, judgement.total)
             case Action.RESTART:
+                if self._failed_ranges >= FAILED_RANGES:
+                    self._line.http.rangeless.add(httpx.URL(self._product.download_url).host)
                 self._resumed = 0
                 await self._remember_validator(response)
                 return await self._receive(response, 0, judgement.total)
@@ -182,6 +219,7 @@ class _Transfer:
         digest = await self._digest_of(offset)
         expected = self._product.size if self._product.size is not None else total
         self._line.emit(DownloadStarted(**self._who(), offset=offset, size=expected))
+        self._data_path = "plain"
         async with open_sink(self._path, offset=offset, digest=digest) as sink:
             try:
                 async with aclosing(body(response, self._line.config.read_timeout)) as chunks:
@@ -191,6 +229,10 @@ class _Transfer:
                         await self._line.throttle.take(len(chunk))
                         await sink.write(chunk)
                         self._tell_progress(sink.length)
+                        if rest := rest_of(response, sink.length - offset, self._line.config.read_timeout):
+                            self._data_path = "drained"
+                            await drain(rest, sink, self._line.throttle, self._line.http.buffers, self._tell_progress)
+                            break
             finally:
                 self._count_progress(sink.length)
         return self._judge_length(sink.length, expected)

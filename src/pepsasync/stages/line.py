@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pepsasync.io.http import Http
     from pepsasync.io.throttle import Throttle
     from pepsasync.providers.base import Limits, Provider
+    from pepsasync.stages.pace import Pace
 
 UNPACKERS = 2
 """Zips unpacked at once: it is disk and processor work, more would only take turns."""
@@ -39,6 +40,12 @@ class Line:
     config: Config
     emit: Emit
     slots: Slots
+    pace: Pace
+
+    @property
+    def poll_interval(self) -> float:
+        """First pause between two looks at waiting products, seconds."""
+        return self.config.poll_interval or self.provider.limits.poll_interval
 
 
 def make_slots(config: Config, limits: Limits) -> Slots:

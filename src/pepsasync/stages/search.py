@@ -7,18 +7,22 @@ checked again here. Pages are fetched while earlier products are already being w
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from anyio import to_thread
+
 from pepsasync.decide.select import is_wanted, latest
-from pepsasync.errors import ProtocolError
-from pepsasync.events import PageSearched, SearchFinished
+from pepsasync.errors import AuthError, ProtocolError, ProviderError
+from pepsasync.events import Noticed, PageSearched, SearchFinished
+from pepsasync.io.groups import task_group
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from pepsasync.events import Emit
-    from pepsasync.model import Product, Query
-    from pepsasync.providers.base import Provider
+    from pepsasync.model import Product, Query, StorageTier
+    from pepsasync.providers.base import Provider, SearchPage
 
 PAGES_AHEAD = 2
 """Pages that may wait for whoever works on them before the next one is fetched."""
@@ -41,6 +45,8 @@ async def search(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
         ProviderError: The archive did not answer as it should.
         ConfigError: The archive cannot answer such a query.
     """
+    if query.location is not None and not provider.limits.knows_places:
+        query = await _placed(query, query.location, emit)
     count = size = 0
     async with aclosing(_newest_processing(query, _wanted(query, provider, emit))) as pages:
         async for products in pages:
@@ -48,7 +54,7 @@ async def search(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
             count += len(chosen)
             size += sum(product.size or 0 for product in chosen)
             if chosen:
-                yield chosen
+                yield chosen if provider.limits.tiers_in_search else await _located(chosen, provider)
             if count == query.limit:
                 break
     emit(SearchFinished(products=count, bytes=size))
@@ -64,19 +70,73 @@ async def _wanted(query: Query, provider: Provider, emit: Emit) -> AsyncGenerato
 
 
 async def _pages(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator[tuple[Product, ...], None]:
-    """All pages of one slice; an archive that sends a page twice in a row is believed to go in circles."""
+    """All pages of one slice in order, several asked for at once as long as the archive says that there are more.
+
+    An archive that sends a page twice in a row is believed to go in circles.
+    """
     before: tuple[str, ...] = ()
-    for number in range(1, MOST_PAGES + 1):
-        page = await provider.search_page(query, number)
-        emit(PageSearched(page=number, products=len(page.products), total=page.total))
-        ids = tuple(product.id for product in page.products)
-        if ids and ids == before:
-            raise ProtocolError(f"{provider.name} sends the same page {number} again and again")
-        before = ids
-        yield page.products
-        if page.is_last:
-            return
+    number, known, told = 1, 1, 0
+    while told < MOST_PAGES:
+        count = max(1, min(provider.limits.search_pages, known - number + 1))
+        for page in await _ask(query, range(number, number + count), provider):
+            number, told = number + 1, told + 1
+            emit(PageSearched(page=told, products=len(page.products), total=page.total))
+            ids = tuple(product.id for product in page.products)
+            if ids and ids == before:
+                raise ProtocolError(f"{provider.name} sends the same page {told} again and again")
+            before = ids
+            yield page.products
+            known = max(known, -(-(page.total or 0) // provider.limits.page_size))
+            if page.is_last and page.rest is None:
+                return
+            if page.is_last and page.rest is not None:
+                query, number, known, before = page.rest, 1, 1, ()
+                break
     raise ProtocolError(f"{provider.name} sends more than {MOST_PAGES:,} pages")
+
+
+async def _ask(query: Query, numbers: range, provider: Provider) -> list[SearchPage]:
+    """Some pages at once, in order."""
+    pages: dict[int, SearchPage] = {}
+
+    async def one(number: int) -> None:
+        pages[number] = await provider.search_page(query, number)
+
+    async with task_group() as requests:
+        for number in numbers:
+            requests.start_soon(one, number)
+    return [pages[number] for number in numbers]
+
+
+async def _placed(query: Query, text: str, emit: Emit) -> Query:
+    """The query with an area in place of a place name.
+
+    Raises:
+        AreaError: There is no such place.
+    """
+    from pepsasync.area import places  # noqa: PLC0415 - loads the gazetteer, and needed only with a place
+
+    place = await to_thread.run_sync(places.find_place, text)
+    emit(Noticed(message=places.describe(place)))
+    return replace(query, location=None, area=places.place_area(place))
+
+
+async def _located(products: list[Product], provider: Provider) -> list[Product]:
+    """Products with the tier that another call tells; a call that fails leaves them as they are.
+
+    Raises:
+        AuthError: The archive refused the credentials.
+    """
+    batch = provider.limits.poll_batch
+    tiers: dict[str, StorageTier] = {}
+    for first in range(0, len(products), batch):
+        try:
+            tiers |= await provider.tiers(products[first : first + batch])
+        except AuthError:
+            raise
+        except ProviderError:
+            continue
+    return [replace(product, tier=tiers.get(product.id, product.tier)) for product in products]
 
 
 def _unseen(products: Iterable[Product], seen: set[str]) -> Iterable[Product]:

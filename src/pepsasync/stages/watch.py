@@ -58,6 +58,7 @@ class OnlineWatch:
         self._config = config
         self._emit = emit
         self._chance = chance
+        self._shortest = config.poll_interval or provider.limits.poll_interval
         self._waiting: dict[str, _Waiter] = {}
         self._arrived = anyio.Event()
 
@@ -101,9 +102,7 @@ class OnlineWatch:
                 pause = None
                 self._arrived = anyio.Event()
                 await self._arrived.wait()
-            pause = next_pause(
-                pause, moved=False, shortest=self._config.poll_interval, longest=self._config.poll_interval_max
-            )
+            pause = next_pause(pause, moved=False, shortest=self._shortest, longest=self._config.poll_interval_max)
             await self._sleep(pause)
             if self._waiting and await self._look(pause):
                 pause = None
@@ -115,7 +114,7 @@ class OnlineWatch:
         self._arrived = anyio.Event()
         with anyio.CancelScope(deadline=until):
             await self._arrived.wait()
-            until = min(until, anyio.current_time() + self._config.poll_interval)
+            until = min(until, anyio.current_time() + self._shortest)
         await anyio.sleep_until(until)
 
     async def _look(self, pause: float) -> bool:
@@ -138,7 +137,7 @@ class OnlineWatch:
         after = next_pause(
             None if moved else pause,
             moved=moved,
-            shortest=self._config.poll_interval,
+            shortest=self._shortest,
             longest=self._config.poll_interval_max,
         )
         self._emit(TiersWatched(waiting=len(waiters) - online, online=online, next_poll=after, error=trouble))
@@ -151,7 +150,8 @@ class OnlineWatch:
                 waiter.answer = too_late(waiter.product, self._config.staging_timeout)
                 waiter.woken.set()
             return False
-        tier = tiers.get(waiter.product.id, StorageTier.UNKNOWN)
+        unmentioned = StorageTier.UNKNOWN if self._provider.limits.stages else StorageTier.TAPE
+        tier = tiers.get(waiter.product.id, unmentioned)
         moved = tier is not waiter.tier
         waiter.still = 1 if moved else waiter.still + 1
         first, waiter.tier = waiter.tier is None, tier

@@ -26,8 +26,9 @@ from pepsasync.errors import (
     UnreachableError,
 )
 from pepsasync.io.failures import error_for_status, first_words, safe_url
+from pepsasync.io.http import on_each_hop
 from pepsasync.model import StorageTier
-from pepsasync.providers.base import Limits, SearchPage, StagingOutcome, StagingReply
+from pepsasync.providers.base import Account, Limits, SearchPage, StagingOutcome, StagingReply
 from pepsasync.providers.peps.query import covering_parameters, search_parameters, slices
 from pepsasync.providers.peps.reply import parse_features, parse_page, parse_tier, parse_tiers, parse_total
 
@@ -68,6 +69,7 @@ class Peps:
         staging_requests=4,
         poll_batch=500,  # one search page
         bounded_ranges=False,  # in PHP mode the body runs to the end of the file (5.4)
+        knows_places=True,
     )
 
     def __init__(self, http: Http, credentials: Credentials | None, root: str) -> None:
@@ -97,7 +99,7 @@ class Peps:
 
     async def request_staging(self, product: Product) -> StagingReply:
         """Ask for the download, which is what starts staging (4); the body of a product is not read."""
-        async with self._http.stream(self.download_request(product)) as response:
+        async with self._http.stream(await self.download_request(product)) as response:
             if response.status_code == 200:
                 return StagingReply(StagingOutcome.ONLINE)
             body = await response.aread()
@@ -142,16 +144,31 @@ class Peps:
         except NotFoundError:
             return StorageTier.UNKNOWN
 
-    def download_request(self, product: Product) -> httpx.Request:
+    async def download_request(self, product: Product) -> httpx.Request:
         """GET with the credentials sent at once, since the archive never challenges (5.1), and to its origin only."""
+        return self._request("GET", product.download_url)
+
+    async def account(self) -> Account:
+        """Ask for a session token, which needs good credentials (1); see `Provider.account`."""
+        request = self._request("GET", f"{self._root}/api/users/connect")
+        with self._closed():
+            await self._http.send_patiently(request)
+        return Account()
+
+    def _request(self, method: str, url: str) -> httpx.Request:
         if not self._authorization:
             raise AuthError(
                 "no credentials for PEPS",
-                hint="Give a file with 'email password' with --auth, or set PEPSASYNC_PEPS_USERNAME and ..._PASSWORD",
+                hint="Give a file with 'email password' with --auth, run 'pepsasync login peps', or set "
+                "PEPSASYNC_PEPS_USERNAME and PEPSASYNC_PEPS_PASSWORD",
             )
-        is_home = _origin(product.download_url) == _origin(self._root)
-        headers = {"Authorization": self._authorization} if is_home else {}
-        return self._http.build("GET", product.download_url, headers=headers)
+        return self._http.build(method, url, extensions=on_each_hop(self._authorize))
+
+    def _authorize(self, request: httpx.Request) -> None:
+        if _origin(request.url) == _origin(httpx.URL(self._root)):
+            request.headers["Authorization"] = self._authorization
+        else:
+            request.headers.pop("Authorization", None)
 
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> ProviderError | None:
         """Say what is wrong with an answer; see `Provider.judge_download`."""
@@ -213,6 +230,5 @@ def _retry_after(response: httpx.Response) -> float | None:
     return parse_retry_after(response.headers.get("Retry-After"))
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parsed = httpx.URL(url)
-    return parsed.scheme, parsed.host, parsed.port
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port

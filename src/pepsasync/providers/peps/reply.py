@@ -6,16 +6,24 @@ Any property may be null, missing or of another type: nothing is indexed blindly
 from __future__ import annotations
 
 import logging
-import math
-import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pepsasync.decide.orbits import relative_orbit
 from pepsasync.errors import ProtocolError
-from pepsasync.model import Checksum, Product, StorageTier
+from pepsasync.model import Product, StorageTier
 from pepsasync.providers.base import SearchPage
+from pepsasync.providers.reading import (
+    as_footprint,
+    as_instant,
+    as_integer,
+    as_mapping,
+    as_md5,
+    as_number,
+    as_size,
+    as_text,
+    as_word,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +62,7 @@ def parse_features(reply: Any) -> list[Any]:
     Raises:
         ProtocolError: The reply is not a feature collection.
     """
-    features = _mapping(reply).get("features")
+    features = as_mapping(reply).get("features")
     if not isinstance(features, list):
         raise ProtocolError("the search reply is not a feature collection")
     return features
@@ -62,12 +70,12 @@ def parse_features(reply: Any) -> list[Any]:
 
 def parse_total(reply: Any) -> int | None:
     """Matches in the whole catalogue; None when the reply does not say."""
-    return _integer(_mapping(_mapping(reply).get("properties")).get("totalResults"))
+    return as_integer(as_mapping(as_mapping(reply).get("properties")).get("totalResults"))
 
 
 def parse_tiers(features: list[Any]) -> dict[str, StorageTier]:
     """Storage tier by product id; features without id are left out."""
-    return {str(feature["id"]): parse_tier(feature) for feature in features if _mapping(feature).get("id")}
+    return {str(feature["id"]): parse_tier(feature) for feature in features if as_mapping(feature).get("id")}
 
 
 def parse_feature(feature: Any, root: str) -> Product | None:
@@ -77,10 +85,14 @@ def parse_feature(feature: Any, root: str) -> Product | None:
         return None
     p: dict[str, Any] = feature["properties"]
     identity = str(feature["id"])
-    name = _text(p.get("productIdentifier")) or _text(p.get("title")) or identity
-    collection = _word(p.get("collection")) or _collection_from(p) or "S2ST"
-    platform, orbit, start = _word(p.get("platform")), _integer(p.get("orbitNumber")), parse_instant(p.get("startDate"))
-    download = _mapping(_mapping(p.get("services")).get("download"))
+    name = as_text(p.get("productIdentifier")) or as_text(p.get("title")) or identity
+    collection = as_word(p.get("collection")) or _collection_from(p) or "S2ST"
+    platform, orbit, start = (
+        as_word(p.get("platform")),
+        as_integer(p.get("orbitNumber")),
+        as_instant(p.get("startDate")),
+    )
+    download = as_mapping(as_mapping(p.get("services")).get("download"))
     return Product(
         id=identity,
         name=name,
@@ -88,89 +100,32 @@ def parse_feature(feature: Any, root: str) -> Product | None:
         collection=collection,
         download_url=f"{root}/collections/{quote(collection, safe='')}/{quote(identity, safe='')}/download",
         tier=parse_tier(feature),
-        size=_size(p.get("resourceSize")) or _size(download.get("size")),
-        checksum=_checksum(p.get("resourceChecksum")) or _checksum(download.get("checksum")),
-        product_type=_word(p.get("productType")),
-        sensor_mode=_word(p.get("sensorMode")),
+        size=as_size(p.get("resourceSize")) or as_size(download.get("size")),
+        checksum=as_md5(p.get("resourceChecksum")) or as_md5(download.get("checksum")),
+        product_type=as_word(p.get("productType")),
+        sensor_mode=as_word(p.get("sensorMode")),
         platform=platform,
         start=start,
-        end=parse_instant(p.get("completionDate")),
+        end=as_instant(p.get("completionDate")),
         orbit=orbit,
-        relative_orbit=_integer(p.get("relativeOrbitNumber")) or relative_orbit(name, platform, orbit, start),
-        orbit_direction=_word(p.get("orbitDirection")),
-        cloud_cover=_number(p.get("cloudCover")),
-        tile=_word(p.get("mgrs")),
-        polarisation=_word(p.get("polarisation")),
-        published=parse_instant(p.get("published")),
-        quicklook_url=_text(p.get("quicklook")),
-        footprint=_footprint(feature.get("geometry")),
+        relative_orbit=as_integer(p.get("relativeOrbitNumber")) or relative_orbit(name, platform, orbit, start),
+        orbit_direction=as_word(p.get("orbitDirection")),
+        cloud_cover=as_number(p.get("cloudCover")),
+        tile=as_word(p.get("mgrs")),
+        polarisation=as_word(p.get("polarisation")),
+        published=as_instant(p.get("published")),
+        quicklook_url=as_text(p.get("quicklook")),
+        footprint=as_footprint(feature.get("geometry")),
     )
 
 
 def parse_tier(feature: Any) -> StorageTier:
     """Storage tier of one feature."""
-    properties = _mapping(_mapping(feature).get("properties"))
-    mode = _mapping(properties.get("storage")).get("mode")
+    properties = as_mapping(as_mapping(feature).get("properties"))
+    mode = as_mapping(properties.get("storage")).get("mode")
     return TIERS.get(str(mode).lower(), StorageTier.UNKNOWN)
 
 
-def parse_instant(value: Any) -> datetime | None:
-    """An instant such as `2020-08-15T00:52:51.024Z`, UTC and aware; None when it is missing or makes no sense."""
-    try:
-        instant = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-
-
 def _collection_from(properties: Mapping[str, Any]) -> str | None:
-    platform = _text(properties.get("platform")) or ""
+    platform = as_text(properties.get("platform")) or ""
     return {"S1": "S1", "S2": "S2ST", "S3": "S3"}.get(platform[:2])
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value.strip() or None if isinstance(value, str) else None
-
-
-def _word(value: Any) -> str | None:
-    """A text of which there are few: kept once, however many products have it."""
-    text = _text(value)
-    return sys.intern(text) if text else None
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _integer(value: Any) -> int | None:
-    number = _number(value)
-    return int(number) if number is not None else None
-
-
-def _size(value: Any) -> int | None:
-    """Bytes, sent as a number or as text; 0 means unknown."""
-    size = _integer(value)
-    return size if size and size > 0 else None
-
-
-def _checksum(value: Any) -> Checksum | None:
-    """MD5 in upper or lower case (section 3.2); None for anything else."""
-    text = (_text(value) or "").lower()
-    return Checksum("md5", text) if len(text) == 32 and set(text) <= set("0123456789abcdef") else None
-
-
-def _footprint(value: Any) -> Mapping[str, Any] | None:
-    geometry = _mapping(value)
-    if geometry.get("type") in ("Polygon", "MultiPolygon") and geometry.get("coordinates"):
-        return {"type": geometry["type"], "coordinates": geometry["coordinates"]}
-    return None

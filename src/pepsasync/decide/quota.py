@@ -1,0 +1,57 @@
+"""A sliding window of starts: pure arithmetic for archives that let an account have so many products in a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pepsasync.model import Quota
+
+
+class Window:
+    """Moments at which downloads began, as long as they count against a quota.
+
+    Args:
+        quota: Products in a window of time; None for no quota.
+        starts: Earlier ones, on the same clock, in order.
+    """
+
+    def __init__(self, quota: Quota | None, starts: Iterable[float] = ()) -> None:
+        self._quota = quota
+        self._starts = deque(starts)
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next download may begin; 0 when it may now."""
+        if self._quota is None:
+            return 0.0
+        self._forget(now, self._quota)
+        if len(self._starts) < self._quota.products:
+            return 0.0
+        # The one that must leave first: were the quota made smaller, more than one has to.
+        leaving = self._starts[len(self._starts) - self._quota.products]
+        return max(0.0, leaving + self._quota.seconds - now)
+
+    def take(self, now: float) -> None:
+        """Note that a download begins."""
+        if self._quota is not None:
+            self._starts.append(now)
+
+    def correct(self, used: int, now: float) -> None:
+        """Believe the archive when it tells how many products of this window it has counted.
+
+        Others may use the same account, and an earlier run may have. What is missing in our books counts from now:
+        nobody knows when it began, and too late is better than too early.
+        """
+        if self._quota is None:
+            return
+        self._forget(now, self._quota)
+        while len(self._starts) > max(0, used):
+            self._starts.popleft()
+        self._starts.extend([now] * (used - len(self._starts)))
+
+    def _forget(self, now: float, quota: Quota) -> None:
+        while self._starts and self._starts[0] + quota.seconds <= now:
+            self._starts.popleft()

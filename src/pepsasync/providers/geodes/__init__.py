@@ -1,0 +1,223 @@
+"""GEODES: the CNES portal that holds the archive of PEPS today; STAC search in front of REGARDS.
+
+Facts are from the GEODES protocol notes; the section numbers in comments are theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from pepsasync.decide.schedule import parse_retry_after
+from pepsasync.errors import (
+    AuthError,
+    ForbiddenError,
+    OfflineError,
+    PepsasyncError,
+    ProtocolError,
+    ProviderError,
+    QuotaError,
+    RefusedError,
+)
+from pepsasync.io.failures import error_for_status, first_words, safe_url
+from pepsasync.io.http import on_each_hop
+from pepsasync.model import Quota, StorageTier
+from pepsasync.providers.base import Account, Limits, StagingOutcome, StagingReply
+from pepsasync.providers.geodes.query import search_body, slices
+from pepsasync.providers.geodes.reply import parse_availability, parse_files, parse_page
+from pepsasync.providers.reading import as_integer, as_mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from pepsasync.credentials import Credentials
+    from pepsasync.io.http import Http
+    from pepsasync.model import Product, Query
+    from pepsasync.providers.base import SearchPage
+
+ADVICE = (
+    "GEODES keeps some of the products on tape, and programs cannot ask for them: open https://geodes.cnes.fr, find "
+    "the products by name and request their transfer. This run goes on by itself as they come online; with "
+    "--skip-tape it leaves them out"
+)
+
+KEY_HINT = (
+    "Make a key in the GEODES portal (My Profile, Authentication, API Key) and run 'pepsasync login geodes', or set "
+    "PEPSASYNC_GEODES_API_KEY"
+)
+
+_LOGIN = re.compile(r"(?:^|[/.])(?:log[-_]?in|auth|sso|oauth2?)(?:[/.?]|$)", re.IGNORECASE)
+_QUOTA = re.compile(rb"quota", re.IGNORECASE)
+_LOGIN_PAGE = re.compile(rb"password|log ?in|sign ?in|connexion", re.IGNORECASE)
+
+
+class Geodes:
+    """The GEODES provider.
+
+    Args:
+        http: Connection pool.
+        credentials: With an API key; None for searching only.
+        root: `https://geodes-portal.cnes.fr`, without a slash at its end.
+        restore: Ask the server to restore tape products, which REGARDS can and the public GEODES does not offer.
+    """
+
+    name = "geodes"
+
+    def __init__(self, http: Http, credentials: Credentials | None, root: str, *, restore: bool = False) -> None:
+        self._http = http
+        self._root = root
+        self._restores = restore
+        # The key is the only secret that GEODES takes: whoever gives it as a password means it.
+        self._key = (credentials.api_key or credentials.password) if credentials else None
+        self.limits = Limits(
+            page_size=80,  # documented maximum (3)
+            downloads=3,  # nothing published; what the official client uses (6.3)
+            staging_requests=4,
+            poll_batch=80,  # one search page, as eodag sends; REGARDS itself takes 100 (5.1)
+            bounded_ranges=False,  # ranges are unreliable at all (6.2)
+            search_pages=4,
+            stages=restore,
+            tiers_in_search=False,
+            poll_interval=300.0,
+            quota=Quota(50, 3600.0),  # (6.1)
+        )
+
+    def slices(self, query: Query) -> Sequence[Query]:
+        """One query for each name, collection and part of the area; see `Provider.slices`."""
+        return slices(query)
+
+    async def search_page(self, query: Query, page: int) -> SearchPage:
+        """Fetch one page, without the key: replies to a known caller hold session tokens (2)."""
+        limit = self.limits.page_size
+        request = self._http.build("POST", f"{self._root}/api/stac/search", json=search_body(query, page, limit))
+        try:
+            reply = await self._http.json(request, is_search=True)
+        except RefusedError as error:
+            error.hint = "GEODES has probably renamed an attribute of its catalogue; look for a newer pepsasync"
+            raise
+        return parse_page(reply, page, limit, self._root)
+
+    async def request_staging(self, product: Product) -> StagingReply:
+        """Look where the product is; restoring is asked for only where the server offers it (5.2)."""
+        tier = (await self.tiers([product])).get(product.id)
+        if tier is StorageTier.DISK or (tier is None and product.tier is not StorageTier.TAPE):
+            return StagingReply(StagingOutcome.ONLINE)  # not mentioned means: try (5.1)
+        if not self._restores:
+            return StagingReply(StagingOutcome.BY_HAND, advice=ADVICE)
+        request = self._request("POST", f"{self._root}/restore", json={"product_ids": [product.id]})
+        await self._http.send_patiently(request, self._judge)
+        return StagingReply(StagingOutcome.ACCEPTED)
+
+    async def tiers(self, products: Collection[Product]) -> Mapping[str, StorageTier]:
+        """Ask for all at once, one by one when that fails and there is a key; see `Provider.tiers`."""
+        wanted = [{"href": product.download_url, "endpointURL": product.storage_url} for product in products]
+        request = self._http.build("POST", f"{self._root}/fastavailability", json={"availability": wanted})
+        try:
+            reply = await self._http.json(request)
+        except AuthError:
+            raise
+        except ProviderError:
+            if self._key is None:
+                raise
+            return await self._tiers_one_by_one(products)
+        checksums = {product.id: product.checksum.value for product in products if product.checksum}
+        return parse_availability(reply, checksums)
+
+    async def _tiers_one_by_one(self, products: Collection[Product]) -> Mapping[str, StorageTier]:
+        found: dict[str, StorageTier] = {}
+        for product in products:
+            url = f"{self._root}/availability/{quote(product.name, safe='')}"
+            reply = (await self._http.send_patiently(self._request("GET", url), self._judge_json)).json()
+            tier = parse_files(reply, product.checksum.value if product.checksum else None)
+            if tier is not None:
+                found[product.id] = tier
+        return found
+
+    async def account(self) -> Account:
+        """Ask for the rest of the quota, which needs a good key (6.1); see `Provider.account`."""
+        request = self._request("GET", f"{self._root}/processing/download/get")
+        reply = as_mapping((await self._http.send_patiently(request, self._judge_key)).json())
+        return Account(as_integer(reply.get("remainingQuota")), as_integer(reply.get("maxQuota")))
+
+    async def download_request(self, product: Product) -> httpx.Request:
+        """GET with the key, to the archive's origin only; see `Provider.download_request`."""
+        return self._request("GET", product.download_url)
+
+    def _request(self, method: str, url: str, **options: Any) -> httpx.Request:
+        if not self._key:
+            raise AuthError("no API key for GEODES", hint=KEY_HINT)
+        return self._http.build(method, url, extensions=on_each_hop(self._authorize), **options)
+
+    def _authorize(self, request: httpx.Request) -> None:
+        """Put the key on requests to the archive, and stop redirects to a login page: there the key was refused."""
+        if _LOGIN.search(f"{request.url.host}{request.url.path}"):
+            raise AuthError("GEODES does not accept the API key", url=safe_url(request.url), hint=KEY_HINT)
+        if _origin(request.url) == _origin(httpx.URL(self._root)):
+            request.headers["X-API-Key"] = self._key or ""
+        else:
+            request.headers.pop("X-API-Key", None)
+
+    def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> PepsasyncError | None:
+        """Say what is wrong with an answer; see `Provider.judge_download`."""
+        status = response.status_code
+        if status == 416:
+            return None
+        error = self._refusal(response, head) if status not in (200, 206) else self._wrong_body(response, head)
+        if error is not None:
+            error.product = product.name
+        return error
+
+    def _wrong_body(self, response: httpx.Response, head: bytes) -> ProviderError | None:
+        """What a body is when it is not a zip: a login page, a quota notice, or something else (2, 6.1)."""
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind not in ("text/html", "application/json") and b"PK\3\4".startswith(head[:4]):
+            return None
+        url, said = safe_url(response.url), first_words(head)
+        if _QUOTA.search(head):
+            return QuotaError(f"the quota of the account is used up: {said}", url=url)
+        if kind == "text/html" and _LOGIN_PAGE.search(head):
+            return AuthError("GEODES does not accept the API key: it sent its login page", url=url, hint=KEY_HINT)
+        return ProtocolError(f"the archive sent {kind or 'something'} instead of a zip{said and ': '}{said}", url=url)
+
+    def _refusal(self, response: httpx.Response, body: bytes) -> ProviderError:
+        """The error behind a status and its body (6)."""
+        status, url = response.status_code, safe_url(response.url)
+        retry_after = parse_retry_after(response.headers.get("Retry-After"))
+        said = first_words(body)
+        if status in (202, 410):
+            return OfflineError("the archive has the product on tape", retry_after=retry_after, url=url)
+        if status == 403 and _QUOTA.search(body):
+            return QuotaError(f"the quota of the account is used up: {said}", retry_after=retry_after, url=url)
+        if status == 423:
+            return ForbiddenError("the licence of this collection has to be accepted in the GEODES portal", url=url)
+        error = error_for_status(response, body)
+        if error is None:
+            return ProtocolError(f"unexpected answer HTTP {status}", url=url)
+        if status in (401, 403):
+            error.hint = KEY_HINT
+        return error
+
+    def _judge(self, response: httpx.Response) -> PepsasyncError | None:
+        return self._refusal(response, response.content) if response.status_code >= 300 else None
+
+    def _judge_json(self, response: httpx.Response) -> PepsasyncError | None:
+        if error := self._judge(response):
+            return error
+        try:
+            response.json()
+        except ValueError:
+            return self._wrong_body(response, response.content)
+        return None
+
+    def _judge_key(self, response: httpx.Response) -> PepsasyncError | None:
+        """Here a 403 can only mean the key: nothing is downloaded."""
+        if response.status_code == 403:
+            return AuthError("GEODES does not accept the API key", url=safe_url(response.url), hint=KEY_HINT)
+        return self._judge_json(response)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port

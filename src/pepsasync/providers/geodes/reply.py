@@ -1,0 +1,184 @@
+"""From the replies of GEODES to neutral words (GEODES notes, sections 4 and 5).
+
+Any property may be null, missing or of another type: nothing is indexed blindly.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+import httpx
+
+from pepsasync.decide.orbits import relative_orbit
+from pepsasync.errors import ProtocolError
+from pepsasync.model import Checksum, Product, StorageTier
+from pepsasync.providers.base import SearchPage
+from pepsasync.providers.reading import (
+    as_footprint,
+    as_instant,
+    as_integer,
+    as_list,
+    as_mapping,
+    as_md5,
+    as_number,
+    as_size,
+    as_text,
+    as_word,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_log = logging.getLogger(__name__)
+
+_SIZE_LINE = re.compile(r"^\s*File size:\s*(\d+)", re.MULTILINE | re.IGNORECASE)
+_MD5_LINE = re.compile(r"^\s*Checksum MD5:\s*([0-9a-f]{32})\s*$", re.MULTILINE | re.IGNORECASE)
+_MD5_IN_URL = re.compile(r"/files/([0-9a-f]{32})$", re.IGNORECASE)
+_MULTIHASH_MD5 = "d50110"
+"""Prefix of an MD5 in a multihash: code and length (section 4)."""
+_PRIVATE = ("token", "scope")
+"""Parameters of links that name the caller's session or tenant (section 2)."""
+
+
+def parse_page(reply: Any, page: int, limit: int, root: str) -> SearchPage:
+    """Parse a search reply.
+
+    Pages are counted by what the archive says it matched: its `next` links lead in circles, and short pages happen.
+
+    Args:
+        reply: Decoded JSON.
+        page: Which page it is, 1-based.
+        limit: Products that were asked for; the server may serve fewer a page.
+        root: Root URL of the archive.
+
+    Raises:
+        ProtocolError: The reply is not a feature collection.
+    """
+    document = as_mapping(reply)
+    features = document.get("features")
+    if not isinstance(features, list):
+        raise ProtocolError("the search reply is not a feature collection")
+    context = as_mapping(document.get("context"))
+    total = as_integer(context.get("matched", document.get("numberMatched")))
+    served = min(as_size(context.get("limit")) or limit, limit)
+    products = tuple(product for feature in features if (product := parse_item(feature, root)))
+    return SearchPage(products, is_last=not features or (total is not None and page * served >= total), total=total)
+
+
+def parse_item(item: Any, root: str) -> Product | None:
+    """Parse one item; None for an old version, and, with a warning in the log, for one without id or data."""
+    fields = as_mapping(item)
+    p = as_mapping(fields.get("properties"))
+    identity = as_text(fields.get("id"))
+    if p.get("latest") is False:
+        return None
+    if identity is None or (found := _data_asset(fields.get("assets"))) is None:
+        _log.warning("left out a search result without id or data")
+        return None
+    file, asset = found
+    name = as_text(p.get("identifier")) or file.removesuffix(".zip")
+    platform, orbit = as_word(p.get("platform")), as_integer(p.get("sat:absolute_orbit"))
+    start = as_instant(p.get("start_datetime"))
+    is_radar = (platform or name).startswith("S1")
+    return Product(
+        id=identity,
+        name=name,
+        provider="geodes",
+        collection=as_word(p.get("dataset")) or as_word(fields.get("collection")) or "",
+        download_url=_link(asset.get("href"), root),
+        tier=StorageTier.UNKNOWN,  # `Is online` is false for nearly everything (section 4)
+        size=_size(asset),
+        checksum=_checksum(asset),
+        product_type=as_word(p.get("product:type")),
+        sensor_mode=as_word(p.get("sar:instrument_mode")),
+        platform=platform,
+        start=start,
+        end=as_instant(p.get("end_datetime")),
+        orbit=orbit,
+        relative_orbit=as_integer(p.get("sat:relative_orbit")) or relative_orbit(name, platform, orbit, start),
+        orbit_direction=(as_word(p.get("sat:orbit_state")) or "").lower() or None,
+        cloud_cover=None if is_radar else as_number(p.get("eo:cloud_cover")),
+        tile=(as_word(p.get("grid:code")) or "").removeprefix("T") or None,
+        polarisation=as_word(p.get("sar:polarizations")),
+        published=as_instant(p.get("datetime")),
+        quicklook_url=_quicklook(fields.get("assets"), root),
+        storage_url=as_text(p.get("endpoint_url")),
+        footprint=as_footprint(fields.get("geometry")),
+    )
+
+
+def parse_availability(reply: Any, checksums: Mapping[str, str]) -> dict[str, StorageTier]:
+    """Parse a reply about many products (section 5.1).
+
+    Args:
+        reply: Decoded JSON.
+        checksums: MD5 of the data file by product id; quicklooks are listed, too.
+
+    Returns:
+        Tier by product id, of the products that the reply tells about.
+    """
+    found = {}
+    for entry in as_list(as_mapping(reply).get("products")):
+        identity = as_text(as_mapping(entry).get("id")) or ""
+        tier = parse_files(entry, checksums.get(identity))
+        if identity in checksums and tier is not None:
+            found[identity] = tier
+    return found
+
+
+def parse_files(entry: Any, checksum: str | None) -> StorageTier | None:
+    """Tier of one product from the list of its files; None when its data file is not listed."""
+    for file in map(as_mapping, as_list(as_mapping(entry).get("files"))):
+        if checksum is None or str(file.get("checksum")).lower() == checksum:
+            available = file.get("available")
+            if isinstance(available, bool):
+                return StorageTier.DISK if available else StorageTier.TAPE
+    return None
+
+
+def _assets(value: Any, role: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for key, asset in as_mapping(value).items():
+        fields = as_mapping(asset)
+        if role in as_list(fields.get("roles")) and as_text(fields.get("href")):
+            yield as_text(fields.get("title")) or key, fields
+
+
+def _data_asset(value: Any) -> tuple[str, Mapping[str, Any]] | None:
+    """File name and description of the zip; some items list XML files as data, too (section 4)."""
+    data = list(_assets(value, "data"))
+    zips = [found for found in data if found[0].endswith(".zip") or as_text(found[1].get("type")) == "application/zip"]
+    others = [found for found in data if "xml" not in str(found[1].get("type"))]
+    return next(iter(zips or others), None)
+
+
+def _quicklook(value: Any, root: str) -> str | None:
+    return next((_link(asset.get("href"), root) for _, asset in _assets(value, "overview")), None)
+
+
+def _link(value: Any, root: str) -> str:
+    """An absolute link without the caller's session in it."""
+    try:
+        url = httpx.URL(urljoin(f"{root}/", as_text(value) or ""))
+    except (ValueError, httpx.InvalidURL):
+        return root
+    for name in _PRIVATE:
+        url = url.copy_remove_param(name)
+    return str(url)
+
+
+def _size(asset: Mapping[str, Any]) -> int | None:
+    match = _SIZE_LINE.search(as_text(asset.get("description")) or "")
+    return as_size(asset.get("file:size")) or (as_size(match[1]) if match else None)
+
+
+def _checksum(asset: Mapping[str, Any]) -> Checksum | None:
+    """MD5 from the multihash, the description, or the last part of the URL, whichever is there."""
+    multihash = (as_text(asset.get("file:checksum")) or "").lower()
+    if multihash.startswith(_MULTIHASH_MD5):
+        return as_md5(multihash.removeprefix(_MULTIHASH_MD5))
+    path = (as_text(asset.get("href")) or "").partition("?")[0]
+    match = _MD5_LINE.search(as_text(asset.get("description")) or "") or _MD5_IN_URL.search(path)
+    return as_md5(match[1]) if match else None

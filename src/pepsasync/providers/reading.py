@@ -1,0 +1,82 @@
+"""Values as archives send them, which may be null, missing or of another type, in the types of the model or None."""
+
+from __future__ import annotations
+
+import math
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pepsasync.model import Checksum
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_HEX = frozenset("0123456789abcdef")
+
+
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    """The object, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """The array, or an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def as_text(value: Any) -> str | None:
+    """A text with something in it."""
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def as_word(value: Any) -> str | None:
+    """A text of which there are few: kept once, however many products have it."""
+    text = as_text(value)
+    return sys.intern(text) if text else None
+
+
+def as_number(value: Any) -> float | None:
+    """A finite number, sent as a number or as text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def as_integer(value: Any) -> int | None:
+    """A whole number, sent as a number or as text."""
+    number = as_number(value)
+    return int(number) if number is not None else None
+
+
+def as_size(value: Any) -> int | None:
+    """Bytes, sent as a number or as text; 0 means unknown."""
+    size = as_integer(value)
+    return size if size and size > 0 else None
+
+
+def as_instant(value: Any) -> datetime | None:
+    """An instant such as `2020-08-15T00:52:51.024Z`, UTC and aware; a time without zone is UTC."""
+    try:
+        instant = datetime.fromisoformat(str(value))
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def as_md5(value: Any) -> Checksum | None:
+    """An MD5 in upper or lower case."""
+    text = (as_text(value) or "").lower()
+    return Checksum("md5", text) if len(text) == 32 and set(text) <= _HEX else None
+
+
+def as_footprint(value: Any) -> Mapping[str, Any] | None:
+    """A GeoJSON polygon or multipolygon."""
+    geometry = as_mapping(value)
+    if geometry.get("type") in ("Polygon", "MultiPolygon") and geometry.get("coordinates"):
+        return {"type": geometry["type"], "coordinates": geometry["coordinates"]}
+    return None

@@ -1,0 +1,137 @@
+"""Pace: when downloads of an account may begin.
+
+A quota belongs to the account, not to a download: the engine counts what it starts and stays below, and when the
+archive says that it is enough nevertheless, everybody waits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pepsasync.decide.quota import Window
+from pepsasync.decide.schedule import next_pause
+from pepsasync.errors import AuthError, ProviderError
+from pepsasync.events import QuotaReached
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pepsasync.config import Config
+    from pepsasync.errors import QuotaError
+    from pepsasync.events import Emit
+    from pepsasync.providers.base import Provider
+
+LOOKS = 12
+"""Times a window that the archive is asked what is left, while nothing may begin."""
+
+PATIENCE = 7_200.0
+"""Seconds for which an archive without a published window may refuse everything before products fail."""
+
+
+class Pace:
+    """Lets downloads begin no faster than an account may.
+
+    Args:
+        provider: Tells its quota, and what is left of it.
+        config: `quota` replaces the archive's; `retry_wait` and `retry_wait_max` are for limits nobody published.
+        emit: Gets a `QuotaReached` for each wait.
+        starts: Seconds ago that downloads of earlier runs began, oldest first.
+    """
+
+    def __init__(self, provider: Provider, config: Config, emit: Emit, *, starts: Iterable[float] = ()) -> None:
+        self._provider = provider
+        self._config = config
+        self._emit = emit
+        self._quota = config.quota or provider.limits.quota
+        self._earlier = tuple(starts)
+        self._window: Window | None = None
+        self._turnstile = anyio.Lock()
+        self._was_asked = False
+        self._paused_until = 0.0
+        self._pause: float | None = None
+        self._refused_since: float | None = None
+
+    async def until_open(self) -> None:
+        """Wait until a download may begin. One waits for all, so that the archive is asked once.
+
+        Before the first download the archive is asked what is left, which also tells whether it knows the account.
+
+        Raises:
+            AuthError: The archive refused the credentials.
+        """
+        if self._was_asked and self._wait() <= 0:
+            return
+        async with self._turnstile:
+            if not self._was_asked:
+                await self.ask()
+                self._was_asked = True
+            told = 0.0
+            while (wait := self._wait()) > 0:
+                now = anyio.current_time()
+                if now + wait > told + 1.0:
+                    self._emit(QuotaReached(wait=wait))
+                    told = now + wait
+                await anyio.sleep(min(wait, self._quota.seconds / LOOKS) if self._quota else wait)
+                if self._wait() > 0:
+                    await self.ask()
+
+    def take(self) -> bool:
+        """Note that a download begins; False when it may not, because another was faster."""
+        if self._wait() > 0:
+            return False
+        self._books.take(anyio.current_time())
+        return True
+
+    def refuse(self, error: QuotaError) -> bool:
+        """Make everybody wait because the archive says that it is enough; False when it has said so for too long."""
+        now = anyio.current_time()
+        self._refused_since = self._refused_since if self._refused_since is not None else now
+        if now - self._refused_since > (2 * self._quota.seconds if self._quota else PATIENCE):
+            return False
+        if now < self._paused_until:
+            return True
+        shortest, longest = self._config.retry_wait, self._config.retry_wait_max
+        if self._quota is not None:
+            shortest = longest = self._quota.seconds / 4
+        self._pause = next_pause(self._pause, moved=False, shortest=shortest, longest=longest)
+        self._paused_until = now + (error.retry_after if error.retry_after is not None else self._pause)
+        return True
+
+    def succeed(self) -> None:
+        """Note that the archive let a download begin."""
+        self._refused_since = self._pause = None
+
+    async def ask(self) -> None:
+        """Ask the archive what is left of the quota, if it has one; a failure tells nothing and changes nothing.
+
+        Raises:
+            AuthError: The archive refused the credentials.
+        """
+        if self._provider.limits.quota is None:
+            return
+        try:
+            account = await self._provider.account()
+        except AuthError:
+            raise
+        except ProviderError:
+            return
+        left, products = account.quota_left, account.quota_products
+        if left is None or products is None:
+            return
+        now = anyio.current_time()
+        self._books.correct(products - left, now)
+        if left > 0:
+            self._paused_until = min(self._paused_until, now)
+
+    @property
+    def _books(self) -> Window:
+        if self._window is None:
+            now = anyio.current_time()
+            self._window = Window(self._quota, [now - ago for ago in self._earlier])
+        return self._window
+
+    def _wait(self) -> float:
+        now = anyio.current_time()
+        return max(self._books.wait(now), self._paused_until - now)
