@@ -1,0 +1,180 @@
+"""What GEODES answers, and what is made of it: keys, quotas, tape."""
+
+import json
+
+import httpx
+import pytest
+
+from fakes import product
+from pepsasync.config import Config
+from pepsasync.credentials import Credentials
+from pepsasync.errors import (
+    AuthError,
+    ForbiddenError,
+    NotFoundError,
+    OfflineError,
+    ProtocolError,
+    QuotaError,
+    RefusedError,
+    ServerError,
+)
+from pepsasync.io.http import Http
+from pepsasync.model import Checksum, Query, StorageTier
+from pepsasync.providers.base import Account, StagingOutcome
+from pepsasync.providers.geodes import ADVICE, Geodes
+
+ROOT = "https://archive.example"
+MD5 = "86f828c4c7e921615d1cd0476604f780"
+ITEM = product("A", download_url=f"{ROOT}/api/download/URN:1/files/{MD5}", checksum=Checksum("md5", MD5))
+QUOTA = b'{"messages": ["Downloading products per hour exceeds quota limit"]}'
+pytestmark = pytest.mark.anyio
+
+
+def geodes(handler=lambda request: httpx.Response(200), *, key="the-key", **options):
+    http = Http(Config(retries=1), transport=httpx.MockTransport(handler))
+    return Geodes(http, Credentials(api_key=key) if key else None, ROOT, **options)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "expected"),
+    [
+        pytest.param(200, b"PK\3\4zip", "application/zip", type(None), id="zip"),
+        pytest.param(200, b"PK\3\4zip", "application/octet-stream", type(None), id="attachment"),
+        pytest.param(206, b"PK\3\4zip", "application/zip", type(None), id="part"),
+        pytest.param(416, b"", "text/html", type(None), id="416"),
+        pytest.param(200, b"<html>Log in to continue", "text/html", AuthError, id="login page"),
+        pytest.param(200, b"<html>Gateway", "text/html", ProtocolError, id="other page"),
+        pytest.param(200, QUOTA, "application/json", QuotaError, id="quota with 200"),
+        pytest.param(200, b"{}", "application/json", ProtocolError, id="json"),
+        pytest.param(202, b"", "", OfflineError, id="202"),
+        pytest.param(401, b"", "", AuthError, id="401"),
+        pytest.param(403, b'{"messages": ["no right"]}', "application/json", ForbiddenError, id="403"),
+        pytest.param(403, QUOTA, "application/json", QuotaError, id="403 quota"),
+        pytest.param(404, b"", "", NotFoundError, id="404"),
+        pytest.param(410, b"", "", OfflineError, id="410 on tape"),
+        pytest.param(423, b"{}", "application/json", ForbiddenError, id="licence"),
+        pytest.param(429, b"Download quota of 5 exceeded", "text/plain", QuotaError, id="429"),
+        pytest.param(400, b"", "", RefusedError, id="400"),
+        pytest.param(500, b"", "", ServerError, id="500"),
+        pytest.param(302, b"", "", ProtocolError, id="redirect that leads nowhere"),
+    ],
+)
+def test_each_answer_has_its_error(status, body, kind, expected):
+    response = httpx.Response(status, headers={"Content-Type": kind}, request=httpx.Request("GET", ITEM.download_url))
+    error = geodes().judge_download(ITEM, response, body)
+
+    assert type(error) is expected
+    assert error is None or (error.product == "A" and "the-key" not in f"{error!r} {error}")
+
+
+async def test_the_key_goes_to_the_archive_only():
+    requests = []
+
+    def answer(request):
+        requests.append(request)
+        at_home = request.url.host == "archive.example"
+        return httpx.Response(302 if at_home else 200, headers={"Location": "https://store.example/x"})
+
+    provider = geodes(answer)
+    await provider._http.send(await provider.download_request(ITEM))
+
+    assert [request.headers.get("X-API-Key") for request in requests] == ["the-key", None]
+
+
+@pytest.mark.parametrize("where", ["/login", "https://sso.archive.example/x", "/auth/realms/x", "/a/login.html?next=1"])
+async def test_a_redirect_to_a_login_page_means_that_the_key_was_refused(where):
+    provider = geodes(lambda request: httpx.Response(302, headers={"Location": where}))
+
+    with pytest.raises(AuthError, match="does not accept the API key"):
+        await provider._http.send(await provider.download_request(ITEM))
+
+
+async def test_no_key_is_said_before_anything_is_sent():
+    with pytest.raises(AuthError, match="PEPSASYNC_GEODES_API_KEY"):
+        await geodes(key=None).download_request(ITEM)
+
+
+async def test_search_is_anonymous():
+    requests = []
+
+    def answer(request):
+        requests.append(request)
+        return httpx.Response(200, json={"features": []})
+
+    page = await geodes(answer).search_page(Query(collection="X"), 2)
+
+    assert page.is_last
+    assert "X-API-Key" not in requests[0].headers
+    assert json.loads(requests[0].content)["page"] == 2
+
+
+async def test_a_refused_search_is_explained():
+    with pytest.raises(RefusedError, match="renamed an attribute"):
+        await geodes(lambda request: httpx.Response(400)).search_page(Query(collection="X"), 1)
+
+
+def availability(request, available):
+    if request.url.path == "/fastavailability":
+        (asked,) = json.loads(request.content)["availability"]
+        assert asked == {"href": ITEM.download_url, "endpointURL": None}
+        return httpx.Response(
+            200, json={"products": [{"id": ITEM.id, "files": [{"checksum": MD5, "available": available}]}]}
+        )
+    assert request.url.path == "/restore"
+    return httpx.Response(200)
+
+
+@pytest.mark.parametrize(("available", "tier"), [(True, StorageTier.DISK), (False, StorageTier.TAPE)])
+async def test_tiers_are_asked_for_many_at_once(available, tier):
+    provider = geodes(lambda request: availability(request, available))
+
+    assert await provider.tiers([ITEM]) == {ITEM.id: tier}
+
+
+async def test_tiers_are_asked_for_one_by_one_when_that_fails():
+    def answer(request):
+        if request.url.path == "/fastavailability":
+            return httpx.Response(500)
+        assert request.url.path == "/availability/A"
+        assert request.headers["X-API-Key"] == "the-key"
+        return httpx.Response(200, json={"id": "A", "files": [{"checksum": MD5, "available": True}]})
+
+    assert await geodes(answer).tiers([ITEM]) == {ITEM.id: StorageTier.DISK}
+    with pytest.raises(ServerError):
+        await geodes(answer, key=None).tiers([ITEM])
+
+
+async def test_products_on_tape_are_asked_for_by_hand():
+    reply = await geodes(lambda request: availability(request, False)).request_staging(ITEM)
+
+    assert (reply.outcome, reply.advice) == (StagingOutcome.BY_HAND, ADVICE)
+
+
+async def test_a_regards_server_restores():
+    reply = await geodes(lambda request: availability(request, False), restore=True).request_staging(ITEM)
+
+    assert reply.outcome is StagingOutcome.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("tier", "outcome"),
+    [(StorageTier.UNKNOWN, StagingOutcome.ONLINE), (StorageTier.TAPE, StagingOutcome.BY_HAND)],
+)
+async def test_a_product_that_is_not_mentioned_is_tried_once(tier, outcome):
+    provider = geodes(lambda request: httpx.Response(200, json={"products": []}))
+
+    assert (await provider.request_staging(product("A", tier=tier))).outcome is outcome
+
+
+async def test_the_account_tells_what_is_left():
+    def answer(request):
+        assert request.url.path == "/processing/download/get"
+        return httpx.Response(200, json={"maxQuota": 50, "remainingQuota": 7})
+
+    assert await geodes(answer).account() == Account(quota_left=7, quota_products=50)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_is_an_auth_error(status):
+    with pytest.raises(AuthError):
+        await geodes(lambda request: httpx.Response(status)).account()

@@ -1,0 +1,143 @@
+"""Replies of GEODES, as recorded and as strange as JSON can be."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pepsasync.errors import ProtocolError
+from pepsasync.model import Checksum, StorageTier
+from pepsasync.providers.geodes.reply import parse_availability, parse_files, parse_item, parse_page
+
+ROOT = "https://archive.example"
+MD5 = "86f828c4c7e921615d1cd0476604f780"
+NAME = "S2A_MSIL1C_20170105T105432_N0204_R051_T31TCJ_20170105T105428"
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def asset(**changes):
+    return {
+        "href": f"/api/download/URN:1/files/{MD5}",
+        "title": f"{NAME}.zip",
+        "type": "application/zip",
+        "roles": ["data"],
+        "description": f"File size: 764210185 bytes\n\nIs online: false\n\nChecksum MD5: {MD5}",
+    } | changes
+
+
+def item(assets=None, **properties):
+    return {
+        "id": "URN:FEATURE:DATA:gdh:1:V1",
+        "properties": {"identifier": NAME, "dataset": "PEPS_S2_L1C"} | properties,
+        "assets": {"x": asset()} if assets is None else assets,
+    }
+
+
+def test_recorded_items_parse(recordings):
+    page = json.loads((recordings / "geodes" / "geodes_search.json").read_text("utf-8"))
+    single = json.loads((recordings / "geodes" / "pygeodes_item.f14057a.json").read_text("utf-8"))
+
+    found = parse_page(page, 1, 80, ROOT)
+    (s2,), s1 = found.products, parse_item(single, ROOT)
+
+    assert (found.total, found.is_last) == (37273723, False)
+    assert s2.name == "S2A_MSIL1C_20250402T175741_N0511_R141_T14ULD_20250403T022035"
+    assert (s2.size, s2.checksum, s2.tile) == (764210185, Checksum("md5", MD5), "14ULD")
+    assert (s2.relative_orbit, s2.orbit, s2.cloud_cover) == (141, 51075, 67.54958344531)
+    assert s2.download_url.startswith("https://geodes-portal.cnes.fr/api/download/URN:")
+    assert s2.storage_url.startswith("https://s3.datalake.cnes.fr/")
+    assert "scope" not in s2.quicklook_url
+    assert s1 is not None
+    assert (s1.product_type, s1.polarisation, s1.orbit_direction) == ("GRD", "VV VH", "ascending")
+    assert (s1.platform, s1.size, s1.cloud_cover) == ("S1C", 2005940905, None)
+    assert s1.tier is s2.tier is StorageTier.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        pytest.param(asset(), id="in the description"),
+        pytest.param(asset(description=asset()["description"].replace(MD5, MD5.upper())), id="upper case"),
+        pytest.param(
+            asset(description="", **{"file:size": 764210185, "file:checksum": f"d50110{MD5}"}), id="as multihash"
+        ),
+        pytest.param(asset(description="File size: 764210185 bytes"), id="in the URL"),
+    ],
+)
+def test_size_and_md5_are_found_wherever_they_are(described):
+    product = parse_item(item({"x": described}), ROOT)
+
+    assert (product.size, product.checksum) == (764210185, Checksum("md5", MD5))
+
+
+def test_session_tokens_are_taken_out_of_links():
+    product = parse_item(item({"x": asset(href=asset()["href"] + "?token=secret&scope=gdh&a=1")}), ROOT)
+
+    assert product.download_url == f"{ROOT}/api/download/URN:1/files/{MD5}?a=1"
+
+
+def test_xml_files_and_quicklooks_are_not_the_product():
+    extra = {"title": "manifest.xml", "type": "application/xml", "roles": ["data"], "href": "/x/files/1"}
+    look = {"title": "look.jpg", "type": "image/jpeg", "roles": ["overview"], "href": "/api/quicklook/1?scope=gdh"}
+    product = parse_item(item({"a": extra, "b": look, "c": asset()}), ROOT)
+
+    assert product.download_url.endswith(MD5)
+    assert product.quicklook_url == f"{ROOT}/api/quicklook/1"
+    assert parse_item(item({"a": extra}), ROOT) is None
+
+
+def test_superseded_versions_are_left_out():
+    assert parse_item(item(latest=False), ROOT) is None
+    assert parse_item(item(latest=True), ROOT) is not None
+
+
+@pytest.mark.parametrize(
+    ("context", "page", "features", "is_last"),
+    [
+        ({"matched": 160}, 1, 80, False),
+        ({"matched": 160}, 2, 80, True),
+        ({"matched": 160}, 1, 79, False),
+        ({"matched": 161}, 2, 80, False),
+        ({"matched": 160, "limit": 40}, 2, 40, False),
+        ({}, 1, 80, False),
+        ({}, 2, 0, True),
+        ({"matched": 1000}, 3, 0, True),
+    ],
+)
+def test_pages_are_counted_by_matches_and_end_when_empty(context, page, features, is_last):
+    reply = {"features": [item()] * features, "context": context, "links": [{"rel": "next", "href": "?page=2"}]}
+
+    assert parse_page(reply, page, 80, ROOT).is_last is is_last
+
+
+def test_availability_goes_by_the_checksum_of_the_data_file():
+    files = [{"checksum": "0" * 32, "available": False}, {"checksum": MD5.upper(), "available": True}]
+    reply = {"products": [{"id": "a", "files": files}, {"id": "b", "files": files[:1]}, {"id": "stranger"}]}
+
+    assert parse_availability(reply, {"a": MD5, "b": "0" * 32, "c": MD5}) == {
+        "a": StorageTier.DISK,
+        "b": StorageTier.TAPE,
+    }
+    assert parse_files({"files": files}, "1" * 32) is None
+
+
+@given(json_values, json_values, json_values)
+def test_strange_replies_never_surprise(reply, properties, assets):
+    for features in (reply, [reply], [{"id": "a", "properties": properties, "assets": assets}]):
+        try:
+            parse_page({"features": features, "context": reply}, 1, 80, ROOT)
+        except ProtocolError:
+            assert not isinstance(features, list)
+    parse_availability(reply, {"a": MD5})
+    parse_availability({"products": [reply, {"id": "a", "files": reply}]}, {"a": MD5})
+
+
+@given(st.dictionaries(st.sampled_from(sorted(asset())), json_values))
+def test_strange_assets_never_surprise(changes):
+    parse_item(item({"x": asset() | changes}), ROOT)
