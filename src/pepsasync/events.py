@@ -77,6 +77,11 @@ class StagingRequested(ProductEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProductAwaited(ProductEvent):
+    """The product is on tape in an archive that takes no requests from programs; the run waits for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TiersWatched(Event):
     """One look at all products that wait for tape."""
 

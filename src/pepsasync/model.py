@@ -236,3 +236,5 @@ class Report:
     seconds: float
     deliveries: tuple[Delivery, ...] = ()
     """In the order in which the outcomes were known."""
+    left_out: tuple[str, ...] = ()
+    """Names of products on tape that the run was told not to wait for."""

@@ -13,8 +13,6 @@ from pepsasync.errors import ConfigError
 from pepsasync.model import DeliveryStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pepsasync.model import Delivery, Report
 
 SCHEMA = 1
@@ -23,14 +21,15 @@ SCHEMA = 1
 
 def report_as_dict(report: Report) -> dict[str, Any]:
     """Return a report ready for JSON, in the promised order of fields."""
+    left_out = {"left_out": list(report.left_out)} if report.left_out else {}
     return {
         "schema": SCHEMA,
         "provider": report.provider,
         "started": _instant(report.started),
         "seconds": round(report.seconds, 3),
-        "summary": _summary(report.deliveries),
+        "summary": _summary(report),
         "products": [_product(delivery) for delivery in report.deliveries],
-    }
+    } | left_out
 
 
 def write_report(report: Report, path: str | os.PathLike[str]) -> None:
@@ -50,10 +49,11 @@ def write_report(report: Report, path: str | os.PathLike[str]) -> None:
         raise ConfigError(f"cannot write the report {target}: {error.strerror or error}") from error
 
 
-def _summary(deliveries: Sequence[Delivery]) -> dict[str, int]:
+def _summary(report: Report) -> dict[str, int]:
+    deliveries = report.deliveries
     counts = {status: sum(delivery.status is status for delivery in deliveries) for status in DeliveryStatus}
     return {
-        "matched": len(deliveries),
+        "matched": len(deliveries) + len(report.left_out),
         "delivered": counts[DeliveryStatus.DELIVERED],
         "skipped": counts[DeliveryStatus.SKIPPED],
         "failed": counts[DeliveryStatus.FAILED],

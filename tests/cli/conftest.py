@@ -17,6 +17,12 @@ from pepsasync.providers.base import Limits, StagingOutcome, StagingReply
 PRODUCTS = (product("A", tier="disk", size=1_000_000), product("B", size=2_000_000))
 
 
+@pytest.fixture(autouse=True)
+def _on_peps(monkeypatch):
+    """Commands speak with the archive that stages by request, unless a test says otherwise."""
+    monkeypatch.setenv("PEPSASYNC_PROVIDER", "peps")
+
+
 class FakeClient:
     """Remembers how it was made and what it was asked; has two products, `B` on tape."""
 

@@ -35,6 +35,8 @@ class Job:
     json: Path | None = None
     """Where the archive's search replies go."""
     deliveries: list[Delivery] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """Names of products on tape that are not waited for."""
     total: int = 0
     """Products that are wanted, as far as is known."""
     provider: str = ""
@@ -83,14 +85,18 @@ class Job:
                     async for delivery in outcomes:
                         self.deliveries.append(delivery)
             finally:
-                self.total = view.tally.total
+                self.total, self.left_out = view.tally.total, view.tally.left_out
 
     def _tell(self, seconds: float, *, is_over: bool) -> None:
-        unfinished = 0 if is_over else max(0, self.total - len(self.deliveries))
+        unfinished = 0 if is_over else max(0, self.total - len(self.deliveries) - len(self.left_out))
         if not (is_over or self.deliveries or unfinished):
             return  # ended before anything was known; the error says it all
         lines = summary_lines(
-            self.deliveries, seconds=seconds, directory=self.delivery.write_dir, unfinished=unfinished
+            self.deliveries,
+            seconds=seconds,
+            directory=self.delivery.write_dir,
+            left_out=self.left_out,
+            unfinished=unfinished,
         )
         for line in lines:
             self.session.say(line)
@@ -101,5 +107,11 @@ class Job:
         from pepsasync.model import Report  # noqa: PLC0415
         from pepsasync.report import write_report  # noqa: PLC0415
 
-        report = Report(provider=self.provider, started=started, seconds=seconds, deliveries=tuple(self.deliveries))
+        report = Report(
+            provider=self.provider,
+            started=started,
+            seconds=seconds,
+            deliveries=tuple(self.deliveries),
+            left_out=tuple(self.left_out),
+        )
         write_report(report, self.delivery.report)

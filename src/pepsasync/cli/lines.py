@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from pepsasync import events
@@ -78,6 +78,8 @@ class Lines:
                 self._requested += 1
             case events.TiersWatched():
                 self._tell_waiting(event)
+            case events.QuotaReached():
+                self._tell(f"the quota of the account is used up: {quota_words(event.wait, self._now())}", SPARE)
             case events.Noticed():
                 self._tell(f"note: {event.message}", SPARE)
             case events.DownloadRetried():
@@ -142,12 +144,19 @@ class Lines:
             case events.DownloadStarted():
                 offset = f" from byte {event.offset:,}" if event.offset else ""
                 self._tell(f"downloading {event.name}{offset}", VERBOSE)
+            case events.ProductLeftOut():
+                self._tell(f"left out {event.name}, {TIER_WORDS.get(event.tier, event.tier)}", VERBOSE)
             case events.ProductStaged():
                 self._tell(f"online {event.name} after {show_duration(event.seconds)}", VERBOSE)
             case events.ProductVerified():
                 self._tell(f"verified {event.name} {event.checksum or 'by size only'}", VERBOSE)
             case events.ProductExtracted():
                 self._tell(f"extracted {event.path}", VERBOSE)
+
+
+def quota_words(wait: float, now: datetime) -> str:
+    """`the next download may begin in 12 min, at 14:05 UTC`."""
+    return f"the next download may begin in {show_duration(wait)}, at {now + timedelta(seconds=wait):%H:%M} UTC"
 
 
 def found_words(searched: events.SearchFinished, tiers: dict[str, int]) -> str:

@@ -7,6 +7,7 @@ because of an event.
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Group
@@ -15,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pepsasync.cli.lines import NORMAL, QUIET, VERBOSE, Lines
+from pepsasync.cli.lines import NORMAL, QUIET, VERBOSE, Lines, quota_words
 from pepsasync.cli.tally import Tally
 from pepsasync.cli.units import show_count, show_duration, show_size
 from pepsasync.events import ProductFailed
@@ -84,6 +85,8 @@ class Progress:
             parts: list[RenderableType] = [self._overall()]
             if self.tally.active:
                 parts.append(self._downloads())
+            if self.tally.quota_until is not None and self.tally.quota_until > self.tally.clock():
+                parts.append(self._quota(self.tally.quota_until))
             if self.tally.waiting:
                 parts.append(self._queue())
             if self.tally.last_failure:
@@ -128,6 +131,10 @@ class Progress:
         if len(self.tally.active) > len(shown):
             grid.add_row("", Text(f"and {len(self.tally.active) - len(shown)} more", style="dim"))
         return grid
+
+    def _quota(self, until: float) -> RenderableType:
+        words = quota_words(until - self.tally.clock(), datetime.now(UTC))
+        return Text.assemble(("quota ", "yellow"), words, no_wrap=True, overflow="ellipsis")
 
     def _queue(self) -> RenderableType:
         tally = self.tally

@@ -13,23 +13,31 @@ if TYPE_CHECKING:
 
     from pepsasync.model import Delivery
 
-MOST_FAILURES = 20
-"""Failures that are listed one by one; `--report` names them all."""
+MOST_LISTED = 20
+"""Failures, and products left out, that are listed one by one; `--report` names them all."""
 
 
-def summary_lines(deliveries: Sequence[Delivery], *, seconds: float, directory: Path, unfinished: int = 0) -> list[str]:
+def summary_lines(
+    deliveries: Sequence[Delivery],
+    *,
+    seconds: float,
+    directory: Path,
+    left_out: Sequence[str] = (),
+    unfinished: int = 0,
+) -> list[str]:
     """Return the end of a run in a few lines.
 
     Args:
         deliveries: All outcomes.
         seconds: How long the run took.
         directory: Where the files are.
+        left_out: Names of the products on tape that were not waited for.
         unfinished: Products without an outcome, when the run was ended early.
     """
     by_status = {status: [d for d in deliveries if d.status is status] for status in DeliveryStatus}
     delivered, skipped = by_status[DeliveryStatus.DELIVERED], by_status[DeliveryStatus.SKIPPED]
     failed = by_status[DeliveryStatus.FAILED]
-    if not deliveries and not unfinished:
+    if not deliveries and not left_out and not unfinished:
         return ["nothing matches: no product fits these criteria"]
     lines = [_delivered(delivered, seconds)] if delivered else []
     if skipped:
@@ -38,6 +46,8 @@ def summary_lines(deliveries: Sequence[Delivery], *, seconds: float, directory: 
     if delivered or skipped:
         lines.append(f"files are in {directory.absolute()}")
     lines += _failed(failed)
+    if left_out:
+        lines += [f"left out, on tape: {show_count(len(left_out))}", *_listed(left_out)]
     if unfinished:
         lines.append(f"not finished: {show_count(unfinished)}; what was received is kept")
     return lines
@@ -55,11 +65,16 @@ def _delivered(delivered: Sequence[Delivery], seconds: float) -> str:
 def _failed(failed: Sequence[Delivery]) -> list[str]:
     if not failed:
         return []
-    listed = [f"  {_reason(delivery)}" for delivery in failed[:MOST_FAILURES]]
-    if len(failed) > MOST_FAILURES:
-        listed.append(f"  and {len(failed) - MOST_FAILURES:,} more; --report FILE names them all")
+    listed = _listed([_reason(delivery) for delivery in failed])
     again = "run the same command again to try the failed ones once more"
     return [f"failed: {show_count(len(failed))}", *listed, again]
+
+
+def _listed(texts: Sequence[str]) -> list[str]:
+    listed = [f"  {text}" for text in texts[:MOST_LISTED]]
+    if len(texts) > MOST_LISTED:
+        listed.append(f"  and {len(texts) - MOST_LISTED:,} more; --report FILE names them all")
+    return listed
 
 
 def _reason(delivery: Delivery) -> str:

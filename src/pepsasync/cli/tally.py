@@ -59,6 +59,8 @@ class Tally:
     delivered: int = 0
     skipped: int = 0
     failed: int = 0
+    left_out: list[str] = field(default_factory=list)
+    """Names of the products on tape that this run does not wait for."""
     done_bytes: int = 0
     """Of delivered and skipped products."""
     received_bytes: int = 0
@@ -69,11 +71,13 @@ class Tally:
     active: dict[str, Active] = field(default_factory=dict)
     next_look: float | None = None
     """When the archive is asked again, on the clock."""
+    quota_until: float | None = None
+    """When the archive allows the next download, on the clock."""
     trouble: str | None = None
     """Why the last look at the waiting products failed."""
     last_failure: events.ProductFailed | None = None
     lost_bytes: int = 0
-    """Of products that failed: they will not come in this run."""
+    """Of products that failed or are left out: they will not come in this run."""
     _sizes: dict[str, int] = field(default_factory=dict)
     _samples: deque[tuple[float, int]] = field(default_factory=deque)
 
@@ -91,12 +95,14 @@ class Tally:
                 self.searched = event
             case events.TiersWatched():
                 self.next_look, self.trouble = self.clock() + event.next_poll, event.error
-            case events.StagingRequested():
+            case events.QuotaReached():
+                self.quota_until = self.clock() + event.wait
+            case events.StagingRequested() | events.ProductAwaited():
                 self.waiting.setdefault(event.id, Waiting(event.name, self.clock()))
             case events.ProductStaged():
                 self.staged += 1
                 self.waiting.pop(event.id, None)
-            case events.ProductDelivered() | events.ProductSkipped() | events.ProductFailed():
+            case events.ProductDelivered() | events.ProductSkipped() | events.ProductFailed() | events.ProductLeftOut():
                 self._finish(event)
             case events.ProductEvent():
                 self._download(event)
@@ -114,7 +120,7 @@ class Tally:
     @property
     def finished(self) -> int:
         """Products whose outcome is known."""
-        return self.delivered + self.skipped + self.failed
+        return self.delivered + self.skipped + self.failed + len(self.left_out)
 
     @property
     def present_bytes(self) -> int:
@@ -159,6 +165,7 @@ class Tally:
         download = self.active.get(event.id)
         match event:
             case events.DownloadStarted() if download is None:
+                self.quota_until = None
                 now = self.clock()
                 self.active[event.id] = Active(event.name, event.size, event.offset, now, event.offset)
             case events.DownloadStarted() if download is not None:
@@ -189,3 +196,6 @@ class Tally:
                 self.failed += 1
                 self.lost_bytes += size
                 self.last_failure = event
+            case events.ProductLeftOut():
+                self.left_out.append(event.name)
+                self.lost_bytes += size

@@ -14,6 +14,7 @@ from pepsasync.decide.schedule import LONGEST_ADVICE
 from pepsasync.errors import FATAL, IntegrityError, OfflineError, PepsasyncError
 from pepsasync.events import (
     Noticed,
+    ProductAwaited,
     ProductDelivered,
     ProductExtracted,
     ProductFailed,
@@ -146,6 +147,7 @@ async def bring_online(product: Product, run: Run, log: Log) -> None:
         log.staging_requests += 1
         if reply.outcome is StagingOutcome.BY_HAND:
             run.advise(reply.advice)
+            run.line.emit(ProductAwaited(**log.who))
         else:
             run.line.emit(StagingRequested(**log.who, times=log.staging_requests, retry_after=reply.retry_after))
         if reply.outcome is StagingOutcome.QUOTA:

@@ -42,6 +42,9 @@ at ranges (GEODES protocol notes, section 6.2), and all fail now and then."""
 
 DataPath = Literal["drained", "plain"]
 
+WORDS = ("text/html", "application/json")
+"""Types of bodies that say why there is no product."""
+
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress events of one product."""
 
@@ -210,8 +213,8 @@ class _Transfer:
 
     async def _refuse_errors(self, response: httpx.Response) -> None:
         """Raise what the provider, or plain HTTP, finds wrong with status and headers."""
-        status = response.status_code
-        head = b"" if status in (200, 206, 416) else await _error_body(response)
+        is_product = response.status_code in (200, 206, 416) and not _is_words(response)
+        head = b"" if is_product else await _error_body(response)
         if error := self._line.provider.judge_download(self._product, response, head):
             raise error
 
@@ -292,6 +295,11 @@ class _Transfer:
 def _content_length(response: httpx.Response) -> int | None:
     text = response.headers.get("Content-Length", "")
     return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _is_words(response: httpx.Response) -> bool:
+    """Whether a body is for people or programs to read, and so no product."""
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower() in WORDS
 
 
 async def _error_body(response: httpx.Response) -> bytes:

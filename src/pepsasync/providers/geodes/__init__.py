@@ -25,6 +25,7 @@ from pepsasync.errors import (
 from pepsasync.io.failures import error_for_status, first_words, safe_url
 from pepsasync.io.http import on_each_hop
 from pepsasync.model import Quota, StorageTier
+from pepsasync.providers.answers import not_a_zip
 from pepsasync.providers.base import Account, Limits, StagingOutcome, StagingReply
 from pepsasync.providers.geodes.query import search_body, slices
 from pepsasync.providers.geodes.reply import parse_availability, parse_files, parse_page
@@ -165,22 +166,13 @@ class Geodes:
         status = response.status_code
         if status == 416:
             return None
-        error = self._refusal(response, head) if status not in (200, 206) else self._wrong_body(response, head)
+        if status not in (200, 206):
+            error: ProviderError | None = self._refusal(response, head)
+        else:
+            error = _not_for_us(response, head) or not_a_zip(product, response, head)
         if error is not None:
             error.product = product.name
         return error
-
-    def _wrong_body(self, response: httpx.Response, head: bytes) -> ProviderError | None:
-        """What a body is when it is not a zip: a login page, a quota notice, or something else (2, 6.1)."""
-        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind not in ("text/html", "application/json") and b"PK\3\4".startswith(head[:4]):
-            return None
-        url, said = safe_url(response.url), first_words(head)
-        if _QUOTA.search(head):
-            return QuotaError(f"the quota of the account is used up: {said}", url=url)
-        if kind == "text/html" and _LOGIN_PAGE.search(head):
-            return AuthError("GEODES does not accept the API key: it sent its login page", url=url, hint=KEY_HINT)
-        return ProtocolError(f"the archive sent {kind or 'something'} instead of a zip{said and ': '}{said}", url=url)
 
     def _refusal(self, response: httpx.Response, body: bytes) -> ProviderError:
         """The error behind a status and its body (6)."""
@@ -209,7 +201,8 @@ class Geodes:
         try:
             response.json()
         except ValueError:
-            return self._wrong_body(response, response.content)
+            url = safe_url(response.url)
+            return _not_for_us(response, response.content) or ProtocolError("expected JSON from GEODES", url=url)
         return None
 
     def _judge_key(self, response: httpx.Response) -> PepsasyncError | None:
@@ -217,6 +210,19 @@ class Geodes:
         if response.status_code == 403:
             return AuthError("GEODES does not accept the API key", url=safe_url(response.url), hint=KEY_HINT)
         return self._judge_json(response)
+
+
+def _not_for_us(response: httpx.Response, body: bytes) -> ProviderError | None:
+    """The login page, or a quota notice, in place of what was asked for (2, 6.1)."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in ("text/html", "application/json"):
+        return None
+    url = safe_url(response.url)
+    if _QUOTA.search(body):
+        return QuotaError(f"the quota of the account is used up: {first_words(body)}", url=url)
+    if kind == "text/html" and _LOGIN_PAGE.search(body):
+        return AuthError("GEODES does not accept the API key: it sent its login page", url=url, hint=KEY_HINT)
+    return None
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -28,6 +28,7 @@ from pepsasync.errors import (
 from pepsasync.io.failures import error_for_status, first_words, safe_url
 from pepsasync.io.http import on_each_hop
 from pepsasync.model import StorageTier
+from pepsasync.providers.answers import not_a_zip
 from pepsasync.providers.base import Account, Limits, SearchPage, StagingOutcome, StagingReply
 from pepsasync.providers.peps.query import covering_parameters, search_parameters, slices
 from pepsasync.providers.peps.reply import parse_features, parse_page, parse_tier, parse_tiers, parse_total
@@ -181,15 +182,7 @@ class Peps:
             return None
         if status not in (200, 206):
             return self._refusal(product, response, head)
-        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind in ("text/html", "application/json") or not b"PK\3\4".startswith(head[:4]):
-            said = first_words(head)
-            return ProtocolError(
-                f"the archive sent {kind or 'something'} instead of a zip{said and ': '}{said}",
-                product=product.name,
-                url=url,
-            )
-        return None
+        return not_a_zip(product, response, head)
 
     def _refusal(self, product: Product, response: httpx.Response, body: bytes) -> ProviderError:
         """The error behind a status and its JSON body (5.2)."""

@@ -1,0 +1,207 @@
+"""CDSE: the Copernicus Data Space Ecosystem; OData search and download, OpenID tokens.
+
+Facts are from the CDSE protocol notes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from pepsasync.errors import NotFoundError, OfflineError, ProtocolError, ProviderError, QuotaError, RefusedError
+from pepsasync.io.failures import error_for_status, safe_url
+from pepsasync.io.http import on_each_hop
+from pepsasync.model import StorageTier
+from pepsasync.providers.answers import is_empty_zip, not_a_zip
+from pepsasync.providers.base import Account, Limits, SearchPage, StagingOutcome, StagingReply
+from pepsasync.providers.cdse.query import LAST_PAGE, PAGE_SIZE, search_parameters, slices
+from pepsasync.providers.cdse.reply import parse_page, parse_tier, product_url
+from pepsasync.providers.cdse.tokens import Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+
+    from pepsasync.credentials import Credentials
+    from pepsasync.io.http import Http
+    from pepsasync.model import Product, Query
+
+DOMAIN = "dataspace.copernicus.eu"
+"""Under which all hosts of the public service are."""
+
+ADVICE = (
+    "The Copernicus Data Space keeps some of the products offline, and programs cannot order them: log in at "
+    f"https://{DOMAIN}, find the products by name in the Data Workspace and order them there. This run goes on by "
+    "itself as they come online; with --skip-tape it leaves them out"
+)
+
+_BEARER = "Bearer "
+_TOO_MANY = b"DAT-ZIP-100"
+"""Code of the download service for too many connections at once."""
+
+
+class Cdse:
+    """The CDSE provider.
+
+    Args:
+        http: Connection pool.
+        credentials: E-mail and password; None for searching only.
+        root: Of another instance, `https://host`, without a slash at its end, under which `/odata/v1` and
+            `/auth/realms/CDSE` stand; None for the public service, which has a host for each.
+        ask_code: Asks the user for the code of a second factor.
+    """
+
+    name = "cdse"
+    limits = Limits(
+        page_size=PAGE_SIZE,
+        downloads=4,  # connections of one general user
+        staging_requests=4,
+        poll_batch=20,  # each product is one request
+        bounded_ranges=True,
+        search_pages=4,
+        stages=False,
+        poll_interval=300.0,
+    )
+
+    def __init__(
+        self,
+        http: Http,
+        credentials: Credentials | None,
+        root: str | None,
+        ask_code: Callable[[], Awaitable[str]] | None = None,
+    ) -> None:
+        self._http = http
+        self._root = None if root and _is_public(httpx.URL(root)) else root
+        self._catalogue = self._root or f"https://catalogue.{DOMAIN}"
+        self._downloads = self._root or f"https://download.{DOMAIN}"
+        identity = self._root or f"https://identity.{DOMAIN}"
+        url = f"{identity}/auth/realms/CDSE/protocol/openid-connect/token"
+        self._tokens = Tokens(http, url, credentials, ask_code)
+
+    def slices(self, query: Query) -> Sequence[Query]:
+        """One query for each name and part of the area; see `Provider.slices`."""
+        return slices(query)
+
+    async def search_page(self, query: Query, page: int) -> SearchPage:
+        """Fetch one page; see `Provider.search_page`. The archive has none behind the last that it gives out."""
+        if page > LAST_PAGE:
+            return SearchPage((), is_last=True)
+        url = f"{self._catalogue}/odata/v1/Products"
+        request = self._http.build("GET", url, params=search_parameters(query, page))
+        return parse_page(await self._http.json(request, is_search=True), query, page, self._downloads)
+
+    async def request_staging(self, product: Product) -> StagingReply:
+        """Look whether the product is online: programs cannot order it."""
+        try:
+            tier = parse_tier(await self._record(product))
+        except QuotaError as error:
+            return StagingReply(StagingOutcome.QUOTA, error.retry_after)
+        if tier is StorageTier.DISK:
+            return StagingReply(StagingOutcome.ONLINE)
+        return StagingReply(StagingOutcome.BY_HAND, advice=ADVICE)
+
+    async def tiers(self, products: Collection[Product]) -> Mapping[str, StorageTier]:
+        """Ask for one after the other; see `Provider.tiers`."""
+        found: dict[str, StorageTier] = {}
+        for product in products:
+            try:
+                found[product.id] = parse_tier(await self._record(product))
+            except NotFoundError:
+                continue
+        return found
+
+    async def _record(self, product: Product) -> Any:
+        try:
+            return await self._http.json(self._http.build("GET", product_url(self._catalogue, product.id)))
+        except NotFoundError as error:
+            error.product = product.name
+            raise
+
+    async def account(self) -> Account:
+        """Get a token, which needs good credentials; see `Provider.account`."""
+        await self._tokens.access()
+        return Account()
+
+    async def download_request(self, product: Product) -> httpx.Request:
+        """GET with a token for the archive's hosts, among which it redirects; see `Provider.download_request`."""
+        token = await self._tokens.access()
+
+        def authorize(request: httpx.Request) -> None:
+            if self._is_home(request.url):
+                request.headers["Authorization"] = _BEARER + token
+            else:
+                request.headers.pop("Authorization", None)
+
+        return self._http.build("GET", product.download_url, extensions=on_each_hop(authorize))
+
+    def _is_home(self, url: httpx.URL) -> bool:
+        """Whether a token may be sent there."""
+        return _is_public(url) if self._root is None else _origin(url) == _origin(httpx.URL(self._root))
+
+    def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> ProviderError | None:
+        """Say what is wrong with an answer; see `Provider.judge_download`."""
+        status = response.status_code
+        token = _token_of(response)
+        if token:
+            head = head.replace(token.encode(), b"***")  # error bodies are quoted in messages
+        error: ProviderError | None
+        if status == 401:
+            error = self._tokens.refuse(_token_in(response))
+            error.url = safe_url(response.url)
+        elif status in (200, 206):
+            error = self._wrong_body(product, response, head)
+        else:
+            error = None if status == 416 else self._refusal(product, response, head)
+        if status < 500 and status != 401:
+            self._tokens.accept(token)
+        if error is not None:
+            error.product = product.name
+        return error
+
+    def _wrong_body(self, product: Product, response: httpx.Response, head: bytes) -> ProviderError | None:
+        """What a body is when it is not a zip; nobody has recorded what the archive sends for offline products."""
+        if is_empty_zip(response, head):
+            return _offline(response)
+        error = not_a_zip(product, response, head)
+        if error is not None and _TOO_MANY in head:
+            return _too_many(response)
+        return _offline(response) if error is not None and product.tier is not StorageTier.DISK else error
+
+    def _refusal(self, product: Product, response: httpx.Response, body: bytes) -> ProviderError:
+        """The error behind a status and its body."""
+        if _TOO_MANY in body:
+            return _too_many(response)
+        error = error_for_status(response, body)
+        if error is None:
+            return ProtocolError(f"unexpected answer HTTP {response.status_code}", url=safe_url(response.url))
+        if isinstance(error, NotFoundError | RefusedError) and product.tier is not StorageTier.DISK:
+            return _offline(response)
+        if isinstance(error, NotFoundError):
+            error.hint = "It may have gone offline since the search: run the same command again"
+        return error
+
+
+def _offline(response: httpx.Response) -> OfflineError:
+    return OfflineError("the archive does not have the product online", url=safe_url(response.url))
+
+
+def _too_many(response: httpx.Response) -> QuotaError:
+    return QuotaError("too many downloads of this account at once", url=safe_url(response.url))
+
+
+def _token_of(response: httpx.Response) -> str:
+    """The token that was sent, on whichever of the redirects; empty when none was."""
+    return next((token for hop in (response, *response.history) if (token := _token_in(hop))), "")
+
+
+def _token_in(response: httpx.Response) -> str:
+    header: str = response.request.headers.get("Authorization", "")
+    return header.removeprefix(_BEARER)
+
+
+def _is_public(url: httpx.URL) -> bool:
+    return url.scheme == "https" and (url.host == DOMAIN or url.host.endswith(f".{DOMAIN}"))
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port

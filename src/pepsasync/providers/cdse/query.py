@@ -1,0 +1,161 @@
+"""From a neutral query to the OData search of the Copernicus Data Space (CDSE notes, Search)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pepsasync.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from shapely.geometry.base import BaseGeometry
+
+    from pepsasync.model import Product, Query
+
+COLLECTIONS = {"S1": "SENTINEL-1", "S2": "SENTINEL-2", "S2ST": "SENTINEL-2", "S3": "SENTINEL-3"}
+"""Collection by neutral word; any other word is a collection's own name."""
+RADAR_TYPES = ("GRD", "SLC", "OCN", "RAW")
+"""Product types that are a part of the archive's own ones, such as `IW_GRDH_1S`, and of product names."""
+
+PAGE_SIZE = 1_000
+"""Largest `$top`."""
+DEEPEST_SKIP = 10_000
+"""Largest `$skip`."""
+LAST_PAGE = DEEPEST_SKIP // PAGE_SIZE + 1
+
+LONGEST_WKT = 1_500
+"""Characters; a longer shape is sent as a simpler one around it, so that the URL stays usual in length."""
+LINE_WIDTH = 1e-5
+"""Degrees (1 m): half the width of the polygon that stands for a line."""
+OVERLAP = timedelta(milliseconds=1)
+"""By which what follows the last page begins before its end, so that no product of the same instant is lost."""
+
+
+def slices(query: Query) -> list[Query]:
+    """Split a query by product name and part of the area: the archive takes one shape a search."""
+    return [piece for named in _by_name(query) for piece in _by_area(named)]
+
+
+def _by_name(query: Query) -> Iterator[Query]:
+    if not query.names:
+        yield query
+    for name in query.names:
+        yield replace(query, names=(name,), collection=query.collection or COLLECTIONS.get(name[:2]))
+
+
+def _by_area(query: Query) -> Iterator[Query]:
+    if query.area is None:
+        yield query
+        return
+    from pepsasync.area import fit  # noqa: PLC0415 - needs shapely
+
+    for part in fit.parts(query.area):
+        yield replace(query, area=part)
+
+
+def search_parameters(query: Query, page: int) -> dict[str, str]:
+    """Parameters of the request for one page (1-based) of one slice, newest acquisition first.
+
+    Matches are counted once only: counting takes the archive long.
+    """
+    parameters = {
+        "$filter": search_filter(query),
+        "$orderby": "ContentDate/Start desc",
+        "$top": str(PAGE_SIZE),
+        "$skip": str((page - 1) * PAGE_SIZE),
+        "$expand": "Attributes",
+        "$count": "true" if page == 1 else "",
+    }
+    return {name: value for name, value in parameters.items() if value}
+
+
+def search_filter(query: Query) -> str:
+    """`$filter` of one slice; empty for the whole catalogue.
+
+    The acquisition start decides about the period, as everywhere. A tile is an attribute where products have one;
+    otherwise the query has the tile's footprint as its area. Radar knows no clouds.
+    """
+    collection = collection_name(query.collection)
+    has_clouds = collection is not None and not collection.startswith("SENTINEL-1")
+    terms = [
+        collection and f"Collection/Name eq {_quoted(collection)}",
+        *(f"contains(Name,{_quoted(name)})" for name in query.names),
+        query.product_type and _product_type(query.product_type),
+        _attribute("operationalMode", "eq", query.sensor_mode),
+        query.platform and f"startswith(Name,{_quoted(query.platform + '_')})",
+        query.start and f"ContentDate/Start ge {_instant(query.start)}",
+        query.end and f"ContentDate/Start lt {_instant(query.end)}",
+        _attribute("relativeOrbitNumber", "eq", query.relative_orbit),
+        _attribute("cloudCover", "le", query.cloud_cover if has_clouds else None),
+        _attribute("tileId", "eq", query.tile if query.area is None else None),
+        query.area and _intersects(query.area),
+    ]
+    return " and ".join(term for term in terms if term)
+
+
+def collection_name(word: str | None) -> str | None:
+    """The archive's own name of a collection."""
+    return COLLECTIONS.get(word, word) if word else None
+
+
+def _product_type(kind: str) -> str:
+    """A radar word is looked for in the name, without the products that exist a second time as cloud-optimised."""
+    if kind.upper() in RADAR_TYPES:
+        return f"contains(Name,{_quoted(kind.upper())}) and not contains(Name,'_COG')"
+    return _attribute("productType", "eq", kind) or ""
+
+
+def _attribute(name: str, comparison: str, value: str | float | None) -> str | None:
+    """A condition on an attribute; limits with decimals are rounded up, and checked exactly on our side."""
+    if value is None:
+        return None
+    kind, written = "String", _quoted(str(value))
+    if isinstance(value, int):
+        kind, written = "Integer", str(value)
+    elif isinstance(value, float):
+        kind, written = "Double", f"{math.ceil(value * 100) / 100:.2f}"
+    kind = f"OData.CSC.{kind}Attribute"
+    return f"Attributes/{kind}/any(att:att/Name eq '{name}' and att/{kind}/Value {comparison} {written})"
+
+
+def _intersects(area: BaseGeometry) -> str:
+    import shapely  # noqa: PLC0415 - slow to load, and needed only with an area
+
+    from pepsasync.area import fit  # noqa: PLC0415 - needs shapely
+
+    if shapely.get_dimensions(area) == 1:
+        area = area.buffer(LINE_WIDTH, cap_style="square", join_style="mitre")
+        area = area.intersection(shapely.box(-180, -90, 180, 90))
+    return f"OData.CSC.Intersects(area=geography'SRID=4326;{fit.to_wkt(fit.cover(area, LONGEST_WKT))}')"
+
+
+def rest_of(query: Query, products: Sequence[Product]) -> Query | None:
+    """The query that finds what follows the last page that the archive gives out.
+
+    Args:
+        query: Whose pages end.
+        products: Of its last page, newest acquisition first.
+
+    Returns:
+        None when only products from before the period would follow.
+
+    Raises:
+        ProtocolError: The products do not tell where to go on.
+    """
+    oldest = min((product.start for product in products if product.start), default=None)
+    end = oldest and oldest + OVERLAP
+    if end is None or (query.end is not None and end >= query.end):
+        raise ProtocolError(f"the archive lists no more than {DEEPEST_SKIP + PAGE_SIZE:,} products of one instant")
+    return None if query.start is not None and end <= query.start else replace(query, end=end)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _instant(value: datetime) -> str:
+    return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"

@@ -1,0 +1,164 @@
+"""From OData replies of the Copernicus Data Space to neutral words (CDSE notes, Product).
+
+Any property may be null, missing or of another type: nothing is indexed blindly.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pepsasync.decide.orbits import relative_orbit
+from pepsasync.errors import ProtocolError
+from pepsasync.model import Product, StorageTier
+from pepsasync.providers.base import SearchPage
+from pepsasync.providers.cdse.query import LAST_PAGE, PAGE_SIZE, collection_name, rest_of
+from pepsasync.providers.reading import (
+    as_footprint,
+    as_instant,
+    as_integer,
+    as_list,
+    as_mapping,
+    as_md5,
+    as_number,
+    as_size,
+    as_text,
+    as_word,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pepsasync.model import Checksum, Query
+
+_log = logging.getLogger(__name__)
+
+_TIERS = {True: StorageTier.DISK, False: StorageTier.TAPE}
+_SATELLITE = re.compile(r"(S\d[A-Z])_")
+
+
+def parse_page(reply: Any, query: Query, page: int, root: str) -> SearchPage:
+    """Parse a search reply.
+
+    Args:
+        reply: Decoded JSON.
+        query: What was asked.
+        page: Which page (1-based) of it.
+        root: `https://host`, under which downloads stand.
+
+    Raises:
+        ProtocolError: The reply is not a list of products, or the last page does not tell what follows it.
+    """
+    reply = as_mapping(reply)
+    records = reply.get("value")
+    if not isinstance(records, list):
+        raise ProtocolError("the search reply is not a list of products")
+    collection = collection_name(query.collection)
+    products = tuple(product for record in records if (product := parse_record(record, collection, root)))
+    goes_on = len(records) >= PAGE_SIZE or bool(reply.get("@odata.nextLink"))
+    is_last = page >= LAST_PAGE or not goes_on
+    rest = rest_of(query, products) if goes_on and is_last else None
+    return SearchPage(products, is_last, as_integer(reply.get("@odata.count")), rest)
+
+
+def parse_record(record: Any, collection: str | None, root: str) -> Product | None:
+    """Parse one product; None, with a warning in the log, when it has no id to go by."""
+    record = as_mapping(record)
+    identity = as_text(record.get("Id"))
+    if identity is None:
+        _log.warning("left out a search result without id")
+        return None
+    name = _name(record.get("Name")) or identity
+    a = _attributes(record.get("Attributes"))
+    platform, orbit = _platform(name, a), as_integer(a.get("orbitNumber"))
+    period = as_mapping(record.get("ContentDate"))
+    start = as_instant(period.get("Start"))
+    return Product(
+        id=identity,
+        name=name,
+        provider="cdse",
+        collection=collection or as_word(a.get("platformShortName")) or "unknown",
+        download_url=f"{product_url(root, identity)}/$value",
+        tier=parse_tier(record),
+        size=as_size(record.get("ContentLength")),  # 0 in older records
+        checksum=_checksum(record.get("Checksum")),
+        product_type=as_word(a.get("productType")),
+        sensor_mode=as_word(a.get("operationalMode")),
+        platform=platform,
+        start=start,
+        end=as_instant(period.get("End")),
+        orbit=orbit,
+        relative_orbit=as_integer(a.get("relativeOrbitNumber")) or relative_orbit(name, platform, orbit, start),
+        orbit_direction=_lower(a.get("orbitDirection")),
+        cloud_cover=_percent(a.get("cloudCover")),
+        tile=as_word(a.get("tileId")),
+        polarisation=_polarisation(a.get("polarisationChannels")),
+        published=as_instant(record.get("PublicationDate")),
+        quicklook_url=_quicklook(record.get("Assets")),
+        footprint=as_footprint(record.get("GeoFootprint")),
+    )
+
+
+def product_url(root: str, identity: str) -> str:
+    """Address of a product's record; its bytes stand under `$value`."""
+    return f"{root}/odata/v1/Products({quote(identity, safe='')})"
+
+
+def parse_tier(record: Any) -> StorageTier:
+    """Storage tier of one product."""
+    online = as_mapping(record).get("Online")
+    return _TIERS[online] if isinstance(online, bool) else StorageTier.UNKNOWN
+
+
+def _name(value: Any) -> str | None:
+    """Product name without the extension of its folder; other extensions belong to other files than folders."""
+    name = as_text(value)
+    return name.removesuffix(".SAFE").removesuffix(".SEN3") or None if name else None
+
+
+def _attributes(value: Any) -> Mapping[str, Any]:
+    """Attributes by name."""
+    pairs = [as_mapping(item) for item in as_list(value)]
+    return {str(pair.get("Name")): pair.get("Value") for pair in pairs}
+
+
+def _platform(name: str, attributes: Mapping[str, Any]) -> str | None:
+    """`S1A`, from the name or from `SENTINEL-1` and `A`; None for what is no Sentinel."""
+    if match := _SATELLITE.match(name):
+        return sys.intern(match[1])
+    mission = re.fullmatch(r"SENTINEL-(\d)", as_text(attributes.get("platformShortName")) or "")
+    unit = as_text(attributes.get("platformSerialIdentifier")) or ""
+    return sys.intern(f"S{mission[1]}{unit}") if mission and re.fullmatch("[A-Z]", unit) else None
+
+
+def _checksum(value: Any) -> Checksum | None:
+    """The MD5; BLAKE3, which comes beside it, is not among the hashes of Python."""
+    digests = [as_mapping(item) for item in as_list(value)]
+    found = (as_md5(digest.get("Value")) for digest in digests if _lower(digest.get("Algorithm")) == "md5")
+    return next((checksum for checksum in found if checksum), None)
+
+
+def _lower(value: Any) -> str | None:
+    text = as_text(value)
+    return sys.intern(text.lower()) if text else None
+
+
+def _percent(value: Any) -> float | None:
+    """A negative cloud cover means that there is none to tell."""
+    number = as_number(value)
+    return number if number is not None and number >= 0 else None
+
+
+def _polarisation(value: Any) -> str | None:
+    """`VV VH`, from `VV&VH`."""
+    text = as_text(value)
+    return sys.intern(" ".join(text.replace("&", " ").split())) if text else None
+
+
+def _quicklook(value: Any) -> str | None:
+    assets = [as_mapping(item) for item in as_list(value)]
+    links = (as_text(asset.get("DownloadLink")) for asset in assets if asset.get("Type") == "QUICKLOOK")
+    return next((link for link in links if link), None)

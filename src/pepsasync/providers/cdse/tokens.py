@@ -1,0 +1,194 @@
+"""Tokens of the Copernicus Data Space: one OpenID session of one account (CDSE notes, Auth).
+
+Logging in opens a session, and an account has 100 of them, so there is one for each client, refreshed as long as the
+archive allows. Tokens are kept in memory only, and nothing that the identity service says gets into messages.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+
+from pepsasync.errors import AuthError, ProtocolError, ProviderError, RefusedError, ServerError
+from pepsasync.io.failures import error_for_status, safe_url
+from pepsasync.io.http import on_each_hop
+from pepsasync.providers.reading import as_mapping, as_number, as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pepsasync.credentials import Credentials
+    from pepsasync.io.http import Http
+
+CLIENT_ID = "cdse-public"
+LIFETIME = 600.0
+"""Seconds for which an access token is good when the archive does not say."""
+MARGIN = 60.0
+"""Seconds before its end from which on a token is not used: the archive must still find it good."""
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+"""What fits into a header."""
+_LOGIN_HINT = (
+    "Check e-mail address and password at https://dataspace.copernicus.eu; an account with a second factor needs a "
+    "terminal on which its code can be asked for"
+)
+_MISSING_HINT = (
+    "Run 'pepsasync login cdse', give a file with 'email password' with --auth, or set PEPSASYNC_CDSE_USERNAME and "
+    "PEPSASYNC_CDSE_PASSWORD"
+)
+
+
+class Tokens:
+    """Access tokens of one account, whoever asks and however many do at once.
+
+    Args:
+        http: Connection pool.
+        url: Where tokens are handed out; passwords and tokens go to this origin only.
+        credentials: E-mail and password; None when there are none.
+        ask_code: Asks the user for the code of a second factor.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        url: str,
+        credentials: Credentials | None,
+        ask_code: Callable[[], Awaitable[str]] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._http = http
+        self._url = url
+        self._credentials = credentials
+        self._ask_code = ask_code
+        self._clock = clock
+        self._lock = anyio.Lock()
+        self._access: str | None = None
+        self._renew_at = -math.inf
+        self._refresh: str | None = None
+        self._refresh_ends = -math.inf
+        self._wants_code = False
+        self._is_locked_out = False
+        self._is_on_trial = False
+
+    async def access(self) -> str:
+        """A token that is good for some time; logs in or refreshes when there is none.
+
+        Raises:
+            AuthError: There are no credentials, or the archive refused them.
+            ProviderError: The identity service did not answer as it should.
+
+        Cancellation: the next caller begins where this one ended.
+        """
+        async with self._lock:
+            if self._access is None or self._clock() >= self._renew_at:
+                await self._renew()
+            return self._access or ""
+
+    def accept(self, token: str) -> None:
+        """Take note that the archive accepted a token."""
+        if token == self._access:
+            self._is_on_trial = False
+
+    def refuse(self, token: str) -> ProviderError:
+        """Drop a token that the archive refused.
+
+        Returns:
+            A passing error, since a session may end before its time; `AuthError` when the archive also refused the
+            token that came after one that it had refused.
+        """
+        if token == self._access:
+            self._access = None
+            if self._is_on_trial:
+                hint = "Log in at https://dataspace.copernicus.eu and look whether there are terms to accept"
+                return AuthError("the archive refuses the tokens that it hands out", hint=hint)
+            self._is_on_trial = True
+        return ServerError("the session of the account has ended; the next try begins a new one")
+
+    async def _renew(self) -> None:
+        refresh, self._access = self._refresh, None
+        if refresh is not None and self._clock() < self._refresh_ends:
+            try:
+                await self._ask({"grant_type": "refresh_token", "refresh_token": refresh})
+            except (AuthError, RefusedError):
+                self._refresh = None
+            else:
+                return
+        await self._log_in()
+
+    async def _log_in(self) -> None:
+        """Send the password, and a code as well when it is refused without one or was needed before.
+
+        Refused credentials are never sent again: archives lock accounts after some failures.
+        """
+        login = self._credentials
+        if login is None or not login.username or login.password is None:
+            raise AuthError("no credentials for the Copernicus Data Space", hint=_MISSING_HINT)
+        form = {"grant_type": "password", "username": login.username, "password": login.password}
+        for ask_code in self._ways():
+            code = {"totp": (await ask_code()).strip()} if ask_code else {}
+            try:
+                await self._ask(form | code)
+            except AuthError:
+                continue
+            self._wants_code = bool(code)
+            return
+        self._is_locked_out = True
+        raise AuthError("the archive refused e-mail address or password", url=self._url, hint=_LOGIN_HINT)
+
+    def _ways(self) -> tuple[Callable[[], Awaitable[str]] | None, ...]:
+        """What to ask for a code in each try to log in; None where the password goes alone."""
+        if self._is_locked_out:
+            return ()
+        if self._ask_code is None:
+            return (None,)
+        return (self._ask_code,) if self._wants_code else (None, self._ask_code)
+
+    async def _ask(self, form: dict[str, str]) -> None:
+        """Ask for tokens and keep them.
+
+        Raises:
+            AuthError: What was given for them is wrong, or no longer good.
+            ProviderError: No tokens came for another reason.
+        """
+        asked = self._clock()
+        request = self._http.build(
+            "POST", self._url, data={"client_id": CLIENT_ID, **form}, extensions=on_each_hop(self._stay)
+        )
+        reply = _decoded(await self._http.send_patiently(request, _judge))
+        lifetime = as_number(reply.get("expires_in")) or LIFETIME
+        self._access = as_text(reply.get("access_token"))
+        self._renew_at = asked + lifetime - min(MARGIN, lifetime / 2)
+        self._refresh = as_text(reply.get("refresh_token"))
+        self._refresh_ends = asked + (as_number(reply.get("refresh_expires_in")) or math.inf)
+
+    def _stay(self, request: httpx.Request) -> None:
+        """Stop redirects to another host, since httpx would send the password along."""
+        home = httpx.URL(self._url)
+        if (request.url.scheme, request.url.host, request.url.port) != (home.scheme, home.host, home.port):
+            raise ProtocolError("the identity service redirects to another host", url=safe_url(request.url))
+
+
+def _judge(response: httpx.Response) -> ProviderError | None:
+    """What is wrong with a token reply; its body is never quoted."""
+    reply, url = _decoded(response), safe_url(response.url)
+    if response.status_code == 400 and reply.get("error") == "invalid_grant":
+        return AuthError("the archive refused the credentials", url=url)
+    if error := error_for_status(response, b""):
+        return error
+    if not _TOKEN.fullmatch(as_text(reply.get("access_token")) or ""):
+        return ProtocolError("the identity service sent no token", url=url)
+    return None
+
+
+def _decoded(response: httpx.Response) -> Any:
+    try:
+        return as_mapping(response.json())
+    except ValueError:
+        return {}
