@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 
 from pepsasync import Client, Config, Credentials
+from pepsasync.events import ProductAwaited
 from pepsasync.sandbox import Sandbox
 
 QUICK = {"poll_interval": 0.05, "poll_interval_max": 0.2, "retry_wait": 0.01, "retry_wait_max": 0.05, "jobs": 4}
@@ -16,9 +17,35 @@ def sandbox(products=8, **options):
     return Sandbox(products=products, **(quick | options))
 
 
-def connect(archive, *, password=None, **settings):
-    credentials = Credentials(username=archive.username, password=password or archive.password)
-    return Client("peps", base_url=archive.peps_url, credentials=credentials, config=Config(**(QUICK | settings)))
+def root(archive, provider):
+    """Where a sandbox speaks the protocol of a provider."""
+    return getattr(archive, f"{provider}_url")
+
+
+def credentials(archive, provider, *, secret=None):
+    """What a provider wants to know of the sandbox's user, or with another secret."""
+    if provider == "geodes":
+        return Credentials(api_key=secret or archive.api_key)
+    return Credentials(username=archive.username, password=secret or archive.password)
+
+
+def connect(archive, provider="peps", *, password=None, **settings):
+    return Client(
+        provider,
+        base_url=root(archive, provider),
+        credentials=credentials(archive, provider, secret=password),
+        config=Config(**(QUICK | settings)),
+    )
+
+
+def portal(archive):
+    """A listener that asks in the archive's portal for whatever a run waits for."""
+
+    def ask(event):
+        if isinstance(event, ProductAwaited):
+            archive.restore(event.name)
+
+    return ask
 
 
 async def everything(client):
@@ -26,10 +53,10 @@ async def everything(client):
     return [product for collection in ("S1", "S2ST") async for product in client.search(collection=collection)]
 
 
-async def fetch_all(archive, folder, *, extract=False, settings=None):
+async def fetch_all(archive, folder, provider="peps", *, extract=False, settings=None):
     """Outcome by product name, and the events."""
     events = []
-    async with connect(archive, **(settings or {})) as client:
+    async with connect(archive, provider, **(settings or {})) as client:
         with client.listen(events.append):
             products = await everything(client)
             outcomes = {d.product.name: d async for d in client.fetch(products, folder, extract=extract)}

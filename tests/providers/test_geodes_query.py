@@ -20,24 +20,34 @@ def bodies(**criteria):
         ({"collection": "S1", "product": "GRD"}, [["PEPS_S1_L1"]]),
         ({"collection": "S1", "product": "slc"}, [["PEPS_S1_L1"]]),
         ({"collection": "S1", "product": "OCN"}, [["PEPS_S1_L2"]]),
-        ({"collection": "S1"}, [["PEPS_S1_L1"], ["PEPS_S1_L2"]]),
         ({"collection": "S2"}, [["PEPS_S2_L1C"]]),
         ({"collection": "S2ST"}, [["PEPS_S2_L1C"]]),
         ({"collection": "THEIA_SNOW_SENTINEL2_L2B"}, [["THEIA_SNOW_SENTINEL2_L2B"]]),
         ({"product": "OCN"}, [["PEPS_S1_L2"]]),
-        ({"satellite": "S1A"}, [["PEPS_S1_L1"], ["PEPS_S1_L2"], ["PEPS_S2_L1C"], ["PEPS_S3_L1"]]),
     ],
 )
-def test_one_collection_per_request(criteria, collections):
+def test_one_collection_is_named(criteria, collections):
     assert [body["collections"] for body in bodies(**criteria)] == collections
+
+
+@pytest.mark.parametrize(
+    ("criteria", "collections"),
+    [
+        ({"collection": "S1"}, ["PEPS_S1_L1", "PEPS_S1_L2"]),
+        ({"satellite": "S1A"}, ["PEPS_S1_L1", "PEPS_S1_L2", "PEPS_S2_L1C", "PEPS_S3_L1"]),
+    ],
+)
+def test_several_collections_are_a_criterion_because_a_list_of_them_finds_nothing(criteria, collections):
+    (body,) = bodies(**criteria)
+
+    assert "collections" not in body
+    assert body["query"]["dataset"] == {"in": collections}
 
 
 def test_dates_are_those_of_acquisition_not_of_publication():
     (body,) = bodies(collection="S2", start="2017-01-01", end="2017-01-02")
 
-    assert body["query"] == {
-        "start_datetime": {"gte": "2017-01-01T00:00:00.000Z", "lte": "2017-01-01T23:59:59.999Z"}
-    }
+    assert body["query"] == {"start_datetime": {"gte": "2017-01-01T00:00:00.000Z", "lte": "2017-01-01T23:59:59.999Z"}}
     assert "datetime" not in body
     assert body["sortBy"] == [{"field": "start_datetime", "direction": "desc"}]
 

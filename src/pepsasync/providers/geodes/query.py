@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from shapely.geometry.base import BaseGeometry
 
@@ -32,8 +32,8 @@ _NAME_TYPE = re.compile(r"^S1[A-Z]_\w{2}_(GRD|SLC|OCN)")
 
 
 def slices(query: Query) -> list[Query]:
-    """Split a query by product name, collection and part of the area: two collections in one request find nothing."""
-    return [piece for named in _by_name(query) for part in _by_collection(named) for piece in _by_area(part)]
+    """Split a query by product name and part of the area."""
+    return [piece for named in _by_name(query) for piece in _by_area(named)]
 
 
 def _by_name(query: Query) -> Iterator[Query]:
@@ -50,23 +50,14 @@ def collection_of(name: str) -> str | None:
     return "PEPS_S2_L1C" if re.match(r"S2[A-Z]_(MSIL1C|OPER_PRD_MSIL1C)_", name) else None
 
 
-def _by_collection(query: Query) -> Iterator[Query]:
-    for collection in _collections(query):
-        yield replace(query, collection=collection)
-
-
-def _collections(query: Query) -> tuple[str | None, ...]:
+def _collections(query: Query) -> tuple[str, ...]:
     """Collections of a neutral word; of none, those that hold the archive of PEPS, as PEPS itself would search."""
     kind = (query.product_type or "").upper()
-    if query.names:
-        known = COLLECTIONS.get(query.collection or "", (query.collection,))
-        return known if len(known) == 1 else (None,)
-    if query.collection is None:
-        everything = tuple(dict.fromkeys(name for names in COLLECTIONS.values() for name in names))
-        return (SENTINEL_1[kind],) if kind in SENTINEL_1 else everything
-    if query.collection == "S1" and kind in SENTINEL_1:
+    if query.collection in ("S1", None) and kind in SENTINEL_1:
         return (SENTINEL_1[kind],)
-    return COLLECTIONS.get(query.collection, (query.collection,))
+    if query.collection is not None:
+        return COLLECTIONS.get(query.collection, (query.collection,))
+    return () if query.names else tuple(dict.fromkeys(name for names in COLLECTIONS.values() for name in names))
 
 
 def _by_area(query: Query) -> Iterator[Query]:
@@ -87,24 +78,29 @@ def search_body(query: Query, page: int, limit: int) -> dict[str, Any]:
         page: 1-based; 0 makes the server fail.
         limit: Products a page.
     """
+    collections = _collections(query)
     body: dict[str, Any] = {
         "page": page,
         "limit": limit,
-        "query": _criteria(query),
+        "query": _criteria(query, collections),
         "sortBy": [{"field": "start_datetime", "direction": "desc"}],
     }
-    if query.collection is not None:
-        body["collections"] = [query.collection]
+    if len(collections) == 1:
+        body["collections"] = list(collections)
     if query.area is not None:
         body |= _area(query.area)
     return body
 
 
-def _criteria(query: Query) -> dict[str, dict[str, Any]]:
-    """Text is matched loosely there, so everything is checked again on our side; numbers must not be text (3.1)."""
-    is_radar = (query.collection or "").startswith("PEPS_S1")
+def _criteria(query: Query, collections: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Text is matched loosely there, so everything is checked again on our side; numbers must not be text (3.1).
+
+    Two collections in the list of the body would find nothing: they are a criterion (3).
+    """
+    is_radar = any(name.startswith("PEPS_S1") for name in collections)
     period = {"gte": _instant(query.start), "lte": _instant(query.end, timedelta(milliseconds=1))}
     conditions: dict[str, dict[str, Any]] = {
+        "dataset": {"in": list(collections) if len(collections) > 1 else None},
         "identifier": {"eq": query.names[0] if query.names else None},
         "product:type": {"eq": query.product_type},
         "sar:instrument_mode": {"eq": query.sensor_mode},
