@@ -11,20 +11,34 @@ from pepsasync.errors import ConfigError
 from pepsasync.model import Quota
 
 
+def begin(window, now):
+    window.ask()
+    window.begin(now)
+
+
+def test_requests_without_an_answer_count():
+    window = Window(Quota(2, 60.0))
+    window.ask()
+    window.ask()
+    assert window.wait(1000.0) == 60.0
+    window.begin(1000.0)
+    assert window.wait(1060.0) == 0
+
+
 def test_no_quota_never_waits():
     window = Window(None)
     for _ in range(1000):
-        window.take(0.0)
+        begin(window, 0.0)
     assert window.wait(0.0) == 0
 
 
 def test_the_next_slot_opens_when_the_first_start_leaves_the_window():
     window = Window(Quota(2, 60.0))
-    window.take(0.0)
-    window.take(10.0)
+    begin(window, 0.0)
+    begin(window, 10.0)
     assert window.wait(15.0) == 45.0
     assert window.wait(60.0) == 0
-    window.take(60.0)
+    begin(window, 60.0)
     assert window.wait(60.0) == 10.0
 
 
@@ -54,7 +68,7 @@ def test_no_window_ever_holds_more_starts_than_the_quota(products, seconds, step
     for step in steps:
         now += step
         if window.wait(now) == 0:
-            window.take(now)
+            begin(window, now)
             starts.append(now)
         recent = [start for start in starts if start + seconds > now]
         assert len(recent) <= products

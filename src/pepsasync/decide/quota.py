@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Window:
-    """Moments at which downloads began, as long as they count against a quota.
+    """Downloads as long as they count against a quota.
+
+    The archive counts a download when its request arrives. We know only that this is before its answer does, so a
+    request without an answer counts whatever the time is, and one with an answer from then on.
 
     Args:
         quota: Products in a window of time; None for no quota.
@@ -22,20 +25,27 @@ class Window:
     def __init__(self, quota: Quota | None, starts: Iterable[float] = ()) -> None:
         self._quota = quota
         self._starts = deque(starts)
+        self._asked = 0
 
     def wait(self, now: float) -> float:
         """Seconds until the next download may begin; 0 when it may now."""
         if self._quota is None:
             return 0.0
         self._forget(now, self._quota)
-        if len(self._starts) < self._quota.products:
+        excess = len(self._starts) + self._asked - self._quota.products
+        if excess < 0:
             return 0.0
         # The one that must leave first: were the quota made smaller, more than one has to.
-        leaving = self._starts[len(self._starts) - self._quota.products]
+        leaving = self._starts[excess] if excess < len(self._starts) else now
         return max(0.0, leaving + self._quota.seconds - now)
 
-    def take(self, now: float) -> None:
-        """Note that a download begins."""
+    def ask(self) -> None:
+        """Note that a download is asked for."""
+        self._asked += 1
+
+    def begin(self, now: float) -> None:
+        """Note that one that was asked for got an answer, or never will."""
+        self._asked -= 1
         if self._quota is not None:
             self._starts.append(now)
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pepsasync.io.files import PartNote
     from pepsasync.model import Product
     from pepsasync.stages.line import Line
+    from pepsasync.stages.pace import Turn
 
 FAILED_RANGES = 2
 """Requests for the rest of a file that are answered with HTTP 500 before the whole file is asked for: some servers fail
@@ -96,6 +97,7 @@ class _Transfer:
         self._note: PartNote = line.shelf.note_for(product)
         self._resumed = 0
         self._failed_ranges = 0
+        self._turn: Turn | None = None
         self._furthest = 0
         self._began = anyio.current_time()
         self._told = 0.0
@@ -141,13 +143,14 @@ class _Transfer:
         while True:
             await line.pace.until_open()
             async with line.slots.download:
-                if not line.pace.take():
-                    continue
-                try:
-                    return await self._use_slot()
-                except QuotaError as error:
-                    if not line.pace.refuse(error):
-                        raise
+                with line.pace.turn() as self._turn:
+                    if self._turn is None:
+                        continue
+                    try:
+                        return await self._use_slot()
+                    except QuotaError as error:
+                        if not line.pace.refuse(error):
+                            raise
 
     async def _use_slot(self) -> int:
         ask = plan_request(self._line.shelf.part_length(self._product), self._product.size)
@@ -170,12 +173,14 @@ class _Transfer:
             if self._note.validator:
                 request.headers["If-Range"] = self._note.validator
         async with self._line.http.stream(request) as response:
+            if self._turn:
+                self._turn.begin()
             if offset and response.status_code == 500:
                 self._failed_ranges += 1
                 if self._failed_ranges >= FAILED_RANGES:
                     return None
             await self._refuse_errors(response)
-            self._line.pace.succeed()
+            self._line.pace.accept()
             judgement = judge_answer(
                 response.status_code,
                 response.headers.get("Content-Range"),

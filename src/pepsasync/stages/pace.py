@@ -6,6 +6,7 @@ archive says that it is enough nevertheless, everybody waits.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import anyio
@@ -16,7 +17,7 @@ from pepsasync.errors import AuthError, ProviderError
 from pepsasync.events import QuotaReached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pepsasync.config import Config
     from pepsasync.errors import QuotaError
@@ -28,6 +29,20 @@ LOOKS = 12
 
 PATIENCE = 7_200.0
 """Seconds for which an archive without a published window may refuse everything before products fail."""
+
+
+class Turn:
+    """One download that is asked for."""
+
+    def __init__(self, books: Window) -> None:
+        self._books = books
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """Note that its answer is there; only the first call counts."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._books.begin(anyio.current_time())
 
 
 class Pace:
@@ -77,12 +92,22 @@ class Pace:
                 if self._wait() > 0:
                     await self.ask()
 
-    def take(self) -> bool:
-        """Note that a download begins; False when it may not, because another was faster."""
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[Turn | None]:
+        """Count a download while it is asked for; None when it may not begin, because another was faster.
+
+        Whoever gets no answer, for whatever reason, is counted from the end of the block on.
+        """
         if self._wait() > 0:
-            return False
-        self._books.take(anyio.current_time())
-        return True
+            yield None
+            return
+        books = self._books
+        books.ask()
+        turn = Turn(books)
+        try:
+            yield turn
+        finally:
+            turn.begin()
 
     def refuse(self, error: QuotaError) -> bool:
         """Make everybody wait because the archive says that it is enough; False when it has said so for too long."""
@@ -99,8 +124,8 @@ class Pace:
         self._paused_until = now + (error.retry_after if error.retry_after is not None else self._pause)
         return True
 
-    def succeed(self) -> None:
-        """Note that the archive let a download begin."""
+    def accept(self) -> None:
+        """Note that the archive let a download begin: what it refused before is forgotten."""
         self._refused_since = self._pause = None
 
     async def ask(self) -> None:

@@ -109,7 +109,7 @@ class OnlineWatch:
 
     async def _sleep(self, pause: float) -> None:
         """Pause before a look; a product that arrives meanwhile, or whose deadline comes, shortens a long pause."""
-        deadline = min(waiter.deadline for waiter in self._waiting.values())
+        deadline = min((waiter.deadline for waiter in self._waiting.values()), default=math.inf)
         until = min(anyio.current_time() + jittered(pause, self._chance()), deadline)
         self._arrived = anyio.Event()
         with anyio.CancelScope(deadline=until):

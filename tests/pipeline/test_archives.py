@@ -1,0 +1,152 @@
+"""Whole runs against GEODES and CDSE: tape by hand, quotas, sessions that end, refused ranges."""
+
+import re
+
+import pytest
+
+from archives import connect, credentials, everything, fetch_all, portal, right_files, root, sandbox
+from pepsasync import AuthError, Client, Config, DeliveryStatus, StagingTimeout
+from pepsasync.events import Noticed, ProductAwaited, ProductLeftOut, QuotaReached
+from pepsasync.model import Quota
+
+pytestmark = pytest.mark.anyio
+ANYWHERE = ("geodes", "cdse")
+
+
+@pytest.mark.parametrize("provider", ANYWHERE)
+async def test_tape_products_arrive_when_somebody_asks_in_the_portal(provider, tmp_path):
+    events = []
+    async with sandbox(8) as archive, connect(archive, provider) as client:
+        with client.listen(events.append), client.listen(portal(archive)):
+            products = await everything(client)
+            outcomes = [delivery async for delivery in client.fetch(products, tmp_path)]
+
+        assert {delivery.status for delivery in outcomes} == {DeliveryStatus.DELIVERED}
+        assert right_files(archive, tmp_path) == 8
+    assert sum(isinstance(event, ProductAwaited) for event in events) >= 4
+    assert len([event for event in events if isinstance(event, Noticed)]) == 1, "the user is told once"
+
+
+@pytest.mark.parametrize("provider", ANYWHERE)
+async def test_tape_products_that_nobody_asks_for_end_with_the_staging_timeout(provider, tmp_path):
+    async with sandbox(6) as archive:
+        outcomes, _ = await fetch_all(archive, tmp_path, provider, settings={"staging_timeout": 0.4})
+        on_tape = {product.name for product in archive.catalogue if product.mode == "tape"}
+
+        assert {name for name, delivery in outcomes.items() if delivery.error} == on_tape
+        assert {type(outcomes[name].error) for name in on_tape} == {StagingTimeout}
+        assert right_files(archive, tmp_path) == 6 - len(on_tape)
+
+
+@pytest.mark.parametrize("provider", ["geodes", "cdse", "peps"])
+async def test_tape_products_are_left_out_and_listed(provider, tmp_path):
+    async with sandbox(6) as archive:
+        outcomes, events = await fetch_all(archive, tmp_path, provider, settings={"skip_tape": True})
+        on_tape = {product.name for product in archive.catalogue if product.mode == "tape"}
+
+        assert {event.name for event in events if isinstance(event, ProductLeftOut)} == on_tape
+        assert {product.name for product in archive.catalogue} - on_tape == set(outcomes)
+        assert right_files(archive, tmp_path) == 6 - len(on_tape)
+        assert archive.statistics.stagings == {}
+
+
+async def test_a_restore_is_asked_for_where_the_server_offers_it(tmp_path):
+    async with sandbox(4, tape_fraction=1.0, geodes_restore=True) as archive:
+        outcomes, _ = await fetch_all(archive, tmp_path, "geodes", settings={"restore": True})
+
+        assert {delivery.error for delivery in outcomes.values()} == {None}
+        assert right_files(archive, tmp_path) == 4
+
+
+async def test_the_quota_is_kept_not_run_into(tmp_path):
+    async with sandbox(10, tape_fraction=0, time_scale=1000, geodes_quota=4, geodes_quota_seconds=600) as archive:
+        outcomes, events = await fetch_all(archive, tmp_path, "geodes", settings={"quota": Quota(4, 0.6)})
+
+        assert {delivery.error for delivery in outcomes.values()} == {None}
+        assert right_files(archive, tmp_path) == 10
+        assert archive.statistics.quota_refusals == 0
+    assert any(isinstance(event, QuotaReached) for event in events)
+
+
+async def test_a_quota_that_others_use_up_is_waited_for(tmp_path):
+    """The archive refuses although our own count is far from the quota."""
+    async with sandbox(6, tape_fraction=0, time_scale=1000, geodes_quota=4, geodes_quota_seconds=300) as archive:
+        outcomes, events = await fetch_all(archive, tmp_path, "geodes", settings={"quota": Quota(1000, 1.2)})
+
+        assert {delivery.error for delivery in outcomes.values()} == {None}
+        assert right_files(archive, tmp_path) == 6
+    assert any(isinstance(event, QuotaReached) for event in events)
+
+
+async def test_a_session_that_ends_in_mid_run_is_refreshed(tmp_path):
+    async with sandbox(4, tape_fraction=0, vary=False, token_seconds=1.0) as archive:
+        outcomes, _ = await fetch_all(archive, tmp_path, "cdse", settings={"jobs": 1, "limit_rate": 400_000})
+
+        assert {delivery.error for delivery in outcomes.values()} == {None}
+        assert right_files(archive, tmp_path) == 4
+        assert (archive.statistics.tokens, archive.statistics.leaked_tokens) == (1, 0)
+        assert archive.statistics.refreshes >= 1
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+async def test_tokens_stay_at_home_when_downloads_are_redirected(foreign, tmp_path):
+    async with sandbox(4, tape_fraction=0, cdse_foreign=foreign) as archive:
+        async with connect(archive, "cdse") as client:
+            outcomes = [delivery async for delivery in client.fetch(await everything(client), tmp_path)]
+
+        assert archive.statistics.leaked_tokens == 0
+        assert archive.statistics.tokens == 1
+        assert {delivery.error for delivery in outcomes} == {None}
+
+
+@pytest.mark.parametrize("ranges", ["ignored", "works", "error"])
+async def test_cut_downloads_end_right_however_ranges_are_answered(ranges, tmp_path):
+    faults = {"cut": 0.7}
+    async with sandbox(6, tape_fraction=0, geodes_ranges=ranges, geodes_quota=None, faults=faults) as archive:
+        outcomes, _ = await fetch_all(archive, tmp_path, "geodes", settings={"quota": Quota(1000, 1.0)})
+
+        assert {delivery.error for delivery in outcomes.values()} == {None}
+        assert right_files(archive, tmp_path) == 6
+        assert archive.statistics.faults["cut"] > 0
+
+
+@pytest.mark.parametrize("provider", ANYWHERE)
+@pytest.mark.parametrize("bad_key", ["login", "refuse"])
+async def test_refused_credentials_end_the_run(provider, bad_key, tmp_path):
+    async with sandbox(4, geodes_bad_key=bad_key) as archive:
+        wrong = credentials(archive, provider, secret="wrong-secret")
+        async with Client(provider, base_url=root(archive, provider), credentials=wrong, config=Config()) as client:
+            with pytest.raises(AuthError) as caught:
+                [delivery async for delivery in client.fetch(await everything(client), tmp_path)]
+
+    assert "wrong-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("provider", ["geodes", "cdse", "peps"])
+async def test_faults_pass_or_are_reported(provider, tmp_path):
+    faults = {"cut": 0.3, "error-500": 0.3, "html-200": 0.2, "stall": 0.1}
+    settings = {"read_timeout": 0.5, "quota": Quota(1000, 1.0), "retries": 12}
+    async with sandbox(12, tape_fraction=0.3, faults=faults, geodes_quota=None) as archive:
+        async with connect(archive, provider, **settings) as client:
+            with client.listen(portal(archive)):
+                outcomes = [delivery async for delivery in client.fetch(await everything(client), tmp_path)]
+
+        assert {delivery.error for delivery in outcomes} == {None}
+        assert right_files(archive, tmp_path) == 12
+
+
+SECRETS = re.compile(r"demo password|ZGVtb0|Bearer \S|eyJ[A-Za-z0-9_-]{10}|X-API-Key", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("provider", ["geodes", "cdse", "peps"])
+async def test_no_secret_is_told_anywhere(provider, tmp_path, caplog):
+    caplog.set_level("DEBUG")
+    async with sandbox(6, faults={"error-500": 0.5, "cut": 0.5}, token_seconds=0.5) as archive:
+        outcomes, events = await fetch_all(archive, tmp_path, provider, settings={"staging_timeout": 0.5})
+        told = [str(event.as_dict()) for event in events] + [repr(outcome) for outcome in outcomes.values()]
+        told += [repr(delivery.error) for delivery in outcomes.values()] + [caplog.text]
+        kept = [path.read_bytes() for path in (tmp_path / ".pepsasync").rglob("*") if path.is_file()]
+
+        assert not SECRETS.search("\n".join(told))
+        assert archive.api_key not in "\n".join(told)
+        assert not any(archive.api_key.encode() in content or b"demo password" in content for content in kept)
