@@ -58,13 +58,17 @@ def _has_name(product: Product, query: Query) -> bool:
 
 
 def _has_type(product: Product, query: Query) -> bool:
-    """Equal, or for radar the word within the long form: `GRD` in `IW_GRDH_1S`."""
+    """Equal, or for radar the word within the long form: `GRD` and `IW_GRDH_1S` are one, whoever says which."""
     if query.product_type is None or product.product_type is None:
         return True
     wanted, actual = query.product_type.upper(), product.product_type.upper()
     if wanted == actual:
         return True
-    return wanted in _RADAR_TYPES and any(word.startswith(wanted) for word in actual.split("_"))
+    return _is_short_for(wanted, actual) or _is_short_for(actual, wanted)
+
+
+def _is_short_for(word: str, long_form: str) -> bool:
+    return word in _RADAR_TYPES and any(part.startswith(word) for part in long_form.split("_"))
 
 
 def _has_mode(product: Product, query: Query) -> bool:

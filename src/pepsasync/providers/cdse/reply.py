@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _TIERS = {True: StorageTier.DISK, False: StorageTier.TAPE}
+_RADAR = re.compile(r"^\w\w_(GRD|SLC|OCN|RAW)")
 _SATELLITE = re.compile(r"(S\d[A-Z])_")
 
 
@@ -85,7 +86,7 @@ def parse_record(record: Any, collection: str | None, root: str) -> Product | No
         tier=parse_tier(record),
         size=as_size(record.get("ContentLength")),  # 0 in older records
         checksum=_checksum(record.get("Checksum")),
-        product_type=as_word(a.get("productType")),
+        product_type=_product_type(a.get("productType")),
         sensor_mode=as_word(a.get("operationalMode")),
         platform=platform,
         start=start,
@@ -139,6 +140,13 @@ def _checksum(value: Any) -> Checksum | None:
     digests = [as_mapping(item) for item in as_list(value)]
     found = (as_md5(digest.get("Value")) for digest in digests if _lower(digest.get("Algorithm")) == "md5")
     return next((checksum for checksum in found if checksum), None)
+
+
+def _product_type(value: Any) -> str | None:
+    """`IW_GRDH_1S` is `GRD` for everybody else; other types as they are."""
+    text = as_word(value)
+    match = _RADAR.search(text or "")
+    return sys.intern(match[1]) if match else text
 
 
 def _lower(value: Any) -> str | None:

@@ -1,0 +1,94 @@
+"""The same query finds the same products in every archive: one catalogue behind three protocols."""
+
+import pytest
+
+from archives import connect, root, sandbox
+from pepsasync import Client, Config
+from pepsasync.providers import provider_names
+
+pytestmark = pytest.mark.anyio
+TRIANGLE = "POLYGON((1.0 43.0, 2.2 43.1, 1.6 44.1, 1.0 43.0))"
+
+QUERIES = {
+    "everything": {},
+    "radar": {"collection": "S1"},
+    "optical": {"collection": "S2ST"},
+    "optical by its short name": {"collection": "S2"},
+    "type": {"collection": "S1", "product": "GRD"},
+    "type in lower case": {"collection": "S1", "product": "slc"},
+    "optical type": {"collection": "S2ST", "product": "S2MSI1C"},
+    "mode": {"collection": "S1", "sensor_mode": "IW"},
+    "satellite": {"collection": "S2ST", "satellite": "S2A"},
+    "orbit": {"collection": "S1", "orbit": 152},
+    "orbit of all": {"orbit": 51},
+    "period": {"collection": "S1", "start": "2015-11-05", "end": "2015-11-15"},
+    "instants": {"collection": "S2ST", "start": "2017-01-05T10:50:00Z", "end": "2017-01-12T10:55:00Z"},
+    "clouds": {"collection": "S2ST", "clouds": 33.3},
+    "tile": {"collection": "S2ST", "tile": "T31TCJ"},
+    "tile of radar": {"collection": "S1", "tile": "31TCJ"},
+    "tile of all": {"tile": "31TCJ"},
+    "point": {"collection": "S1", "lon": 1.44, "lat": 43.6},
+    "point of all": {"lon": 1.44, "lat": 43.6},
+    "box": {"collection": "S2ST", "bbox": "1.0,43.0,1.2,43.2"},
+    "sides": {"collection": "S1", "lonmin": 1, "latmin": 43, "lonmax": 1.2, "latmax": 43.2},
+    "shape": {"collection": "S1", "geometry": TRIANGLE},
+    "line": {"collection": "S1", "geometry": "LINESTRING(0.5 43, 2.5 44)"},
+    "several shapes": {"collection": "S2ST", "geometry": "MULTIPOINT((1.44 43.6), (2.6 42.8))"},
+    "elsewhere": {"collection": "S1", "bbox": "10,10,11,11"},
+    "across the antimeridian": {"collection": "S1", "bbox": "179,-10,-179,10"},
+    "all together": {
+        "collection": "S2ST",
+        "tile": "31TCJ",
+        "start": "2017-01-01",
+        "end": "2017-01-20",
+        "clouds": 80,
+        "satellite": "S2A",
+        "product": "S2MSI1C",
+    },
+    "newest processing": {"collection": "S1", "latest": True},
+}
+FINDS_NOTHING = {"elsewhere", "across the antimeridian"}
+
+
+@pytest.fixture(scope="module")
+def archive():
+    """One archive for all queries: nothing is changed in it."""
+    served = sandbox(120, product_size=60_000)
+    served.start()
+    yield served
+    served.stop()
+
+
+async def find(archive, provider, criteria):
+    async with Client(provider, base_url=root(archive, provider), config=Config()) as client:
+        return [product.name async for product in client.search(**criteria)]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # the words are tested here, not the event loops
+@pytest.mark.parametrize("title", QUERIES)
+async def test_the_same_query_finds_the_same_products_everywhere(archive, title):
+    found = {provider: sorted(await find(archive, provider, QUERIES[title])) for provider in provider_names()}
+
+    assert found["geodes"] == found["peps"]
+    assert found["cdse"] == found["peps"]
+    assert bool(found["peps"]) is (title not in FINDS_NOTHING)
+
+
+async def test_names_are_found_everywhere(archive):
+    wanted = [product.name for product in archive.catalogue[::17]]
+    for provider in provider_names():
+        assert sorted(await find(archive, provider, {"id": wanted})) == sorted(wanted)
+
+
+async def test_what_products_are_is_the_same_everywhere(archive):
+    told = {}
+    for provider in provider_names():
+        async with connect(archive, provider) as client:
+            products = [p for c in ("S1", "S2ST") async for p in client.search(collection=c)]
+        told[provider] = {
+            p.name: (p.size, p.checksum, p.product_type, p.sensor_mode, p.platform, p.start, p.relative_orbit, p.tile)
+            for p in products
+        }
+
+    assert told["geodes"] == told["peps"]
+    assert told["cdse"] == told["peps"]
