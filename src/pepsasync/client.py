@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import anyio
-import httpx
 from anyio import to_thread
 
-from pepsasync.config import Config
 from pepsasync.credentials import find_credentials
 from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError, NotFoundError
@@ -24,7 +22,8 @@ from pepsasync.io.throttle import Throttle
 from pepsasync.model import Delivery, Product, Query, StorageTier
 from pepsasync.pipeline.deliver_all import bring_all_online, deliver_all, make_run
 from pepsasync.pipeline.wanted import feed
-from pepsasync.providers import DEFAULT_PROVIDER, make_provider, public_url
+from pepsasync.providers import make_provider
+from pepsasync.settings import read_settings
 from pepsasync.stages.line import Line, make_slots
 from pepsasync.stages.pace import Pace
 from pepsasync.stages.search import PAGES_AHEAD, search
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
     from anyio.streams.memory import MemoryObjectSendStream
 
+    from pepsasync.config import Config
     from pepsasync.credentials import Credentials
     from pepsasync.pipeline.wanted import Wanted
     from pepsasync.providers.base import Provider, StagingReply
@@ -53,9 +53,10 @@ class Client:
     An async context manager; runs on asyncio and on trio.
 
     Args:
-        provider: `geodes`, `cdse` or `peps`; None takes `PEPSASYNC_PROVIDER`, else the default.
-        credentials: None looks for them in the environment, the keyring and `~/.netrc`.
-        config: How to work; None for the defaults.
+        provider: `geodes`, `cdse` or `peps`; None takes `PEPSASYNC_PROVIDER`, else the config file's, else the default.
+        credentials: None looks for them in the environment, the keyring or what `login` kept, `~/.netrc` and the config
+            file.
+        config: How to work; None for what the config file says.
         base_url: Root of another instance of the archive; plain http to loopback addresses only.
         ask_code: Returns the code of a second factor, when an archive wants one; None for programs without a user.
 
@@ -72,15 +73,19 @@ class Client:
         base_url: str | None = None,
         ask_code: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
-        name = provider or os.environ.get("PEPSASYNC_PROVIDER") or DEFAULT_PROVIDER
-        host = _host(base_url or public_url(name))
-        self._config = config or Config()
+        settings = read_settings(os.environ)
+        name = settings.choose(provider or os.environ.get("PEPSASYNC_PROVIDER"))
+        host = settings.host(name, base_url)
+        base_url = base_url or settings.base_urls.get(name)
+        self._config = config or settings.config()
         self._throttle = Throttle(self._config.limit_rate)
         self._http = Http(self._config)
         self._listeners: list[Callable[[Event], None]] = []
         self._stack = contextlib.AsyncExitStack()
         self._running: TaskGroup | None = None
-        credentials = credentials or find_credentials(name, host, environ=os.environ)
+        credentials = credentials or find_credentials(
+            name, host, environ=os.environ, configured=settings.credentials(name, host)
+        )
         self.provider: Provider = make_provider(
             name, self._http, credentials, base_url, ask_code=ask_code, restore=self._config.restore
         )
@@ -270,10 +275,3 @@ def _one_query(query: Query | None, criteria: dict[str, object]) -> Query:
     if query is not None and criteria:
         raise ConfigError("give either a query or criteria, not both")
     return query if query is not None else build_query(**criteria)
-
-
-def _host(url: str) -> str:
-    parsed = httpx.URL(url)
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ConfigError(f"{url!r} is not the URL of an archive", hint="It looks like https://host/resto")
-    return parsed.host

@@ -46,6 +46,8 @@ class Config:
     """Longest silence on a connection. PEPS takes up to 30 s for a 202 (PEPS protocol notes, section 5.2)."""
     quota: Quota | None = None
     """Products that the account may download in a window of time; None takes what the archive publishes."""
+    quota_patience: float = 7_200.0
+    """Longest time for which an archive may go on refusing downloads for a quota; at least twice its window."""
     restore: bool = False
     """Let a REGARDS server restore tape products; the public GEODES does not offer it (GEODES notes, section 5.2)."""
     skip_tape: bool = False
@@ -60,7 +62,7 @@ class Config:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name.replace('_', '-')} must be at least 1, not {value}")
-        for name in ("poll_interval", "poll_interval_max", "staging_timeout", "read_timeout"):
+        for name in ("poll_interval", "poll_interval_max", "staging_timeout", "read_timeout", "quota_patience"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"{name.replace('_', '-')} must be longer than 0 seconds")

@@ -78,7 +78,7 @@ async def test_fetch_survives(fault, tmp_path):
 )
 async def test_fetch_reports_what_does_not_pass(fault, expected, tmp_path):
     async with sandbox(3, faults={fault: 1.0}, fault_limit=1000, tape_fraction=0) as archive:
-        outcomes, _ = await fetch_all(archive, tmp_path, settings={"retries": 2})
+        outcomes, _ = await fetch_all(archive, tmp_path, settings={"retries": 2, "quota_patience": 0.1})
 
     causes = [delivery.error for delivery in outcomes.values()]
     assert {FAILED} == {delivery.status for delivery in outcomes.values()}

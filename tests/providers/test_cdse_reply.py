@@ -51,7 +51,7 @@ def test_parse_record_reads_every_field():
     assert "S1A_IW_GRDH_1SDV_20151105T174730_20151105T174755_008471_00BFA4_3C5A" == product.name
     assert f"{ROOT}/odata/v1/Products({product.id})/$value" == product.download_url
     assert (StorageTier.TAPE, 1000, Checksum("md5", MD5)) == (product.tier, product.size, product.checksum)
-    assert ("IW_GRDH_1S", "IW", "S1A") == (product.product_type, product.sensor_mode, product.platform)
+    assert ("GRD", "IW", "S1A") == (product.product_type, product.sensor_mode, product.platform)
     assert (datetime(2015, 11, 5, 17, 47, 30, 512000, tzinfo=UTC)) == product.start
     assert timedelta(seconds=24.999) == product.end - product.start
     assert (8471, (8471 - 73) % 175 + 1) == (product.orbit, product.relative_orbit)

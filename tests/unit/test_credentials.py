@@ -3,7 +3,7 @@ import types
 
 import pytest
 
-from pepsasync.credentials import Credentials, find_credentials, read_auth_file
+from pepsasync.credentials import Credentials, find_credentials, host_of, read_auth_file
 from pepsasync.errors import ConfigError
 
 SECRET = "hunter2 with spaces"
@@ -68,6 +68,77 @@ def test_secrets_are_never_shown(show):
     assert "key-0123" not in text
 
 
+@pytest.mark.parametrize("data", ["key-0123", "key-0123\n", "\ufeff  key-0123 \r\n\n"])
+def test_auth_file_of_an_archive_with_keys_holds_the_key(tmp_path, data):
+    actual = read_auth_file(write(tmp_path / "geodes.txt", data), "geodes")
+
+    assert Credentials(api_key="key-0123") == actual
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param("", "is empty", id="empty"),
+        pytest.param(f"you@example.org {SECRET}", "has more than one word", id="pair"),
+        pytest.param("hunter2-ключ", "the API key has characters that no key has", id="letters"),
+    ],
+)
+def test_auth_file_without_a_key_is_refused_without_showing_it(tmp_path, data, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_auth_file(write(tmp_path / "geodes.txt", data), "geodes")
+
+    assert "hunter2" not in str(caught.value)
+    assert "key" in caught.value.hint.lower() or "Copy it again" in caught.value.hint
+
+
+@pytest.mark.parametrize("key", ["key 0123", "key\n", "key\x00", "ключ"])
+def test_key_that_cannot_be_sent_is_refused_without_showing_it(key):
+    with pytest.raises(ConfigError, match="characters that no key has") as caught:
+        Credentials(api_key=key)
+
+    assert key not in str(caught.value)
+
+
+def test_line_end_after_a_key_in_the_environment_is_no_part_of_it():
+    actual = find_credentials("geodes", "host", environ={"PEPSASYNC_GEODES_API_KEY": "key-0123\n"})
+
+    assert Credentials(api_key="key-0123") == actual
+
+
+def test_config_file_comes_last(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    configured = Credentials("configured", "x")
+    netrc = write(tmp_path / "netrc", "machine host login n password p")
+
+    def find(host):
+        return find_credentials("peps", host, environ={}, netrc_path=netrc, configured=configured).username
+
+    assert (find("host"), find("other")) == ("n", "configured")
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://peps.cnes.fr/resto", "peps.cnes.fr"),
+        ("https://PEPS.cnes.fr:443", "peps.cnes.fr"),
+        ("http://[::1]:8765/resto", "::1"),
+    ],
+)
+def test_host_is_that_of_the_url(url, host):
+    assert host == host_of(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["archive", "ftp://host/", "https://", "https://[::1/", "https://you:hunter2@host", "https:/you:hunter2@host"],
+)
+def test_what_is_no_root_is_refused_without_showing_secrets(url):
+    with pytest.raises(ConfigError) as caught:
+        host_of(url)
+
+    assert "hunter2" not in str(caught.value)
+
+
 def test_file_comes_before_environment(tmp_path):
     file = write(tmp_path / "peps.txt", "file secret")
     environ = {"PEPSASYNC_PEPS_USERNAME": "env", "PEPSASYNC_PEPS_PASSWORD": "x"}
@@ -96,6 +167,7 @@ def test_half_a_pair_in_the_environment_is_refused(given):
 
 def test_keyring_comes_before_netrc(tmp_path, monkeypatch):
     keyring = types.ModuleType("keyring")
+    keyring.get_password = lambda service, username: None
     keyring.get_credential = lambda service, _: types.SimpleNamespace(username=service, password="secret")
     monkeypatch.setitem(sys.modules, "keyring", keyring)
     netrc = write(tmp_path / "netrc", "machine host login n password p")
@@ -106,11 +178,11 @@ def test_keyring_comes_before_netrc(tmp_path, monkeypatch):
 
 
 def test_broken_keyring_is_passed_over(tmp_path, monkeypatch):
-    def get_credential(service, username):
+    def get_password(service, username):
         raise RuntimeError("no bus")
 
     keyring = types.ModuleType("keyring")
-    keyring.get_credential = get_credential
+    keyring.get_password = get_password
     monkeypatch.setitem(sys.modules, "keyring", keyring)
     netrc = write(tmp_path / "netrc", "machine host login n password p")
 

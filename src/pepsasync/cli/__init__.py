@@ -5,13 +5,15 @@ Nothing is loaded before it is needed: `pepsasync --help` must answer at once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
 INTERRUPTED = "interrupted; run the same command again to go on"
@@ -30,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
         _end_on_sigterm()
-        code = _run(arguments or ["--help"])
+        with _warnings_as_lines():
+            code = _run(arguments or ["--help"])
     except KeyboardInterrupt:
         code = 130
     except Exception as error:  # noqa: BLE001 - every error ends in one line and an exit code
@@ -74,6 +77,22 @@ def _say(text: str) -> None:
         sys.stderr.flush()
     except OSError:
         return  # nobody listens any more
+
+
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Tell our own warnings as everything else is told; others are for developers and stay as they are."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if category.__module__.startswith("pepsasync."):
+                _say(f"warning: {message}")
+            else:
+                show(message, category, *where, **more)
+
+        warnings.showwarning = tell
+        yield
 
 
 def _wants_traceback(arguments: list[str]) -> bool:

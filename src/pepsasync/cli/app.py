@@ -19,6 +19,8 @@ COMMANDS = {
     "stage": ("stage", "Ask for staging only; download nothing."),
     "download": ("download", "Bring the products of a saved search, or by name."),
     "collections": ("search", "Show collections, types and filters of an archive."),
+    "login": ("login", "Store your account for an archive."),
+    "logout": ("login", "Remove what login stored."),
     "sandbox": ("sandbox", "Run the embedded archive on this machine."),
     "demo": ("sandbox", "Run a real fetch against an embedded archive."),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -70,6 +71,8 @@ class Job:
                 self.provider = client.provider.name
                 if self.delivery.segments > 1 and not client.provider.limits.bounded_ranges:
                     self.session.say(ONE_CONNECTION, level=SPARE)
+                if client.provider.limits.sessions and sys.stdin.isatty():
+                    await client.provider.account()  # may ask for a code, which the display would hide
                 if replies:
                     files.enter_context(client.raw_replies(replies.take))
                     files.enter_context(client.listen(replies.watch))

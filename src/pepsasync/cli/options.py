@@ -6,6 +6,7 @@ The fields of a group are options of each command that takes the group, see `fla
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from pepsasync.cli.units import parse_duration, parse_size
+from pepsasync.cli.units import parse_duration, parse_quota, parse_size
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
     from pepsasync.client import Client
+    from pepsasync.credentials import Credentials
     from pepsasync.model import Query
 
 QUERY = "What to look for"
@@ -124,7 +126,8 @@ class ArchiveOptions:
     """Which archive, as whom."""
 
     auth: Annotated[
-        Path | None, _archive("-a", "--auth", metavar="FILE", help="file with one line: e-mail, space, password")
+        Path | None,
+        _archive("-a", "--auth", metavar="FILE", help="file with one line: e-mail, space, password; or an API key"),
     ] = None
     provider: Annotated[
         str | None, _archive("--provider", metavar="NAME", envvar="PEPSASYNC_PROVIDER", help="which archive")
@@ -136,23 +139,35 @@ class ArchiveOptions:
         Path | None, _archive("--ca-bundle", metavar="FILE", help="PEM file with a further certificate authority")
     ] = None
 
-    def client(self, **settings: Any) -> Client:
-        """Return a client for this archive.
+    def client(
+        self,
+        *,
+        credentials: Credentials | None = None,
+        **given: Any,
+    ) -> Client:
+        """Return a client for this archive; what was not given comes from the config file.
 
         Args:
-            **settings: Fields of `Config`; None leaves the default.
+            credentials: Instead of those that `--auth` or the usual places hold.
+            **given: Fields of `Config`; None leaves the default.
 
         Raises:
-            ConfigError: No such provider, a bad setting, or a credentials file that cannot be used.
+            ConfigError: No such provider, a bad setting, or a file that cannot be used.
         """
+        from pepsasync.cli.login import ask_code  # noqa: PLC0415
         from pepsasync.client import Client  # noqa: PLC0415 - loads the network stack
-        from pepsasync.config import Config  # noqa: PLC0415
         from pepsasync.credentials import read_auth_file  # noqa: PLC0415
+        from pepsasync.settings import read_settings  # noqa: PLC0415
 
-        settings["ca_bundle"] = self.ca_bundle
-        config = Config(**{name: value for name, value in settings.items() if value is not None})
-        credentials = read_auth_file(self.auth) if self.auth else None
-        return Client(self.provider, credentials=credentials, config=config, base_url=self.base_url)
+        settings = read_settings(os.environ)
+        given["ca_bundle"] = self.ca_bundle
+        config = settings.config(**{name: value for name, value in given.items() if value is not None})
+        name = settings.choose(self.provider)
+        if self.auth:
+            credentials = read_auth_file(self.auth, name)
+        more: dict[str, Any] = {"ask_code": ask_code} if sys.stdin.isatty() else {}
+        root = self.base_url or settings.base_urls.get(name)
+        return Client(name, credentials=credentials, config=config, base_url=root, **more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +190,13 @@ class StagingOptions:
         str | None, _delivery("--staging-timeout", metavar="TIME", help="longest wait for one product: 12h, 3d")
     ] = None
 
+    skip_tape: Annotated[
+        bool, _delivery("--skip-tape", help="leave out what is on tape instead of waiting for it, and list it")
+    ] = False
+    restore: Annotated[
+        bool, _delivery("--restore", help="geodes: let a REGARDS server restore from tape; the public one does not")
+    ] = False
+
     def settings(self) -> dict[str, Any]:
         """Fields of `Config`; None where nothing was given.
 
@@ -191,6 +213,8 @@ class StagingOptions:
             "poll_interval_max": longest if first is None or longest is None else max(longest, first),
             "trials": self.trials,
             "staging_timeout": _seconds(self.staging_timeout, "--staging-timeout"),
+            "skip_tape": self.skip_tape or None,
+            "restore": self.restore or None,
         }
 
 
@@ -205,6 +229,10 @@ class DeliveryOptions:
     jobs: Annotated[int | None, _delivery("-j", "--jobs", metavar="N", help="downloads at once")] = None
     limit_rate: Annotated[
         str | None, _delivery("--limit-rate", metavar="SIZE", help="bytes a second for all together: 10m, 500k")
+    ] = None
+    quota: Annotated[
+        str | None,
+        _delivery("--quota", metavar="N/TIME", help="products that the account may download in a time: 50/1h"),
     ] = None
     segments: Annotated[
         int, _delivery("--segments", metavar="N", help="connections a product, where the archive bears it")
@@ -226,7 +254,8 @@ class DeliveryOptions:
         if self.segments < 1:
             raise ConfigError(f"--segments must be at least 1, not {self.segments}")
         limit = None if self.limit_rate is None else parse_size(self.limit_rate, "--limit-rate")
-        return {"jobs": self.jobs, "limit_rate": limit}
+        quota = None if self.quota is None else parse_quota(self.quota, "--quota")
+        return {"jobs": self.jobs, "limit_rate": limit, "quota": quota}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,6 +84,21 @@ class SandboxOptions:
         str,
         Option("--streaming", metavar="MODE", rich_help_panel=ARCHIVE, help="php, xsendfile, nginx, php-behind-nginx"),
     ] = "php"
+    portal_seconds: Annotated[
+        str | None,
+        Option(
+            "--portal-seconds",
+            metavar="TIME",
+            rich_help_panel=ARCHIVE,
+            help="GEODES, CDSE: until a tape product is asked for in the portal; never if not given",
+        ),
+    ] = None
+    geodes_quota: Annotated[
+        int, Option("--geodes-quota", rich_help_panel=ARCHIVE, help="GEODES: downloads an hour")
+    ] = 50
+    geodes_ranges: Annotated[
+        str, Option("--geodes-ranges", metavar="MODE", rich_help_panel=ARCHIVE, help="GEODES: ignored, works, error")
+    ] = "ignored"
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of `Sandbox`.
@@ -94,8 +109,9 @@ class SandboxOptions:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values["product_size"] = parse_size(self.product_size, "--product-size")
         values["cache_size"] = None if self.cache_size is None else parse_size(self.cache_size, "--cache-size")
-        for name in ("mount_seconds", "staging_seconds"):
-            values[name] = parse_duration(values[name], f"--{name.replace('_', '-')}")
+        for name in ("mount_seconds", "staging_seconds", "portal_seconds"):
+            if values[name] is not None:
+                values[name] = parse_duration(values[name], f"--{name.replace('_', '-')}")
         values["faults"] = dict(_fault(text) for text in values.pop("fault") or ())
         return values
 
@@ -104,8 +120,8 @@ class SandboxOptions:
 def sandbox(*, options: SandboxOptions, output: OutputOptions) -> None:
     """Run the embedded archive on this machine.
 
-    It serves PEPS, with a tape robot, accounts and faults, until Ctrl-C. Programs written for the real archive work
-    against it; nothing leaves this machine.
+    It serves PEPS, GEODES and CDSE from one catalogue, with a tape robot, accounts and faults, until Ctrl-C. Programs
+    written for the real archives work against it; nothing leaves this machine.
     """
     session = Session(output)
     with _running(options.arguments()) as archive, contextlib.suppress(KeyboardInterrupt):
@@ -204,8 +220,11 @@ def _welcome(archive: Sandbox) -> list[str]:
     command = f"pepsasync fetch --provider peps --base-url {archive.peps_url} -a sandbox.txt"
     return [
         f"PEPS      {archive.peps_url}",
+        f"CDSE      {archive.cdse_url}",
         f"account   {archive.username}",
         f"password  {archive.password}",
+        f"GEODES    {archive.geodes_url}",
+        f"API key   {archive.api_key}",
         "",
         "Try it in another terminal:",
         f"  echo '{account}' > sandbox.txt",

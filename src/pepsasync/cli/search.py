@@ -1,6 +1,7 @@
 """Looking without fetching: `search` and `collections`."""
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,28 @@ from pepsasync.model import Product, Query
 RESULTS = "Results"
 
 COLLECTIONS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
+    "geodes": (
+        ("S1", "Sentinel-1 (PEPS_S1_L1, PEPS_S1_L2)", "GRD SLC OCN", "sensor mode, orbit, satellite, place, period"),
+        (
+            "S2, S2ST",
+            "Sentinel-2 (PEPS_S2_L1C)",
+            "S2MSI1C",
+            "tile, clouds, orbit, satellite, place, period",
+        ),
+        ("S3", "Sentinel-3 (PEPS_S3_L1)", "", "orbit, place, period"),
+        ("its own names", "THEIA_REFLECTANCE_SENTINEL2_L2A, ...", "", "those that the collection has"),
+    ),
+    "cdse": (
+        ("S1", "Sentinel-1 (SENTINEL-1)", "GRD SLC OCN RAW", "sensor mode, orbit, satellite, place, period"),
+        (
+            "S2, S2ST",
+            "Sentinel-2 (SENTINEL-2)",
+            "S2MSI1C S2MSI2A",
+            "tile, clouds, orbit, satellite, place, period",
+        ),
+        ("S3", "Sentinel-3 (SENTINEL-3)", "", "orbit, place, period"),
+        ("its own names", "SENTINEL-5P, LANDSAT-8, ...", "", "those that the collection has"),
+    ),
     "peps": (
         ("S1", "Sentinel-1", "GRD SLC OCN", "sensor mode, orbit, satellite, place, period"),
         ("S2", "Sentinel-2, both collections, by period", "S2MSI1C S2MSI2A", "as S2ST"),
@@ -28,7 +51,7 @@ COLLECTIONS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
             "tile, clouds, orbit, satellite, place, period",
         ),
         ("S3", "Sentinel-3, withdrawn in 2021", "", "orbit, place, period"),
-    )
+    ),
 }
 """By provider: collection, what it is, product types, filters."""
 
@@ -111,9 +134,10 @@ def collections(
     ] = None,
 ) -> None:
     """Show collections, types and filters of an archive."""
-    from pepsasync.providers import DEFAULT_PROVIDER, public_url  # noqa: PLC0415 - not needed for help
+    from pepsasync.providers import public_url  # noqa: PLC0415 - not needed for help
+    from pepsasync.settings import read_settings  # noqa: PLC0415
 
-    name = provider or DEFAULT_PROVIDER
+    name = read_settings(os.environ).choose(provider)
     public_url(name)  # refuses unknown names
     if name not in COLLECTIONS:
         raise ConfigError(f"the collections of {name} are not listed here", hint="Search with -c and its own names")

@@ -45,6 +45,8 @@ class Limits:
     """Whether `Range: bytes=A-B` is safe, so that one file can come over several connections."""
     search_pages: int = 1
     """Concurrent requests for pages of one search."""
+    sessions: bool = False
+    """Whether the account logs in to a session, for which a code may be asked from the user."""
     stages: bool = True
     """Whether programs can ask for staging; otherwise tape products are only awaited."""
     tiers_in_search: bool = True

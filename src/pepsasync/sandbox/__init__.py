@@ -1,10 +1,11 @@
-"""An archive on your own machine: PEPS as its clients know it, with products that are made on the fly.
+"""An archive on your own machine: PEPS, GEODES and CDSE as their clients know them, with products made on the fly.
 
     async with Sandbox(products=20, tape_fraction=0.5) as archive:
-        ...  # talk to archive.peps_url as archive.username with archive.password
+        ...  # talk to archive.peps_url or archive.cdse_url as archive.username with archive.password,
+        ...  # or to archive.geodes_url with archive.api_key
 
-It speaks the archive's protocol with its quirks, keeps products on a simulated tape robot, and can break things on
-request (`FAULTS`). Programs written for the real archive work against it unchanged.
+One catalogue stands behind the three protocols. It speaks them with their quirks, keeps products on a simulated tape
+robot, and can break things on request (`FAULTS`). Programs written for the real archives work against it unchanged.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from pepsasync.sandbox.clock import Clock
 
+DEFAULT_API_KEY = "demo-api-key-0001"
+"""API key of the first account; those of further ones end in 0002, 0003, ..."""
 TOKEN_SECONDS = 3600
 """Lifetime of a token in archive seconds (PEPS protocol notes, section 1)."""
 
@@ -30,6 +32,7 @@ class Accounts:
 
     def __init__(self, passwords: Mapping[str, str], clock: Clock, seed: int = 1) -> None:
         self._passwords = {email.lower(): password for email, password in passwords.items()}
+        self._keys = {f"{DEFAULT_API_KEY[:-4]}{at:04d}": email for at, email in enumerate(self._passwords, 1)}
         self._clock = clock
         self._secret = str(seed).encode()
         self._denied: set[tuple[str | None, str]] = set()
@@ -48,10 +51,16 @@ class Accounts:
         except (binascii.Error, UnicodeDecodeError):
             return None
         email, _, password = text.partition(":")
+        return email.lower() if self.knows(email, password) else None
+
+    def knows(self, email: str, password: str) -> bool:
+        """Return whether an account has this password."""
         expected = self._passwords.get(email.lower())
-        if expected is None or not hmac.compare_digest(expected.encode(), password.encode()):
-            return None
-        return email.lower()
+        return expected is not None and hmac.compare_digest(expected.encode(), password.encode())
+
+    def by_key(self, key: str) -> str | None:
+        """Return the e-mail address of an API key, None if it is wrong."""
+        return self._keys.get(key)
 
     def by_token(self, token: str) -> str | None:
         """Return the e-mail address of a token, None if it is wrong or too old."""

@@ -131,11 +131,11 @@ class Archive:
             return "unknown"
         return self.robot.mode(product.name)
 
-    def stage(self, name: str) -> None:
-        """Have a product brought from tape; the fault `still-tape` forgets it."""
+    def stage(self, name: str, at: float | None = None) -> None:
+        """Have a product brought from tape, asked for now or earlier; the fault `still-tape` forgets it."""
         if self.faults.strikes("still-tape", name):
             return
-        if self.robot.request(name) is not None:
+        if self.robot.request(name, at) is not None:
             self.ledger.count_staging(name)
 
     def hide(self, name: str, new_id: str | None = None) -> None:

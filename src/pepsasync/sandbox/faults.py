@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 FAULTS: Mapping[str, str] = MappingProxyType(
     {
+        "availability-gap": "the answer about availability leaves the product out (GEODES)",
         "checksum-lower": "the MD5 is announced in lower case",
         "checksum-null": "no MD5 is announced: size is the only check",
+        "checksum-upper": "the MD5 is announced in upper case (GEODES)",
         "cut": "the connection is closed after a random part of the body",
+        "empty-zip": "200 with a zip file of 22 bytes for a product on tape (CDSE)",
         "error-500": "500 with an empty body",
         "error-502": "502 with an HTML body",
         "error-503": "503 with an HTML body and Retry-After in seconds",
@@ -29,21 +32,43 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "hidden": "the feature was replaced: visible 0, download 404 with the new id",
         "html-200": "an HTML page with status 200 instead of the file",
         "json-200": "a JSON error with status 200 instead of the file",
+        "length-32": "Content-Length above 2 GiB is cut to 32 bits, and the body with it (GEODES)",
+        "length-none": "no Content-Length: the body comes in chunks (GEODES)",
         "missing-file": "404 of 44 bytes for a product that is listed as available",
         "missing-properties": "properties of the feature are null or absent, storage too",
+        "octet-stream": "the file is sent as application/octet-stream (GEODES)",
         "page-shift": "a new product is published between two pages of a search",
         "quota-420": "420 week|<MB>: the weekly volume is used up",
+        "quota-json": "the quota's complaint with status 200 instead of the file (GEODES)",
         "size-text": "resourceSize is a string",
+        "size-zero": "ContentLength is 0 (CDSE)",
         "slow-202": "the answer 202 takes 30 s",
         "stall": "the body stops in the middle",
         "still-tape": "the request to stage is forgotten: still on tape, to be asked again",
         "storage-down": "the tape storage service does not answer: every mode is unknown",
+        "token-refused": "401 for a token that is good (CDSE)",
         "truncate": "the body is shorter than the product, and Content-Length agrees with it",
         "unknown-once": "the mode is unknown for one look",
+        "xml-asset": "the product has one more data file, of XML (GEODES)",
+        "zipper-busy": "429 as if too many downloads were under way (CDSE)",
     }
 )
 """Every fault and what it does. Rates are probabilities: 0 never, 1 always."""
-LASTING = frozenset({"checksum-lower", "checksum-null", "hidden", "missing-properties", "size-text"})
+LASTING = frozenset(
+    {
+        "checksum-lower",
+        "checksum-null",
+        "checksum-upper",
+        "hidden",
+        "length-32",
+        "length-none",
+        "missing-properties",
+        "octet-stream",
+        "size-text",
+        "size-zero",
+        "xml-asset",
+    }
+)
 """Faults that a product has or has not, for good; the others strike at most `limit` times per product."""
 
 

@@ -96,8 +96,12 @@ class Robot:
             heapq.heapify(self._arrivals)
             self._evict(keep=name)
 
-    def request(self, name: str) -> float | None:
+    def request(self, name: str, at: float | None = None) -> float | None:
         """Ask for a product on tape to be staged; anything else is left as it is.
+
+        Args:
+            name: The product.
+            at: When it was asked for, in archive seconds: some time ago, or now when None.
 
         Returns:
             Archive seconds until it is on disk, None if nothing was started.
@@ -107,7 +111,7 @@ class Robot:
             shelf = self._shelves[name]
             if shelf.mode != "tape":
                 return None
-            now = self._clock.now()
+            now = self._clock.now() if at is None else at
             ready = max(now, heapq.heappop(self._free_at)) + self._duration
             heapq.heappush(self._free_at, ready)
             heapq.heappush(self._arrivals, (ready, name))

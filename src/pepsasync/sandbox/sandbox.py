@@ -10,8 +10,8 @@ import anyio
 from anyio import to_thread
 from starlette.applications import Starlette
 
-from pepsasync.sandbox import peps
-from pepsasync.sandbox.accounts import Accounts
+from pepsasync.sandbox import cdse, geodes, peps
+from pepsasync.sandbox.accounts import DEFAULT_API_KEY, Accounts
 from pepsasync.sandbox.archive import Archive
 from pepsasync.sandbox.catalogue import generate
 from pepsasync.sandbox.clock import Clock
@@ -63,6 +63,23 @@ class Sandbox:
         accounts: Password by e-mail address, `DEFAULT_ACCOUNTS` by default.
         retry_after_ms: What a 202 asks to wait, in archive milliseconds.
         stall_seconds: Archive seconds that the fault `stall` lasts, None for ever.
+        totp: Second factor that CDSE asks for, None for none.
+        token_seconds: Life of a CDSE access token in archive seconds.
+        refresh_seconds: Life of a CDSE refresh token in archive seconds.
+        cdse_connections: Downloads at the same time of one account of CDSE.
+        cdse_requests: Requests to the catalogue of CDSE per archive minute, None for no limit.
+        cdse_redirect: Whether CDSE redirects downloads to its zipper.
+        cdse_foreign: Whether CDSE redirects downloads to another host name, which must not see the token.
+        cdse_blake3: Whether CDSE announces BLAKE3 checksums too; needs the package `blake3`.
+        portal_seconds: Archive seconds after which a product that GEODES or CDSE showed on tape is staged as if its
+            user had asked in the portal, None for never.
+        geodes_ranges: What GEODES makes of a `Range` header: `ignored`, `works` or `error`.
+        geodes_restore: Whether GEODES offers to restore products by request.
+        geodes_quota: Downloads that an account of GEODES may start in a window of time, None for no limit.
+        geodes_quota_seconds: Length of that window in archive seconds.
+        geodes_bad_key: What a wrong key leads to: `login`, redirects without end, or `refuse`, a 401.
+        geodes_strict: Whether GEODES refuses pages that are too long and unknown attributes.
+        geodes_version: Version of GEODES' STAC layer, `2.1` or `2.2`.
         catalogue: Products to serve instead of generated ones, each in its own `mode`.
         clock: Source of real monotonic seconds.
 
@@ -93,6 +110,22 @@ class Sandbox:
         accounts: Mapping[str, str] | None = None,
         retry_after_ms: int = 180_000,
         stall_seconds: float | None = 60.0,
+        totp: str | None = None,
+        token_seconds: float = 600.0,
+        refresh_seconds: float = 3600.0,
+        cdse_connections: int = 4,
+        cdse_requests: int | None = None,
+        cdse_redirect: bool = True,
+        cdse_foreign: bool = False,
+        cdse_blake3: bool = False,
+        portal_seconds: float | None = None,
+        geodes_ranges: str = "ignored",
+        geodes_restore: bool = False,
+        geodes_quota: int | None = 50,
+        geodes_quota_seconds: float = 3600.0,
+        geodes_bad_key: str = "login",
+        geodes_strict: bool = False,
+        geodes_version: str = "2.1",
         catalogue: Sequence[CatalogueProduct] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -106,6 +139,7 @@ class Sandbox:
         _check_place_and_time(area, start, end)
         chosen = DEFAULT_ACCOUNTS if accounts is None else accounts
         self.username, self.password = next(iter(chosen.items()))
+        self.api_key = DEFAULT_API_KEY
         self._clock = Clock(time_scale, clock)
         if catalogue is None:
             where: dict[str, Any] = {"area": area, "start": start, "end": end, "seed": seed}
@@ -123,7 +157,33 @@ class Sandbox:
             retry_after_ms=retry_after_ms,
             stall_seconds=stall_seconds,
         )
-        self._server = ServerThread(Starlette(routes=[peps.routes(self._archive)]), port)
+        cdse_options = cdse.CdseOptions(
+            totp=totp,
+            token_seconds=token_seconds,
+            refresh_seconds=refresh_seconds,
+            connections=cdse_connections,
+            requests_per_minute=cdse_requests,
+            redirect=cdse_redirect,
+            foreign=cdse_foreign,
+            portal_seconds=portal_seconds,
+            blake3=cdse_blake3,
+        )
+        geodes_options = geodes.GeodesOptions(
+            portal_seconds=portal_seconds,
+            ranges=geodes_ranges,
+            restore=geodes_restore,
+            quota=geodes_quota,
+            quota_seconds=geodes_quota_seconds,
+            bad_key=geodes_bad_key,
+            strict=geodes_strict,
+            version=geodes_version,
+        )
+        protocols = [
+            peps.routes(self._archive),
+            cdse.routes(self._archive, cdse_options),
+            geodes.routes(self._archive, geodes_options),
+        ]
+        self._server = ServerThread(Starlette(routes=protocols), port)
 
     @property
     def url(self) -> str:
@@ -134,6 +194,16 @@ class Sandbox:
     def peps_url(self) -> str:
         """Address of the PEPS service."""
         return f"{self.url}/resto"
+
+    @property
+    def geodes_url(self) -> str:
+        """Root of the GEODES service, under which `/api/stac` stands."""
+        return f"{self.url}/geodes"
+
+    @property
+    def cdse_url(self) -> str:
+        """Root of the CDSE service, under which `/odata/v1` and `/auth/realms/CDSE` stand."""
+        return f"{self.url}/cdse"
 
     @property
     def catalogue(self) -> tuple[CatalogueProduct, ...]:
@@ -169,6 +239,14 @@ class Sandbox:
             ValueError: `mode` is not one of `MODES`.
         """
         self._archive.robot.set_mode(name, mode)
+
+    def restore(self, name: str) -> None:
+        """Have a product brought from tape, as if its user had asked in the portal of GEODES or CDSE.
+
+        Raises:
+            KeyError: No product has this name.
+        """
+        self._archive.stage(self._archive.product(name).name)
 
     def hide(self, name: str, new_id: str | None = None) -> None:
         """Mark a product as replaced by the feature `new_id`, None for not available.

@@ -33,7 +33,7 @@ class Statistics:
     """A snapshot of the archive's counters."""
 
     requests: Mapping[str, int]
-    """Requests by kind: search, item, download, check, connect, downloadinfo, describe, other."""
+    """Requests by kind: search, item, download, check, connect, downloadinfo, describe, zipper, token, other, ..."""
     stagings: Mapping[str, int]
     """Stagings started, by product name."""
     transfers: tuple[Transfer, ...]
@@ -44,6 +44,14 @@ class Statistics:
     """Most bodies under way at once."""
     faults: Mapping[str, int]
     """Strikes of each passing fault."""
+    tokens: int = 0
+    """OpenID sessions opened with a password."""
+    refreshes: int = 0
+    """OpenID sessions continued with a refresh token."""
+    leaked_tokens: int = 0
+    """Access tokens that arrived at a host that must not see them."""
+    quota_refusals: int = 0
+    """Downloads refused because the account had started too many (GEODES)."""
 
 
 class Running:
@@ -68,6 +76,7 @@ class Ledger:
         self._requests: Counter[str] = Counter()
         self._stagings: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
+        self._events: Counter[str] = Counter()
         self._transfers: list[Transfer] = []
         self._running = 0
         self._peak = 0
@@ -81,6 +90,11 @@ class Ledger:
         """Count one staging of a product."""
         with self._lock:
             self._stagings[name] += 1
+
+    def count_event(self, name: str) -> None:
+        """Count one event: a field of `Statistics`."""
+        with self._lock:
+            self._events[name] += 1
 
     def count_bytes(self, name: str, number: int) -> None:
         """Count bytes of body of a product."""
@@ -111,4 +125,5 @@ class Ledger:
                 dict(self._bytes),
                 self._peak,
                 faults,
+                **self._events,
             )

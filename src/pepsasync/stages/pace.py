@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 LOOKS = 12
 """Times a window that the archive is asked what is left, while nothing may begin."""
 
-PATIENCE = 7_200.0
-"""Seconds for which an archive without a published window may refuse everything before products fail."""
-
 
 class Turn:
     """One download that is asked for."""
@@ -113,7 +110,7 @@ class Pace:
         """Make everybody wait because the archive says that it is enough; False when it has said so for too long."""
         now = anyio.current_time()
         self._refused_since = self._refused_since if self._refused_since is not None else now
-        if now - self._refused_since > (2 * self._quota.seconds if self._quota else PATIENCE):
+        if now - self._refused_since > max(self._config.quota_patience, 2 * self._quota.seconds if self._quota else 0):
             return False
         if now < self._paused_until:
             return True

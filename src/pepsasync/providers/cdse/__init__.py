@@ -59,6 +59,7 @@ class Cdse:
         poll_batch=20,  # each product is one request
         bounded_ranges=True,
         search_pages=4,
+        sessions=True,
         stages=False,
         poll_interval=300.0,
     )

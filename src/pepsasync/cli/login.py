@@ -1,0 +1,150 @@
+"""Accounts: `login` and `logout`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from getpass import getpass
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option, echo
+
+from pepsasync.cli.flatten import flatten
+from pepsasync.cli.options import ARCHIVE, ArchiveOptions, OutputOptions
+from pepsasync.cli.session import Session
+from pepsasync.cli.units import show_count
+from pepsasync.errors import AuthError, ConfigError, PepsasyncError
+
+if TYPE_CHECKING:
+    from pepsasync.credentials import Credentials
+    from pepsasync.providers.base import Account
+
+ProviderArgument = Annotated[
+    str | None, Argument(metavar="[PROVIDER]", envvar="PEPSASYNC_PROVIDER", help="which archive")
+]
+
+
+@flatten(without=("-a", "--auth", "--provider"))
+def login(
+    *,
+    provider: ProviderArgument = None,
+    archive: ArchiveOptions,
+    output: OutputOptions,
+    no_check: Annotated[
+        bool, Option("--no-check", rich_help_panel=ARCHIVE, help="store without asking the archive")
+    ] = False,
+) -> None:
+    """Store your account for an archive.
+
+    It is asked for, checked against the archive and put into the keyring of this system, or where there is none into
+    a file that only you can read. Without a terminal it is read from standard input, one line each: user name and
+    password, or the API key.
+    """
+    from pepsasync.credentials import from_environment  # noqa: PLC0415 - not needed for help
+    from pepsasync.credentials.stored import store  # noqa: PLC0415
+
+    session = Session(output)
+    name, host = _target(provider, archive)
+    comes_first = from_environment(name, os.environ)
+    credentials = _ask(name)
+    if not no_check:
+        account = _check(session, replace(archive, provider=name), credentials)
+        left = "" if account.quota_left is None else f"; {show_count(account.quota_left)} may be downloaded now"
+        session.say(f"{name} accepts this account{left}")
+    where = store(name, host, credentials)
+    session.say(f"stored for {name} ({host}) in {where}")
+    if comes_first:
+        session.say(f"note: the environment holds an account for {name} too, which comes first")
+
+
+@flatten(without=("-a", "--auth", "--provider", "--ca-bundle"))
+def logout(*, provider: ProviderArgument = None, archive: ArchiveOptions, output: OutputOptions) -> None:
+    """Remove what login stored."""
+    from pepsasync.credentials import find_credentials  # noqa: PLC0415 - not needed for help
+    from pepsasync.credentials.stored import forget  # noqa: PLC0415
+    from pepsasync.settings import read_settings  # noqa: PLC0415
+
+    session = Session(output)
+    name, host = _target(provider, archive)
+    removed = forget(name, host)
+    if removed:
+        session.say(f"removed what was stored for {name} ({host}) from {' and from '.join(removed)}")
+    else:
+        session.say(f"nothing is stored for {name} ({host})")
+    configured = read_settings(os.environ).credentials(name, host)
+    if find_credentials(name, host, environ=os.environ, configured=configured):
+        session.say(f"note: the environment, ~/.netrc or the config file still holds an account for {name}")
+
+
+def _target(provider: str | None, archive: ArchiveOptions) -> tuple[str, str]:
+    """Provider and host that an account is for."""
+    from pepsasync.providers import public_url  # noqa: PLC0415 - not needed for help
+    from pepsasync.settings import read_settings  # noqa: PLC0415
+
+    settings = read_settings(os.environ)
+    name = settings.choose(provider)
+    public_url(name)  # refuses unknown names
+    return name, settings.host(name, archive.base_url)
+
+
+def _ask(provider: str) -> Credentials:
+    """Ask on the terminal without showing secrets, or read lines of standard input.
+
+    Raises:
+        ConfigError: Standard input does not hold what is needed.
+    """
+    from pepsasync.credentials import KEY_PROVIDERS, Credentials  # noqa: PLC0415 - not needed for help
+
+    if provider in KEY_PROVIDERS:
+        return Credentials(api_key=_answer(f"API key for {provider}", is_secret=True).strip())
+    username = _answer(f"User name for {provider} (e-mail)").strip()
+    return Credentials(username, _answer("Password", is_secret=True))
+
+
+def _answer(what: str, *, is_secret: bool = False) -> str:
+    """One line, without its end; on a terminal, what is secret is not shown while it is typed."""
+    is_terminal = sys.stdin.isatty()
+    if is_terminal and not is_secret:
+        echo(f"{what}: ", err=True, nl=False)
+    text = _hidden(f"{what}: ") if is_terminal and is_secret else sys.stdin.readline().rstrip("\r\n")
+    if not text.strip():
+        hint = "Without a terminal, standard input holds a line for each question"
+        raise ConfigError(f"no answer to: {what}", hint=hint)
+    return text
+
+
+def _hidden(question: str) -> str:
+    try:
+        return getpass(question)
+    except EOFError:
+        return ""
+
+
+def _check(session: Session, archive: ArchiveOptions, credentials: Credentials) -> Account:
+    """Have the archive look at an account.
+
+    Raises:
+        PepsasyncError: It was refused, or could not be looked at.
+    """
+    try:
+        return session.run(_look, archive, credentials)
+    except AuthError:
+        session.say("nothing was stored")
+        raise
+    except PepsasyncError:
+        session.say("nothing was stored; --no-check stores without asking the archive")
+        raise
+
+
+async def _look(archive: ArchiveOptions, credentials: Credentials) -> Account:
+    # Somebody waits for the answer: not as many tries as a run of days.
+    async with archive.client(credentials=credentials, retries=2) as client:
+        return await client.provider.account()
+
+
+async def ask_code() -> str:
+    """Ask for the code of a second factor, away from the event loop."""
+    from anyio import to_thread  # noqa: PLC0415 - not needed for help
+
+    return await to_thread.run_sync(lambda: _answer("Code of the second factor"), abandon_on_cancel=True)

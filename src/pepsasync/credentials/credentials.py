@@ -1,0 +1,56 @@
+"""What an archive wants to know of its user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from pepsasync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEY_PROVIDERS = frozenset({"geodes"})
+"""Providers that want an API key; the others want user name and password."""
+
+FIELDS = ("username", "password", "api_key")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credentials:
+    """What an archive wants to know of its user. Neither `str` nor `repr` shows a secret.
+
+    Raises:
+        ConfigError: The API key cannot be sent; the message does not show it.
+    """
+
+    username: str | None = None
+    """Account name, an e-mail address in most archives."""
+    password: str | None = None
+    """Secret."""
+    api_key: str | None = None
+    """Secret; archives that know keys prefer it to the password."""
+
+    def __post_init__(self) -> None:
+        # Such a key would be refused further down, in an error that quotes it.
+        if self.api_key is not None and not all("!" <= letter <= "~" for letter in self.api_key):
+            raise ConfigError(
+                "the API key has characters that no key has", hint="Copy it again, without blanks and line ends"
+            )
+
+    def __repr__(self) -> str:
+        """The account name; secrets only as present or not."""
+        password, api_key = (None if secret is None else "***" for secret in (self.password, self.api_key))
+        return f"Credentials(username={self.username!r}, password={password!r}, api_key={api_key!r})"
+
+    __str__ = __repr__
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, object]) -> Self | None:
+        """Take what a mapping holds of them; None when that is neither a key nor a full pair."""
+        texts = {name: text for name in FIELDS if isinstance(text := fields.get(name), str) and text}
+        return cls(**texts) if "api_key" in texts or {"username", "password"} <= texts.keys() else None
+
+    def to_fields(self) -> dict[str, str]:
+        """What is there, ready for JSON: not for eyes."""
+        return {name: text for name in FIELDS if (text := getattr(self, name))}

@@ -1,0 +1,146 @@
+"""Where credentials are looked for, and in which order."""
+
+from __future__ import annotations
+
+import netrc
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pepsasync.credentials.credentials import KEY_PROVIDERS, Credentials
+from pepsasync.credentials.stored import load
+from pepsasync.errors import ConfigError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+
+def find_credentials(
+    provider: str,
+    host: str,
+    *,
+    auth_file: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str],
+    netrc_path: Path | None = None,
+    configured: Credentials | None = None,
+) -> Credentials | None:
+    """Take the first credentials there are: file, environment, keyring or what `login` kept, netrc, config file.
+
+    Args:
+        provider: `peps`, `geodes`, ...
+        host: Name of the host they are for, see `host_of`; what is kept for other hosts is not looked at.
+        auth_file: As for `read_auth_file`.
+        environ: `PEPSASYNC_<PROVIDER>_USERNAME`, `_PASSWORD`, `_API_KEY` are read.
+        netrc_path: None for `~/.netrc`.
+        configured: What the config file holds for this provider and host.
+
+    Returns:
+        None when there are none anywhere.
+
+    Raises:
+        ConfigError: A file cannot be used, or the environment holds half a pair.
+    """
+    if auth_file is not None:
+        return read_auth_file(auth_file, provider)
+    return from_environment(provider, environ) or load(provider, host) or _from_netrc(host, netrc_path) or configured
+
+
+def host_of(url: str) -> str:
+    """Name of the host at the root of an archive, which is what credentials are kept for.
+
+    Raises:
+        ConfigError: Not the URL of an archive, or one with user name and password in it.
+    """
+    hint = "It looks like https://host/resto"
+    try:
+        parsed = urlsplit(url)
+        host = parsed.hostname
+    except ValueError:
+        raise ConfigError("the root of the archive is not a URL", hint=hint) from None
+    is_url = parsed.scheme in ("http", "https")
+    if "@" in (parsed.netloc if is_url and host else url):
+        raise ConfigError("the root of the archive holds a user name", hint="Leave it out; see 'pepsasync login'")
+    if not is_url or not host:
+        raise ConfigError(f"{url!r} is not the URL of an archive", hint=hint)
+    return host
+
+
+def read_auth_file(path: str | os.PathLike[str], provider: str | None = None) -> Credentials:
+    """Read a file with one line: `email password`, where the password may hold spaces, or an API key.
+
+    Args:
+        path: The file.
+        provider: Those of `KEY_PROVIDERS` want a key, all others e-mail and password.
+
+    Raises:
+        ConfigError: Missing, unreadable, empty, or not what the provider wants. The message never shows what is in it.
+    """
+    wants_key = provider in KEY_PROVIDERS
+    hint = "It holds one line: the e-mail address, a space, the password"
+    if wants_key:
+        hint = f"For {provider} it holds one line: the API key, and nothing else"
+    line = _first_line(path, hint)
+    # Blanks at the end of the line are part of no password that anybody has seen, but editors leave them.
+    username, _, password = line.replace("\t", " ").strip().partition(" ")
+    password = password.strip()
+    if wants_key:
+        if password:
+            raise ConfigError(f"the credentials file {path} has more than one word", hint=hint)
+        return Credentials(api_key=username)
+    if not password:
+        raise ConfigError(f"the credentials file {path} has one word only", hint=hint)
+    return Credentials(username, password)
+
+
+def _first_line(path: str | os.PathLike[str], hint: str) -> str:
+    try:
+        text = Path(path).read_text("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"cannot read the credentials file {path}: {error.strerror or error}", hint=hint) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"the credentials file {path} is not UTF-8 text", hint=hint) from None
+    for line in text.splitlines():
+        if line.strip():
+            return line
+    raise ConfigError(f"the credentials file {path} is empty", hint=hint)
+
+
+def from_environment(provider: str, environ: Mapping[str, str]) -> Credentials | None:
+    """Credentials of a provider in the environment.
+
+    Raises:
+        ConfigError: User name or password is missing.
+    """
+    prefix = f"PEPSASYNC_{provider.upper()}_"
+    username, password = (environ.get(prefix + name) or None for name in ("USERNAME", "PASSWORD"))
+    api_key = environ.get(f"{prefix}API_KEY", "").strip() or None
+    if (username is None) != (password is None):
+        missing, given = ("PASSWORD", "USERNAME") if password is None else ("USERNAME", "PASSWORD")
+        raise ConfigError(f"{prefix}{given} is set, but {prefix}{missing} is not", hint="Set both or none")
+    return Credentials(username, password, api_key) if username or api_key else None
+
+
+def _from_netrc(host: str, path: Path | None) -> Credentials | None:
+    path = path or _netrc_path()
+    if path is None or not path.is_file():
+        return None
+    try:
+        entry = netrc.netrc(str(path)).hosts.get(host)
+    except netrc.NetrcParseError as error:
+        # Its message quotes the bad token, which may be the password.
+        raise ConfigError(
+            f"{path} cannot be understood at line {error.lineno}", hint="Correct it or use -a FILE"
+        ) from None
+    except (OSError, UnicodeDecodeError):
+        return None
+    if entry is None or not entry[0] or not entry[2]:
+        return None
+    return Credentials(entry[0], entry[2])
+
+
+def _netrc_path() -> Path | None:
+    try:
+        return Path.home() / ".netrc"
+    except RuntimeError:  # no home at all, as in some containers
+        return None

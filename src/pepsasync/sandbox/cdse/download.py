@@ -1,0 +1,170 @@
+"""Downloads: from the catalogue by redirect to the zipper, or to a signed address (CDSE protocol notes, Download)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from anyio import to_thread
+
+from pepsasync.sandbox.cdse import records
+from pepsasync.sandbox.cdse.replies import CdseError, json_reply, redirect, root_url
+from pepsasync.sandbox.cdse.search import find
+from pepsasync.sandbox.cdse.sessions import SessionError
+from pepsasync.sandbox.peps.download import Damage, FileReply
+from pepsasync.sandbox.peps.replies import Reply, html_reply
+from pepsasync.sandbox.peps.search import front_end_fault
+from pepsasync.sandbox.ranges import by_web_server
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from pepsasync.sandbox.catalogue import CatalogueProduct
+    from pepsasync.sandbox.cdse.service import Service
+    from pepsasync.sandbox.peps.replies import Headers
+
+BUSY = {"code": "DAT-ZIP-100", "message": "Max session number exceeded"}
+"""What the zipper says when an account has too many downloads."""
+EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
+"""A zip file with nothing in it."""
+
+
+async def download(service: Service, request: Request) -> Reply:
+    """Answer a download where clients ask for it first: a redirect, or the file itself if there are none.
+
+    Raises:
+        CdseError: Unknown product, or any of the checks fails.
+    """
+    product = find(service, request)
+    path = f"odata/v1/Products({records.identifier(product.name)})/$value"
+    if service.options.foreign:
+        key = service.sessions.sign(_account(service, request))
+        return redirect(302, f"{_elsewhere(request)}/elsewhere/{path}?key={key}")
+    if service.options.redirect:
+        query = f"?{request.url.query}" if request.url.query else ""
+        return redirect(301, f"{root_url(request)}/zipper/{path}{query}")
+    return await _deliver(service, request, product, _account(service, request))
+
+
+async def zipper(service: Service, request: Request) -> Reply:
+    """Answer a download where the catalogue leads to: the token is needed here too.
+
+    Raises:
+        CdseError: Any of the checks fails.
+    """
+    return await _deliver(service, request, find(service, request), _account(service, request))
+
+
+async def elsewhere(service: Service, request: Request) -> Reply:
+    """Answer a download by a signed address on a host that must not see the token.
+
+    Raises:
+        CdseError: Any of the checks fails.
+    """
+    if "authorization" in request.headers or "token" in request.query_params:
+        service.archive.ledger.count_event("leaked_tokens")
+    email = service.sessions.signed(request.query_params.get("key", ""))
+    if email is None:
+        raise CdseError(403, "Request has expired")
+    return await _deliver(service, request, find(service, request), email)
+
+
+def _elsewhere(request: Request) -> str:
+    """Return the URL of the service by the other of the two names of this machine."""
+    address = urlsplit(root_url(request))
+    host = "127.0.0.1" if address.hostname == "localhost" else "localhost"
+    return f"http://{host}:{address.port or 80}{address.path}"
+
+
+def _account(service: Service, request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        token = request.query_params.get("token", "")
+    try:
+        return service.sessions.account(token.strip())
+    except SessionError as error:
+        raise CdseError(401, str(error)) from error
+
+
+async def _deliver(service: Service, request: Request, product: CatalogueProduct, email: str) -> Reply:
+    archive, name = service.archive, product.name
+    failure = front_end_fault(archive, name)
+    if failure is not None:
+        return failure
+    if archive.faults.strikes("token-refused", name):
+        raise CdseError(401, "Unauthorized")
+    if not archive.accounts.allows(email, product.collection):
+        raise CdseError(403, "Forbidden")
+    if service.online(product) and archive.faults.strikes("fall-back", name):
+        archive.robot.set_mode(name, "tape")
+    if not service.look_at(product):
+        return _offline(service, product)
+    if not archive.has_file(name):
+        raise CdseError(404, "Product file not found")
+    return _instead_of_file(service, name) or await _file(service, request, product, email)
+
+
+def _offline(service: Service, product: CatalogueProduct) -> Reply:
+    """Answer for a product on tape; what the real archive says is not known, so that both guesses can be had."""
+    if service.archive.faults.strikes("empty-zip", product.name):
+        kind = ("Content-Type", "application/zip")
+        return Reply(200, [kind, ("Content-Length", str(len(EMPTY_ZIP)))], EMPTY_ZIP)
+    raise CdseError(404, "Product is offline")
+
+
+def _instead_of_file(service: Service, name: str) -> Reply | None:
+    faults = service.archive.faults
+    if faults.strikes("html-200", name):
+        return html_reply(200, "Maintenance")
+    if faults.strikes("json-200", name):
+        return json_reply({"detail": "Internal server error"})
+    if faults.strikes("zipper-busy", name):
+        return json_reply(BUSY, 429)
+    return None
+
+
+async def _file(service: Service, request: Request, product: CatalogueProduct, email: str) -> Reply:
+    archive = service.archive
+    content = archive.content(product.name)
+    await to_thread.run_sync(content.prepare)
+    asked = request.headers.get("range")
+    # There are no validators, so that none that a client sends can be right.
+    part = by_web_server(None if "if-range" in request.headers else asked, product.size)
+    if part.status == 416:
+        extra = [("Content-Range", part.content_range or "")]
+        return json_reply({"detail": "Requested Range Not Satisfiable"}, 416, extra)
+    headers = _headers(product, part.declared, part.content_range)
+    if request.method == "HEAD":
+        return FileReply(archive, content, part, damage=Damage(), asked=asked, headers=headers)
+    if not service.connect(email):
+        return json_reply(BUSY, 429)
+    damage = Damage.plan(archive, product.name, part.sent)
+    return _Counted(
+        FileReply(archive, content, part, damage=damage, asked=asked, headers=headers), service=service, email=email
+    )
+
+
+def _headers(product: CatalogueProduct, declared: int, content_range: str | None) -> Headers:
+    return [
+        ("Content-Type", "application/zip"),
+        ("Content-Length", str(declared)),
+        ("Content-Disposition", f"attachment; filename={records.file_name(product)}.zip"),
+        ("Accept-Ranges", "bytes"),
+        *([("Content-Range", content_range)] if content_range else []),
+    ]
+
+
+class _Counted(Reply):
+    """A file that takes one of its account's connections until its last byte, or until the client is gone."""
+
+    def __init__(self, reply: Reply, *, service: Service, email: str) -> None:
+        super().__init__(reply.status_code, [])
+        self._reply, self._service, self._email = reply, service, email
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file."""
+        try:
+            await self._reply(scope, receive, send)
+        finally:
+            self._service.disconnect(self._email)

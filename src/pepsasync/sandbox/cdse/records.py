@@ -1,0 +1,198 @@
+"""Catalogue records: the JSON description of one product (CDSE protocol notes, Product)."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from shapely.geometry import mapping
+
+from pepsasync.sandbox.catalogue import ID_NAMESPACE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pepsasync.sandbox.catalogue import CatalogueProduct
+    from pepsasync.sandbox.cdse.service import Service
+
+COLLECTIONS = {"S1": "SENTINEL-1", "S2": "SENTINEL-2", "S2ST": "SENTINEL-2", "S3": "SENTINEL-3"}
+"""Names of the collections here by their names in the shared catalogue."""
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""When products are evicted."""
+EXPANSIONS = ("Attributes", "Assets")
+"""What `$expand` may ask for."""
+
+AttributeValue: TypeAlias = "str | float | datetime"
+
+
+class Attribute(NamedTuple):
+    """One attribute of a product."""
+
+    kind: str
+    """`String`, `Integer`, `Double` or `DateTimeOffset`."""
+    name: str
+    """Name."""
+    value: AttributeValue
+    """Value."""
+
+
+@lru_cache(maxsize=1 << 16)
+def identifier(name: str) -> str:
+    """Return the id of a product, which is another one than that of the other protocols."""
+    return str(uuid.uuid5(ID_NAMESPACE, f"CDSE:{name}"))
+
+
+def file_name(product: CatalogueProduct) -> str:
+    """Return the name of a product as this catalogue writes it."""
+    return f"{product.name}.SAFE"
+
+
+def collection(product: CatalogueProduct) -> str:
+    """Return the collection of a product."""
+    return COLLECTIONS.get(product.collection, product.collection)
+
+
+def published(product: CatalogueProduct) -> datetime:
+    """Return when a product was published here, UTC."""
+    return (product.published or product.start) + timedelta(microseconds=105134)
+
+
+def timestamp(moment: datetime) -> str:
+    """Return a moment as the catalogue writes it: UTC with six decimals."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z"
+
+
+def record(service: Service, product: CatalogueProduct, root: str, expand: Collection[str] = ()) -> dict[str, Any]:
+    """Return the record of a product; the first time this reads the whole product for its checksum.
+
+    Args:
+        service: Where faults, checksums and tiers come from.
+        product: The product.
+        root: URL of the service.
+        expand: Which of `EXPANSIONS` to add.
+    """
+    archive = service.archive
+    no_size = archive.faults.strikes("size-zero", product.name)
+    described = {
+        "@odata.mediaContentType": "application/octet-stream",
+        "Id": identifier(product.name),
+        "Name": file_name(product),
+        "ContentType": "application/octet-stream",
+        "ContentLength": 0 if no_size else product.size,
+        "OriginDate": timestamp(published(product) - timedelta(hours=1)),
+        "PublicationDate": timestamp(published(product)),
+        "ModificationDate": timestamp(published(product) + timedelta(hours=1)),
+        "Online": service.shown_online(product),
+        "EvictionDate": timestamp(NEVER),
+        "S3Path": _path(product),
+        "Checksum": _checksums(service, product),
+        "ContentDate": {"Start": timestamp(product.start), "End": timestamp(product.end)},
+        "Footprint": f"geography'SRID=4326;{product.footprint.wkt}'",
+        "GeoFootprint": mapping(product.footprint),
+    }
+    if "Attributes" in expand:
+        described["Attributes"] = [_attribute(attribute) for attribute in attributes(product)]
+    if "Assets" in expand:
+        described["Assets"] = [_quicklook(product, root)]
+    if archive.faults.strikes("missing-properties", product.name):
+        described.update(Footprint=None, GeoFootprint=None)
+        del described["EvictionDate"], described["Checksum"]
+    return described
+
+
+def attributes(product: CatalogueProduct) -> list[Attribute]:
+    """Return the attributes of a product, those of both collections first."""
+    mission = collection(product)
+    return [
+        Attribute("String", "origin", "ESA"),
+        *(_sentinel1(product) if mission == "SENTINEL-1" else _sentinel2(product)),
+        Attribute("Integer", "orbitNumber", product.orbit),
+        Attribute("String", "operationalMode", product.sensor_mode),
+        Attribute("String", "platformShortName", mission),
+        Attribute("String", "instrumentShortName", "SAR" if mission == "SENTINEL-1" else "MSI"),
+        Attribute("Integer", "relativeOrbitNumber", product.relative_orbit),
+        Attribute("String", "platformSerialIdentifier", product.platform[-1:]),
+        Attribute("String", "productType", product_type(product)),
+        Attribute("DateTimeOffset", "beginningDateTime", product.start),
+        Attribute("DateTimeOffset", "endingDateTime", product.end),
+    ]
+
+
+def product_type(product: CatalogueProduct) -> str:
+    """Return the type of a product: for Sentinel-1 the part of its name from mode to class."""
+    found = re.match(r"S1[A-D]_((?:IW|EW|SM|WV|S\d)_[A-Z]{3}[FHM_]_\d[SA])", product.name)
+    return found[1] if found else product.product_type
+
+
+def _sentinel1(product: CatalogueProduct) -> list[Attribute]:
+    take = product.take_id if isinstance(product.take_id, int) else 0
+    return [
+        Attribute("Integer", "datatakeID", take),
+        Attribute("String", "timeliness", product.realtime),
+        Attribute("Integer", "cycleNumber", product.cycle),
+        Attribute("String", "orbitDirection", product.orbit_direction.upper()),
+        Attribute("DateTimeOffset", "processingDate", product.published or product.start),
+        Attribute("String", "processingLevel", "LEVEL2" if product.product_type == "OCN" else "LEVEL1"),
+        Attribute("String", "swathIdentifier", product.sensor_mode),
+        Attribute("String", "polarisationChannels", product.polarisation.replace(" ", "&")),
+    ]
+
+
+def _sentinel2(product: CatalogueProduct) -> list[Attribute]:
+    version, processed = _processing(product)
+    stamps = f"{processed:%Y%m%dT%H%M%S}_S{product.start:%Y%m%dT%H%M%S}"
+    cover = [] if product.cloud_cover is None else [Attribute("Double", "cloudCover", product.cloud_cover)]
+    return [
+        Attribute("String", "tileId", product.tile),
+        *cover,
+        Attribute("String", "datastripId", f"{product.platform}_OPER_MSI_L1C_DS_S2RP_{stamps}_N{version}"),
+        Attribute("DateTimeOffset", "processingDate", processed),
+        Attribute("String", "productGroupId", str(product.take_id)),
+        Attribute("String", "processingLevel", product.product_type),
+        Attribute("String", "processorVersion", version),
+    ]
+
+
+def _processing(product: CatalogueProduct) -> tuple[str, datetime]:
+    """Return baseline and moment of processing as the name tells them; the acquisition if it does not."""
+    found = re.search(r"_N(\d\d)(\d\d)_.*_(\d{8}T\d{6})$", product.name)
+    if found is None:
+        return "02.04", product.start
+    return f"{found[1]}.{found[2]}", datetime.strptime(found[3], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+
+
+def _attribute(attribute: Attribute) -> dict[str, Any]:
+    value = attribute.value
+    return {
+        "@odata.type": f"#OData.CSC.{attribute.kind}Attribute",
+        "Name": attribute.name,
+        "Value": timestamp(value) if isinstance(value, datetime) else value,
+        "ValueType": attribute.kind,
+    }
+
+
+def _path(product: CatalogueProduct) -> str:
+    radar = collection(product) == "SENTINEL-1"
+    folder = f"Sentinel-1/SAR/{product.product_type}" if radar else "Sentinel-2/MSI/L1C"
+    return f"/eodata/{folder}/{product.start:%Y/%m/%d}/{file_name(product)}"
+
+
+def _checksums(service: Service, product: CatalogueProduct) -> list[dict[str, str]]:
+    """Return the checksums of the file that a download gives, lower-case; an empty list if none is known."""
+    md5 = service.archive.checksum(product)
+    if md5 is None:
+        return []
+    listed = [("MD5", md5.lower())]
+    if service.options.blake3:
+        listed.append(("BLAKE3", service.blake3(product)))
+    dated = timestamp(published(product))
+    return [{"Value": value, "Algorithm": algorithm, "ChecksumDate": dated} for algorithm, value in listed]
+
+
+def _quicklook(product: CatalogueProduct, root: str) -> dict[str, str]:
+    name = str(uuid.uuid5(ID_NAMESPACE, f"CDSE:{product.name}:quicklook"))
+    link = f"{root}/odata/v1/Assets({name})/$value"
+    return {"Type": "QUICKLOOK", "Id": name, "DownloadLink": link, "S3Path": _path(product)}

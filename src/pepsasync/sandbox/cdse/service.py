@@ -1,0 +1,135 @@
+"""What the protocol keeps beside the shared archive: its options, sessions, connections and request rate."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import threading
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pepsasync.sandbox.cdse.sessions import Sessions
+from pepsasync.sandbox.portal import Portal
+
+if TYPE_CHECKING:
+    from pepsasync.sandbox.archive import Archive
+    from pepsasync.sandbox.catalogue import CatalogueProduct
+
+RATE_SECONDS = 60.0
+"""Archive seconds over which requests to the catalogue are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CdseOptions:
+    """How this protocol behaves.
+
+    Raises:
+        ValueError: An option makes no sense.
+    """
+
+    totp: str | None = None
+    """Second factor that every password grant needs; None: none is asked for."""
+    token_seconds: float = 600.0
+    """Life of an access token in archive seconds."""
+    refresh_seconds: float = 3600.0
+    """Life of a refresh token, and of the session if it is not refreshed, in archive seconds."""
+    sessions: int = 100
+    """Sessions that an account may have open."""
+    connections: int = 4
+    """Downloads that an account may have under way."""
+    requests_per_minute: int | None = None
+    """Requests to the catalogue per archive minute, None for no limit."""
+    redirect: bool = True
+    """Whether downloads are answered by a redirect to the zipper."""
+    foreign: bool = False
+    """Whether they are answered by a redirect to a signed address on another host, which must not see the token."""
+    portal_seconds: float | None = None
+    """Archive seconds after which a product that was looked at on tape is ordered elsewhere; None: never."""
+    blake3: bool = False
+    """Whether BLAKE3 checksums are announced too; needs the package `blake3`."""
+
+    def __post_init__(self) -> None:
+        for name in ("token_seconds", "refresh_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("sessions", "connections", "requests_per_minute"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        if self.portal_seconds is not None and not self.portal_seconds >= 0:
+            raise ValueError(f"portal_seconds must be at least 0, not {self.portal_seconds}")
+        if self.blake3 and importlib.util.find_spec("blake3") is None:
+            raise ValueError("blake3 needs one more package: pip install blake3")
+
+
+class Service:
+    """The protocol on an archive; every method may be called from any thread.
+
+    Args:
+        archive: What is shared with the other protocols.
+        options: How this one behaves.
+    """
+
+    def __init__(self, archive: Archive, options: CdseOptions) -> None:
+        self.archive = archive
+        self.options = options
+        self.sessions = Sessions(archive.clock, options)
+        self._portal = Portal(archive, options.portal_seconds)
+        self._lock = threading.Lock()
+        self._connections: Counter[str] = Counter()
+        self._requests: deque[float] = deque()
+        self._blake3: dict[str, str] = {}
+
+    def online(self, product: CatalogueProduct) -> bool:
+        """Return whether a product can be downloaded now."""
+        self._portal.settle()
+        return product.nrt or self.archive.robot.mode(product.name) == "disk"
+
+    def shown_online(self, product: CatalogueProduct) -> bool:
+        """Return what the catalogue says about that, which a fault can make wrong."""
+        self._portal.settle()
+        return self.archive.mode(product) == "disk"
+
+    def look_at(self, product: CatalogueProduct) -> bool:
+        """Return whether a product can be downloaded now; if not, its user thinks of ordering it."""
+        online = self.online(product)
+        if not online:
+            self._portal.seen(product.name)
+        return online
+
+    def admit_request(self) -> bool:
+        """Count a request to the catalogue; False if there were too many in the last minute."""
+        limit = self.options.requests_per_minute
+        if limit is None:
+            return True
+        now = self.archive.clock.now()
+        with self._lock:
+            while self._requests and self._requests[0] <= now - RATE_SECONDS:
+                self._requests.popleft()
+            if len(self._requests) >= limit:
+                return False
+            self._requests.append(now)
+            return True
+
+    def connect(self, email: str) -> bool:
+        """Take one of an account's connections; False if all are taken. `disconnect` gives it back."""
+        with self._lock:
+            if self._connections[email] >= self.options.connections:
+                return False
+            self._connections[email] += 1
+            return True
+
+    def disconnect(self, email: str) -> None:
+        """Give back a connection."""
+        with self._lock:
+            self._connections[email] -= 1
+
+    def blake3(self, product: CatalogueProduct) -> str:
+        """Return the BLAKE3 digest of a product, lower-case hexadecimal; reads all of it the first time."""
+        if product.name not in self._blake3:
+            digest: Any = importlib.import_module("blake3").blake3()
+            for block in self.archive.content(product.name).blocks():
+                digest.update(block)
+            self._blake3[product.name] = str(digest.hexdigest())
+        return self._blake3[product.name]

@@ -1,0 +1,117 @@
+"""Where products are, what is left of the quota, and restoring (GEODES protocol notes, sections 5 and 6.1)."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from anyio import to_thread
+
+from pepsasync.sandbox.geodes.items import files, timestamp
+from pepsasync.sandbox.geodes.replies import GeodesError, caller, error_reply, json_reply, user
+from pepsasync.sandbox.geodes.service import urn
+from pepsasync.sandbox.peps.replies import Reply
+from pepsasync.sandbox.peps.search import front_end_fault
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from pepsasync.sandbox.catalogue import CatalogueProduct
+    from pepsasync.sandbox.geodes.service import Service
+
+MOST_PRODUCTS = 100
+"""Products in one request for availability or restoring."""
+_URN = re.compile(r"/download/([^/?]+)")
+
+
+async def availability(service: Service, request: Request) -> Reply:
+    """Answer for one product by name.
+
+    Raises:
+        LoginRequired: No key, or a wrong one.
+        GeodesError: There is no such product.
+    """
+    user(service, request)
+    name = request.path_params["identifier"]
+    try:
+        product = service.archive.product(name)
+    except KeyError:
+        raise GeodesError(404, f"Product {name} not found") from None
+    failure = front_end_fault(service.archive, f"availability:{name}")
+    return failure or json_reply(await to_thread.run_sync(_state, service, product))
+
+
+async def fast_availability(service: Service, request: Request) -> Reply:
+    """Answer for many products by their download links, to anybody; unknown ones are left out.
+
+    Raises:
+        GeodesError: Too many products, or a body that cannot be understood.
+    """
+    asked = _list(await request.body(), "availability")
+    hrefs = [str(entry.get("href", "")) for entry in asked if isinstance(entry, dict)]
+    failure = front_end_fault(service.archive, f"availability:{','.join(hrefs)}")
+    if failure is not None:
+        return failure
+    known = [product for href in hrefs if (product := _by_link(service, href)) is not None]
+    states = await to_thread.run_sync(lambda: [_state(service, product) for product in known])
+    return json_reply({"products": [state for state in states if state["files"]]})
+
+
+async def quota(service: Service, request: Request) -> Reply:
+    """Answer what is left of the quota: 401 without a good key, never the login page."""
+    email = caller(service, request)
+    if email is None:
+        return error_reply(401, "Unauthorized")
+    most = service.options.quota
+    return json_reply({"maxQuota": most, "remainingQuota": service.remaining(email)})
+
+
+async def restore(service: Service, request: Request) -> Reply:
+    """Have products brought from tape, where this is offered.
+
+    Raises:
+        LoginRequired: No key, or a wrong one.
+        GeodesError: It is not offered, there are too many products, or the body cannot be understood.
+    """
+    if not service.options.restore:
+        raise GeodesError(404, "Not Found")
+    user(service, request)
+    for identity in _list(await request.body(), "product_ids"):
+        product = service.find(str(identity))
+        if product is not None:
+            service.archive.stage(product.name)
+    return Reply(200, [("Content-Length", "0")])
+
+
+def _by_link(service: Service, href: str) -> CatalogueProduct | None:
+    match = _URN.search(href.replace("%3A", ":").replace("%3a", ":"))
+    return service.find(match[1]) if match else None
+
+
+def _state(service: Service, product: CatalogueProduct) -> dict[str, Any]:
+    """Describe where the files of a product are; pictures are always there."""
+    if service.archive.faults.strikes("availability-gap", product.name):
+        return {"id": urn(product), "files": []}
+    is_available = service.is_available(product)
+    expiry = service.expiry(product) if is_available else None
+    listed: list[dict[str, Any]] = []
+    for file in files(service.archive, product):
+        is_small = file.data is not None
+        listed.append({"checksum": file.md5, "available": is_small or is_available})
+        if expiry is not None and not is_small:
+            listed[-1]["expiration_date"] = timestamp(expiry)
+    return {"id": urn(product), "files": listed}
+
+
+def _list(text: bytes, name: str) -> list[Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise GeodesError(400, "the body is not JSON") from None
+    asked = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(asked, list):
+        raise GeodesError(400, f"{name} must be a list")
+    if len(asked) > MOST_PRODUCTS:
+        raise GeodesError(400, f"{len(asked)} products, at most {MOST_PRODUCTS} at once")
+    return asked

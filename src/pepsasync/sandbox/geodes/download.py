@@ -1,0 +1,152 @@
+"""Downloads: the checks, the quota and the file itself (GEODES protocol notes, section 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+
+from pepsasync.sandbox.geodes.items import File, files
+from pepsasync.sandbox.geodes.replies import GeodesError, error_reply, user
+from pepsasync.sandbox.peps.download import Damage, FileReply
+from pepsasync.sandbox.peps.replies import Reply, html_reply
+from pepsasync.sandbox.peps.search import front_end_fault
+from pepsasync.sandbox.ranges import Slice, by_web_server
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from pepsasync.sandbox.archive import Archive
+    from pepsasync.sandbox.catalogue import CatalogueProduct
+    from pepsasync.sandbox.geodes.service import Service
+
+QUOTA = "DownloadQuotaPlugin: Downloading products per hour exceeds quota limit"
+"""What the 403 of the quota says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How the length of a body is told."""
+
+    part: Slice
+    """Which bytes are sent."""
+    chunked: bool
+    """Whether there is no `Content-Length`."""
+
+
+async def download(service: Service, request: Request) -> Reply:
+    """Answer a download. That of a product on tape fails and stages nothing.
+
+    Raises:
+        LoginRequired: No key, or a wrong one.
+        GeodesError: Unknown product or file, a quota that is used up, or a range that the server cannot bear.
+    """
+    archive = service.archive
+    email = user(service, request)
+    product, file = await _find(service, request)
+    failure = front_end_fault(archive, product.name)
+    if failure is not None:
+        return failure
+    if file.data is not None:
+        return _small(file)
+    if not archive.has_file(product.name):
+        raise GeodesError(404, f"File {file.md5} not found")
+    if not archive.accounts.allows(email, product.collection):
+        raise GeodesError(403, "Access to this file is not granted")
+    if service.is_available(product) and not product.nrt and archive.faults.strikes("fall-back", product.name):
+        archive.robot.set_mode(product.name, "tape")
+    if not service.is_available(product):
+        return Reply(410, [("Content-Length", "0")])
+    if request.method == "HEAD":
+        return Reply(200, [])
+    return await _start(service, request, product, email)
+
+
+async def quicklook(service: Service, request: Request) -> Reply:
+    """Answer a picture, to anybody.
+
+    Raises:
+        GeodesError: Unknown product or file.
+    """
+    _, file = await _find(service, request)
+    if file.kind != "image/jpeg":
+        raise GeodesError(404, f"File {file.md5} not found")
+    return _small(file)
+
+
+async def _find(service: Service, request: Request) -> tuple[CatalogueProduct, File]:
+    identity, md5 = request.path_params["item"], request.path_params["md5"].lower()
+    product = service.find(identity)
+    if product is None:
+        raise GeodesError(404, f"Product {identity} not found")
+    listed = await to_thread.run_sync(lambda: list(files(service.archive, product)))
+    file = next((each for each in listed if each.md5 == md5), None)
+    if file is None:
+        raise GeodesError(404, f"File {md5} not found")
+    return product, file
+
+
+async def _start(service: Service, request: Request, product: CatalogueProduct, email: str) -> Reply:
+    asked = request.headers.get("range")
+    if asked is not None and service.options.ranges == "error":
+        return Reply(500, [("Content-Length", "0")])
+    works = service.options.ranges == "works"
+    part = by_web_server(asked if works else None, product.size)
+    if part.status == 416:
+        return Reply(416, [("Content-Range", part.content_range or ""), ("Content-Length", "0")])
+    if not service.take(email):
+        raise GeodesError(403, QUOTA)
+    other = _instead_of_file(service.archive, product.name)
+    if other is not None:
+        return other
+    content = service.archive.content(product.name)
+    await to_thread.run_sync(content.prepare)
+    framing = _framing(service.archive, product, part)
+    return FileReply(
+        service.archive,
+        content,
+        framing.part,
+        damage=Damage.plan(service.archive, product.name, framing.part.sent),
+        asked=asked,
+        headers=_headers(service.archive, product, framing, works=works),
+    )
+
+
+def _instead_of_file(archive: Archive, name: str) -> Reply | None:
+    if archive.faults.strikes("quota-json", name):
+        return error_reply(200, QUOTA)
+    if archive.faults.strikes("html-200", name):
+        return html_reply(200, "Maintenance")
+    if archive.faults.strikes("json-200", name):
+        return error_reply(200, "The file cannot be delivered")
+    return None
+
+
+def _framing(archive: Archive, product: CatalogueProduct, part: Slice) -> Framing:
+    """Tell the length, or what becomes of it in a signed number of 32 bits: a negative one is left out."""
+    if archive.faults.strikes("length-none", product.name):
+        return Framing(part, chunked=True)
+    told = (product.size + (1 << 31)) % (1 << 32) - (1 << 31)
+    if part.status == 206 or told == product.size or not archive.faults.strikes("length-32", product.name):
+        return Framing(part, chunked=False)
+    if told <= 0:
+        return Framing(part, chunked=True)
+    return Framing(Slice(200, 0, told, told, None), chunked=False)
+
+
+def _headers(archive: Archive, product: CatalogueProduct, framing: Framing, *, works: bool) -> list[tuple[str, str]]:
+    part = framing.part
+    kind = "application/octet-stream" if archive.faults.strikes("octet-stream", product.name) else "application/zip"
+    return [
+        ("Content-Type", kind),
+        ("Content-Disposition", f'attachment; filename="{product.name}.zip"'),
+        *([] if framing.chunked else [("Content-Length", str(part.declared))]),
+        *([("Accept-Ranges", "bytes")] if works else []),
+        *([("Content-Range", part.content_range)] if part.content_range else []),
+    ]
+
+
+def _small(file: File) -> Reply:
+    data = file.data or b""
+    return Reply(200, [("Content-Type", file.kind), ("Content-Length", str(len(data)))], data)

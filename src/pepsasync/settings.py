@@ -1,0 +1,246 @@
+"""The config file: which archive, as whom, and how to work when nothing else is said.
+
+    provider = "geodes"
+    jobs = 4
+    limit_rate = "10MB"
+
+    [cdse]
+    username = "you@example.org"
+    password = "..."
+
+Keys at the top are `provider` and fields of `Config`; a table has the name of a provider.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import tomllib
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pepsasync.config import Config
+from pepsasync.credentials import Credentials, ExposedSecretWarning, host_of
+from pepsasync.credentials.private import config_folder, is_exposed
+from pepsasync.decide.units import parse_duration, parse_quota, parse_size
+from pepsasync.errors import ConfigError
+from pepsasync.providers import DEFAULT_PROVIDER, provider_names, public_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pepsasync.model import Quota
+
+VARIABLE = "PEPSASYNC_CONFIG"
+"""Environment variable that names another config file."""
+
+ARCHIVE_KEYS = ("base_url", "username", "password", "api_key")
+"""Keys in the table of a provider; all are text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the config file says; empty without one."""
+
+    path: Path | None = None
+    provider: str | None = None
+    """Provider to take when none is named."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `Config`."""
+    base_urls: Mapping[str, str] = field(default_factory=dict)
+    """By provider: root of another instance of the archive."""
+    accounts: Mapping[str, Credentials] = field(default_factory=dict)
+    """By provider."""
+
+    def config(self, **given: Any) -> Config:
+        """Return how to work.
+
+        Args:
+            **given: Fields of `Config` that come before the file's.
+
+        Raises:
+            ConfigError: A value makes no sense.
+        """
+        return Config(**{**self.values, **given})
+
+    def choose(self, provider: str | None = None) -> str:
+        """Return the provider to take: the one that was named, else the file's, else the default."""
+        return provider or self.provider or DEFAULT_PROVIDER
+
+    def host(self, provider: str, base_url: str | None = None) -> str:
+        """Return the host that credentials of a provider are for.
+
+        Args:
+            provider: Its name.
+            base_url: Root that was given, which comes before the file's.
+
+        Raises:
+            ConfigError: There is no such provider, or the root is no URL.
+        """
+        return host_of(base_url or self.base_urls.get(provider) or public_url(provider))
+
+    def credentials(self, provider: str, host: str) -> Credentials | None:
+        """Return the file's credentials for a host; those of a provider are for no host but its own."""
+        return self.accounts.get(provider) if host == self.host(provider) else None
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the config file.
+
+    Args:
+        environ: `PEPSASYNC_CONFIG` names the file, which must be there then; else it is `config.toml` in the user's
+            config folder, and need not.
+
+    Raises:
+        ConfigError: It cannot be read, or holds something unknown or wrong. Secrets are not shown.
+
+    Warns:
+        ExposedSecretWarning: It holds secrets, and others may read it.
+    """
+    path = settings_file(environ)
+    if path is None:
+        return Settings()
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        if not environ.get(VARIABLE):
+            return Settings()
+        raise ConfigError(f"{VARIABLE}: there is no file {path}") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text") from None
+    settings = _parse(text, path)
+    if settings.accounts and is_exposed(path):
+        what = f"others may read the credentials in {path}. Try: chmod 600 {path}"
+        warnings.warn(what, ExposedSecretWarning, stacklevel=2)
+    return settings
+
+
+def settings_file(environ: Mapping[str, str]) -> Path | None:
+    """Path of the config file, which need not exist; None for users without a home."""
+    if named := environ.get(VARIABLE):
+        return Path(named).expanduser()
+    folder = config_folder()
+    return folder / "config.toml" if folder else None
+
+
+def _parse(text: str, path: Path) -> Settings:
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        # Its message may quote what stands there.
+        line = re.search(r"at (line \d+)", str(error))
+        raise ConfigError(f"{path} is not TOML: look at or before {line[1] if line else 'its end'}") from None
+    try:
+        return _settings(document, path)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", hint=error.hint) from None
+
+
+def _settings(document: dict[str, Any], path: Path) -> Settings:
+    tables = {name: document.pop(name) for name in provider_names() if name in document}
+    _check_names(document, ["provider", *READERS], "setting", also=provider_names())
+    provider = document.pop("provider", None)
+    if provider is not None:
+        public_url(_text("provider", provider))  # refuses unknown names
+    values = {name: READERS[name](name, value) for name, value in document.items()}
+    if "ca_bundle" in values:
+        values["ca_bundle"] = path.parent / values["ca_bundle"].expanduser()
+    Config(**values)  # refuses what makes no sense
+    archives = {name: _archive(name, table) for name, table in tables.items()}
+    return Settings(
+        path=path,
+        provider=provider,
+        values=values,
+        base_urls={name: texts["base_url"] for name, texts in archives.items() if "base_url" in texts},
+        accounts={name: found for name, texts in archives.items() if (found := Credentials.from_fields(texts))},
+    )
+
+
+def _archive(name: str, table: Any) -> dict[str, str]:
+    """The table of one provider."""
+    if not isinstance(table, dict):
+        raise ConfigError(f"{name} must be a table", hint=f"Write [{name}] on a line of its own")
+    _check_names(table, ARCHIVE_KEYS, f"setting of [{name}]")
+    texts = {key: _text(f"[{name}] {key}", value) for key, value in table.items()}
+    if "base_url" in texts:
+        host_of(texts["base_url"])  # refuses what is no URL
+    if ("username" in texts) != ("password" in texts):
+        raise ConfigError(f"[{name}] has only one of username and password", hint="Give both or none")
+    return texts
+
+
+def _check_names(names: Iterable[str], known: Iterable[str], what: str, also: Iterable[str] = ()) -> None:
+    everything = [*known, *also]
+    for name in names:
+        if name not in everything:
+            close = difflib.get_close_matches(name.lower().replace("-", "_"), everything, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Known are {', '.join(everything)}"
+            raise ConfigError(f"there is no {what} {name!r}", hint=hint)
+
+
+def _text(name: str, value: Any) -> str:
+    """Text; the message does not show what else it is, since it may be a secret."""
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(f"{name} must be text in quotes")
+    return value
+
+
+def _whole(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ConfigError(f"{name} must be a whole number, not {value!r}")
+    return value
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be true or false, not {value!r}")
+    return value
+
+
+def _seconds(name: str, value: Any) -> float:
+    if isinstance(value, str):
+        return parse_duration(value, name)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise ConfigError(f"{name} must be a number of seconds or a text such as '10m', not {value!r}")
+    return float(value)
+
+
+def _size(name: str, value: Any) -> int:
+    return parse_size(value, name) if isinstance(value, str) else _whole(name, value)
+
+
+def _path(name: str, value: Any) -> Path:
+    return Path(_text(name, value))
+
+
+def _quota(name: str, value: Any) -> Quota:
+    return parse_quota(value if isinstance(value, str) else repr(value), name)
+
+
+READERS: dict[str, Callable[[str, Any], Any]] = {
+    "jobs": _whole,
+    "staging_jobs": _whole,
+    "in_flight": _whole,
+    "poll_interval": _seconds,
+    "poll_interval_max": _seconds,
+    "trials": _whole,
+    "staging_timeout": _seconds,
+    "unknown_requests": _whole,
+    "retries": _whole,
+    "retry_wait": _seconds,
+    "retry_wait_max": _seconds,
+    "connect_timeout": _seconds,
+    "read_timeout": _seconds,
+    "quota": _quota,
+    "quota_patience": _seconds,
+    "restore": _flag,
+    "skip_tape": _flag,
+    "limit_rate": _size,
+    "ca_bundle": _path,
+}
+"""By field of `Config`: takes name and value, returns the field's value."""
