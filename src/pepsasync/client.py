@@ -90,6 +90,7 @@ class Client:
             name, self._http, credentials, base_url, ask_code=ask_code, restore=self._config.restore
         )
         """The archive."""
+        self._slots = make_slots(self._config, self.provider.limits)
         self._pace = Pace(self.provider, self._config, self._emit)
 
     async def __aenter__(self) -> Self:
@@ -266,7 +267,7 @@ class Client:
             self._throttle,
             self._config,
             self._emit,
-            make_slots(self._config, self.provider.limits),
+            self._slots,
             self._pace,
         )
 

@@ -46,6 +46,9 @@ class _Staging:
     archive: ArchiveOptions
     staging: StagingOptions
     asked: list[Product] = field(default_factory=list)
+    by_hand: list[Product] = field(default_factory=list)
+    """On tape, where programs cannot ask."""
+    advice: str = ""
     online: int = 0
     failed: int = 0
 
@@ -73,20 +76,12 @@ class _Staging:
             self.failed = view.tally.failed
 
     async def _ask(self, client: Client, products: list[Product]) -> None:
-        """Send one request for each product that is not online, a few at a time."""
-        import anyio  # noqa: PLC0415 - not needed for help
-
-        from pepsasync.io.groups import task_group  # noqa: PLC0415
-
-        slots = anyio.CapacityLimiter(self.staging.staging_jobs or client.provider.limits.staging_requests)
-
-        async def one(product: Product) -> None:
-            async with slots:
-                await self._ask_one(client, product)
+        """Send one request for each product that is not online; the client sends a few at a time."""
+        from pepsasync.io.groups import task_group  # noqa: PLC0415 - not needed for help
 
         async with task_group() as requests:
             for product in self._sort_out(products, tell=False):
-                requests.start_soon(one, product)
+                requests.start_soon(self._ask_one, client, product)
 
     async def _ask_one(self, client: Client, product: Product) -> None:
         from pepsasync.errors import FATAL, PepsasyncError  # noqa: PLC0415
@@ -106,6 +101,9 @@ class _Staging:
             case StagingOutcome.QUOTA:
                 self.failed += 1
                 self.session.say(f"not now {product.name}: a quota of the archive is used up", level=QUIET)
+            case StagingOutcome.BY_HAND:
+                self.by_hand.append(product)
+                self.advice = reply.advice
             case _:
                 self.asked.append(product)
 
@@ -119,7 +117,11 @@ class _Staging:
 
     def _tell(self, is_waiting: bool) -> None:
         words = [f"online: {show_count(self.online)}"]
-        if not is_waiting:
+        if self.by_hand:
+            for product in self.by_hand:
+                echo(product.name)
+            words.append(f"on tape: {show_count(len(self.by_hand))}, listed above. {self.advice}")
+        elif not is_waiting:
             words.append(f"staging requested: {show_count(len(self.asked))}")
         if self.failed:
             words.append(f"failed: {show_count(self.failed)}; run the same command again to ask once more")

@@ -7,6 +7,7 @@ archive says that it is enough nevertheless, everybody waits.
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import TYPE_CHECKING
 
 import anyio
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pepsasync.providers.base import Provider
 
 LOOKS = 12
-"""Times a window that the archive is asked what is left, while nothing may begin."""
+"""Times a window that the archive is asked what is left, at least, while nothing may begin."""
 
 
 class Turn:
@@ -63,6 +64,7 @@ class Pace:
         self._was_asked = False
         self._paused_until = 0.0
         self._pause: float | None = None
+        self._look: float | None = None
         self._refused_since: float | None = None
 
     async def until_open(self) -> None:
@@ -85,7 +87,7 @@ class Pace:
                 if now + wait > told + 1.0:
                     self._emit(QuotaReached(wait=wait))
                     told = now + wait
-                await anyio.sleep(min(wait, self._quota.seconds / LOOKS) if self._quota else wait)
+                await anyio.sleep(min(wait, self._until_look()))
                 if self._wait() > 0:
                     await self.ask()
 
@@ -123,7 +125,7 @@ class Pace:
 
     def accept(self) -> None:
         """Note that the archive let a download begin: what it refused before is forgotten."""
-        self._refused_since = self._pause = None
+        self._refused_since = self._pause = self._look = None
 
     async def ask(self) -> None:
         """Ask the archive what is left of the quota, if it has one; a failure tells nothing and changes nothing.
@@ -146,6 +148,14 @@ class Pace:
         self._books.correct(products - left, now)
         if left > 0:
             self._paused_until = min(self._paused_until, now)
+
+    def _until_look(self) -> float:
+        """Seconds until the archive is asked what is left: soon at first, since refusals may be mistakes."""
+        if self._quota is None:
+            return math.inf
+        longest = self._quota.seconds / LOOKS
+        self._look = next_pause(self._look, moved=False, shortest=self._config.retry_wait, longest=longest)
+        return self._look
 
     @property
     def _books(self) -> Window:

@@ -1,0 +1,101 @@
+"""Whole commands against GEODES and CDSE: exit codes, reports, and no secret anywhere."""
+
+import json
+import os
+
+import pytest
+
+from archives import root, sandbox
+
+PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01", "--poll-interval", "0.1"]
+SECRETS = {"geodes": "api_key", "cdse": "password", "peps": "password"}
+
+
+@pytest.fixture
+def served():
+    archive = sandbox(6, portal_seconds=0.1, faults={"error-500": 0.2, "cut": 0.2})
+    archive.start()
+    yield archive
+    archive.stop()
+
+
+def arguments(archive, provider, folder, *more):
+    target = ["--provider", provider, "--base-url", root(archive, provider), "-w", folder / "data"]
+    return ["fetch", *target, *PERIOD, *more]
+
+
+def account(archive, provider, path, secret=None):
+    secret = secret or getattr(archive, SECRETS[provider])
+    path.write_text(secret if provider == "geodes" else f"{archive.username} {secret}")
+    return path
+
+
+@pytest.mark.parametrize("provider", SECRETS)
+def test_everything_arrives_and_no_secret_is_told(spawn, served, provider, tmp_path):
+    auth = account(served, provider, tmp_path / "account.txt")
+    files = ["--report", tmp_path / "report.json", "--events", tmp_path / "events.jsonl"]
+    process = spawn(*arguments(served, provider, tmp_path, "-a", auth, "-vv", *files))
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 0, err
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["provider"] == provider
+    assert report["summary"] | {"bytes": 0} == {"matched": 6, "delivered": 6, "skipped": 0, "failed": 0, "bytes": 0}
+    assert {product["source"] for product in report["products"]} == {provider}
+    secret = getattr(served, SECRETS[provider])
+    told = out + err + "".join(path.read_text() for path in tmp_path.glob("*.json*"))
+    kept = [path.read_bytes() for path in (tmp_path / "data" / ".pepsasync").rglob("*") if path.is_file()]
+    assert secret not in told
+    assert "Bearer" not in told
+    assert not any(secret.encode() in content for content in kept)
+
+
+@pytest.mark.parametrize("provider", SECRETS)
+def test_refused_credentials_make_3(run, served, provider, tmp_path):
+    auth = account(served, provider, tmp_path / "account.txt", secret="wrong-secret")
+    done = run(*arguments(served, provider, tmp_path, "-a", auth))
+
+    assert done.code == 3, done.err
+    assert "wrong-secret" not in done.err
+
+
+@pytest.mark.parametrize("provider", SECRETS)
+def test_no_credentials_make_3_and_say_where_to_put_them(run, served, provider, tmp_path):
+    done = run(*arguments(served, provider, tmp_path))
+
+    assert done.code == 3
+    assert f"pepsasync login {provider}" in done.err
+
+
+def test_products_on_tape_are_left_out_and_listed(run, tmp_path):
+    archive = sandbox(6)
+    archive.start()
+    try:
+        auth = account(archive, "geodes", tmp_path / "account.txt")
+        report = tmp_path / "report.json"
+        done = run(*arguments(archive, "geodes", tmp_path, "-a", auth, "--skip-tape", "--report", report))
+    finally:
+        archive.stop()
+    on_tape = sorted(product.name for product in archive.catalogue if product.mode == "tape")
+
+    assert done.code == 0
+    assert sorted(json.loads(report.read_text())["left_out"]) == on_tape
+    assert all(name in done.err for name in on_tape)
+    assert len(list((tmp_path / "data").glob("*.zip"))) == 6 - len(on_tape)
+
+
+def test_a_place_is_looked_up_and_told(run, served):
+    done = run("search", "--provider", "cdse", "--base-url", served.cdse_url, "-c", "S1", "-l", "toulouse")
+
+    assert done.code == 0
+    assert "Toulouse, FR" in done.err
+    assert "S1A_" in done.out
+
+
+def test_the_default_archive_is_geodes(run, served, monkeypatch, tmp_path):
+    monkeypatch.delenv("PEPSASYNC_PROVIDER")
+    monkeypatch.setenv("PEPSASYNC_GEODES_API_KEY", served.api_key)
+    done = run("fetch", "--base-url", served.geodes_url, "-w", tmp_path, *PERIOD, "-n", "--limit", "3")
+
+    assert done.code == 0, done.err
+    assert "PEPSASYNC_GEODES_API_KEY" in os.environ

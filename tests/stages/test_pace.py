@@ -1,0 +1,105 @@
+"""When downloads may begin: own count, the archive's word, and refusals."""
+
+import anyio
+import pytest
+
+from fakes import FakeProvider
+from pepsasync.config import Config
+from pepsasync.errors import AuthError, QuotaError, ServerError
+from pepsasync.events import QuotaReached
+from pepsasync.model import Quota
+from pepsasync.providers.base import Account, Limits
+from pepsasync.stages.pace import Pace
+
+pytestmark = pytest.mark.anyio
+TWO = Quota(2, 0.4)
+
+
+class Archive(FakeProvider):
+    """Tells what is left of its quota from a list, the last figure for ever."""
+
+    def __init__(self, *left, quota=TWO):
+        limits = Limits(page_size=10, downloads=2, staging_requests=2, poll_batch=9, bounded_ranges=False, quota=quota)
+        super().__init__({}, limits=limits)
+        self.left = [*left]
+        self.asked_for_account = 0
+
+    async def account(self):
+        self.asked_for_account += 1
+        left = self.left.pop(0) if len(self.left) > 1 else self.left[0]
+        if isinstance(left, Exception):
+            raise left
+        return Account(left, self.limits.quota.products if self.limits.quota else None)
+
+
+def pace(provider, events=None, **settings):
+    config = Config(**({"retry_wait": 0.02, "retry_wait_max": 0.05} | settings))
+    return Pace(provider, config, (events if events is not None else []).append)
+
+
+async def begin(pace):
+    await pace.until_open()
+    with pace.turn() as turn:
+        assert turn is not None
+        turn.begin()
+
+
+async def test_downloads_stay_below_the_quota():
+    events, began = [], anyio.current_time()
+    slow = pace(Archive(None), events)
+    for _ in range(5):
+        await begin(slow)
+
+    assert anyio.current_time() - began >= 0.8
+    assert [event.wait > 0 for event in events if isinstance(event, QuotaReached)]
+
+
+async def test_what_others_used_counts():
+    provider, began = Archive(0, 0, 0, 2), anyio.current_time()
+    await begin(pace(provider))
+
+    assert provider.asked_for_account >= 4
+    assert anyio.current_time() - began >= 0.06
+
+
+async def test_an_account_without_quota_is_not_asked():
+    provider = Archive(0, quota=None)
+    await begin(pace(provider))
+
+    assert provider.asked_for_account == 0
+
+
+async def test_refused_credentials_are_known_before_the_first_download():
+    with pytest.raises(AuthError):
+        await pace(Archive(AuthError("no"))).until_open()
+
+
+async def test_an_archive_that_does_not_tell_changes_nothing():
+    await begin(pace(Archive(ServerError("down"))))
+
+
+async def test_a_refusal_makes_everybody_wait_and_an_acceptance_forgets_it():
+    quick = pace(Archive(None, quota=None))
+    await begin(quick)
+
+    assert quick.refuse(QuotaError("enough"))
+    with quick.turn() as turn:
+        assert turn is None
+    await begin(quick)
+    quick.accept()
+    with quick.turn() as turn:
+        assert turn is not None
+
+
+async def test_refusals_end_the_patience():
+    impatient = pace(Archive(None, quota=None), quota_patience=0.05)
+    while impatient.refuse(QuotaError("enough")):
+        await impatient.until_open()
+
+
+async def test_an_unanswered_request_counts():
+    narrow = pace(Archive(None, quota=Quota(1, 60.0)))
+    await narrow.until_open()
+    with narrow.turn() as first, narrow.turn() as second:
+        assert first is not None
+        assert second is None
