@@ -1,0 +1,24 @@
+"""The journal of a folder: the order, every product's state, the downloads of each account; `docs/journal.md`.
+
+`open_journal` is for the one process that fills the folder, `JournalReader` for all that only look.
+"""
+
+from pepsasync.io.journal.journal import Journal, Pulse, open_journal
+from pepsasync.io.journal.lease import JournalBusyError, Owner
+from pepsasync.io.journal.reading import JournalReader
+from pepsasync.io.journal.rows import UNFINISHED, Changes, Count, Order, Row, State
+
+__all__ = [
+    "UNFINISHED",
+    "Changes",
+    "Count",
+    "Journal",
+    "JournalBusyError",
+    "JournalReader",
+    "Order",
+    "Owner",
+    "Pulse",
+    "Row",
+    "State",
+    "open_journal",
+]

@@ -1,0 +1,219 @@
+"""Who may write the journal: a file that its owner keeps changing.
+
+Locks of shared file systems cannot be relied on, and neither can clocks of other machines. So a lease is alive as long
+as its beat is seen to change, measured on the watcher's own monotonic clock. All functions here block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pepsasync.errors import ConfigError
+from pepsasync.io.files import disk_error, disk_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BEAT_DIGITS = 20
+"""The beat stands first and has a fixed width: it is overwritten in place, which needs no room on a full disk."""
+
+
+class JournalBusyError(ConfigError):
+    """Another pepsasync works in the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who holds a lease."""
+
+    host: str
+    place: str
+    """Within which a process id means one process: host, boot and process namespace."""
+    pid: int
+    token: str
+    """Random, so that no two owners are the same."""
+    since: float
+    """Wall time of that machine, seconds since 1970; only for people to read."""
+
+    @property
+    def is_dead(self) -> bool:
+        """True when it is certain that the process is no more; never for other machines."""
+        return self.place == _place() and not _process_exists(self.pid)
+
+    def __str__(self) -> str:
+        """`process 4711 on node12 since 2026-11-22 10:00 UTC`."""
+        return f"process {self.pid} on {self.host} since {_minute(self.since)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A lease as it was seen at one moment."""
+
+    text: str
+    """All that stands in the file; any change of it is a sign of life."""
+    owner: Owner | None
+    """None when the file is empty or damaged."""
+
+
+class Lease:
+    """One process's hold on a journal.
+
+    Args:
+        path: The lease file.
+        wall: Wall clock, seconds since 1970.
+    """
+
+    def __init__(self, path: Path, wall: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self.owner = Owner(socket.gethostname(), _place(), os.getpid(), secrets.token_hex(8), wall())
+        self._beat = 0
+
+    def take(self) -> bool:
+        """Take a lease that nobody holds; False when somebody was first.
+
+        Raises:
+            ConfigError: The folder cannot be written.
+            DiskFullError: There is no room for it.
+        """
+        try:
+            with self.path.open("x", encoding="utf-8", newline="") as file:
+                file.write(self._text())
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise disk_error(self.path, error) from error
+        return True
+
+    def take_over(self) -> None:
+        """Put our lease in the place of a dead one.
+
+        Two may do so at the same time and the later one wins, so look at `is_ours` again after a while.
+        """
+        new = self.path.with_name(f"{self.path.name}.{self.owner.token}")
+        with disk_errors(self.path):
+            new.write_text(self._text(), "utf-8", newline="")
+            new.replace(self.path)
+
+    def is_ours(self) -> bool:
+        """Whether the file still names us."""
+        sight = look(self.path)
+        return sight is not None and sight.owner == self.owner
+
+    def beat(self) -> bool:
+        """Give a sign of life; False when the lease is lost.
+
+        A file that cannot be read or written at this moment is no lost lease, only a missing sign of life.
+        """
+        try:
+            sight = look(self.path)
+            if sight is not None and sight.owner == self.owner:
+                self._beat += 1
+                with self.path.open("r+b", buffering=0) as file:
+                    file.write(self._digits())
+        except OSError:
+            return True
+        return sight is not None and sight.owner == self.owner
+
+    def release(self) -> None:
+        """Let others in at once."""
+        with contextlib.suppress(OSError):
+            if self.is_ours():
+                self.path.unlink(missing_ok=True)
+
+    def _digits(self) -> bytes:
+        return f"{self._beat:0{_BEAT_DIGITS}}".encode()
+
+    def _text(self) -> str:
+        return f"{self._digits().decode()}\n{json.dumps(asdict(self.owner))}\n"
+
+
+def look(path: Path) -> Sight | None:
+    """Read a lease; None when there is none.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    try:
+        text = path.read_text("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+    try:
+        return Sight(text, Owner(**json.loads(text[_BEAT_DIGITS:])))
+    except (ValueError, TypeError):
+        return Sight(text, None)
+
+
+class LeaseWatch:
+    """Tells from repeated looks whether the owner of a lease lives.
+
+    Args:
+        patience: Seconds without any change after which a lease is dead.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._first: Sight | None = None
+        self._since = 0.0
+
+    def judge(self, sight: Sight, now: float) -> bool | None:
+        """Return True when the owner was seen to live, False when it is dead, None when that is not known yet.
+
+        Args:
+            sight: What was just seen.
+            now: This machine's monotonic clock, seconds.
+        """
+        if sight.owner is not None and sight.owner.is_dead:
+            return False
+        if self._first is None:
+            self._first, self._since = sight, now
+            return None
+        if sight.text != self._first.text:
+            return True
+        return False if now - self._since >= self._patience else None
+
+
+def busy(directory: Path, owner: Owner | None) -> JournalBusyError:
+    """The error for a folder in which another process works."""
+    who = str(owner) if owner else "another process"
+    return JournalBusyError(
+        f"pepsasync works in {directory} already: {who}",
+        hint="Wait for it or stop it, or choose another folder with -w DIR",
+    )
+
+
+def _place() -> str:
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        parts += [
+            Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip(),
+            str(Path("/proc/self/ns/pid").readlink()),
+        ]
+    return " ".join(parts)
+
+
+def _process_exists(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # signal 0 would end the process there; the beat tells soon enough
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError, TypeError):
+        return True
+    return True
+
+
+def _minute(wall: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(wall, UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError, OSError):
+        return "an unknown time"
