@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -21,6 +22,7 @@ from pepsasync.io.http import Http
 from pepsasync.io.throttle import Throttle
 from pepsasync.model import Delivery, Product, Query, StorageTier
 from pepsasync.pipeline.deliver_all import bring_all_online, deliver_all, make_run
+from pepsasync.pipeline.record import Journals
 from pepsasync.pipeline.wanted import feed
 from pepsasync.providers import make_provider
 from pepsasync.settings import read_settings
@@ -90,6 +92,8 @@ class Client:
             name, self._http, credentials, base_url, ask_code=ask_code, restore=self._config.restore
         )
         """The archive."""
+        self._base_url = base_url
+        self._journals = Journals(self._emit)
         self._slots = make_slots(self._config, self.provider.limits)
         self._pace = Pace(self.provider, self._config, self._emit)
 
@@ -164,7 +168,7 @@ class Client:
         wanted = list({product.id: product for product in products}.values())
 
         async def work(online: MemoryObjectSendStream[Product]) -> None:
-            await bring_all_online(wanted, online, make_run(self._line(Path()), extract=False))
+            await bring_all_online(wanted, online, make_run(self._line(Path())))
 
         return Background(self._tasks, work, OUTCOMES_AHEAD)
 
@@ -199,7 +203,7 @@ class Client:
         """Bring many products to disk and loop over the outcomes, each as soon as it is known.
 
         Args:
-            wanted: A query, or products and names of products.
+            wanted: A query, or products, names of products, and queries.
             directory: Folder to put them in; made when it does not exist.
             extract: Unpack each zip and remove it.
 
@@ -213,10 +217,16 @@ class Client:
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
             line = self._line(Path(directory))
             await to_thread.run_sync(line.shelf.open)
-            send, pages = anyio.create_memory_object_stream[list[Product]](PAGES_AHEAD)
-            async with task_group() as tasks:
-                tasks.start_soon(feed, wanted, self.provider, self._emit, send, outcomes.clone())
-                tasks.start_soon(deliver_all, pages, outcomes.clone(), make_run(line, extract=extract))
+            options = self._options(extract=extract)
+            async with self._journals.recorder(line.shelf.directory, self.provider.name, options) as journal:
+                if self._pace.quota:
+                    self._pace.remember(await journal.earlier_downloads(self._pace.quota.seconds))
+                line = replace(line, emit=journal.take, download_began=journal.download_began)
+                run = make_run(line, extract=extract, asked_before=await journal.asked_before())
+                send, pages = anyio.create_memory_object_stream[list[Product]](PAGES_AHEAD)
+                async with task_group() as tasks:
+                    tasks.start_soon(feed, wanted, self.provider, journal, send, outcomes.clone())
+                    tasks.start_soon(deliver_all, pages, outcomes.clone(), run)
 
         return Background(self._tasks, work, OUTCOMES_AHEAD)
 
@@ -258,6 +268,15 @@ class Client:
     def _emit(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
+
+    def _options(self, *, extract: bool) -> dict[str, object]:
+        """What a later run must know to go on with this one."""
+        return {
+            "provider": self.provider.name,
+            "base_url": self._base_url,
+            "extract": extract,
+            "skip_tape": self._config.skip_tape,
+        }
 
     def _line(self, directory: Path) -> Line:
         return Line(

@@ -78,7 +78,7 @@ class StagingRequested(ProductEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductAwaited(ProductEvent):
-    """The product is on tape in an archive that takes no requests from programs; the run waits for it."""
+    """The run waits for a product on tape without asking for it: an earlier run did, or somebody has to by hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

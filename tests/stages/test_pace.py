@@ -39,7 +39,7 @@ def pace(provider, events=None, **settings):
 
 async def begin(pace):
     await pace.until_open()
-    with pace.turn() as turn:
+    with pace.turn(lambda: None) as turn:
         assert turn is not None
         turn.begin()
 
@@ -83,11 +83,11 @@ async def test_a_refusal_makes_everybody_wait_and_an_acceptance_forgets_it():
     await begin(quick)
 
     assert quick.refuse(QuotaError("enough"))
-    with quick.turn() as turn:
+    with quick.turn(lambda: None) as turn:
         assert turn is None
     await begin(quick)
     quick.accept()
-    with quick.turn() as turn:
+    with quick.turn(lambda: None) as turn:
         assert turn is not None
 
 
@@ -100,6 +100,6 @@ async def test_refusals_end_the_patience():
 async def test_an_unanswered_request_counts():
     narrow = pace(Archive(None, quota=Quota(1, 60.0)))
     await narrow.until_open()
-    with narrow.turn() as first, narrow.turn() as second:
+    with narrow.turn(lambda: None) as first, narrow.turn(lambda: None) as second:
         assert first is not None
         assert second is None

@@ -26,6 +26,13 @@ class Window:
         self._quota = quota
         self._starts = deque(starts)
         self._asked = 0
+        self.begun = 0
+        """Downloads that began since this window was opened."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing counts, as far as is known."""
+        return not self._starts and not self._asked
 
     def wait(self, now: float) -> float:
         """Seconds until the next download may begin; 0 when it may now."""
@@ -46,6 +53,7 @@ class Window:
     def begin(self, now: float) -> None:
         """Note that one that was asked for got an answer, or never will."""
         self._asked -= 1
+        self.begun += 1
         if self._quota is not None:
             self._starts.append(now)
 

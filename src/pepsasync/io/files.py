@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import shutil
+import threading
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ class Shelf:
         try:
             for folder in (self.parts, self.records):
                 folder.mkdir(parents=True, exist_ok=True)
-            probe = self.state / f"probe.{os.getpid()}"
+            probe = self.state / f"probe.{os.getpid()}.{threading.get_ident()}"
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:

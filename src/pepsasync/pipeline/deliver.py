@@ -49,6 +49,8 @@ class Run:
     line: Line
     watch: OnlineWatch
     extract: bool = False
+    asked_before: dict[str, int] = field(default_factory=dict)
+    """Staging requests of an earlier run, by name of products that it waited for; taken out as they are used."""
     advised: set[str] = field(default_factory=set)
     """What the user was told to do; each piece of advice is told once."""
 
@@ -140,22 +142,33 @@ async def bring_online(product: Product, run: Run, log: Log) -> None:
     Cancellation: nothing to undo; the archive may go on staging.
     """
     began, deadline = anyio.current_time(), log.deadline(run)
-    while True:
+    is_waiting = _was_asked_before(product, run, log)
+    while not (is_waiting and await run.watch.until_online(product, log.staging_requests, deadline)):
         reply = await request_staging(product, run.line)
         if reply.outcome is StagingOutcome.ONLINE:
             break
+        is_waiting = reply.outcome is not StagingOutcome.QUOTA
+        if not is_waiting:
+            await _pause(reply.retry_after or LONGEST_ADVICE, product, run, log)
+            continue
         log.staging_requests += 1
         if reply.outcome is StagingOutcome.BY_HAND:
             run.advise(reply.advice)
             run.line.emit(ProductAwaited(**log.who))
         else:
             run.line.emit(StagingRequested(**log.who, times=log.staging_requests, retry_after=reply.retry_after))
-        if reply.outcome is StagingOutcome.QUOTA:
-            await _pause(reply.retry_after or LONGEST_ADVICE, product, run, log)
-        elif await run.watch.until_online(product, log.staging_requests, deadline):
-            break
     log.staged_seconds += anyio.current_time() - began
     run.line.emit(ProductStaged(**log.who, seconds=log.staged_seconds))
+
+
+def _was_asked_before(product: Product, run: Run, log: Log) -> bool:
+    """Whether an earlier run asked for a product that this one has not touched yet: it need not be asked for again."""
+    asked = run.asked_before.pop(product.name, 0)
+    if not asked:
+        return False
+    log.staging_requests = asked
+    run.line.emit(ProductAwaited(**log.who))
+    return True
 
 
 async def _fetch(product: Product, run: Run, log: Log) -> Path:

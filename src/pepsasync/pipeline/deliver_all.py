@@ -12,7 +12,7 @@ from pepsasync.pipeline.deliver import Log, Run, bring_online, deliver, fail
 from pepsasync.stages.watch import OnlineWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pepsasync.stages.line import Line
 
 
-def make_run(line: Line, *, extract: bool) -> Run:
-    """A run along a line, with a watch of its own."""
-    return Run(line, OnlineWatch(line.provider, line.config, line.emit), extract)
+def make_run(line: Line, *, extract: bool = False, asked_before: Mapping[str, int] | None = None) -> Run:
+    """A run along a line, with a watch of its own; see `Run`."""
+    return Run(line, OnlineWatch(line.provider, line.config, line.emit), extract, dict(asked_before or {}))
 
 
 async def deliver_all(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import aclosing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import NotFoundError
@@ -13,28 +12,34 @@ from pepsasync.model import Delivery, DeliveryStatus, Product, Query
 from pepsasync.stages.search import search
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
     from anyio.streams.memory import MemoryObjectSendStream
 
     from pepsasync.events import Emit
+    from pepsasync.pipeline.record import Recorder
     from pepsasync.providers.base import Provider
 
-Wanted = Query | Iterable[Product | str]
+Wanted = Query | Iterable[Product | str | Query]
 """What `Client.fetch` takes."""
+
+TOGETHER = 500
+"""Products or names of an iterable that are taken at once; it may be as long as a journal."""
 
 
 async def feed(
     wanted: Wanted,
     provider: Provider,
-    emit: Emit,
+    recorder: Recorder,
     pages: MemoryObjectSendStream[list[Product]],
     outcomes: MemoryObjectSendStream[Delivery],
 ) -> None:
     """Send every wanted product once, and a failed outcome for each name that the archive does not know.
 
     Args:
-        wanted: A query, or products and names.
+        wanted: A query, or products, names and queries.
         provider: Which archive.
-        emit: Gets the events of the search.
+        recorder: Notes what was asked for and what was found, and gets the events of the search.
         pages: Closed at the end.
         outcomes: Closed at the end.
 
@@ -42,27 +47,57 @@ async def feed(
         ProviderError: The archive did not answer as it should.
         ConfigError: The archive cannot answer such a query.
     """
-    given, query = _sorted_out(wanted)
-    names = set(query.names if query else ())
+    seen: set[str] = set()
+    names_order = recorder.order(wanted) if isinstance(wanted, Collection) and not isinstance(wanted, str) else None
     async with pages, outcomes:
-        if given:
-            await pages.send(list(given.values()))
-        if query is not None:
-            async with aclosing(search(query, provider, emit)) as found:
-                async for products in found:
-                    names.difference_update(product.name for product in products)
-                    await pages.send([product for product in products if product.id not in given])
-        for name in sorted(names):
-            await outcomes.send(_unknown(name, provider, emit))
+        for part in _parts(wanted):
+            order = recorder.order(part) if isinstance(part, Query) else names_order
+            async for products, unknown in _found(part, provider, recorder):
+                new = [product for product in products if product.id not in seen]
+                seen.update(product.id for product in new)
+                if new:
+                    await recorder.found(order, new)
+                    await pages.send(new)
+                for name in unknown:
+                    await outcomes.send(_unknown(name, provider, recorder.take))
+            recorder.search_finished(order)
 
 
-def _sorted_out(wanted: Wanted) -> tuple[dict[str, Product], Query | None]:
-    if isinstance(wanted, Query):
-        return {}, wanted
-    items = list(wanted)
-    given = {item.id: item for item in items if isinstance(item, Product)}
-    names = dict.fromkeys(item for item in items if isinstance(item, str))
-    return given, replace(Query(), names=tuple(names)) if names else None
+def _parts(wanted: Wanted) -> Iterator[Query | list[Product | str]]:
+    """Queries one by one, products and names some together."""
+    items = iter([wanted]) if isinstance(wanted, Query) else iter(wanted)
+    together: list[Product | str] = []
+    for item in items:
+        if isinstance(item, Query):
+            yield item
+            continue
+        together.append(item)
+        if len(together) == TOGETHER:
+            yield together
+            together = []
+    if together:
+        yield together
+
+
+async def _found(
+    part: Query | list[Product | str], provider: Provider, recorder: Recorder
+) -> AsyncGenerator[tuple[list[Product], list[str]], None]:
+    """Products of one part, and at its end the names that were not found."""
+    if isinstance(part, Query):
+        query: Query | None = part
+    else:
+        names = tuple(dict.fromkeys(item for item in part if isinstance(item, str)))
+        query = Query(names=names) if names else None
+        yield [item for item in part if isinstance(item, Product)], []
+    if query is None:
+        return
+    missing = dict.fromkeys(query.names)
+    async with aclosing(search(query, provider, recorder.take)) as found:
+        async for products in found:
+            for product in products:
+                missing.pop(product.name, None)
+            yield products, []
+    yield [], sorted(missing)
 
 
 def _unknown(name: str, provider: Provider, emit: Emit) -> Delivery:

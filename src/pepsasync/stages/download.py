@@ -143,7 +143,7 @@ class _Transfer:
         while True:
             await line.pace.until_open()
             async with line.slots.download:
-                with line.pace.turn() as self._turn:
+                with line.pace.turn(line.download_began) as self._turn:
                     if self._turn is None:
                         continue
                     try:

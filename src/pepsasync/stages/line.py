@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pepsasync.config import Config
     from pepsasync.events import Emit
     from pepsasync.io.files import Shelf
@@ -41,6 +43,8 @@ class Line:
     emit: Emit
     slots: Slots
     pace: Pace
+    download_began: Callable[[], None] = lambda: None
+    """Called for each download that a quota counts."""
 
     @property
     def poll_interval(self) -> float:

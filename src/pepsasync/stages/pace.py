@@ -18,7 +18,7 @@ from pepsasync.errors import AuthError, ProviderError
 from pepsasync.events import QuotaReached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pepsasync.config import Config
     from pepsasync.errors import QuotaError
@@ -32,8 +32,9 @@ LOOKS = 12
 class Turn:
     """One download that is asked for."""
 
-    def __init__(self, books: Window) -> None:
+    def __init__(self, books: Window, begun: Callable[[], None] | None) -> None:
         self._books = books
+        self._begun = begun
         self._has_begun = False
 
     def begin(self) -> None:
@@ -41,6 +42,8 @@ class Turn:
         if not self._has_begun:
             self._has_begun = True
             self._books.begin(anyio.current_time())
+            if self._begun:
+                self._begun()
 
 
 class Pace:
@@ -50,22 +53,30 @@ class Pace:
         provider: Tells its quota, and what is left of it.
         config: `quota` replaces the archive's; `retry_wait` and `retry_wait_max` are for limits nobody published.
         emit: Gets a `QuotaReached` for each wait.
-        starts: Seconds ago that downloads of earlier runs began, oldest first.
     """
 
-    def __init__(self, provider: Provider, config: Config, emit: Emit, *, starts: Iterable[float] = ()) -> None:
+    def __init__(self, provider: Provider, config: Config, emit: Emit) -> None:
         self._provider = provider
         self._config = config
         self._emit = emit
-        self._quota = config.quota or provider.limits.quota
-        self._earlier = tuple(starts)
-        self._window: Window | None = None
+        self.quota = config.quota or provider.limits.quota
+        self._books = Window(self.quota)
         self._turnstile = anyio.Lock()
         self._was_asked = False
         self._paused_until = 0.0
         self._pause: float | None = None
         self._look: float | None = None
         self._refused_since: float | None = None
+
+    def remember(self, ago: Iterable[float]) -> None:
+        """Count downloads of earlier runs, unless this client has counted some of its own.
+
+        Args:
+            ago: How many seconds ago each began, oldest first.
+        """
+        if self._books.is_empty:
+            now = anyio.current_time()
+            self._books = Window(self.quota, [now - seconds for seconds in ago])
 
     async def until_open(self) -> None:
         """Wait until a download may begin. One waits for all, so that the archive is asked once.
@@ -92,17 +103,20 @@ class Pace:
                     await self.ask()
 
     @contextlib.contextmanager
-    def turn(self) -> Iterator[Turn | None]:
+    def turn(self, begun: Callable[[], None]) -> Iterator[Turn | None]:
         """Count a download while it is asked for; None when it may not begin, because another was faster.
 
         Whoever gets no answer, for whatever reason, is counted from the end of the block on.
+
+        Args:
+            begun: Called when a quota counts it.
         """
         if self._wait() > 0:
             yield None
             return
         books = self._books
         books.ask()
-        turn = Turn(books)
+        turn = Turn(books, begun if self.quota else None)
         try:
             yield turn
         finally:
@@ -112,13 +126,13 @@ class Pace:
         """Make everybody wait because the archive says that it is enough; False when it has said so for too long."""
         now = anyio.current_time()
         self._refused_since = self._refused_since if self._refused_since is not None else now
-        if now - self._refused_since > max(self._config.quota_patience, 2 * self._quota.seconds if self._quota else 0):
+        if now - self._refused_since > max(self._config.quota_patience, 2 * self.quota.seconds if self.quota else 0):
             return False
         if now < self._paused_until:
             return True
         shortest, longest = self._config.retry_wait, self._config.retry_wait_max
-        if self._quota is not None:
-            shortest = longest = self._quota.seconds / 4
+        if self.quota is not None:
+            shortest = longest = self.quota.seconds / 4
         self._pause = next_pause(self._pause, moved=False, shortest=shortest, longest=longest)
         self._paused_until = now + (error.retry_after if error.retry_after is not None else self._pause)
         return True
@@ -135,6 +149,7 @@ class Pace:
         """
         if self._provider.limits.quota is None:
             return
+        begun = self._books.begun
         try:
             account = await self._provider.account()
         except AuthError:
@@ -145,24 +160,18 @@ class Pace:
         if left is None or products is None:
             return
         now = anyio.current_time()
-        self._books.correct(products - left, now)
+        # What began while the answer was on its way may not be in it.
+        self._books.correct(products - left + self._books.begun - begun, now)
         if left > 0:
             self._paused_until = min(self._paused_until, now)
 
     def _until_look(self) -> float:
         """Seconds until the archive is asked what is left: soon at first, since refusals may be mistakes."""
-        if self._quota is None:
+        if self.quota is None:
             return math.inf
-        longest = self._quota.seconds / LOOKS
+        longest = self.quota.seconds / LOOKS
         self._look = next_pause(self._look, moved=False, shortest=self._config.retry_wait, longest=longest)
         return self._look
-
-    @property
-    def _books(self) -> Window:
-        if self._window is None:
-            now = anyio.current_time()
-            self._window = Window(self._quota, [now - ago for ago in self._earlier])
-        return self._window
 
     def _wait(self) -> float:
         now = anyio.current_time()

@@ -6,7 +6,7 @@
 from pepsasync.io.journal.journal import Journal, Pulse, open_journal
 from pepsasync.io.journal.lease import JournalBusyError, Owner
 from pepsasync.io.journal.reading import JournalReader
-from pepsasync.io.journal.rows import UNFINISHED, Changes, Count, Order, Row, State
+from pepsasync.io.journal.rows import UNFINISHED, Changes, Count, Now, Order, Row, State
 
 __all__ = [
     "UNFINISHED",
@@ -15,6 +15,7 @@ __all__ = [
     "Journal",
     "JournalBusyError",
     "JournalReader",
+    "Now",
     "Order",
     "Owner",
     "Pulse",

@@ -7,7 +7,7 @@ import functools
 import itertools
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import anyio
 from anyio import to_thread
@@ -16,7 +16,7 @@ from pepsasync.io.files import STATE, disk_errors
 from pepsasync.io.journal.lease import Lease, LeaseWatch, busy, look
 from pepsasync.io.journal.opening import JOURNAL
 from pepsasync.io.journal.reading import LEASE, JournalReader
-from pepsasync.io.journal.rows import Changes, State, storable, without_account, without_secrets
+from pepsasync.io.journal.rows import Changes, Now, State, storable, without_account, without_secrets
 from pepsasync.io.journal.schema import MIGRATIONS
 from pepsasync.io.journal.writer import INTERVAL, Writer, order_row
 
@@ -81,6 +81,14 @@ class Journal:
         row = order_row(number, without_secrets(wanted), providers, without_secrets(options), self._wall())
         self._writer.add(lambda pending: pending.orders.append(row))
         return number
+
+    def note_searched(self, order: int) -> None:
+        """Take that the search of an order is over: whatever it wants is recorded; never waits."""
+        self._writer.add(lambda pending: pending.searched.append(order))
+
+    def note_now(self, **values: Unpack[Now]) -> None:
+        """Take figures of the running run, for `status`; never waits. The latest of each wins."""
+        self._writer.add(lambda pending: pending.now.update(cast("dict[str, float | None]", values)))
 
     async def note_products(self, order: int | None, products: Iterable[Product]) -> None:
         """Take products that were found; those that failed or were left out before are `found` again.

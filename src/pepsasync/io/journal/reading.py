@@ -139,8 +139,15 @@ class JournalReader:
 
     def orders(self) -> list[Order]:
         """What was asked for in this folder, oldest first."""
-        rows = self._rows("SELECT id, wanted, providers, options, created FROM orders ORDER BY id")
-        return [Order(row[0], _json(row[1]), tuple(_json(row[2]) or ()), _json(row[3]) or {}, row[4]) for row in rows]
+        rows = self._rows("SELECT id, wanted, providers, options, created, searched FROM orders ORDER BY id")
+        return [
+            Order(id_, _json(wanted), tuple(_json(providers) or ()), _json(options) or {}, created, bool(searched))
+            for id_, wanted, providers, options, created, searched in rows
+        ]
+
+    def now(self) -> dict[str, float | None]:
+        """Figures of the latest run, see `rows.Now`; old ones when no run is under way."""
+        return dict(self._rows("SELECT name, value FROM now"))
 
     def downloads_since(self, account: str, when: float) -> list[float]:
         """Wall times at which downloads of an account were started, oldest first, seconds since 1970."""

@@ -56,6 +56,18 @@ class Changes(TypedDict, total=False):
     error_message: str
 
 
+class Now(TypedDict, total=False):
+    """Figures of the run under way; wall times in seconds since 1970, None when there is nothing to tell."""
+
+    speed: float | None
+    """Bytes a second over the last while."""
+    next_poll: float | None
+    """When the archive is asked for waiting products again."""
+    quota_until: float | None
+    """When the account may have the next product."""
+    updated: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What the journal knows of one product. Times are wall times in seconds since 1970, sizes are bytes."""
@@ -105,6 +117,8 @@ class Order:
     options: Mapping[str, Any]
     created: float
     """Wall time, seconds since 1970."""
+    is_searched: bool
+    """Whether all that it wants is recorded."""
 
 
 _SECRET_WORDS = ("password", "key", "token", "auth")

@@ -20,8 +20,11 @@ CREATE TABLE orders (
     wanted TEXT NOT NULL,
     providers TEXT NOT NULL,
     options TEXT NOT NULL,
-    created REAL NOT NULL
+    created REAL NOT NULL,
+    searched INTEGER NOT NULL DEFAULT 0
 );
+
+CREATE TABLE now (name TEXT PRIMARY KEY, value REAL) WITHOUT ROWID;
 
 CREATE TABLE products (
     key INTEGER PRIMARY KEY,

@@ -64,6 +64,10 @@ ON CONFLICT (name) DO UPDATE SET
 """
 
 
+_SEARCHED = "UPDATE orders SET searched = 1 WHERE wanted = (SELECT wanted FROM orders WHERE id = ?)"
+"""Of the same order given again, the earlier ones are over, too."""
+
+
 @dataclass(slots=True)
 class Pending:
     """What is not written yet. Of a product only the latest is kept, however often it changes."""
@@ -72,9 +76,13 @@ class Pending:
     products: dict[str, tuple[int | None, Product, float]] = field(default_factory=dict)
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     downloads: list[tuple[str, float]] = field(default_factory=list)
+    searched: list[int] = field(default_factory=list)
+    """Orders for which everything was found."""
+    now: dict[str, float | None] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.orders) + len(self.products) + len(self.notes) + len(self.downloads)
+        parts = (self.orders, self.products, self.notes, self.downloads, self.searched, self.now)
+        return sum(map(len, parts))
 
     def record(self, order: int | None, products: Iterable[Product], now: float) -> None:
         """Take products as the catalogue described them; those that failed before are wanted anew."""
@@ -227,10 +235,12 @@ class Writer:
         run = self._connection
         run.execute("BEGIN IMMEDIATE")
         try:
-            run.executemany("INSERT INTO orders VALUES (?, ?, ?, ?, ?)", batch.orders)
+            run.executemany("INSERT INTO orders VALUES (?, ?, ?, ?, ?, 0)", batch.orders)
             run.executemany(_RECORD, map(_record_row, batch.products.items()))
             run.executemany(_NOTE, map(_note_row, batch.notes.items()))
             run.executemany("INSERT INTO downloads VALUES (?, ?)", batch.downloads)
+            run.executemany(_SEARCHED, ((order,) for order in batch.searched))
+            run.executemany("INSERT OR REPLACE INTO now VALUES (?, ?)", batch.now.items())
             run.execute("COMMIT")
         except BaseException:
             if run.in_transaction:

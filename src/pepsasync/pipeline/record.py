@@ -1,0 +1,202 @@
+"""The journal's eyes: what a run does is noted as it happens, and what an earlier run left is told to the next."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio import to_thread
+
+from pepsasync import events
+from pepsasync.io.journal import State, open_journal
+from pepsasync.pipeline.order import wanted_as_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from pepsasync.events import Emit
+    from pepsasync.io.journal import Journal
+    from pepsasync.model import Product
+    from pepsasync.pipeline.wanted import Wanted
+
+
+class Recorder:
+    """Notes one run in the journal of its folder.
+
+    Args:
+        journal: Of the folder.
+        emit: Gets every event, after it was noted.
+        provider: Name of the archive.
+        options: What a later run must know to go on.
+        wall: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        emit: Emit,
+        provider: str,
+        options: Mapping[str, Any],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._journal = journal
+        self._emit = emit
+        self._provider = provider
+        self._options = options
+        self._wall = wall
+
+    def take(self, event: events.Event) -> None:
+        """Note an event and pass it on; neither waits."""
+        match event:
+            case events.ProductEvent():
+                self._note(event)
+            case events.TiersWatched():
+                self._journal.note_now(next_poll=self._wall() + event.next_poll, updated=self._wall())
+            case events.QuotaReached():
+                self._journal.note_now(quota_until=self._wall() + event.wait, updated=self._wall())
+        self._emit(event)
+
+    def order(self, wanted: Wanted) -> int:
+        """Note what was asked for; returns the order's number."""
+        return self._journal.record_order(wanted_as_json(wanted), [self._provider], self._options)
+
+    async def found(self, order: int | None, products: Iterable[Product]) -> None:
+        """Note products that were found; waits when the disk cannot follow."""
+        await self._journal.note_products(order, products)
+
+    def search_finished(self, order: int | None) -> None:
+        """Note that no further product will be found for an order."""
+        if order is not None:
+            self._journal.note_searched(order)
+
+    def download_began(self) -> None:
+        """Note that a quota counts one more download."""
+        self._journal.note_download_started(self._provider, self._wall())
+
+    async def earlier_downloads(self, seconds: float) -> list[float]:
+        """How many seconds ago downloads from this archive began, within so many seconds, oldest first.
+
+        A clock that was set back makes them younger than they are: too late is better than too early.
+        """
+        now = self._wall()
+        with await self._journal.reader() as reader:
+            starts = await to_thread.run_sync(reader.downloads_since, self._provider, now - seconds)
+        return [max(0.0, now - start) for start in starts]
+
+    async def asked_before(self) -> dict[str, int]:
+        """Staging requests by name of the products that an earlier run waited for."""
+
+        def read() -> dict[str, int]:
+            with contextlib.closing(reader):
+                rows = (row for batch in reader.in_state(State.STAGING) for row in batch)
+                return {row.name: row.staging_requests for row in rows if row.staging_requests}
+
+        reader = await self._journal.reader()
+        return await to_thread.run_sync(read)
+
+    def _note(self, event: events.ProductEvent) -> None:
+        note, name = self._journal.note, event.name
+        match event:
+            case events.StagingRequested():
+                note(name, State.STAGING, staging_requests=event.times, last_asked_at=self._wall())
+            case events.ProductAwaited():
+                note(name, State.STAGING)
+            case events.ProductStaged():
+                note(name, State.FOUND)
+            case events.DownloadStarted():
+                note(name, State.DOWNLOADING)
+            case events.ProductVerified():
+                note(name, checksum=event.checksum)
+            case events.ProductDelivered():
+                note(name, State.DELIVERED, path=event.path, bytes=event.bytes)
+            case events.ProductSkipped():
+                note(name, State.SKIPPED, path=event.path, bytes=event.bytes)
+            case events.ProductLeftOut():
+                note(name, State.LEFT_OUT)
+            case events.ProductFailed():
+                note(name, State.FAILED, error_type=event.error, error_message=event.message)
+
+
+class Journals:
+    """The journals that a client has open: several runs into one folder share one.
+
+    Args:
+        emit: Gets what the journals have to tell.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._open: dict[Path, _Shared] = {}
+        self._lock = anyio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def recorder(self, directory: Path, provider: str, options: Mapping[str, Any]) -> AsyncIterator[Recorder]:
+        """Be the one program that works in a folder, as long as the block lasts.
+
+        Args:
+            directory: The user's folder.
+            provider: Name of the archive.
+            options: What a later run must know to go on.
+
+        Raises:
+            JournalBusyError: Another program works in this folder.
+            ConfigError, DiskFullError: The journal cannot be opened.
+
+        Cancellation: what was noted is written.
+        """
+        where = await to_thread.run_sync(directory.resolve)
+        async with self._lock:
+            shared = self._open.get(where) or _Shared(self._emit)
+            if not shared.users:
+                await shared.open(directory)
+            shared.users += 1
+            self._open[where] = shared
+        try:
+            yield Recorder(shared.journal, shared.pass_on, provider, options)
+        finally:
+            with anyio.CancelScope(shield=True):
+                async with self._lock:
+                    shared.users -= 1
+                    if not shared.users:
+                        del self._open[where]
+                        await shared.close()
+
+
+class _Shared:
+    """One open journal, and what its thread has to tell until the event loop can."""
+
+    journal: Journal
+
+    def __init__(self, emit: Emit) -> None:
+        self.users = 0
+        self._emit = emit
+        self._told: deque[str] = deque()
+        self._loop_thread = threading.get_ident()
+        self._stack = contextlib.AsyncExitStack()
+
+    async def open(self, directory: Path) -> None:
+        self.journal = await self._stack.enter_async_context(open_journal(directory, tell=self._tell))
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+        self._flush()
+
+    def pass_on(self, event: events.Event) -> None:
+        """Pass on an event, and first what the journal has told from its thread."""
+        self._flush()
+        self._emit(event)
+
+    def _tell(self, text: str) -> None:
+        self._told.append(text)
+        if threading.get_ident() == self._loop_thread:
+            self._flush()
+
+    def _flush(self) -> None:
+        while self._told:
+            self._emit(events.Noticed(message=self._told.popleft()))

@@ -1,0 +1,189 @@
+"""What a run writes down, and what the next run makes of it."""
+
+import contextlib
+import json
+import sqlite3
+from datetime import UTC
+
+import anyio
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archives import connect, everything, fetch_all, right_files, sandbox
+from pepsasync import ConfigError
+from pepsasync.criteria import build_query
+from pepsasync.events import QuotaReached, StagingRequested
+from pepsasync.io.journal import JournalBusyError, JournalReader, State
+from pepsasync.model import Query, Quota
+from pepsasync.pipeline.order import query_from_json, wanted_as_json
+
+pytestmark = pytest.mark.anyio
+
+
+def states(folder):
+    with JournalReader(folder) as reader:
+        return {state.value: count.products for state, count in reader.counts().items() if count.products}
+
+
+def version(folder):
+    with contextlib.closing(sqlite3.connect(folder / ".pepsasync" / "journal.db")) as journal:
+        return journal.execute("PRAGMA user_version").fetchone()[0]
+
+
+async def test_a_run_is_written_down(tmp_path):
+    async with sandbox(8) as archive:
+        outcomes, _ = await fetch_all(archive, tmp_path)
+        again, _ = await fetch_all(archive, tmp_path)
+
+        with JournalReader(tmp_path) as reader:
+            row = reader.product(archive.catalogue[0].name)
+            orders = reader.orders()
+            asked = sum(row.staging_requests for batch in reader.in_state(State.SKIPPED) for row in batch)
+
+        assert states(tmp_path) == {"skipped": 8}
+        assert len(outcomes) == len(again) == 8
+        assert row.product.name == row.name
+        assert row.checksum == f"md5:{archive.content(row.name).md5.lower()}"
+        assert asked == sum(archive.statistics.stagings.values())
+        assert [order.is_searched for order in orders] == [True, True]
+        assert sorted(orders[0].wanted) == sorted(product.name for product in archive.catalogue)
+
+
+async def test_failures_and_left_out_products_are_written_down(tmp_path):
+    async with sandbox(4, tape_fraction=0.5) as archive:
+        lost = next(product.name for product in archive.catalogue if product.mode == "disk")
+        archive.drop_file(lost)
+        await fetch_all(archive, tmp_path, settings={"skip_tape": True})
+
+        with JournalReader(tmp_path) as reader:
+            (failure,) = reader.failures()
+
+    assert (failure.name, failure.error_type) == (lost, "NotFoundError")
+    assert states(tmp_path) == {"failed": 1, "delivered": 1, "left_out": 2}
+
+
+async def test_a_query_that_was_cut_short_stays_open(tmp_path):
+    async with sandbox(6) as archive:
+        query = build_query(collection="S1")
+        async with connect(archive) as client:
+            async for _ in client.fetch(query, tmp_path):
+                break
+        async with connect(archive) as client:
+            assert [delivery.error async for delivery in client.fetch(query, tmp_path)] == [None] * 3
+
+        with JournalReader(tmp_path) as reader:
+            assert all(order.is_searched for order in reader.orders()), "the same order given again is one order"
+            assert query_from_json(reader.orders()[-1].wanted) == query
+
+
+async def test_what_was_asked_for_is_not_asked_for_again(tmp_path):
+    """The first run is ended while everything waits for tape; the second goes on waiting."""
+    async with sandbox(4, tape_fraction=1.0, staging_seconds=0.6) as archive:
+        with anyio.move_on_after(10) as first:
+            async with connect(archive) as client:
+                asked = set()
+
+                def stop(event):
+                    if isinstance(event, StagingRequested):
+                        asked.add(event.name)
+                    if len(asked) == 4:
+                        first.cancel()
+
+                with client.listen(stop):
+                    async for _ in client.fetch(await everything(client), tmp_path):
+                        pass
+        assert states(tmp_path) == {"staging": 4}
+        before = dict(archive.statistics.stagings)
+        outcomes, _ = await fetch_all(archive, tmp_path)
+
+        assert {delivery.error for delivery in outcomes.values()} == {None}
+        assert right_files(archive, tmp_path) == 4
+        assert archive.statistics.stagings == before
+
+
+async def test_the_quota_of_an_earlier_run_counts(tmp_path):
+    async with sandbox(4, tape_fraction=0, geodes_quota=None) as archive:
+        settings = {"quota": Quota(2, 3600.0)}
+        names = [product.name for product in archive.catalogue]
+        async with connect(archive, "geodes", **settings) as client:
+            async for _ in client.fetch(names[:2], tmp_path):
+                pass
+        waits = []
+        with anyio.move_on_after(5) as scope:
+            async with connect(archive, "geodes", **settings) as client:
+
+                def stop(event):
+                    if isinstance(event, QuotaReached):
+                        waits.append(event.wait)
+                        scope.cancel()
+
+                with client.listen(stop):
+                    async for _ in client.fetch(names[2:], tmp_path):
+                        pass
+
+    assert 3590 < waits[0] <= 3600
+
+
+async def test_several_runs_of_a_client_share_a_folder(tmp_path):
+    async with sandbox(6) as archive, connect(archive) as client:
+        products = await everything(client)
+        async with anyio.create_task_group() as tasks:
+            for product in products:
+                tasks.start_soon(client.download, product, tmp_path)
+
+        assert right_files(archive, tmp_path) == 6
+    assert states(tmp_path) == {"delivered": 6}
+
+
+async def test_a_second_program_is_refused(tmp_path):
+    async with sandbox(2, tape_fraction=1.0, staging_seconds=60) as archive, connect(archive) as client:
+        products = await everything(client)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.download, products[0], tmp_path)
+            with client.listen(lambda event: waiting.set() if isinstance(event, StagingRequested) else None):
+                waiting = anyio.Event()
+                await waiting.wait()
+            async with connect(archive) as other:
+                with pytest.raises(JournalBusyError, match="process"):
+                    await other.download(products[1], tmp_path)
+            tasks.cancel_scope.cancel()
+
+
+async def test_a_journal_of_a_newer_version_is_refused_and_kept(tmp_path):
+    async with sandbox(2, tape_fraction=0) as archive:
+        await fetch_all(archive, tmp_path)
+        with contextlib.closing(sqlite3.connect(tmp_path / ".pepsasync" / "journal.db")) as newer:
+            newer.executescript("PRAGMA user_version = 99; UPDATE about SET schema = 99;")
+        with pytest.raises(ConfigError, match="99"):
+            await fetch_all(archive, tmp_path)
+        assert version(tmp_path) == 99
+
+
+queries = st.builds(
+    Query,
+    collection=st.sampled_from(["S1", None]),
+    start=st.datetimes(timezones=st.just(UTC)) | st.none(),
+    tile=st.sampled_from(["31TCJ", None]),
+    area=st.builds(shapely.Point, st.floats(-180, 180), st.floats(-90, 90)) | st.none(),
+    cloud_cover=st.floats(0, 100) | st.none(),
+    names=st.lists(st.text(min_size=1), max_size=3).map(tuple),
+    latest=st.booleans(),
+    limit=st.integers(1, 9) | st.none(),
+)
+
+
+@given(queries)
+def test_an_order_is_read_as_it_was_written(query):
+    assert query_from_json(json.loads(json.dumps(wanted_as_json(query)))) == query
+
+
+@given(st.dictionaries(st.sampled_from(["start", "area", "names", "limit", "other"]), st.integers() | st.text()))
+def test_a_strange_order_is_refused_clearly(values):
+    with contextlib.suppress(ConfigError):
+        query_from_json(values)
+
+
+def test_products_are_written_as_their_names():
+    assert wanted_as_json(["A", Query(collection="S1"), "B"]) == ["A", "B"]
