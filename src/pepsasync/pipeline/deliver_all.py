@@ -8,7 +8,9 @@ import anyio
 
 from pepsasync.errors import FATAL, PepsasyncError
 from pepsasync.io.groups import task_group
-from pepsasync.pipeline.deliver import Log, Run, bring_online, deliver, fail
+from pepsasync.pipeline.bring import bring_online
+from pepsasync.pipeline.deliver import deliver, fail
+from pepsasync.pipeline.run import Log, Run
 from pepsasync.stages.watch import OnlineWatch
 
 if TYPE_CHECKING:

@@ -1,0 +1,127 @@
+"""From wherever an archive keeps a product to its final name in the folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pepsasync.decide.schedule import LONGEST_ADVICE
+from pepsasync.errors import IntegrityError, OfflineError
+from pepsasync.events import Noticed, ProductAwaited, ProductLeftOut, ProductStaged, ProductVerified, StagingRequested
+from pepsasync.model import StorageTier
+from pepsasync.providers.base import StagingOutcome
+from pepsasync.stages.download import download
+from pepsasync.stages.stage import request_staging
+from pepsasync.stages.verify import promote, verify
+from pepsasync.stages.watch import too_late
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pepsasync.model import Product
+    from pepsasync.pipeline.run import Log, Run
+
+
+async def bring(product: Product, run: Run, log: Log) -> Path | None:
+    """Stage if need be, wait, download, verify, promote; again from the start when it went back to tape meanwhile.
+
+    Returns:
+        Where it is, under its final name; None when it is on tape and the run leaves such products out.
+
+    Raises:
+        PepsasyncError: It cannot be had from this archive; what was received is kept.
+    """
+    while True:
+        if run.line.config.skip_tape and not can_try(product, run):
+            run.line.emit(ProductLeftOut(**log.who, tier=product.tier, size=product.size))
+            return None
+        if product.tier is not StorageTier.DISK:
+            await bring_online(product, run, log)
+        try:
+            return await fetch_verified(product, run, log)
+        except OfflineError:  # back on tape before we came, or never online
+            product = replace(product, tier=StorageTier.TAPE)
+            await _back_off(run, log)
+
+
+async def bring_online(product: Product, run: Run, log: Log) -> None:
+    """Ask for staging and wait, again while the archive leaves the product on tape.
+
+    Raises:
+        StagingTimeout: It took longer than `Config.staging_timeout`, or nothing moved.
+        ProviderError: The archive refuses the product.
+
+    Cancellation: nothing to undo; the archive may go on staging.
+    """
+    began, deadline = anyio.current_time(), log.deadline(run)
+    is_waiting = _was_asked_before(product, run, log)
+    while not (is_waiting and await run.watch.until_online(product, log.staging_requests, deadline)):
+        reply = await request_staging(product, run.line)
+        if reply.outcome is StagingOutcome.ONLINE:
+            break
+        is_waiting = reply.outcome is not StagingOutcome.QUOTA
+        if not is_waiting:
+            await _pause(reply.retry_after or LONGEST_ADVICE, product, run, log)
+            continue
+        log.staging_requests += 1
+        if reply.outcome is StagingOutcome.BY_HAND:
+            run.advise(reply.advice)
+            run.line.emit(ProductAwaited(**log.who))
+        else:
+            run.line.emit(StagingRequested(**log.who, times=log.staging_requests, retry_after=reply.retry_after))
+    log.staged_seconds += anyio.current_time() - began
+    run.line.emit(ProductStaged(**log.who, seconds=log.staged_seconds))
+
+
+def _was_asked_before(product: Product, run: Run, log: Log) -> bool:
+    """Whether an earlier run asked for a product that this one has not touched yet: it need not be asked for again."""
+    asked = run.asked_before.pop(product.name, 0)
+    if not asked:
+        return False
+    log.staging_requests = asked
+    run.line.emit(ProductAwaited(**log.who))
+    return True
+
+
+async def fetch_verified(product: Product, run: Run, log: Log) -> Path:
+    """Download, verify, promote; once more from the start when what came is wrong."""
+    shelf = run.line.shelf
+    log.download_began = log.download_began or anyio.current_time()
+    while True:
+        try:
+            received = await download(product, run.line)
+            log.attempts += received.attempts
+            await verify(product, received, shelf)
+            break
+        except IntegrityError as error:
+            await anyio.to_thread.run_sync(shelf.discard_part, product)
+            log.fresh_tries += 1
+            if log.fresh_tries > 1:
+                error.hint = error.hint or "It was fetched twice; report it to the archive if it stays so"
+                raise
+            run.line.emit(Noticed(message=f"{product.name}: {error.message}; fetching it afresh"))
+    log.received = received
+    run.line.emit(ProductVerified(**log.who, checksum=str(received.checksum) if received.checksum else None))
+    return await promote(product, shelf)
+
+
+async def _back_off(run: Run, log: Log) -> None:
+    """Wait before asking again for a product that was said to be online and was not."""
+    log.fallbacks += 1
+    pause = min(run.line.poll_interval * 2 ** min(log.fallbacks - 1, 20), LONGEST_ADVICE)
+    await _pause(pause, log.product, run, log)
+
+
+async def _pause(seconds: float, product: Product, run: Run, log: Log) -> None:
+    if anyio.current_time() + seconds > log.deadline(run):
+        raise too_late(product, run.line.config.staging_timeout)
+    await anyio.sleep(seconds)
+
+
+def can_try(product: Product, run: Run) -> bool:
+    """Whether a product is online, or may be and asking for it does not stage it."""
+    if product.tier is StorageTier.UNKNOWN:
+        return not run.line.provider.limits.stages
+    return product.tier is StorageTier.DISK

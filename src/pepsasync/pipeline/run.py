@@ -1,0 +1,60 @@
+"""What the products of a run share, and what is remembered of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pepsasync.events import Noticed
+
+if TYPE_CHECKING:
+    from pepsasync.model import Product
+    from pepsasync.stages.download import Received
+    from pepsasync.stages.line import Line
+    from pepsasync.stages.watch import OnlineWatch
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What all products of a run share."""
+
+    line: Line
+    watch: OnlineWatch
+    extract: bool = False
+    asked_before: dict[str, int] = field(default_factory=dict)
+    """Staging requests of an earlier run, by name of products that it waited for; taken out as they are used."""
+    advised: set[str] = field(default_factory=set)
+    """What the user was told to do; each piece of advice is told once."""
+
+    def advise(self, advice: str) -> None:
+        """Tell the user what to do, unless it was told before."""
+        if advice and advice not in self.advised:
+            self.advised.add(advice)
+            self.line.emit(Noticed(message=advice))
+
+
+@dataclass(slots=True)
+class Log:
+    """What is worth telling of one product's path, filled on the way."""
+
+    product: Product
+    staging_requests: int = 0
+    asked_at: float | None = None
+    staged_seconds: float = 0.0
+    download_began: float | None = None
+    fallbacks: int = 0
+    fresh_tries: int = 0
+    attempts: int = 0
+    received: Received | None = field(default=None)
+
+    @property
+    def who(self) -> dict[str, str]:
+        """Id and name, for events."""
+        return {"id": self.product.id, "name": self.product.name}
+
+    def deadline(self, run: Run) -> float:
+        """When the archive has had long enough to bring the product online, counted from the first call of this."""
+        self.asked_at = anyio.current_time() if self.asked_at is None else self.asked_at
+        return self.asked_at + run.line.config.staging_timeout
