@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import anyio
 from anyio import to_thread
 
-from pepsasync.credentials import find_credentials
+from pepsasync.archives import open_archives
 from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError, NotFoundError
 from pepsasync.events import DownloadProgressed, Event
@@ -24,19 +23,18 @@ from pepsasync.model import Delivery, Product, Query, StorageTier
 from pepsasync.pipeline.deliver_all import bring_all_online, deliver_all, make_run
 from pepsasync.pipeline.record import Journals
 from pepsasync.pipeline.wanted import feed
-from pepsasync.providers import make_provider
 from pepsasync.settings import read_settings
-from pepsasync.stages.line import Line, make_slots
-from pepsasync.stages.pace import Pace
+from pepsasync.stages.line import Line
 from pepsasync.stages.search import PAGES_AHEAD, search
 from pepsasync.stages.stage import request_staging
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
     from anyio.abc import TaskGroup
     from anyio.streams.memory import MemoryObjectSendStream
 
+    from pepsasync.archives import Archive
     from pepsasync.config import Config
     from pepsasync.credentials import Credentials
     from pepsasync.pipeline.wanted import Wanted
@@ -56,10 +54,12 @@ class Client:
 
     Args:
         provider: `geodes`, `cdse` or `peps`; None takes `PEPSASYNC_PROVIDER`, else the config file's, else the default.
+            Several, `geodes,cdse` or a list: the first is searched, and each product is taken from whichever has it.
         credentials: None looks for them in the environment, the keyring or what `login` kept, `~/.netrc` and the config
-            file.
+            file. With several providers a mapping by name.
         config: How to work; None for what the config file says.
-        base_url: Root of another instance of the archive; plain http to loopback addresses only.
+        base_url: Root of another instance of the archive; plain http to loopback addresses only. With several providers
+            a mapping by name.
         ask_code: Returns the code of a second factor, when an archive wants one; None for programs without a user.
 
     Raises:
@@ -68,34 +68,34 @@ class Client:
 
     def __init__(
         self,
-        provider: str | None = None,
+        provider: str | Sequence[str] | None = None,
         *,
-        credentials: Credentials | None = None,
+        credentials: Credentials | Mapping[str, Credentials] | None = None,
         config: Config | None = None,
-        base_url: str | None = None,
+        base_url: str | Mapping[str, str] | None = None,
         ask_code: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         settings = read_settings(os.environ)
-        name = settings.choose(provider or os.environ.get("PEPSASYNC_PROVIDER"))
-        host = settings.host(name, base_url)
-        base_url = base_url or settings.base_urls.get(name)
+        names = settings.choose_all(provider or os.environ.get("PEPSASYNC_PROVIDER"))
         self._config = config or settings.config()
         self._throttle = Throttle(self._config.limit_rate)
         self._http = Http(self._config)
         self._listeners: list[Callable[[Event], None]] = []
         self._stack = contextlib.AsyncExitStack()
         self._running: TaskGroup | None = None
-        credentials = credentials or find_credentials(
-            name, host, environ=os.environ, configured=settings.credentials(name, host)
-        )
-        self.provider: Provider = make_provider(
-            name, self._http, credentials, base_url, ask_code=ask_code, restore=self._config.restore
-        )
-        """The archive."""
-        self._base_url = base_url
         self._journals = Journals(self._emit)
-        self._slots = make_slots(self._config, self.provider.limits)
-        self._pace = Pace(self.provider, self._config, self._emit)
+        self._archives = open_archives(
+            names,
+            settings,
+            self._config,
+            self._http,
+            self._emit,
+            credentials=credentials,
+            base_url=base_url,
+            ask_code=ask_code,
+        )
+        self.provider: Provider = self._archives[0].provider
+        """The archive that is searched."""
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -142,7 +142,7 @@ class Client:
         Raises:
             ProviderError: The product cannot be had, or the archive does not answer.
         """
-        return await request_staging(product, self._line(Path()))
+        return await request_staging(product, self._line(self._archives[0], Path()))
 
     async def tiers(self, products: Iterable[Product]) -> dict[str, StorageTier]:
         """Ask where products are now, many with one request.
@@ -168,7 +168,7 @@ class Client:
         wanted = list({product.id: product for product in products}.values())
 
         async def work(online: MemoryObjectSendStream[Product]) -> None:
-            await bring_all_online(wanted, online, make_run(self._line(Path())))
+            await bring_all_online(wanted, online, make_run([self._line(self._archives[0], Path())]))
 
         return Background(self._tasks, work, OUTCOMES_AHEAD)
 
@@ -215,14 +215,11 @@ class Client:
         """
 
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
-            line = self._line(Path(directory))
-            await to_thread.run_sync(line.shelf.open)
-            options = self._options(extract=extract)
-            async with self._journals.recorder(line.shelf.directory, self.provider.name, options) as journal:
-                if self._pace.quota:
-                    self._pace.remember(await journal.earlier_downloads(self._pace.quota.seconds))
-                line = replace(line, emit=journal.take, download_began=journal.download_began)
-                run = make_run(line, extract=extract, asked_before=await journal.asked_before())
+            lines = [self._line(archive, Path(directory)) for archive in self._archives]
+            await to_thread.run_sync(lines[0].shelf.open)
+            names, options = [line.provider.name for line in lines], self._options(extract=extract)
+            async with self._journals.recorder(lines[0].shelf.directory, names, options) as journal:
+                run = make_run([await journal.along(line) for line in lines], extract, await journal.asked_before())
                 send, pages = anyio.create_memory_object_stream[list[Product]](PAGES_AHEAD)
                 async with task_group() as tasks:
                     tasks.start_soon(feed, wanted, self.provider, journal, send, outcomes.clone())
@@ -272,22 +269,22 @@ class Client:
     def _options(self, *, extract: bool) -> dict[str, object]:
         """What a later run must know to go on with this one."""
         return {
-            "provider": self.provider.name,
-            "base_url": self._base_url,
+            "provider": ",".join(archive.provider.name for archive in self._archives),
+            "base_url": {archive.provider.name: archive.root for archive in self._archives if archive.root},
             "extract": extract,
             "skip_tape": self._config.skip_tape,
         }
 
-    def _line(self, directory: Path) -> Line:
+    def _line(self, archive: Archive, directory: Path) -> Line:
         return Line(
-            self.provider,
+            archive.provider,
             self._http,
             Shelf(directory),
             self._throttle,
             self._config,
             self._emit,
-            self._slots,
-            self._pace,
+            archive.slots,
+            archive.pace,
         )
 
 

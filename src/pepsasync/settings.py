@@ -30,7 +30,7 @@ from pepsasync.errors import ConfigError
 from pepsasync.providers import DEFAULT_PROVIDER, provider_names, public_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pepsasync.model import Quota
 
@@ -69,6 +69,23 @@ class Settings:
     def choose(self, provider: str | None = None) -> str:
         """Return the provider to take: the one that was named, else the file's, else the default."""
         return provider or self.provider or DEFAULT_PROVIDER
+
+    def choose_all(self, providers: str | Sequence[str] | None = None) -> list[str]:
+        """Return the providers to take, in order of preference.
+
+        Args:
+            providers: Names, or one text with commas between them.
+
+        Raises:
+            ConfigError: One is named twice, or none at all.
+        """
+        texts = [providers or self.choose()] if isinstance(providers, str | None) else providers
+        names = [name.strip() for text in texts for name in text.split(",")]
+        if not all(names) or len(set(names)) < len(names):
+            raise ConfigError(
+                f"{', '.join(texts)!r} does not name archives, each once", hint="For example: geodes,cdse"
+            )
+        return names
 
     def host(self, provider: str, base_url: str | None = None) -> str:
         """Return the host that credentials of a provider are for.

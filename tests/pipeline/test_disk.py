@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_full_disk_ends_the_run_and_the_next_one_goes_on(tmp_path, monkeypatch):
-    write_all, room = blocks._write_all, [1_000_000]
+    write_all, room = blocks.write_all, [1_000_000]
 
     def on_a_small_disk(file, block):
         if room[0] < len(block):
@@ -25,14 +25,14 @@ async def test_full_disk_ends_the_run_and_the_next_one_goes_on(tmp_path, monkeyp
         write_all(file, block)
 
     async with sandbox(6, tape_fraction=0, product_size=400_000) as archive:
-        monkeypatch.setattr(blocks, "_write_all", on_a_small_disk)
+        monkeypatch.setattr(blocks, "write_all", on_a_small_disk)
         async with connect(archive) as client:
             products = await everything(client)
             with pytest.raises(DiskFullError, match="no space left"):
                 async for _ in client.fetch(products, tmp_path):
                     pass
         names = final_names(tmp_path)
-        monkeypatch.setattr(blocks, "_write_all", write_all)
+        monkeypatch.setattr(blocks, "write_all", write_all)
         await fetch_all(archive, tmp_path)
 
         assert len(names) < 6

@@ -57,12 +57,22 @@ class Run:
 
     def __init__(self, http, folder, config):
         self.events = []
+        self._awaited = {}
         self.shelf = Shelf(folder)
         self.shelf.open()
         self.http = http
-        provider, emit = Archive(http), self.events.append
+        provider, emit = Archive(http), self._see
         slots, pace = make_slots(config, provider.limits), Pace(provider, config, emit)
         self._line = Line(provider, http, self.shelf, Throttle(config.limit_rate), config, emit, slots, pace)
+
+    def _see(self, event):
+        self.events.append(event)
+        if isinstance(event, DownloadProgressed) and event.received in self._awaited:
+            self._awaited[event.received].set()
+
+    async def received(self, length):
+        """Wait until so many bytes of a product are known to have come."""
+        await self._awaited.setdefault(length, anyio.Event()).wait()
 
     async def fetch(self, product):
         return await download(product, self._line)
@@ -220,8 +230,7 @@ async def test_download_cancelled_leaves_a_part_to_go_on_from_and_nothing_else(r
         wanted = product(f"{scheme}://127.0.0.1:{server.port}/", body)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(line.fetch, wanted)
-            while not any(event.received == length for event in line.events if isinstance(event, DownloadProgressed)):
-                await anyio.sleep(0.01)
+            await line.received(length)
             assert threads_at_work() > 0
             began = time.monotonic()
             tasks.cancel_scope.cancel()
@@ -348,15 +357,20 @@ async def test_download_full_disk_ends_everything(run, serve, scheme, monkeypatc
 
 
 async def test_download_many_at_once(run, serve, scheme):
-    body = content(2 * BLOCK + 13)
+    body = content(3 * BLOCK + 13)
     server = serve(File(body))
+    received = []
+
+    async def fetch(wanted):
+        received.append(await line.fetch(wanted))
 
     async with run() as line:
         wanted = [product(f"{scheme}://127.0.0.1:{server.port}/", body, f"P{number}") for number in range(16)]
         async with anyio.create_task_group() as tasks:
             for one in wanted:
-                tasks.start_soon(line.fetch, one)
+                tasks.start_soon(fetch, one)
 
+    assert {(wanted[0].checksum, "drained")} == {(one.checksum, one.path) for one in received}
     assert {hashlib.md5(body).hexdigest()} == {hashlib.md5(line.part(one)).hexdigest() for one in wanted}
 
 

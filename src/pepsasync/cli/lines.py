@@ -59,7 +59,7 @@ class Lines:
 
     def take(self, event: events.Event) -> None:
         """Count an event and tell what is worth it."""
-        began = self.tally.active.get(event.id) if isinstance(event, events.ProductDelivered) else None
+        began = self.tally.active.get(event.name) if isinstance(event, events.ProductDelivered) else None
         self.tally.take(event)
         self._tell_found(event)
         match event:

@@ -18,6 +18,8 @@ from pepsasync.cli.units import parse_duration, parse_quota, parse_size
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pepsasync.client import Client
     from pepsasync.credentials import Credentials
     from pepsasync.model import Query
@@ -130,7 +132,10 @@ class ArchiveOptions:
         _archive("-a", "--auth", metavar="FILE", help="file with one line: e-mail, space, password; or an API key"),
     ] = None
     provider: Annotated[
-        str | None, _archive("--provider", metavar="NAME", envvar="PEPSASYNC_PROVIDER", help="which archive")
+        str | None,
+        _archive(
+            "--provider", metavar="NAME", envvar="PEPSASYNC_PROVIDER", help="which archive, or several: geodes,cdse"
+        ),
     ] = None
     base_url: Annotated[
         str | None, _archive("--base-url", metavar="URL", help="root of another instance of the archive")
@@ -162,12 +167,23 @@ class ArchiveOptions:
         settings = read_settings(os.environ)
         given["ca_bundle"] = self.ca_bundle
         config = settings.config(**{name: value for name, value in given.items() if value is not None})
-        name = settings.choose(self.provider)
+        names = settings.choose_all(self.provider)
+        if self.auth and len(names) > 1:
+            raise ConfigError("-a is for one archive", hint="With several, run 'pepsasync login' for each of them")
         if self.auth:
-            credentials = read_auth_file(self.auth, name)
+            credentials = read_auth_file(self.auth, names[0])
         more: dict[str, Any] = {"ask_code": ask_code} if sys.stdin.isatty() else {}
-        root = self.base_url or settings.base_urls.get(name)
-        return Client(name, credentials=credentials, config=config, base_url=root, **more)
+        roots = self._roots(names) or settings.base_urls
+        if len(names) > 1:
+            return Client(names, config=config, base_url=roots, **more)
+        return Client(names[0], credentials=credentials, config=config, base_url=roots.get(names[0]), **more)
+
+    def _roots(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Root by provider; one for each, in the same order, or none at all."""
+        roots = [root.strip() for root in self.base_url.split(",")] if self.base_url else []
+        if roots and len(roots) != len(names):
+            raise ConfigError(f"--base-url has {len(roots)} roots for {len(names)} archives", hint="Give one for each")
+        return dict(zip(names, roots, strict=False))
 
 
 @dataclass(frozen=True, kw_only=True)

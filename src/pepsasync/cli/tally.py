@@ -90,7 +90,7 @@ class Tally:
                 self.found += 1
                 self.found_bytes += event.size or 0
                 self.tiers[event.tier] += 1
-                self._sizes[event.id] = event.size or 0
+                self._sizes[event.name] = event.size or 0
             case events.SearchFinished():
                 self.searched = event
             case events.TiersWatched():
@@ -98,10 +98,10 @@ class Tally:
             case events.QuotaReached():
                 self.quota_until = self.clock() + event.wait
             case events.StagingRequested() | events.ProductAwaited():
-                self.waiting.setdefault(event.id, Waiting(event.name, self.clock()))
+                self.waiting.setdefault(event.name, Waiting(event.name, self.clock()))
             case events.ProductStaged():
                 self.staged += 1
-                self.waiting.pop(event.id, None)
+                self.waiting.pop(event.name, None)
             case events.ProductDelivered() | events.ProductSkipped() | events.ProductFailed() | events.ProductLeftOut():
                 self._finish(event)
             case events.ProductEvent():
@@ -151,7 +151,7 @@ class Tally:
         return self.clock() - first.since if first else 0.0
 
     def _progress(self, event: events.DownloadProgressed) -> None:
-        download = self.active.get(event.id)
+        download = self.active.get(event.name)
         if download is None:
             return
         self.received_bytes += max(0, event.received - download.received)
@@ -162,12 +162,12 @@ class Tally:
 
     def _download(self, event: events.ProductEvent) -> None:
         """Starts, retries and phases of a download."""
-        download = self.active.get(event.id)
+        download = self.active.get(event.name)
         match event:
             case events.DownloadStarted() if download is None:
                 self.quota_until = None
                 now = self.clock()
-                self.active[event.id] = Active(event.name, event.size, event.offset, now, event.offset)
+                self.active[event.name] = Active(event.name, event.size, event.offset, now, event.offset)
             case events.DownloadStarted() if download is not None:
                 download.received, download.phase = event.offset, "downloading"
                 download.size = event.size or download.size
@@ -182,9 +182,9 @@ class Tally:
                 download.phase = "finishing"
 
     def _finish(self, event: events.ProductEvent) -> None:
-        self.waiting.pop(event.id, None)
-        self.active.pop(event.id, None)
-        size = self._sizes.pop(event.id, 0)
+        self.waiting.pop(event.name, None)
+        self.active.pop(event.name, None)
+        size = self._sizes.pop(event.name, 0)
         match event:
             case events.ProductDelivered():
                 self.delivered += 1

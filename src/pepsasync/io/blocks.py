@@ -21,13 +21,19 @@ from pepsasync.io.groups import task_group
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from io import FileIO
     from pathlib import Path
+
+    from anyio.abc import TaskGroup
 
 BLOCK = 1 << 20
 """Bytes handed over at once; smaller blocks lose to the hand-over of the interpreter lock."""
 
 LARGE = 1 << 18
 """Chunks from this size on are handed over as they are; copying them into a block would cost more than it saves."""
+
+FIRST = 1 << 16
+"""Bytes of a block at first, enough for what comes along with the headers of an answer."""
 
 DEPTH = 8
 """Blocks between the network and the hash; bounds memory to 8 MiB a download."""
@@ -40,6 +46,11 @@ class Digest:
         self._hash: Any = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
         self.length = 0
         """Bytes seen."""
+
+    @property
+    def is_hashing(self) -> bool:
+        """False when bytes are only counted."""
+        return self._hash is not None
 
     def update(self, block: bytes | bytearray | memoryview) -> None:
         """Add bytes."""
@@ -70,15 +81,23 @@ def digest_file(path: Path, algorithm: str | None, length: int) -> Digest:
 
 
 class BlockSink:
-    """Takes chunks, joins them to blocks, and has them written and hashed. Made by `open_sink`."""
+    """Takes chunks, joins them to blocks, and has them written and hashed. Made by `open_sink`.
 
-    def __init__(self, path: Path, offset: int, digest: Digest) -> None:
-        self._path = path
-        self._digest = digest
-        self._file = path.open("r+b" if offset else "wb", buffering=0)
-        self._file.seek(offset)
-        self._file.truncate()
-        self._block = bytearray(BLOCK)
+    Both threads start with the first full block: what is smaller is written and hashed at once, in less time than it
+    takes to wake a thread.
+    """
+
+    def __init__(self, path: Path, offset: int, digest: Digest, threads: TaskGroup) -> None:
+        self.path = path
+        self.digest = digest
+        self.file = path.open("r+b" if offset else "wb", buffering=0)
+        self.file.seek(offset)
+        self.file.truncate()
+        self.length = offset
+        """Bytes taken so far, counted from the start of the file."""
+        self._threads = threads
+        self._is_threaded = False
+        self._block = bytearray(FIRST)
         self._filled = 0
         self._spare: collections.deque[bytearray] = collections.deque()
         self._to_write: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
@@ -87,8 +106,6 @@ class BlockSink:
         self._done = 0  # written by the hashing thread alone
         self._room: anyio.Event | None = None
         self._error: OSError | None = None
-        self.length = offset
-        """Bytes taken so far, counted from the start of the file."""
 
     async def write(self, chunk: bytes) -> None:
         """Take a chunk; waits only when the disk or the hash are behind.
@@ -97,21 +114,41 @@ class BlockSink:
             DiskFullError, ConfigError, TransferError: An earlier block could not be written.
         """
         self.length += len(chunk)
-        if not self._filled and len(chunk) >= LARGE:
-            self._to_write.put(memoryview(chunk))
-            self._handed_over += 1
-            await self._wait_for_room()
-            return
         rest = memoryview(chunk)
+        if not self._filled and len(rest) >= LARGE:
+            self._hand_over(rest)
+            rest = rest[:0]
         while self._filled + len(rest) >= BLOCK:
             taken = BLOCK - self._filled
-            self._block[self._filled :] = rest[:taken]
-            self._filled, rest = BLOCK, rest[taken:]
-            self._hand_over()
-            await self._wait_for_room()
-        end = self._filled + len(rest)
-        self._block[self._filled : end] = rest
+            self._join(rest[:taken])
+            rest = rest[taken:]
+            self._hand_over(self._take_block())
+        self._join(rest)
+        await self._wait_for_room()  # at the end: a cancellation here loses nothing
+
+    def _join(self, chunk: memoryview) -> None:
+        end = self._filled + len(chunk)
+        if end > len(self._block):
+            self._block += bytes(BLOCK - len(self._block))
+        self._block[self._filled : end] = chunk
         self._filled = end
+
+    def _take_block(self) -> memoryview:
+        block = memoryview(self._block)[: self._filled]
+        # Blocks are used again: fresh memory costs more than the copy into it.
+        self._block = self._spare.popleft() if self._spare else bytearray(BLOCK)
+        self._filled = 0
+        return block
+
+    def _hand_over(self, block: memoryview) -> None:
+        if not self._is_threaded:
+            self._is_threaded = True
+            # Of its own: downloads are bounded elsewhere, and the two must never wait for each other's thread.
+            limiter = anyio.CapacityLimiter(2)
+            self._threads.start_soon(in_thread, self._write_blocks, limiter)
+            self._threads.start_soon(in_thread, self._hash_blocks, limiter)
+        self._to_write.put(block)
+        self._handed_over += 1
 
     async def _wait_for_room(self) -> None:
         while self._handed_over - self._done >= DEPTH:
@@ -124,40 +161,55 @@ class BlockSink:
     def check(self) -> None:
         """Raise what went wrong in the writing thread."""
         if self._error is not None:
-            raise disk_error(self._path, self._error) from self._error
+            raise disk_error(self.path, self._error) from self._error
 
-    def _hand_over(self) -> None:
-        self._to_write.put(memoryview(self._block)[: self._filled])
-        self._handed_over += 1
-        # Blocks are used again: fresh memory costs more than the copy into it.
-        self._block = self._spare.popleft() if self._spare else bytearray(BLOCK)
-        self._filled = 0
+    def flush(self) -> None:
+        """Write and hash what was taken, here and now; only while no block was full.
+
+        Raises:
+            DiskFullError, ConfigError, TransferError: It could not be written.
+        """
+        self._write_and_hash()
+        self.check()
 
     def finish(self) -> None:
-        """Hand over what is left and tell both threads to end; never waits."""
+        """Write what is left, or have the threads do it and end; never waits and never raises, see `check`."""
+        if not self._is_threaded:
+            self._write_and_hash()
+            return
         if self._filled:
-            self._hand_over()
+            self._to_write.put(memoryview(self._block)[: self._filled])
         self._to_write.put(None)
+
+    def _write_and_hash(self) -> None:
+        with memoryview(self._block)[: self._filled] as block:
+            try:
+                write_all(self.file, block)
+            except OSError as error:
+                self._error = error
+            else:
+                self.digest.update(block)
+        self._filled = 0
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self.file.close()
 
-    def write_blocks(self) -> None:
+    def _write_blocks(self) -> None:
         """The writing thread."""
         while (block := self._to_write.get()) is not None:
             if self._error is None:
                 try:
-                    _write_all(self._file, block)
+                    write_all(self.file, block)
                 except OSError as error:
                     self._error = error
             self._to_hash.put(block)
         self._to_hash.put(None)
 
-    def hash_blocks(self) -> None:
+    def _hash_blocks(self) -> None:
         """The hashing thread."""
         while (block := self._to_hash.get()) is not None:
-            self._digest.update(block)
+            self.digest.update(block)
             if isinstance(block.obj, bytearray):
                 self._spare.append(block.obj)
             self._done += 1
@@ -166,7 +218,8 @@ class BlockSink:
                 anyio.from_thread.run_sync(room.set)
 
 
-def _write_all(file: Any, block: memoryview) -> None:
+def write_all(file: FileIO, block: memoryview) -> None:
+    """Write a whole block, however little the system takes at once."""
     while block:
         block = block[file.write(block) :]
 
@@ -185,28 +238,23 @@ async def open_sink(path: Path, *, offset: int, digest: Digest) -> AsyncIterator
 
     Cancellation: every chunk taken is written before the block is left.
     """
-
-    def opened() -> BlockSink:
-        with disk_errors(path):
-            return BlockSink(path, offset, digest)
-
-    # Of its own: downloads are bounded elsewhere, and writer and hasher must never wait for each other's thread.
-    limiter = anyio.CapacityLimiter(2)
-    sink = await anyio.to_thread.run_sync(opened, limiter=limiter)
+    sink: BlockSink | None = None
     try:
         async with task_group() as threads:
-            threads.start_soon(_in_thread, sink.write_blocks, limiter)
-            threads.start_soon(_in_thread, sink.hash_blocks, limiter)
+            with disk_errors(path):
+                sink = BlockSink(path, offset, digest, threads)
             try:
                 yield sink
             finally:
                 sink.finish()
         sink.check()
     finally:
-        sink.close()
+        if sink is not None:
+            sink.close()
 
 
-async def _in_thread(work: Callable[[], None], limiter: anyio.CapacityLimiter) -> None:
-    # Shielded: the thread ends by itself after finish(), and must have ended before the file is closed.
+async def in_thread(work: Callable[[], None], limiter: anyio.CapacityLimiter) -> None:
+    """Do work in a thread that ends when it is told; waited for also when cancelled."""
+    # The thread must have ended before its file is closed.
     with anyio.CancelScope(shield=True):
         await anyio.to_thread.run_sync(work, limiter=limiter)

@@ -45,7 +45,8 @@ class PartNote:
 
 
 def _identity(note: PartNote) -> tuple[object, ...]:
-    return note.source, note.id, note.size, note.checksum
+    """Files of the same size and checksum are the same in every archive."""
+    return (note.size, note.checksum) if note.checksum else (note.source, note.id, note.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +131,10 @@ class Shelf:
             old = _read_note(self.note_path(product))
             note = self.note_for(product)
             if old is not None and note.is_same_file(old):
-                return old
-            self.discard_part(product)
+                if old.source == note.source:
+                    return old
+            else:
+                self.discard_part(product)
             self.write_note(product, note)
             return note
 

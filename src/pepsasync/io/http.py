@@ -7,7 +7,6 @@ is refused everywhere but on loopback addresses.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import json
 import ssl
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -15,8 +14,11 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import httpx
 
 from pepsasync.errors import ConfigError, PepsasyncError, ProtocolError, ProviderError
+from pepsasync.io.drain import Buffers, Rest
 from pepsasync.io.failures import error_for_status, first_words, network_errors, reason, safe_url
 from pepsasync.io.retries import Retries
+from pepsasync.io.sockets import Connection
+from pepsasync.io.transport import Transport, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -46,19 +48,18 @@ class Http:
         self._config = config
         self.was_reached = False
         """Whether any answer ever came back."""
+        self.buffers = Buffers()
+        """Memory of all large bodies that are being received."""
         self.rangeless: set[str] = set()
         """Hosts that fail when asked for a part of a file."""
         self.on_search_reply: Callable[[str, bytes], None] | None = None
         """Sees URL and body of each raw search reply."""
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(config.read_timeout, connect=config.connect_timeout, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30.0),
-            verify=_tls(config),
             follow_redirects=True,
             headers={"User-Agent": USER_AGENT, "Accept": "*/*"},
             event_hooks={"request": [_refuse_plain_http, _run_hop_hook]},
-            mounts=None if transport else {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")},
-            transport=transport,
+            transport=transport or Transport(_tls(config)),
         )
 
     async def __aenter__(self) -> Self:
@@ -169,6 +170,24 @@ async def body(response: httpx.Response, silence: float) -> AsyncGenerator[bytes
             yield chunk
 
 
+def rest_of(response: httpx.Response, received: int, silence: float) -> Rest | None:
+    """What is to come of a large plain body, when its connection can be taken over by `drain`.
+
+    Args:
+        response: Its body was begun, and everything that the HTTP parser held was given out.
+        received: Bytes of the body that were given out.
+        silence: Longest wait for bytes, seconds.
+
+    Returns:
+        None when the body has to be read through `body`, or has ended.
+    """
+    length = _plain_length(response)
+    connection = response.extensions.get("network_stream")
+    if length is None or received >= length or not isinstance(connection, Connection):
+        return None
+    return Rest(connection, length - received, silence)
+
+
 def _plain_length(response: httpx.Response) -> int | None:
     """Content-Length of a body that may be read past the parser, None for any other."""
     headers = response.headers
@@ -222,13 +241,3 @@ async def _refuse_plain_http(request: httpx.Request) -> None:
         raise ConfigError(
             "plain http is allowed to loopback addresses only", url=safe_url(request.url), hint="Use https"
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

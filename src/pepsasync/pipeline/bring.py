@@ -43,7 +43,7 @@ async def bring(product: Product, run: Run, log: Log) -> Path | None:
             return await fetch_verified(product, run, log)
         except OfflineError:  # back on tape before we came, or never online
             product = replace(product, tier=StorageTier.TAPE)
-            await _back_off(run, log)
+            await back_off(run, log)
 
 
 async def bring_online(product: Product, run: Run, log: Log) -> None:
@@ -107,7 +107,7 @@ async def fetch_verified(product: Product, run: Run, log: Log) -> Path:
     return await promote(product, shelf)
 
 
-async def _back_off(run: Run, log: Log) -> None:
+async def back_off(run: Run, log: Log) -> None:
     """Wait before asking again for a product that was said to be online and was not."""
     log.fallbacks += 1
     pause = min(run.line.poll_interval * 2 ** min(log.fallbacks - 1, 20), LONGEST_ADVICE)

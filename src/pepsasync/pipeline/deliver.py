@@ -48,7 +48,7 @@ async def deliver(product: Product, run: Run) -> Delivery | None:
         path = present.path
         if path is not None and (path.is_dir() or not run.extract):
             return _skipped(log, run, path, present.bytes)
-        path = path or await bring(product, run, log)
+        path = path or await (run.sources.bring(product, log) if run.sources else bring(product, run, log))
         if path is None:
             return None
         if run.extract:
@@ -76,7 +76,7 @@ def _delivered(log: Log, run: Run, path: Path, size: int) -> Delivery:
         download_seconds=now - log.download_began if log.download_began is not None else 0.0,
         attempts=log.attempts,
         resumed_bytes=received.resumed_bytes if received else 0,
-        source=run.line.provider.name,
+        source=log.source or run.line.provider.name,
     )
 
 
@@ -88,7 +88,7 @@ def _skipped(log: Log, run: Run, path: Path, size: int) -> Delivery:
         path=path,
         bytes=size,
         checksum=log.product.checksum,
-        source=run.line.provider.name,
+        source=log.source or run.line.provider.name,
     )
 
 
@@ -101,6 +101,6 @@ def fail(log: Log, run: Run, error: PepsasyncError) -> Delivery:
         status=DeliveryStatus.FAILED,
         staged_seconds=log.staged_seconds,
         attempts=log.attempts,
-        source=run.line.provider.name,
+        source=log.source or run.line.provider.name,
         error=error,
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
 
-from pepsasync.errors import FATAL, PepsasyncError
+from pepsasync.errors import FATAL, AuthError, PepsasyncError
 from pepsasync.io.groups import task_group
 from pepsasync.pipeline.bring import bring_online
 from pepsasync.pipeline.deliver import deliver, fail
 from pepsasync.pipeline.run import Log, Run
+from pepsasync.pipeline.sources import Sources
 from pepsasync.stages.watch import OnlineWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -22,9 +24,14 @@ if TYPE_CHECKING:
     from pepsasync.stages.line import Line
 
 
-def make_run(line: Line, *, extract: bool = False, asked_before: Mapping[str, int] | None = None) -> Run:
-    """A run along a line, with a watch of its own; see `Run`."""
-    return Run(line, OnlineWatch(line.provider, line.config, line.emit), extract, dict(asked_before or {}))
+def make_run(lines: Sequence[Line], extract: bool = False, asked_before: Mapping[str, int] | None = None) -> Run:
+    """A run along the line of each archive, with a watch of its own; see `Run`."""
+    lines = [replace(line, waits_for_quota=len(lines) == 1) for line in lines]
+    runs = [
+        Run(line, OnlineWatch(line.provider, line.config, line.emit), extract, dict(asked_before or {}))
+        for line in lines
+    ]
+    return replace(runs[0], sources=Sources(runs)) if len(runs) > 1 else runs[0]
 
 
 async def deliver_all(
@@ -57,13 +64,23 @@ async def deliver_all(
             await outcomes.send(delivery)
 
     async with outcomes, pages, task_group() as watching:
-        watching.start_soon(run.watch.run)
+        for each in run.sources.runs if run.sources else [run]:
+            watching.start_soon(_watch, each, run.sources is not None)
         async with task_group() as deliveries:
             async for products in pages:
                 for product in products:
                     await in_flight.acquire_on_behalf_of(product.id)
                     deliveries.start_soon(one, product)
         watching.cancel_scope.cancel()
+
+
+async def _watch(run: Run, has_others: bool) -> None:
+    """Poll an archive; one that refuses the credentials ends the run, unless there are others."""
+    try:
+        await run.watch.run()
+    except AuthError:
+        if not has_others:
+            raise
 
 
 async def bring_all_online(products: Iterable[Product], online: MemoryObjectSendStream[Product], run: Run) -> None:

@@ -6,6 +6,8 @@ import contextlib
 import threading
 import time
 from collections import deque
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -16,7 +18,7 @@ from pepsasync.io.journal import State, open_journal
 from pepsasync.pipeline.order import wanted_as_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pepsasync.io.journal import Journal
     from pepsasync.model import Product
     from pepsasync.pipeline.wanted import Wanted
+    from pepsasync.stages.line import Line
 
 
 class Recorder:
@@ -32,7 +35,7 @@ class Recorder:
     Args:
         journal: Of the folder.
         emit: Gets every event, after it was noted.
-        provider: Name of the archive.
+        providers: Names of the archives.
         options: What a later run must know to go on.
         wall: Seconds since 1970.
     """
@@ -41,13 +44,13 @@ class Recorder:
         self,
         journal: Journal,
         emit: Emit,
-        provider: str,
+        providers: Sequence[str],
         options: Mapping[str, Any],
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._journal = journal
         self._emit = emit
-        self._provider = provider
+        self._providers = providers
         self._options = options
         self._wall = wall
 
@@ -62,9 +65,16 @@ class Recorder:
                 self._journal.note_now(quota_until=self._wall() + event.wait, updated=self._wall())
         self._emit(event)
 
+    async def along(self, line: Line) -> Line:
+        """A line whose events and downloads are noted, and whose quota knows of earlier runs."""
+        name, quota = line.provider.name, line.pace.quota
+        if quota:
+            line.pace.remember(await self._earlier_downloads(name, quota.seconds))
+        return replace(line, emit=self.take, download_began=partial(self._download_began, name))
+
     def order(self, wanted: Wanted) -> int:
         """Note what was asked for; returns the order's number."""
-        return self._journal.record_order(wanted_as_json(wanted), [self._provider], self._options)
+        return self._journal.record_order(wanted_as_json(wanted), self._providers, self._options)
 
     async def found(self, order: int | None, products: Iterable[Product]) -> None:
         """Note products that were found; waits when the disk cannot follow."""
@@ -74,20 +84,6 @@ class Recorder:
         """Note that no further product will be found for an order."""
         if order is not None:
             self._journal.note_searched(order)
-
-    def download_began(self) -> None:
-        """Note that a quota counts one more download."""
-        self._journal.note_download_started(self._provider, self._wall())
-
-    async def earlier_downloads(self, seconds: float) -> list[float]:
-        """How many seconds ago downloads from this archive began, within so many seconds, oldest first.
-
-        A clock that was set back makes them younger than they are: too late is better than too early.
-        """
-        now = self._wall()
-        with await self._journal.reader() as reader:
-            starts = await to_thread.run_sync(reader.downloads_since, self._provider, now - seconds)
-        return [max(0.0, now - start) for start in starts]
 
     async def asked_before(self) -> dict[str, int]:
         """Staging requests by name of the products that an earlier run waited for."""
@@ -99,6 +95,20 @@ class Recorder:
 
         reader = await self._journal.reader()
         return await to_thread.run_sync(read)
+
+    def _download_began(self, provider: str) -> None:
+        """Note that the quota of an archive counts one more download."""
+        self._journal.note_download_started(provider, self._wall())
+
+    async def _earlier_downloads(self, provider: str, seconds: float) -> list[float]:
+        """How many seconds ago downloads from an archive began, within so many seconds, oldest first.
+
+        A clock that was set back makes them younger than they are: too late is better than too early.
+        """
+        now = self._wall()
+        with await self._journal.reader() as reader:
+            starts = await to_thread.run_sync(reader.downloads_since, provider, now - seconds)
+        return [max(0.0, now - start) for start in starts]
 
     def _note(self, event: events.ProductEvent) -> None:
         note, name = self._journal.note, event.name
@@ -136,12 +146,14 @@ class Journals:
         self._lock = anyio.Lock()
 
     @contextlib.asynccontextmanager
-    async def recorder(self, directory: Path, provider: str, options: Mapping[str, Any]) -> AsyncIterator[Recorder]:
+    async def recorder(
+        self, directory: Path, providers: Sequence[str], options: Mapping[str, Any]
+    ) -> AsyncIterator[Recorder]:
         """Be the one program that works in a folder, as long as the block lasts.
 
         Args:
             directory: The user's folder.
-            provider: Name of the archive.
+            providers: Names of the archives.
             options: What a later run must know to go on.
 
         Raises:
@@ -158,7 +170,7 @@ class Journals:
             shared.users += 1
             self._open[where] = shared
         try:
-            yield Recorder(shared.journal, shared.pass_on, provider, options)
+            yield Recorder(shared.journal, shared.pass_on, providers, options)
         finally:
             with anyio.CancelScope(shield=True):
                 async with self._lock:

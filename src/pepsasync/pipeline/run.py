@@ -11,6 +11,7 @@ from pepsasync.events import Noticed
 
 if TYPE_CHECKING:
     from pepsasync.model import Product
+    from pepsasync.pipeline.sources import Sources
     from pepsasync.stages.download import Received
     from pepsasync.stages.line import Line
     from pepsasync.stages.watch import OnlineWatch
@@ -25,6 +26,8 @@ class Run:
     extract: bool = False
     asked_before: dict[str, int] = field(default_factory=dict)
     """Staging requests of an earlier run, by name of products that it waited for; taken out as they are used."""
+    sources: Sources | None = None
+    """All archives of the run when there are several; this one is then searched, and asked first."""
     advised: set[str] = field(default_factory=set)
     """What the user was told to do; each piece of advice is told once."""
 
@@ -48,13 +51,19 @@ class Log:
     fresh_tries: int = 0
     attempts: int = 0
     received: Received | None = field(default=None)
+    source: str = ""
+    """Archive that the bytes come from, when there are several."""
 
     @property
     def who(self) -> dict[str, str]:
         """Id and name, for events."""
         return {"id": self.product.id, "name": self.product.name}
 
-    def deadline(self, run: Run) -> float:
-        """When the archive has had long enough to bring the product online, counted from the first call of this."""
+    def begin_wait(self) -> float:
+        """When the product was first waited for: at the first call of this."""
         self.asked_at = anyio.current_time() if self.asked_at is None else self.asked_at
-        return self.asked_at + run.line.config.staging_timeout
+        return self.asked_at
+
+    def deadline(self, run: Run) -> float:
+        """When the archive has had long enough to bring the product online."""
+        return self.begin_wait() + run.line.config.staging_timeout

@@ -76,6 +76,7 @@ async def download(product: Product, line: Line) -> Received:
 
     Raises:
         OfflineError: The product is on tape after all.
+        NotNowError: The quota of the account is used up, and the line does not wait for it.
         TransferError: The tries are used up; the part is kept.
         IntegrityError: The archive has another file than it announced; the part was removed.
         ProviderError: The archive refuses the product.
@@ -141,7 +142,7 @@ class _Transfer:
         """
         line = self._line
         while True:
-            await line.pace.until_open()
+            await line.pace.until_open(wait=line.waits_for_quota)
             async with line.slots.download:
                 with line.pace.turn(line.download_began) as self._turn:
                     if self._turn is None:

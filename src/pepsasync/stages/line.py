@@ -43,6 +43,8 @@ class Line:
     emit: Emit
     slots: Slots
     pace: Pace
+    waits_for_quota: bool = True
+    """False where other archives may have the product: then downloads raise `NotNowError` instead of waiting."""
     download_began: Callable[[], None] = lambda: None
     """Called for each download that a quota counts."""
 

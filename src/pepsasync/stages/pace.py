@@ -29,6 +29,10 @@ LOOKS = 12
 """Times a window that the archive is asked what is left, at least, while nothing may begin."""
 
 
+class NotNowError(ProviderError):
+    """The account may have no product from this archive for a while."""
+
+
 class Turn:
     """One download that is asked for."""
 
@@ -68,6 +72,11 @@ class Pace:
         self._look: float | None = None
         self._refused_since: float | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a download may begin now, as far as is known."""
+        return self._wait() <= 0
+
     def remember(self, ago: Iterable[float]) -> None:
         """Count downloads of earlier runs, unless this client has counted some of its own.
 
@@ -78,13 +87,17 @@ class Pace:
             now = anyio.current_time()
             self._books = Window(self.quota, [now - seconds for seconds in ago])
 
-    async def until_open(self) -> None:
+    async def until_open(self, *, wait: bool = True) -> None:
         """Wait until a download may begin. One waits for all, so that the archive is asked once.
 
         Before the first download the archive is asked what is left, which also tells whether it knows the account.
 
+        Args:
+            wait: False to be told instead.
+
         Raises:
             AuthError: The archive refused the credentials.
+            NotNowError: No download may begin now, and `wait` is false.
         """
         if self._was_asked and self._wait() <= 0:
             return
@@ -92,13 +105,15 @@ class Pace:
             if not self._was_asked:
                 await self.ask()
                 self._was_asked = True
+            if not wait and not self.is_open:
+                raise NotNowError(f"{self._provider.name} lets the account have no product now")
             told = 0.0
-            while (wait := self._wait()) > 0:
+            while (left := self._wait()) > 0:
                 now = anyio.current_time()
-                if now + wait > told + 1.0:
-                    self._emit(QuotaReached(wait=wait))
-                    told = now + wait
-                await anyio.sleep(min(wait, self._until_look()))
+                if now + left > told + 1.0:
+                    self._emit(QuotaReached(wait=left))
+                    told = now + left
+                await anyio.sleep(min(left, self._until_look()))
                 if self._wait() > 0:
                     await self.ask()
 

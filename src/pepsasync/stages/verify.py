@@ -142,7 +142,12 @@ def _check_digest(product: Product, path: Path, length: int) -> None:
 def remember(product: Product, path: Path, shelf: Shelf) -> None:
     """Note that a file was found right, so that it need not be hashed again while it is untouched; blocks."""
     stat = path.stat()
-    record = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "checksum": str(product.checksum or "")}
+    record = {
+        "bytes": stat.st_size,
+        "mtime_ns": stat.st_mtime_ns,
+        "checksum": str(product.checksum or ""),
+        "source": product.provider,
+    }
     with contextlib.suppress(OSError):  # the file is right without it; it would only be hashed once more
         replace_text(_record(path, shelf), json.dumps(record))
 
@@ -153,12 +158,11 @@ def _is_remembered(product: Product, path: Path, shelf: Shelf) -> bool:
         stat = path.stat()
     except (OSError, ValueError):
         return False
-    return bool(
-        isinstance(note, dict)
-        and (note.get("bytes"), note.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns)
-        and note.get("checksum") == str(product.checksum or "")
-        and product.size in (None, stat.st_size)
-    )
+    if not isinstance(note, dict) or (note.get("bytes"), note.get("mtime_ns")) != (stat.st_size, stat.st_mtime_ns):
+        return False
+    if note.get("source") not in (None, product.provider):
+        return True  # right as another archive has it: sizes and checksums of archives differ
+    return note.get("checksum") == str(product.checksum or "") and product.size in (None, stat.st_size)
 
 
 def _record(path: Path, shelf: Shelf) -> Path:

@@ -61,6 +61,7 @@ class OnlineWatch:
         self._shortest = config.poll_interval or provider.limits.poll_interval
         self._waiting: dict[str, _Waiter] = {}
         self._arrived = anyio.Event()
+        self._refusal: AuthError | None = None
 
     async def until_online(self, product: Product, asked: int, deadline: float = math.inf) -> bool:
         """Wait for one product.
@@ -80,6 +81,8 @@ class OnlineWatch:
 
         Cancellation: the product is no longer asked for.
         """
+        if self._refusal is not None:
+            raise self._refusal
         waiter = self._waiting[product.id] = _Waiter(product, asked, deadline)
         self._arrived.set()
         try:
@@ -94,8 +97,18 @@ class OnlineWatch:
         """Poll for ever; started once a run and cancelled when nothing is left to deliver.
 
         Raises:
-            AuthError: The archive no longer accepts the credentials.
+            AuthError: The archive no longer accepts the credentials; everybody who waits is told so, too.
         """
+        try:
+            await self._poll()
+        except AuthError as error:
+            self._refusal = error
+            for waiter in self._waiting.values():
+                waiter.answer = error
+                waiter.woken.set()
+            raise
+
+    async def _poll(self) -> NoReturn:
         pause: float | None = None
         while True:
             if not self._waiting:

@@ -68,7 +68,7 @@ async def test_open_sink_full_disk_is_reported(tmp_path, monkeypatch):
     def fails(file, block):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(blocks, "_write_all", fails)
+    monkeypatch.setattr(blocks, "write_all", fails)
 
     with pytest.raises(DiskFullError):
         async with open_sink(tmp_path / "part", offset=0, digest=Digest("md5")) as sink:
@@ -79,13 +79,13 @@ async def test_open_sink_full_disk_is_reported(tmp_path, monkeypatch):
 async def test_open_sink_waits_for_a_slow_disk(tmp_path, monkeypatch):
     """Memory stays bounded: with the writer held, only so many blocks are taken."""
     gate = threading.Event()
-    write_all = blocks._write_all
+    write_all = blocks.write_all
 
     def held(file, block):
         gate.wait()
         write_all(file, block)
 
-    monkeypatch.setattr(blocks, "_write_all", held)
+    monkeypatch.setattr(blocks, "write_all", held)
     taken = 0
     async with open_sink(tmp_path / "part", offset=0, digest=Digest("md5")) as sink:
         try:
@@ -107,3 +107,41 @@ def test_digest_file_hashes_only_the_asked_bytes(tmp_path):
 
     assert hashlib.sha256(b"a" * 9_999_999).hexdigest() == digest.hexdigest()
     assert 9_999_999 == digest.length
+
+
+async def test_open_sink_small_bodies_wake_no_thread(tmp_path, monkeypatch):
+    path, digest = tmp_path / "part", Digest("md5")
+    monkeypatch.setattr(blocks, "in_thread", None)  # calling it would fail
+
+    async with open_sink(path, offset=0, digest=digest) as sink:
+        for _ in range(15):
+            await sink.write(b"x" * 65_536)
+            assert 0 == path.stat().st_size
+
+    assert 15 * 65_536 == path.stat().st_size
+    assert hashlib.md5(b"x" * 15 * 65_536).hexdigest() == digest.hexdigest()
+
+
+async def test_flush_writes_and_hashes_before_others_go_on(tmp_path):
+    path, digest = tmp_path / "part", Digest("md5")
+
+    async with open_sink(path, offset=0, digest=digest) as sink:
+        await sink.write(b"abc")
+        sink.flush()
+
+        assert b"abc" == path.read_bytes()
+        assert 3 == digest.length
+
+    assert b"abc" == path.read_bytes()
+
+
+async def test_flush_full_disk_is_reported(tmp_path, monkeypatch):
+    def fails(file, block):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(blocks, "write_all", fails)
+
+    with pytest.raises(DiskFullError):
+        async with open_sink(tmp_path / "part", offset=0, digest=Digest("md5")) as sink:
+            await sink.write(b"abc")
+            sink.flush()

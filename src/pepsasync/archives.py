@@ -1,0 +1,77 @@
+"""The archives of a client: where each is, as whom, and what it bears."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from pepsasync.credentials import find_credentials
+from pepsasync.errors import ConfigError
+from pepsasync.providers import make_provider
+from pepsasync.stages.line import make_slots
+from pepsasync.stages.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from pepsasync.config import Config
+    from pepsasync.credentials import Credentials
+    from pepsasync.events import Emit
+    from pepsasync.io.http import Http
+    from pepsasync.providers.base import Provider
+    from pepsasync.settings import Settings
+    from pepsasync.stages.line import Slots
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One archive, and what it bears of this client."""
+
+    provider: Provider
+    root: str | None
+    """Of another instance than the public one."""
+    slots: Slots
+    pace: Pace
+
+
+def open_archives(
+    names: Sequence[str],
+    settings: Settings,
+    config: Config,
+    http: Http,
+    emit: Emit,
+    *,
+    credentials: Credentials | Mapping[str, Credentials] | None,
+    base_url: str | Mapping[str, str] | None,
+    ask_code: Callable[[], Awaitable[str]] | None,
+) -> list[Archive]:
+    """Return the archives of a client, in order of preference; see `Client`.
+
+    Raises:
+        ConfigError: There is no such provider, or what was given for it makes no sense.
+    """
+    archives = []
+    for name, own, given in zip(names, _by_name(names, credentials), _by_name(names, base_url), strict=True):
+        host = settings.host(name, given)
+        known = own or find_credentials(name, host, environ=os.environ, configured=settings.credentials(name, host))
+        root = given or settings.base_urls.get(name)
+        provider = make_provider(name, http, known, root, ask_code=ask_code, restore=config.restore)
+        archives.append(Archive(provider, root, make_slots(config, provider.limits), Pace(provider, config, emit)))
+    return archives
+
+
+def _by_name(names: Sequence[str], given: T | Mapping[str, T] | None) -> list[T | None]:
+    """What was given for each of some providers.
+
+    Raises:
+        ConfigError: One value was given for several.
+    """
+    if isinstance(given, Mapping):
+        return [given.get(name) for name in names]
+    if given is not None and len(names) > 1:
+        raise ConfigError("with several providers, credentials and roots are given by name")
+    return [given] * len(names)

@@ -1,0 +1,245 @@
+"""The rest of a large body, from its socket to the part and the digest, past the event loop.
+
+One thread reads the socket into a block and writes the block, another hashes it; neither copies anything, and nothing
+is done for each chunk. The event loop only looks at how far they are, and stops them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+import httpx
+
+from pepsasync.io.blocks import BLOCK, in_thread, write_all
+from pepsasync.io.files import disk_error
+from pepsasync.io.groups import task_group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pepsasync.io.blocks import BlockSink
+    from pepsasync.io.sockets import Connection
+    from pepsasync.io.throttle import Throttle
+
+IN_MEMORY = 32 << 20
+"""Bytes that the blocks of all drains of a run have together."""
+
+SMALLEST_BLOCK = 1 << 16
+
+ROUND = 3
+"""Blocks of a drain: one is filled, one is hashed, one lies between."""
+
+LINGER = 0.5
+"""Seconds after which a block is written though it is not full."""
+
+LOOK_INTERVAL = 0.1
+"""Seconds between two looks at how far the threads are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What is still to come of a body whose connection can be taken over."""
+
+    connection: Connection
+    length: int
+    """Bytes to come."""
+    silence: float
+    """Longest wait for bytes, seconds."""
+
+
+class Buffers:
+    """Shares memory between the drains of a run: many at once have few and small blocks, few have more and larger ones.
+
+    Args:
+        in_memory: Bytes for the blocks of all drains together.
+        processors: Of this machine; with twice as many drains they are busy without hashing threads.
+    """
+
+    def __init__(self, in_memory: int = IN_MEMORY, processors: int | None = None) -> None:
+        self._in_memory = in_memory
+        self._processors = processors or os.cpu_count() or 1
+        self._rings = 0
+
+    @contextlib.contextmanager
+    def ring(self) -> Iterator[Ring]:
+        """The blocks of one drain."""
+        self._rings += 1
+        try:
+            yield Ring(self)
+        finally:
+            self._rings -= 1
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of one drain now; with one, the thread that reads hashes too."""
+        return ROUND if self._rings <= 2 * self._processors else 1
+
+    @property
+    def block_size(self) -> int:
+        """Bytes of a block now: a power of two, so that one more drain rarely changes it."""
+        share = self._in_memory // (self.blocks * max(self._rings, 1))
+        return min(max(1 << share.bit_length() - 1, SMALLEST_BLOCK), BLOCK)
+
+
+class Ring:
+    """Blocks that go round between two threads; made when they are needed.
+
+    They are mappings because those give their memory back to the system when they are dropped.
+    """
+
+    def __init__(self, buffers: Buffers) -> None:
+        self._buffers = buffers
+        self._made = 0
+        self._free: queue.SimpleQueue[mmap.mmap] = queue.SimpleQueue()
+
+    def take(self) -> mmap.mmap:
+        """A free block; waits when all are on their way."""
+        size, blocks = self._buffers.block_size, self._buffers.blocks
+        if self._made < blocks and self._free.empty():
+            self._made += 1
+            return mmap.mmap(-1, size)
+        block = self._free.get()
+        while self._made > blocks and not self._free.empty():
+            self._free.get()
+            self._made -= 1
+        return block if len(block) == size else mmap.mmap(-1, size)
+
+    def give_back(self, block: mmap.mmap) -> None:
+        """The block is free again."""
+        self._free.put(block)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the block that was taken is the only one, and shall be."""
+        return self._made == self._buffers.blocks == 1
+
+
+class _Drain:
+    """What the two threads of one drain do, and the state between them."""
+
+    def __init__(self, rest: Rest, sink: BlockSink, throttle: Throttle, ring: Ring) -> None:
+        self._rest = rest
+        self._left = rest.length
+        self._sink = sink
+        self._throttle = throttle
+        self._ring = ring
+        self._stopped = threading.Event()
+        self._to_hash: queue.SimpleQueue[tuple[mmap.mmap, int] | None] = queue.SimpleQueue()
+        self._error: Exception | None = None
+
+    def stop(self) -> None:
+        """End both threads soon; what was received until now is still written and hashed."""
+        self._stopped.set()
+        self._rest.connection.interrupt()
+
+    def check(self) -> None:
+        """Raise what went wrong in the reading thread."""
+        if self._error is not None:
+            raise self._error
+
+    def read_blocks(self) -> None:
+        """The reading thread, which also writes."""
+        try:
+            self._rest.connection.socket.settimeout(self._rest.silence)
+            while self._left and self._error is None and not self._stopped.is_set():
+                block = self._ring.take()
+                self._write(block, self._fill(memoryview(block)))
+        finally:
+            self._to_hash.put(None)
+
+    def hash_blocks(self) -> None:
+        """The hashing thread."""
+        while (item := self._to_hash.get()) is not None:
+            block, count = item
+            self._sink.digest.update(memoryview(block)[:count])
+            self._ring.give_back(block)
+
+    def _fill(self, block: memoryview) -> int:
+        """Receive into a block until it is full, or it is time to write it, or nothing more comes."""
+        filled, wanted, until = 0, min(len(block), self._left), time.monotonic() + LINGER
+        while filled < wanted and not self._stopped.is_set() and time.monotonic() < until:
+            count = self._receive(block[filled : filled + self._throttle.piece(wanted - filled)])
+            if not count:
+                break
+            filled += count
+            self._left -= count
+            self._sink.length += count
+            if pause := self._throttle.pause_for(count):
+                self._stopped.wait(pause)
+        return filled
+
+    def _receive(self, room: memoryview) -> int:
+        """Read once; 0 when nothing more comes, and why is known then."""
+        try:
+            if count := self._rest.connection.socket.recv_into(room):
+                return count
+            self._error = httpx.RemoteProtocolError(f"closed {self._left:,} bytes before the end")
+        except TimeoutError as error:
+            self._error = httpx.ReadTimeout(str(error))
+        except OSError as error:
+            self._error = httpx.ReadError(str(error))
+        return 0
+
+    def _write(self, block: mmap.mmap, count: int) -> None:
+        filled = memoryview(block)[:count]
+        try:
+            write_all(self._sink.file, filled)
+        except OSError as error:
+            self._error = disk_error(self._sink.path, error)
+            return
+        if self._sink.digest.is_hashing and not self._ring.is_single:
+            self._to_hash.put((block, count))
+        else:
+            self._sink.digest.update(filled)
+            self._ring.give_back(block)
+
+
+async def drain(rest: Rest, sink: BlockSink, throttle: Throttle, buffers: Buffers, tell: Callable[[int], None]) -> None:
+    """Move the rest of a body to its part.
+
+    Args:
+        rest: Its connection cannot be used again afterwards.
+        sink: Knows part and digest; nothing may be written to it meanwhile.
+        throttle: Shared by all connections of the run.
+        buffers: Shared by all drains of the run.
+        tell: Called every 0.1 s with the length of the part.
+
+    Raises:
+        httpx.TransportError: The connection broke or went silent.
+        DiskFullError, ConfigError, TransferError: The part could not be written.
+
+    Cancellation: the connection is cut; every byte received is written and hashed, and both threads have ended.
+    """
+    sink.flush()
+    limiter = anyio.CapacityLimiter(2)
+    ended = anyio.Event()
+    with buffers.ring() as ring:
+        work = _Drain(rest, sink, throttle, ring)
+
+        async def read() -> None:
+            try:
+                await in_thread(work.read_blocks, limiter)
+            finally:
+                ended.set()
+
+        async with task_group() as threads:
+            threads.start_soon(read)
+            if sink.digest.is_hashing:
+                threads.start_soon(in_thread, work.hash_blocks, limiter)
+            try:
+                while not ended.is_set():
+                    tell(sink.length)
+                    with anyio.move_on_after(LOOK_INTERVAL):
+                        await ended.wait()
+            finally:
+                if not ended.is_set():
+                    work.stop()
+    work.check()

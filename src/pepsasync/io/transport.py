@@ -1,0 +1,151 @@
+"""How requests leave: straight over sockets of our own, or through the proxy that the environment names."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import urllib.request
+from typing import TYPE_CHECKING, Self
+
+import httpcore
+import httpx
+
+from pepsasync.io.sockets import Sockets
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator
+    from types import TracebackType
+
+IDLE = 32
+"""Connections kept open for a next request."""
+
+IDLE_SECONDS = 30.0
+"""How long they are kept."""
+
+_ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
+    httpcore.ConnectTimeout: httpx.ConnectTimeout,
+    httpcore.ReadTimeout: httpx.ReadTimeout,
+    httpcore.WriteTimeout: httpx.WriteTimeout,
+    httpcore.PoolTimeout: httpx.PoolTimeout,
+    httpcore.ConnectError: httpx.ConnectError,
+    httpcore.ReadError: httpx.ReadError,
+    httpcore.WriteError: httpx.WriteError,
+    httpcore.ProxyError: httpx.ProxyError,
+    httpcore.UnsupportedProtocol: httpx.UnsupportedProtocol,
+    httpcore.LocalProtocolError: httpx.LocalProtocolError,
+    httpcore.RemoteProtocolError: httpx.RemoteProtocolError,
+}
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """A connection pool over `Sockets`, and for what a proxy has to carry the transport that httpx comes with.
+
+    Args:
+        tls: For every connection.
+    """
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=None,
+            max_keepalive_connections=IDLE,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=Sockets(),
+        )
+        self._proxied = {scheme: _through(proxy, tls) for scheme, proxy in _proxies().items()}
+
+    async def __aenter__(self) -> Self:
+        await self._pool.__aenter__()
+        for transport in self._proxied.values():
+            await transport.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for transport in self._proxied.values():
+            await transport.aclose()
+        await self._pool.aclose()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; its answer's body is still to be read.
+
+        Raises:
+            httpx.TransportError: No answer came.
+        """
+        if (proxied := self._proxied.get(request.url.scheme)) and not _goes_straight(request.url.host):
+            return await proxied.handle_async_request(request)
+        with _errors():
+            answer = await self._pool.handle_async_request(_for_httpcore(request))
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
+
+
+class _Body(httpx.AsyncByteStream):
+    """Not a generator: one that is left in the middle would be closed by nobody."""
+
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+        self._chunks = answer.aiter_stream()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        with _errors():
+            return await anext(self._chunks)
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+
+
+def _for_httpcore(request: httpx.Request) -> httpcore.Request:
+    url = request.url
+    return httpcore.Request(
+        request.method,
+        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions=request.extensions,
+    )
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except tuple(_ERRORS) as error:
+        raise _ERRORS[type(error)](str(error)) from error
+
+
+def _proxies() -> dict[str, str]:
+    """The environment's proxy by scheme of the URL, as the standard library reads it."""
+    found = urllib.request.getproxies()
+    named = {scheme: found.get(scheme) or found.get("all") for scheme in ("http", "https")}
+    return {scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in named.items() if proxy}
+
+
+def _through(proxy: str, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=IDLE, keepalive_expiry=IDLE_SECONDS)
+    return httpx.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy)
+
+
+def _goes_straight(host: str) -> bool:
+    return is_loopback(host) or bool(urllib.request.proxy_bypass(host))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,225 @@
+"""One product, several archives: products of the same name are the same acquisition.
+
+A product is taken from whichever archive has it online and a seat free. Each archive has as many seats as it bears
+downloads; they are given away only when they are free, so that a quick archive gets more products than a slow one.
+Size and checksum belong to the archive that the bytes come from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pepsasync.errors import (
+    AuthError,
+    ConfigError,
+    DiskFullError,
+    NotFoundError,
+    OfflineError,
+    PepsasyncError,
+    ProviderError,
+    UnreachableError,
+)
+from pepsasync.events import Noticed, ProductLeftOut
+from pepsasync.io.groups import task_group
+from pepsasync.model import Query, StorageTier
+from pepsasync.pipeline.bring import back_off, bring_online, can_try, fetch_verified
+from pepsasync.pipeline.run import Log
+from pepsasync.pipeline.seats import Offer, Seats, Source
+from pepsasync.stages.pace import NotNowError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pepsasync.model import Product
+    from pepsasync.pipeline.run import Run
+    from pepsasync.stages.pace import Pace
+
+
+@dataclass(slots=True)
+class Quest:
+    """Where one product may still come from."""
+
+    log: Log
+    offers: list[Offer]
+    failed: list[Offer] = field(default_factory=list)
+    """Archives that could not deliver it; tried once more when no other is left."""
+    error: PepsasyncError | None = None
+    """What the last one said."""
+    is_complete: bool = False
+    """Whether every archive was asked."""
+    is_last_round: bool = False
+
+    def drop(self, offer: Offer, error: PepsasyncError) -> None:
+        """Try other archives first from now on."""
+        self.error = error
+        if offer in self.offers:
+            self.offers.remove(offer)
+            self.failed.append(offer)
+
+    def begin_last_round(self) -> None:
+        """Try the archives that failed once more.
+
+        Raises:
+            PepsasyncError: They were tried, or there is none.
+        """
+        self.offers = [offer for offer in self.failed if offer.source.closed is None]
+        if self.is_last_round or not self.offers:
+            raise self.error or NotFoundError("no archive has the product", product=self.log.product.name)
+        self.failed, self.is_last_round = [], True
+
+
+class Sources:
+    """Archives that hold the same products.
+
+    Args:
+        runs: One for each archive, in order of preference; the first one is searched.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._all = [Source(run, int(run.line.slots.download.total_tokens)) for run in runs]
+        self._seats = Seats()
+
+    @property
+    def runs(self) -> list[Run]:
+        """One for each archive."""
+        return [source.run for source in self._all]
+
+    async def bring(self, product: Product, log: Log) -> Path | None:
+        """Bring a product from the archive that has it first; see `pipeline.bring.bring`.
+
+        Raises:
+            PepsasyncError: No archive could deliver it: what the last one said.
+        """
+        first = next((s for s in self._all if s.run.line.provider.name == product.provider), self._all[0])
+        quest = Quest(log, [] if first.closed else [Offer(first, product)], error=first.closed)
+        while True:
+            if not quest.is_complete and not any(offer.can_begin and offer.source.free for offer in quest.offers):
+                await self._look_around(product, quest)
+            if not quest.offers:
+                quest.begin_last_round()
+            online = [offer for offer in quest.offers if offer.is_online]
+            if not online and self._is_left_out(quest):
+                return None
+            if not online:
+                await self._wait_online(quest)
+            elif path := await self._fetch(online, quest):
+                return path
+
+    async def _fetch(self, online: list[Offer], quest: Quest) -> Path | None:
+        """Download from the first archive that has a seat free; None when that one could not deliver."""
+        if not any(offer.can_begin for offer in online):
+            await _until_one_opens(online)
+        async with self._seats.take(online) as offer:
+            run, quest.log.source = offer.source.run, offer.source.run.line.provider.name
+            try:
+                return await fetch_verified(offer.product, run, quest.log)
+            except OfflineError:
+                offer.product = replace(offer.product, tier=StorageTier.TAPE)
+            except NotNowError:
+                return None
+            except (ConfigError, DiskFullError):
+                raise
+            except PepsasyncError as error:
+                self._drop(offer, error, quest)
+                return None
+        await back_off(run, quest.log)
+        return None
+
+    async def _look_around(self, product: Product, quest: Quest) -> None:
+        """Ask the other archives what they have of a product."""
+        quest.is_complete = True
+        asked = {offer.source for offer in (*quest.offers, *quest.failed)}
+        others = [source for source in self._all if source not in asked and source.closed is None]
+
+        async def ask(source: Source) -> None:
+            try:
+                async with source.lookups:
+                    twin = await _look_up(product.name, source.run)
+            except (AuthError, UnreachableError) as error:
+                self._close(source, error)
+            except ProviderError:
+                return
+            else:
+                if twin is not None:
+                    quest.offers.append(Offer(source, twin))
+
+        async with task_group() as asking:
+            for source in others:
+                asking.start_soon(ask, source)
+
+    async def _wait_online(self, quest: Quest) -> None:
+        """Ask every archive for staging, until the first has the product online or all have given up."""
+
+        async def wait(offer: Offer, log: Log) -> None:
+            try:
+                await bring_online(offer.product, offer.source.run, log)
+            except (ConfigError, DiskFullError):
+                raise
+            except PepsasyncError as error:
+                self._drop(offer, error, quest)
+            else:
+                offer.product = replace(offer.product, tier=StorageTier.DISK)
+                waiting.cancel_scope.cancel()
+            finally:
+                quest.log.staging_requests += log.staging_requests
+                quest.log.staged_seconds = max(quest.log.staged_seconds, log.staged_seconds)
+
+        quest.log.begin_wait()
+        async with task_group() as waiting:
+            for offer in tuple(quest.offers):
+                waiting.start_soon(wait, offer, Log(quest.log.product, asked_at=quest.log.asked_at))
+
+    def _is_left_out(self, quest: Quest) -> bool:
+        """Whether a run that does not wait for tape leaves the product out."""
+        line, product = quest.offers[0].source.run.line, quest.log.product
+        if not line.config.skip_tape or any(can_try(offer.product, offer.source.run) for offer in quest.offers):
+            return False
+        line.emit(ProductLeftOut(**quest.log.who, tier=product.tier, size=product.size))
+        return True
+
+    def _drop(self, offer: Offer, error: PepsasyncError, quest: Quest) -> None:
+        quest.drop(offer, error)
+        if isinstance(error, (AuthError, UnreachableError)):
+            self._close(offer.source, error)
+
+    def _close(self, source: Source, error: PepsasyncError) -> None:
+        """Leave an archive out for the rest of the run.
+
+        Raises:
+            PepsasyncError: It was the last one.
+        """
+        if source.closed is None:
+            source.closed = error
+            line = source.run.line
+            line.emit(Noticed(message=f"{line.provider.name} is left out from now on: {error}"))
+        if all(one.closed for one in self._all):
+            raise error
+
+
+async def _until_one_opens(offers: list[Offer]) -> None:
+    """Wait until the quota of one of some archives lets downloads begin."""
+
+    async def wait(pace: Pace) -> None:
+        with contextlib.suppress(AuthError):  # its next download will tell
+            await pace.until_open()
+        waiting.cancel_scope.cancel()
+
+    async with task_group() as waiting:
+        for offer in offers:
+            waiting.start_soon(wait, offer.source.run.line.pace)
+
+
+async def _look_up(name: str, run: Run) -> Product | None:
+    """What an archive has under a name; None when it has nothing."""
+    provider = run.line.provider
+    for part in provider.slices(Query(names=(name,))):
+        for product in (await provider.search_page(part, 1)).products:
+            if product.name == name:
+                if provider.limits.tiers_in_search:
+                    return product
+                tiers = await provider.tiers([product])
+                return replace(product, tier=tiers.get(product.id, product.tier))
+    return None
