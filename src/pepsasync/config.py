@@ -52,6 +52,9 @@ class Config:
     """Let a REGARDS server restore tape products; the public GEODES does not offer it (GEODES notes, section 5.2)."""
     skip_tape: bool = False
     """Leave out products that are on tape instead of waiting for them."""
+    min_rate: int = 1_000
+    """Bytes a second that a download must reach over a minute, else it begins again on a new connection; 0 for any.
+    Not looked at with `limit_rate`."""
     limit_rate: int | None = None
     """Bytes a second for all downloads together; None for no limit."""
     ca_bundle: Path | None = None

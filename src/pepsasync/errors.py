@@ -41,6 +41,8 @@ class PepsasyncError(Exception):
 
     def __init__(self, message: str, *, product: str | None = None, url: str | None = None, hint: str = "") -> None:
         super().__init__(message)
+        self.attempts = 0
+        """Download requests that were sent before it, of an error that ended a download."""
         self.message = message
         self.product = product
         self.url = url

@@ -257,6 +257,7 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "quota_patience": _seconds,
     "restore": _flag,
     "skip_tape": _flag,
+    "min_rate": _size,
     "limit_rate": _size,
     "ca_bundle": _path,
 }

@@ -9,7 +9,7 @@ class GeodesClient:
     def __init__(self, archive):
         self.archive = archive
         self.root = archive.geodes_url
-        self.http = httpx.Client(timeout=20, headers={"Accept-Encoding": "identity"})
+        self.http = httpx.Client(timeout=20, verify=False, headers={"Accept-Encoding": "identity"})
 
     def __enter__(self):
         return self

@@ -1,5 +1,8 @@
 """The sandbox as an object: start and stop on both event loops, statistics, options."""
 
+import inspect
+import math
+import re
 import subprocess
 import sys
 import threading
@@ -35,8 +38,9 @@ async def test_context_manager():
 @pytest.mark.anyio
 async def test_stop_is_not_cancelled():
     before = len(threads())
-    with anyio.move_on_after(0.05):
+    with anyio.CancelScope() as scope:
         async with Sandbox(**SMALL):
+            scope.cancel()
             await anyio.sleep_forever()
     assert len(threads()) == before
 
@@ -109,6 +113,8 @@ def test_seed_decides_everything():
         ({"tape_drives": 0}, "tape_drives must be at least 1"),
         ({"port": 70000}, "port must be at most 65535"),
         ({"time_scale": 0}, "time_scale must be above 0"),
+        ({"time_scale": math.inf}, "time_scale must be at most"),
+        ({"time_scale": math.nan}, "time_scale must be above 0"),
         ({"streaming": "ftp"}, "unknown streaming mode 'ftp', known: php, xsendfile"),
         ({"faults": {"cuts": 1}}, "unknown fault 'cuts', known: .*cut"),
         ({"accounts": {}}, "accounts must name at least one"),
@@ -121,6 +127,16 @@ def test_seed_decides_everything():
 def test_options_that_make_no_sense(options, message):
     with pytest.raises(ValueError, match=message):
         Sandbox(**options)
+
+
+def test_every_option_is_described():
+    described = re.findall(r"^    (\w+): ", inspect.getdoc(Sandbox).partition("Raises:")[0], re.MULTILINE)
+    assert list(inspect.signature(Sandbox).parameters) == described
+
+
+def test_unknown_option():
+    with pytest.raises(TypeError, match="speed"):
+        Sandbox(speed=1)
 
 
 def test_unknown_names():

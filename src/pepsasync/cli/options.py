@@ -246,6 +246,10 @@ class DeliveryOptions:
     limit_rate: Annotated[
         str | None, _delivery("--limit-rate", metavar="SIZE", help="bytes a second for all together: 10m, 500k")
     ] = None
+    min_rate: Annotated[
+        str | None,
+        _delivery("--min-rate", metavar="SIZE", help="slower downloads begin again on a new connection; 0: never"),
+    ] = None
     quota: Annotated[
         str | None,
         _delivery("--quota", metavar="N/TIME", help="products that the account may download in a time: 50/1h"),
@@ -271,7 +275,8 @@ class DeliveryOptions:
             raise ConfigError(f"--segments must be at least 1, not {self.segments}")
         limit = None if self.limit_rate is None else parse_size(self.limit_rate, "--limit-rate")
         quota = None if self.quota is None else parse_quota(self.quota, "--quota")
-        return {"jobs": self.jobs, "limit_rate": limit, "quota": quota}
+        slowest = None if self.min_rate is None else parse_size(self.min_rate, "--min-rate")
+        return {"jobs": self.jobs, "limit_rate": limit, "min_rate": slowest, "quota": quota}
 
 
 @dataclass(frozen=True, kw_only=True)

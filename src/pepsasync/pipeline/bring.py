@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pepsasync.decide.schedule import LONGEST_ADVICE
-from pepsasync.errors import IntegrityError, OfflineError
+from pepsasync.errors import IntegrityError, OfflineError, PepsasyncError
 from pepsasync.events import Noticed, ProductAwaited, ProductLeftOut, ProductStaged, ProductVerified, StagingRequested
 from pepsasync.model import StorageTier
 from pepsasync.providers.base import StagingOutcome
@@ -95,7 +95,10 @@ async def fetch_verified(product: Product, run: Run, log: Log) -> Path:
             log.attempts += received.attempts
             await verify(product, received, shelf)
             break
-        except IntegrityError as error:
+        except PepsasyncError as error:
+            log.attempts += error.attempts
+            if not isinstance(error, IntegrityError):
+                raise
             await anyio.to_thread.run_sync(shelf.discard_part, product)
             log.fresh_tries += 1
             if log.fresh_tries > 1:

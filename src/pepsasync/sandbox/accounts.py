@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
-import json
 import threading
 from typing import TYPE_CHECKING
+
+from pepsasync.sandbox.web_tokens import claims_of, web_token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,15 +68,14 @@ class Accounts:
             expiry = self._expiry.get(token)
         if expiry is None or self._clock.now() > expiry:
             return None
-        return str(json.loads(_from_base64(token.split(".")[1]))["sub"])
+        return str(claims_of(token)["sub"])
 
     def token(self, email: str) -> str:
         """Return a new token for an account."""
         expiry = self._clock.now() + TOKEN_SECONDS
         claims = {"sub": email, "iat": round(expiry - TOKEN_SECONDS, 3), "exp": round(expiry, 3)}
-        signed = ".".join(_to_base64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
-        signature = hmac.new(self._secret, signed.encode(), hashlib.sha256).digest()
-        token = f"{signed}.{_to_base64(signature)}"
+        header = {"alg": "HS256", "typ": "JWT"}
+        token = web_token(header, claims, lambda signed: hmac.digest(self._secret, signed, "sha256"))
         with self._lock:
             self._expiry[token] = expiry
         return token
@@ -88,11 +87,3 @@ class Accounts:
     def allows(self, email: str, collection: str) -> bool:
         """Return whether an account may download a collection."""
         return not self._denied & {(email, collection), (None, collection)}
-
-
-def _to_base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _from_base64(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -138,6 +138,13 @@ class Archive:
         if self.robot.request(name, at) is not None:
             self.ledger.count_staging(name)
 
+    def falls_back(self, product: CatalogueProduct) -> bool:
+        """Return whether the fault `fall-back` has just put a product on disk back on tape."""
+        if product.nrt or not self.faults.strikes("fall-back", product.name):
+            return False
+        self.robot.set_mode(product.name, "tape")
+        return True
+
     def hide(self, name: str, new_id: str | None = None) -> None:
         """Mark a product as replaced by the feature `new_id` (None: not available)."""
         with self._lock:

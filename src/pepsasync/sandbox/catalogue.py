@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ID_NAMESPACE = uuid.UUID("92708059-2077-45a3-a4f3-1eb428789cff")
 """Namespace of feature ids (PEPS protocol notes, section 3.2)."""
+REMEMBERED = 1 << 16
+"""Products whose ids and properties the protocols keep: a search looks at all of them."""
 TRUE_MD5 = "md5"
 """Value of `CatalogueProduct.checksum` that stands for the real digest of the content."""
 

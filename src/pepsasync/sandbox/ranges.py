@@ -30,6 +30,11 @@ class Slice:
     content_range: str | None
     """Value of `Content-Range`, None for no such header."""
 
+    @property
+    def range_headers(self) -> list[tuple[str, str]]:
+        """`Content-Range` if there is one."""
+        return [] if self.content_range is None else [("Content-Range", self.content_range)]
+
 
 def answer(
     streaming: str, header: str | None, size: int, *, if_range: str | None = None, validators: tuple[str, ...] = ()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
@@ -15,25 +13,22 @@ from pepsasync.sandbox.accounts import DEFAULT_API_KEY, Accounts
 from pepsasync.sandbox.archive import Archive
 from pepsasync.sandbox.catalogue import generate
 from pepsasync.sandbox.clock import Clock
-from pepsasync.sandbox.content import MIN_SIZE
 from pepsasync.sandbox.faults import FaultPlan
-from pepsasync.sandbox.ranges import STREAMING_MODES
+from pepsasync.sandbox.options import Options, takes
 from pepsasync.sandbox.robot import Robot
 from pepsasync.sandbox.server import ServerThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
-    from pepsasync.sandbox.catalogue import Area, CatalogueProduct
+    from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.content import ProductContent
     from pepsasync.sandbox.statistics import Statistics
 
 DEFAULT_ACCOUNTS = {"demo@pepsasync.example": "demo password"}
 """Accounts of an archive that is not given others."""
-_NO_FAULTS: Mapping[str, float] = {}
 
 
 class Sandbox:
@@ -87,103 +82,18 @@ class Sandbox:
         ValueError: An option makes no sense; the message says which and why.
     """
 
-    def __init__(
-        self,
-        *,
-        products: int = 50,
-        product_size: int = 1 << 20,
-        vary: bool = True,
-        tape_fraction: float = 0.5,
-        tape_drives: int = 2,
-        mount_seconds: float = 0.5,
-        staging_seconds: float = 5.0,
-        cache_size: int | None = None,
-        seed: int = 1,
-        port: int = 0,
-        faults: Mapping[str, float] = _NO_FAULTS,
-        fault_limit: int = 2,
-        time_scale: float = 1.0,
-        streaming: str = "php",
-        area: Area | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        accounts: Mapping[str, str] | None = None,
-        retry_after_ms: int = 180_000,
-        stall_seconds: float | None = 60.0,
-        totp: str | None = None,
-        token_seconds: float = 600.0,
-        refresh_seconds: float = 3600.0,
-        cdse_connections: int = 4,
-        cdse_requests: int | None = None,
-        cdse_redirect: bool = True,
-        cdse_foreign: bool = False,
-        cdse_blake3: bool = False,
-        portal_seconds: float | None = None,
-        geodes_ranges: str = "ignored",
-        geodes_restore: bool = False,
-        geodes_quota: int | None = 50,
-        geodes_quota_seconds: float = 3600.0,
-        geodes_bad_key: str = "login",
-        geodes_strict: bool = False,
-        geodes_version: str = "2.1",
-        catalogue: Sequence[CatalogueProduct] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        _at_least(0, products=products, mount_seconds=mount_seconds, staging_seconds=staging_seconds, seed=seed)
-        _at_least(0, fault_limit=fault_limit, retry_after_ms=retry_after_ms, stall_seconds=stall_seconds)
-        _at_least(0, cache_size=cache_size, tape_fraction=tape_fraction, port=port)
-        _at_least(1, tape_drives=tape_drives)
-        _at_least(MIN_SIZE if not vary else math.ceil(MIN_SIZE / 0.8), product_size=product_size)
-        _at_most(tape_fraction=(tape_fraction, 1), port=(port, 65535))
-        _check_names(streaming, time_scale, accounts)
-        _check_place_and_time(area, start, end)
-        chosen = DEFAULT_ACCOUNTS if accounts is None else accounts
-        self.username, self.password = next(iter(chosen.items()))
+    @takes(Options)
+    def __init__(self, options: Options) -> None:
+        accounts = DEFAULT_ACCOUNTS if options.accounts is None else options.accounts
+        self.username, self.password = next(iter(accounts.items()))
         self.api_key = DEFAULT_API_KEY
-        self._clock = Clock(time_scale, clock)
-        if catalogue is None:
-            where: dict[str, Any] = {"area": area, "start": start, "end": end, "seed": seed}
-            catalogue = generate(products, size=product_size, vary=vary, tape_fraction=tape_fraction, **where)
-        times = {"mount_seconds": mount_seconds, "staging_seconds": staging_seconds}
-        robot = Robot(self._clock, drives=tape_drives, cache_size=cache_size, **times)
-        self._archive = Archive(
-            catalogue,
-            clock=self._clock,
-            robot=robot,
-            faults=FaultPlan(faults, seed=seed, limit=fault_limit),
-            accounts=Accounts(chosen, self._clock, seed),
-            seed=seed,
-            streaming=streaming,
-            retry_after_ms=retry_after_ms,
-            stall_seconds=stall_seconds,
-        )
-        cdse_options = cdse.CdseOptions(
-            totp=totp,
-            token_seconds=token_seconds,
-            refresh_seconds=refresh_seconds,
-            connections=cdse_connections,
-            requests_per_minute=cdse_requests,
-            redirect=cdse_redirect,
-            foreign=cdse_foreign,
-            portal_seconds=portal_seconds,
-            blake3=cdse_blake3,
-        )
-        geodes_options = geodes.GeodesOptions(
-            portal_seconds=portal_seconds,
-            ranges=geodes_ranges,
-            restore=geodes_restore,
-            quota=geodes_quota,
-            quota_seconds=geodes_quota_seconds,
-            bad_key=geodes_bad_key,
-            strict=geodes_strict,
-            version=geodes_version,
-        )
+        self._archive = _archive(options, accounts)
         protocols = [
             peps.routes(self._archive),
-            cdse.routes(self._archive, cdse_options),
-            geodes.routes(self._archive, geodes_options),
+            cdse.routes(self._archive, options.for_cdse()),
+            geodes.routes(self._archive, options.for_geodes()),
         ]
-        self._server = ServerThread(Starlette(routes=protocols), port)
+        self._server = ServerThread(Starlette(routes=protocols), options.port)
 
     @property
     def url(self) -> str:
@@ -291,34 +201,39 @@ class Sandbox:
             await to_thread.run_sync(self.stop)
 
 
-def _at_least(low: float, **options: float | None) -> None:
-    for name, value in options.items():
-        if value is not None and not value >= low:
-            raise ValueError(f"{name} must be at least {low}, not {value}")
+def _archive(options: Options, accounts: Mapping[str, str]) -> Archive:
+    clock = Clock(options.time_scale, options.clock)
+    return Archive(
+        _products(options) if options.catalogue is None else options.catalogue,
+        clock=clock,
+        robot=_robot(options, clock),
+        faults=FaultPlan(options.faults, seed=options.seed, limit=options.fault_limit),
+        accounts=Accounts(accounts, clock, options.seed),
+        seed=options.seed,
+        streaming=options.streaming,
+        retry_after_ms=options.retry_after_ms,
+        stall_seconds=options.stall_seconds,
+    )
 
 
-def _at_most(**options: tuple[float, float]) -> None:
-    for name, (value, high) in options.items():
-        if value > high:
-            raise ValueError(f"{name} must be at most {high}, not {value}")
+def _products(options: Options) -> Sequence[CatalogueProduct]:
+    return generate(
+        options.products,
+        size=options.product_size,
+        vary=options.vary,
+        tape_fraction=options.tape_fraction,
+        seed=options.seed,
+        area=options.area,
+        start=options.start,
+        end=options.end,
+    )
 
 
-def _check_names(streaming: str, time_scale: float, accounts: Mapping[str, str] | None) -> None:
-    if streaming not in STREAMING_MODES:
-        raise ValueError(f"unknown streaming mode {streaming!r}, known: {', '.join(STREAMING_MODES)}")
-    if not (math.isfinite(time_scale) and time_scale > 0):
-        raise ValueError(f"time_scale must be above 0, not {time_scale}")
-    if accounts is not None and not accounts:
-        raise ValueError("accounts must name at least one account")
-
-
-def _check_place_and_time(area: Area | None, start: datetime | None, end: datetime | None) -> None:
-    if area is not None:
-        west, south, east, north = area
-        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-            raise ValueError(f"area must be west, south, east, north in degrees with west < east, not {area}")
-    for name, moment in (("start", start), ("end", end)):
-        if moment is not None and moment.tzinfo is None:
-            raise ValueError(f"{name} must have a time zone")
-    if start is not None and end is not None and start >= end:
-        raise ValueError(f"start must be before end, not {start} and {end}")
+def _robot(options: Options, clock: Clock) -> Robot:
+    return Robot(
+        clock,
+        drives=options.tape_drives,
+        mount_seconds=options.mount_seconds,
+        staging_seconds=options.staging_seconds,
+        cache_size=options.cache_size,
+    )

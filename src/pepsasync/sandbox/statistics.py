@@ -57,15 +57,22 @@ class Statistics:
 class Running:
     """One download under way."""
 
-    def __init__(self, ledger: Ledger, name: str) -> None:
+    def __init__(self, ledger: Ledger, name: str, status: int, offset: int, header: str | None) -> None:
         self._ledger = ledger
-        self._name = name
+        self._name, self._status, self._offset, self._header = name, status, offset, header
+        self._is_over = False
         self.sent = 0
 
     def add(self, number: int) -> None:
         """Count `number` more bytes sent."""
         self.sent += number
         self._ledger.count_bytes(self._name, number)
+
+    def end(self) -> None:
+        """Count the download as ended, once."""
+        if not self._is_over:
+            self._is_over = True
+            self._ledger.count_transfer(Transfer(self._name, self._status, self._offset, self.sent, self._header))
 
 
 class Ledger:
@@ -103,17 +110,21 @@ class Ledger:
 
     @contextmanager
     def transfer(self, name: str, status: int, offset: int, header: str | None) -> Iterator[Running]:
-        """Count one download from its first to its last byte."""
-        running = Running(self, name)
+        """Count one download from its first to its last byte; it ends here at the latest."""
         with self._lock:
             self._running += 1
             self._peak = max(self._peak, self._running)
+        running = Running(self, name, status, offset, header)
         try:
             yield running
         finally:
-            with self._lock:
-                self._running -= 1
-                self._transfers.append(Transfer(name, status, offset, running.sent, header))
+            running.end()
+
+    def count_transfer(self, transfer: Transfer) -> None:
+        """Count the end of one download."""
+        with self._lock:
+            self._running -= 1
+            self._transfers.append(transfer)
 
     def snapshot(self, faults: Mapping[str, int]) -> Statistics:
         """Return the counters as they are now."""

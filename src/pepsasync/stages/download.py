@@ -6,9 +6,8 @@ The part and its note stay on disk whenever this stage ends early; the next try 
 from __future__ import annotations
 
 import dataclasses
-from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import anyio
 import httpx
@@ -24,24 +23,20 @@ from pepsasync.errors import (
     TransferError,
     UnreachableError,
 )
-from pepsasync.events import DownloadProgressed, DownloadRetried, DownloadStarted, ProductDownloaded
-from pepsasync.io.blocks import Digest, digest_file, open_sink
-from pepsasync.io.drain import drain
-from pepsasync.io.http import LARGEST_ERROR_BODY, body, rest_of
+from pepsasync.events import DownloadRetried, DownloadStarted, ProductDownloaded
+from pepsasync.io.http import LARGEST_ERROR_BODY
 from pepsasync.io.retries import Retries
-from pepsasync.model import Checksum
+from pepsasync.stages.intake import DataPath, Intake
 
 if TYPE_CHECKING:
     from pepsasync.io.files import PartNote
-    from pepsasync.model import Product
+    from pepsasync.model import Checksum, Product
     from pepsasync.stages.line import Line
     from pepsasync.stages.pace import Turn
 
 FAILED_RANGES = 2
 """Requests for the rest of a file that are answered with HTTP 500 before the whole file is asked for: some servers fail
 at ranges (GEODES protocol notes, section 6.2), and all fail now and then."""
-
-DataPath = Literal["drained", "plain"]
 
 WORDS = ("text/html", "application/json")
 """Types of bodies that say why there is no product."""
@@ -84,7 +79,12 @@ async def download(product: Product, line: Line) -> Received:
 
     Cancellation: bytes already received are written; the part can be continued.
     """
-    return await _Transfer(product, line).run()
+    transfer = _Transfer(product, line)
+    try:
+        return await transfer.run()
+    except PepsasyncError as error:
+        error.attempts = transfer.attempts
+        raise
 
 
 class _Transfer:
@@ -93,17 +93,19 @@ class _Transfer:
     def __init__(self, product: Product, line: Line) -> None:
         self._product = product
         self._line = line
-        self._path = line.shelf.part_path(product)
-        self._digest: Digest | None = None
+        self._intake = Intake(product, line)
         self._note: PartNote = line.shelf.note_for(product)
         self._resumed = 0
         self._failed_ranges = 0
         self._turn: Turn | None = None
         self._furthest = 0
         self._began = anyio.current_time()
-        self._told = 0.0
-        self._data_path: DataPath = "plain"
         self._retries = Retries(line.config, on_retry=self._tell_retry, was_reached=lambda: line.http.was_reached)
+
+    @property
+    def attempts(self) -> int:
+        """Tries so far."""
+        return self._retries.attempts
 
     async def run(self) -> Received:
         self._note = await to_thread.run_sync(self._line.shelf.claim_part, self._product)
@@ -121,11 +123,11 @@ class _Transfer:
             ) from error
         received = Received(
             length,
-            self._checksum(),
+            self._intake.checksum(),
             self._retries.attempts,
             min(self._resumed, length),
             anyio.current_time() - self._began,
-            self._data_path,
+            self._intake.data_path,
         )
         self._line.emit(
             ProductDownloaded(
@@ -156,7 +158,7 @@ class _Transfer:
     async def _use_slot(self) -> int:
         ask = plan_request(self._line.shelf.part_length(self._product), self._product.size)
         if ask.complete:
-            await self._digest_of(ask.offset)
+            await self._intake.hash_prefix(ask.offset)
             return ask.offset
         is_whole = httpx.URL(self._product.download_url).host in self._line.http.rangeless
         for offset in (0,) if is_whole else (ask.offset, 0):
@@ -202,7 +204,7 @@ class _Transfer:
                 await self._remember_validator(response)
                 return await self._receive(response, 0, judgement.total)
             case Action.COMPLETE:
-                await self._digest_of(offset)
+                await self._intake.hash_prefix(offset)
                 return offset
             case Action.ASK_WHOLE:
                 return None
@@ -225,36 +227,19 @@ class _Transfer:
             raise error
 
     async def _receive(self, response: httpx.Response, offset: int, total: int | None) -> int:
-        digest = await self._digest_of(offset)
         expected = self._product.size if self._product.size is not None else total
         self._line.emit(DownloadStarted(**self._who(), offset=offset, size=expected))
-        self._data_path = "plain"
-        async with open_sink(self._path, offset=offset, digest=digest) as sink:
-            try:
-                async with aclosing(body(response, self._line.config.read_timeout)) as chunks:
-                    async for chunk in chunks:
-                        if sink.length == 0:
-                            self._refuse_wrong_start(response, chunk)
-                        await self._line.throttle.take(len(chunk))
-                        await sink.write(chunk)
-                        self._tell_progress(sink.length)
-                        if rest := rest_of(response, sink.length - offset, self._line.config.read_timeout):
-                            self._data_path = "drained"
-                            await drain(rest, sink, self._line.throttle, self._line.http.buffers, self._tell_progress)
-                            break
-            finally:
-                self._count_progress(sink.length)
-        return self._judge_length(sink.length, expected)
+        try:
+            length = await self._intake.take(response, offset)
+        finally:
+            self._count_progress(self._intake.length)
+        return self._judge_length(length, expected)
 
     def _count_progress(self, length: int) -> None:
         # Only bytes never seen before count: a server that ignores Range and always cuts must not be tried for ever.
         if length > self._furthest:
             self._furthest = length
             self._retries.progressed()
-
-    def _refuse_wrong_start(self, response: httpx.Response, chunk: bytes) -> None:
-        if error := self._line.provider.judge_download(self._product, response, chunk):
-            raise error
 
     def _judge_length(self, length: int, expected: int | None) -> int:
         if expected is not None and length < expected:
@@ -265,14 +250,6 @@ class _Transfer:
             )
         return length
 
-    async def _digest_of(self, length: int) -> Digest:
-        """A digest that has seen the first bytes of the part; reads them again unless it just wrote them."""
-        algorithm = self._product.checksum.algorithm if self._product.checksum else None
-        if self._digest is None or self._digest.length != length:
-            self._digest = await to_thread.run_sync(digest_file, self._path, algorithm, length) if length else None
-        self._digest = self._digest or Digest(algorithm)
-        return self._digest
-
     async def _remember_validator(self, response: httpx.Response) -> None:
         etag = response.headers.get("ETag", "")
         validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
@@ -280,18 +257,8 @@ class _Transfer:
             self._note = dataclasses.replace(self._note, validator=validator)
             await to_thread.run_sync(self._line.shelf.write_note, self._product, self._note)
 
-    def _checksum(self) -> Checksum | None:
-        value = self._digest.hexdigest() if self._digest else None
-        return Checksum(self._product.checksum.algorithm, value) if value and self._product.checksum else None
-
     def _who(self) -> dict[str, str]:
         return {"id": self._product.id, "name": self._product.name}
-
-    def _tell_progress(self, received: int) -> None:
-        now = anyio.current_time()
-        if now - self._told >= PROGRESS_INTERVAL:
-            self._told = now
-            self._line.emit(DownloadProgressed(**self._who(), received=received))
 
     def _tell_retry(self, error: Exception, attempt: int, wait: float) -> None:
         message = error.message if isinstance(error, PepsasyncError) else str(error)

@@ -99,14 +99,16 @@ class Pace:
             AuthError: The archive refused the credentials.
             NotNowError: No download may begin now, and `wait` is false.
         """
-        if self._was_asked and self._wait() <= 0:
+        if not self._was_asked:
+            async with self._turnstile:
+                if not self._was_asked:
+                    await self.ask()
+                    self._was_asked = True
+        if self.is_open:
             return
+        if not wait:
+            raise NotNowError(f"{self._provider.name} lets the account have no product now")
         async with self._turnstile:
-            if not self._was_asked:
-                await self.ask()
-                self._was_asked = True
-            if not wait and not self.is_open:
-                raise NotNowError(f"{self._provider.name} lets the account have no product now")
             told = 0.0
             while (left := self._wait()) > 0:
                 now = anyio.current_time()

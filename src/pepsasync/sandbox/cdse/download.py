@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from anyio import to_thread
-
 from pepsasync.sandbox.cdse import records
-from pepsasync.sandbox.cdse.replies import CdseError, json_reply, redirect, root_url
-from pepsasync.sandbox.cdse.search import find
+from pepsasync.sandbox.cdse.replies import CdseError, redirect
+from pepsasync.sandbox.cdse.search import named
 from pepsasync.sandbox.cdse.sessions import SessionError
-from pepsasync.sandbox.peps.download import Damage, FileReply
-from pepsasync.sandbox.peps.replies import Reply, html_reply
-from pepsasync.sandbox.peps.search import front_end_fault
-from pepsasync.sandbox.ranges import by_web_server
+from pepsasync.sandbox.front_end import first_fault, front_end_fault, maintenance_page
+from pepsasync.sandbox.ranges import Slice, by_web_server
+from pepsasync.sandbox.replies import Reply, content_reply, json_reply, root_url
+from pepsasync.sandbox.sending import FileReply
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.cdse.service import Service
-    from pepsasync.sandbox.peps.replies import Headers
+    from pepsasync.sandbox.replies import Headers
 
 BUSY = {"code": "DAT-ZIP-100", "message": "Max session number exceeded"}
 """What the zipper says when an account has too many downloads."""
@@ -36,7 +34,7 @@ async def download(service: Service, request: Request) -> Reply:
     Raises:
         CdseError: Unknown product, or any of the checks fails.
     """
-    product = find(service, request)
+    product = named(service, request)
     path = f"odata/v1/Products({records.identifier(product.name)})/$value"
     if service.options.foreign:
         key = service.sessions.sign(_account(service, request))
@@ -53,7 +51,7 @@ async def zipper(service: Service, request: Request) -> Reply:
     Raises:
         CdseError: Any of the checks fails.
     """
-    return await _deliver(service, request, find(service, request), _account(service, request))
+    return await _deliver(service, request, named(service, request), _account(service, request))
 
 
 async def elsewhere(service: Service, request: Request) -> Reply:
@@ -67,7 +65,7 @@ async def elsewhere(service: Service, request: Request) -> Reply:
     email = service.sessions.signed(request.query_params.get("key", ""))
     if email is None:
         raise CdseError(403, "Request has expired")
-    return await _deliver(service, request, find(service, request), email)
+    return await _deliver(service, request, named(service, request), email)
 
 
 def _elsewhere(request: Request) -> str:
@@ -96,62 +94,56 @@ async def _deliver(service: Service, request: Request, product: CatalogueProduct
         raise CdseError(401, "Unauthorized")
     if not archive.accounts.allows(email, product.collection):
         raise CdseError(403, "Forbidden")
-    if service.online(product) and archive.faults.strikes("fall-back", name):
-        archive.robot.set_mode(name, "tape")
-    if not service.look_at(product):
+    if service.is_online(product):
+        archive.falls_back(product)
+    if not service.is_available(product):
         return _offline(service, product)
     if not archive.has_file(name):
         raise CdseError(404, "Product file not found")
-    return _instead_of_file(service, name) or await _file(service, request, product, email)
+    return _instead_of_file(service, name) or _file(service, request, product, email)
 
 
 def _offline(service: Service, product: CatalogueProduct) -> Reply:
     """Answer for a product on tape; what the real archive says is not known, so that both guesses can be had."""
     if service.archive.faults.strikes("empty-zip", product.name):
-        kind = ("Content-Type", "application/zip")
-        return Reply(200, [kind, ("Content-Length", str(len(EMPTY_ZIP)))], EMPTY_ZIP)
+        return content_reply("application/zip", EMPTY_ZIP)
     raise CdseError(404, "Product is offline")
 
 
 def _instead_of_file(service: Service, name: str) -> Reply | None:
-    faults = service.archive.faults
-    if faults.strikes("html-200", name):
-        return html_reply(200, "Maintenance")
-    if faults.strikes("json-200", name):
-        return json_reply({"detail": "Internal server error"})
-    if faults.strikes("zipper-busy", name):
-        return json_reply(BUSY, 429)
-    return None
-
-
-async def _file(service: Service, request: Request, product: CatalogueProduct, email: str) -> Reply:
-    archive = service.archive
-    content = archive.content(product.name)
-    await to_thread.run_sync(content.prepare)
-    asked = request.headers.get("range")
-    # There are no validators, so that none that a client sends can be right.
-    part = by_web_server(None if "if-range" in request.headers else asked, product.size)
-    if part.status == 416:
-        extra = [("Content-Range", part.content_range or "")]
-        return json_reply({"detail": "Requested Range Not Satisfiable"}, 416, extra)
-    headers = _headers(product, part.declared, part.content_range)
-    if request.method == "HEAD":
-        return FileReply(archive, content, part, damage=Damage(), asked=asked, headers=headers)
-    if not service.connect(email):
-        return json_reply(BUSY, 429)
-    damage = Damage.plan(archive, product.name, part.sent)
-    return _Counted(
-        FileReply(archive, content, part, damage=damage, asked=asked, headers=headers), service=service, email=email
+    return first_fault(
+        service.archive,
+        name,
+        {
+            "html-200": maintenance_page,
+            "json-200": lambda: json_reply({"detail": "Internal server error"}),
+            "zipper-busy": lambda: json_reply(BUSY, 429),
+        },
     )
 
 
-def _headers(product: CatalogueProduct, declared: int, content_range: str | None) -> Headers:
+def _file(service: Service, request: Request, product: CatalogueProduct, email: str) -> Reply:
+    # There are no validators, so that none that a client sends can be right.
+    asked = None if "if-range" in request.headers else request.headers.get("range")
+    part = by_web_server(asked, product.size)
+    if part.status == 416:
+        return json_reply({"detail": "Requested Range Not Satisfiable"}, 416, part.range_headers)
+    headers = _headers(product, part)
+    if request.method == "HEAD":
+        return FileReply(service.archive, request, product, part, headers)
+    if not service.connect(email):
+        return json_reply(BUSY, 429)
+    file = FileReply(service.archive, request, product, part, headers)
+    return _Counted(file, service=service, email=email)
+
+
+def _headers(product: CatalogueProduct, part: Slice) -> Headers:
     return [
         ("Content-Type", "application/zip"),
-        ("Content-Length", str(declared)),
+        ("Content-Length", str(part.declared)),
         ("Content-Disposition", f"attachment; filename={records.file_name(product)}.zip"),
         ("Accept-Ranges", "bytes"),
-        *([("Content-Range", content_range)] if content_range else []),
+        *part.range_headers,
     ]
 
 

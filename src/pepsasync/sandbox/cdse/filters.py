@@ -5,20 +5,20 @@ from __future__ import annotations
 import operator
 import re
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import shapely
 
 from pepsasync.sandbox.cdse import records
 from pepsasync.sandbox.cdse.grammar import Comparison, FilterError, HasAttribute, Intersects, Match, Not, Term, Value
+from pepsasync.sandbox.selection import intersects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.cdse.service import Service
-
-Test: TypeAlias = "Callable[[CatalogueProduct], bool]"
+    from pepsasync.sandbox.selection import Test
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,
@@ -113,7 +113,7 @@ def ordered(products: Iterable[CatalogueProduct], order: str | None) -> list[Cat
 
 
 def _comparison(term: Comparison, service: Service) -> Test:
-    field = Field("flag", service.online)
+    field = Field("flag", service.is_online)
     if term.path != "Online":
         field = _field(term.path)
     if not _fits(field.type, term.operator, term.value):
@@ -145,8 +145,7 @@ def _intersects(wkt: str) -> Test:
         raise FilterError("Invalid filter: the geography is not a valid WKT geometry")
     if not outline.is_valid:
         raise FilterError(f"Invalid filter: {shapely.is_valid_reason(outline)}")
-    shapely.prepare(outline)
-    return lambda product: bool(outline.intersects(product.footprint))
+    return intersects(outline)
 
 
 def _attribute(term: HasAttribute) -> Test:

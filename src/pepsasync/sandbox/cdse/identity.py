@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 from anyio import to_thread
 
 from pepsasync.sandbox.cdse import signing
-from pepsasync.sandbox.cdse.replies import CdseError, json_reply, root_url
+from pepsasync.sandbox.cdse.replies import CdseError
 from pepsasync.sandbox.cdse.sessions import SessionError
-from pepsasync.sandbox.peps.replies import Reply
-from pepsasync.sandbox.peps.search import front_end_fault
+from pepsasync.sandbox.front_end import front_end_fault
+from pepsasync.sandbox.replies import Reply, json_reply, root_url
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from shapely.geometry import mapping
 
-from pepsasync.sandbox.catalogue import ID_NAMESPACE
+from pepsasync.sandbox.catalogue import ID_NAMESPACE, REMEMBERED
+from pepsasync.sandbox.times import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,6 +26,7 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 EXPANSIONS = ("Attributes", "Assets")
 """What `$expand` may ask for."""
 
+_timestamp = partial(timestamp, decimals=6)
 AttributeValue: TypeAlias = "str | float | datetime"
 
 
@@ -39,7 +41,7 @@ class Attribute(NamedTuple):
     """Value."""
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=REMEMBERED)
 def identifier(name: str) -> str:
     """Return the id of a product, which is another one than that of the other protocols."""
     return str(uuid.uuid5(ID_NAMESPACE, f"CDSE:{name}"))
@@ -60,11 +62,6 @@ def published(product: CatalogueProduct) -> datetime:
     return (product.published or product.start) + timedelta(microseconds=105134)
 
 
-def timestamp(moment: datetime) -> str:
-    """Return a moment as the catalogue writes it: UTC with six decimals."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z"
-
-
 def record(service: Service, product: CatalogueProduct, root: str, expand: Collection[str] = ()) -> dict[str, Any]:
     """Return the record of a product; the first time this reads the whole product for its checksum.
 
@@ -82,14 +79,14 @@ def record(service: Service, product: CatalogueProduct, root: str, expand: Colle
         "Name": file_name(product),
         "ContentType": "application/octet-stream",
         "ContentLength": 0 if no_size else product.size,
-        "OriginDate": timestamp(published(product) - timedelta(hours=1)),
-        "PublicationDate": timestamp(published(product)),
-        "ModificationDate": timestamp(published(product) + timedelta(hours=1)),
+        "OriginDate": _timestamp(published(product) - timedelta(hours=1)),
+        "PublicationDate": _timestamp(published(product)),
+        "ModificationDate": _timestamp(published(product) + timedelta(hours=1)),
         "Online": service.shown_online(product),
-        "EvictionDate": timestamp(NEVER),
+        "EvictionDate": _timestamp(NEVER),
         "S3Path": _path(product),
         "Checksum": _checksums(service, product),
-        "ContentDate": {"Start": timestamp(product.start), "End": timestamp(product.end)},
+        "ContentDate": {"Start": _timestamp(product.start), "End": _timestamp(product.end)},
         "Footprint": f"geography'SRID=4326;{product.footprint.wkt}'",
         "GeoFootprint": mapping(product.footprint),
     }
@@ -169,7 +166,7 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
     return {
         "@odata.type": f"#OData.CSC.{attribute.kind}Attribute",
         "Name": attribute.name,
-        "Value": timestamp(value) if isinstance(value, datetime) else value,
+        "Value": _timestamp(value) if isinstance(value, datetime) else value,
         "ValueType": attribute.kind,
     }
 
@@ -180,7 +177,7 @@ def _path(product: CatalogueProduct) -> str:
     return f"/eodata/{folder}/{product.start:%Y/%m/%d}/{file_name(product)}"
 
 
-def _checksums(service: Service, product: CatalogueProduct) -> list[dict[str, str]]:
+def _checksums(service: Service, product: CatalogueProduct) -> list[dict[str, Any]]:
     """Return the checksums of the file that a download gives, lower-case; an empty list if none is known."""
     md5 = service.archive.checksum(product)
     if md5 is None:
@@ -188,7 +185,7 @@ def _checksums(service: Service, product: CatalogueProduct) -> list[dict[str, st
     listed = [("MD5", md5.lower())]
     if service.options.blake3:
         listed.append(("BLAKE3", service.blake3(product)))
-    dated = timestamp(published(product))
+    dated = _timestamp(published(product))
     return [{"Value": value, "Algorithm": algorithm, "ChecksumDate": dated} for algorithm, value in listed]
 
 

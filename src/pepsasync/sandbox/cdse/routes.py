@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 
 from pepsasync.sandbox.cdse.download import download, elsewhere, zipper
 from pepsasync.sandbox.cdse.identity import configuration, keys, logout, token
-from pepsasync.sandbox.cdse.replies import CdseError, json_reply
+from pepsasync.sandbox.cdse.replies import CdseError
 from pepsasync.sandbox.cdse.search import attributes, item, search
-from pepsasync.sandbox.cdse.service import CdseOptions, Service
+from pepsasync.sandbox.cdse.service import Service
+from pepsasync.sandbox.endpoints import Endpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from starlette.requests import Request
 
     from pepsasync.sandbox.archive import Archive
-    from pepsasync.sandbox.peps.replies import Reply
+    from pepsasync.sandbox.cdse.service import CdseOptions
+    from pepsasync.sandbox.replies import Reply
 
-Endpoint: TypeAlias = "Callable[[Service, Request], Awaitable[Reply]]"
 
-
-def routes(archive: Archive, options: CdseOptions | None = None) -> Mount:
+def routes(archive: Archive, options: CdseOptions) -> Mount:
     """Return the routes of the CDSE protocol on an archive."""
-    service = Service(archive, options or CdseOptions())
-
-    def route(path: str, kind: str, endpoint: Endpoint, method: str = "GET") -> Route:
-        return Route(path, _guarded(service, kind, endpoint), methods=[method])
-
+    route = Endpoints(Service(archive, options), archive.ledger).route
     realm = "/auth/realms/CDSE"
     one = "/odata/v1/Products({identifier})"
     return Mount(
@@ -48,19 +42,6 @@ def routes(archive: Archive, options: CdseOptions | None = None) -> Mount:
             route("/{path:path}", "other", _nothing_here),
         ],
     )
-
-
-def _guarded(service: Service, kind: str, endpoint: Endpoint) -> Callable[[Request], Awaitable[Reply]]:
-    """Count a request and turn its error into a reply."""
-
-    async def guarded(request: Request) -> Reply:
-        service.archive.ledger.count_request(kind)
-        try:
-            return await endpoint(service, request)
-        except CdseError as error:
-            return json_reply(error.body, error.status)
-
-    return guarded
 
 
 async def _nothing_here(_service: Service, _request: Request) -> Reply:

@@ -11,8 +11,10 @@ from anyio import to_thread
 
 from pepsasync.sandbox.cdse import filters, records
 from pepsasync.sandbox.cdse.grammar import FilterError, parse
-from pepsasync.sandbox.cdse.replies import CdseError, json_reply, root_url
-from pepsasync.sandbox.peps.search import front_end_fault
+from pepsasync.sandbox.cdse.replies import CdseError
+from pepsasync.sandbox.front_end import front_end_fault
+from pepsasync.sandbox.replies import json_reply, root_url
+from pepsasync.sandbox.selection import find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
 
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.cdse.service import Service
-    from pepsasync.sandbox.peps.replies import Reply
+    from pepsasync.sandbox.replies import Reply
 
 LARGEST_PAGE = 1000
 """Most products of one reply."""
 USUAL_PAGE = 20
 """Products of a reply when `$top` is absent."""
+EVERYBODY = "everybody"
+"""For whom requests are counted: the catalogue knows no accounts."""
 LAST_SKIP = 10_000
 """Most products that can be skipped."""
 
@@ -58,10 +62,7 @@ async def search(service: Service, request: Request) -> Reply:
         return failure
     pairs = parse_qsl(key, keep_blank_values=True)
     page = _page(pairs)
-    found = await to_thread.run_sync(_found, service, dict(pairs))
-    if page.skip and found and service.archive.faults.strikes("page-shift", key):
-        service.archive.publish_newer(found[0])
-        found = await to_thread.run_sync(_found, service, dict(pairs))
+    found = await find(service.archive, lambda: _found(service, dict(pairs)), key=key, is_later_page=page.skip > 0)
     root = root_url(request)
     shown = found[page.skip : page.skip + page.top]
     described = await to_thread.run_sync(_records, service, shown, root, page.expand)
@@ -82,12 +83,12 @@ async def item(service: Service, request: Request) -> Reply:
         CdseError: 404 for an unknown product, 400 for an unknown expansion, 429.
     """
     admit(service)
-    product = find(service, request)
+    product = named(service, request)
     failure = front_end_fault(service.archive, product.name)
     if failure is not None:
         return failure
     expand = _expand(parse_qsl(request.url.query))
-    service.look_at(product)
+    service.is_available(product)
     described = await to_thread.run_sync(_records, service, [product], root_url(request), expand)
     return json_reply({"@odata.context": f"{_context(expand)}/$entity", **described[0]})
 
@@ -111,7 +112,7 @@ async def attributes(service: Service, request: Request) -> Reply:
     return json_reply([{"Name": attribute, "ValueType": kind} for attribute, kind in known.items()])
 
 
-def find(service: Service, request: Request) -> CatalogueProduct:
+def named(service: Service, request: Request) -> CatalogueProduct:
     """Return the product that a request names.
 
     Raises:
@@ -130,12 +131,12 @@ def admit(service: Service) -> None:
     Raises:
         CdseError: 429, there were too many.
     """
-    if not service.admit_request():
+    if not service.requests.take(EVERYBODY):
         raise CdseError(429, "Too Many Requests")
 
 
 def _found(service: Service, parameters: dict[str, str]) -> list[CatalogueProduct]:
-    """Return what a search finds, in its order; runs in a thread because large catalogues take a while."""
+    """Return what a search finds, in its order."""
     text = parameters.get("$filter")
     try:
         test = filters.compiled(None if text is None else parse(text), service)

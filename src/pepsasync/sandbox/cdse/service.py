@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import threading
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.sandbox.cdse.sessions import Sessions
+from pepsasync.sandbox.checks import above_zero, at_least
+from pepsasync.sandbox.limits import RateLimit
 from pepsasync.sandbox.portal import Portal
 
 if TYPE_CHECKING:
@@ -50,15 +52,9 @@ class CdseOptions:
     """Whether BLAKE3 checksums are announced too; needs the package `blake3`."""
 
     def __post_init__(self) -> None:
-        for name in ("token_seconds", "refresh_seconds"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in ("sessions", "connections", "requests_per_minute"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
-        if self.portal_seconds is not None and not self.portal_seconds >= 0:
-            raise ValueError(f"portal_seconds must be at least 0, not {self.portal_seconds}")
+        above_zero(token_seconds=self.token_seconds, refresh_seconds=self.refresh_seconds)
+        at_least(1, sessions=self.sessions, connections=self.connections, requests_per_minute=self.requests_per_minute)
+        at_least(0, portal_seconds=self.portal_seconds)
         if self.blake3 and importlib.util.find_spec("blake3") is None:
             raise ValueError("blake3 needs one more package: pip install blake3")
 
@@ -75,14 +71,14 @@ class Service:
         self.archive = archive
         self.options = options
         self.sessions = Sessions(archive.clock, options)
+        self.requests = RateLimit(archive.clock, options.requests_per_minute, RATE_SECONDS)
         self._portal = Portal(archive, options.portal_seconds)
         self._lock = threading.Lock()
         self._connections: Counter[str] = Counter()
-        self._requests: deque[float] = deque()
         self._blake3: dict[str, str] = {}
 
-    def online(self, product: CatalogueProduct) -> bool:
-        """Return whether a product can be downloaded now."""
+    def is_online(self, product: CatalogueProduct) -> bool:
+        """Return whether a product is on disk now."""
         self._portal.settle()
         return product.nrt or self.archive.robot.mode(product.name) == "disk"
 
@@ -91,26 +87,12 @@ class Service:
         self._portal.settle()
         return self.archive.mode(product) == "disk"
 
-    def look_at(self, product: CatalogueProduct) -> bool:
-        """Return whether a product can be downloaded now; if not, its user thinks of ordering it."""
-        online = self.online(product)
-        if not online:
-            self._portal.seen(product.name)
-        return online
-
-    def admit_request(self) -> bool:
-        """Count a request to the catalogue; False if there were too many in the last minute."""
-        limit = self.options.requests_per_minute
-        if limit is None:
+    def is_available(self, product: CatalogueProduct) -> bool:
+        """Return whether a product can be downloaded now; who sees one that cannot may order it in the portal."""
+        if self.is_online(product):
             return True
-        now = self.archive.clock.now()
-        with self._lock:
-            while self._requests and self._requests[0] <= now - RATE_SECONDS:
-                self._requests.popleft()
-            if len(self._requests) >= limit:
-                return False
-            self._requests.append(now)
-            return True
+        self._portal.seen(product.name)
+        return False
 
     def connect(self, email: str) -> bool:
         """Take one of an account's connections; False if all are taken. `disconnect` gives it back."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 from typing import Any
+
+from pepsasync.sandbox.web_tokens import to_base64, web_token
 
 KEY_ID = "sandbox-signing-key"
 """Name of the key among the published ones."""
@@ -32,14 +32,12 @@ _SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")
 
 def token(claims: dict[str, Any]) -> str:
     """Return a signed JSON Web Token."""
-    header = {"alg": "RS256", "typ": "JWT", "kid": KEY_ID}
-    signed = ".".join(_text(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
-    return f"{signed}.{_text(_signature(signed.encode()))}"
+    return web_token({"alg": "RS256", "typ": "JWT", "kid": KEY_ID}, claims, _signature)
 
 
 def public_key() -> dict[str, str]:
     """Return the key that checks the signatures, as a JSON Web Key."""
-    numbers = {"n": _text(_MODULUS.to_bytes(_LENGTH, "big")), "e": _text(_EXPONENT.to_bytes(3, "big"))}
+    numbers = {"n": to_base64(_MODULUS.to_bytes(_LENGTH, "big")), "e": to_base64(_EXPONENT.to_bytes(3, "big"))}
     return {"kid": KEY_ID, "kty": "RSA", "alg": "RS256", "use": "sig", **numbers}
 
 
@@ -51,7 +49,3 @@ def _signature(data: bytes) -> bytes:
     # One power for each prime, joined afterwards: four times as fast as one power of the whole modulus.
     by_p, by_q = (pow(number, secret, prime) for prime, secret in _SECRETS)
     return (by_q + (by_p - by_q) * _INVERSE % _P * _Q).to_bytes(_LENGTH, "big")
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

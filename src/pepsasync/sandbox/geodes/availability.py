@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 
-from pepsasync.sandbox.geodes.items import files, timestamp
+from pepsasync.sandbox.front_end import front_end_fault
+from pepsasync.sandbox.geodes.items import files
 from pepsasync.sandbox.geodes.replies import GeodesError, caller, error_reply, json_reply, user
 from pepsasync.sandbox.geodes.service import urn
-from pepsasync.sandbox.peps.replies import Reply
-from pepsasync.sandbox.peps.search import front_end_fault
+from pepsasync.sandbox.replies import empty_reply
+from pepsasync.sandbox.times import timestamp
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.geodes.service import Service
+    from pepsasync.sandbox.replies import Reply
 
 MOST_PRODUCTS = 100
 """Products in one request for availability or restoring."""
@@ -64,7 +66,7 @@ async def quota(service: Service, request: Request) -> Reply:
     if email is None:
         return error_reply(401, "Unauthorized")
     most = service.options.quota
-    return json_reply({"maxQuota": most, "remainingQuota": service.remaining(email)})
+    return json_reply({"maxQuota": most, "remainingQuota": service.quota.remaining(email)})
 
 
 async def restore(service: Service, request: Request) -> Reply:
@@ -81,7 +83,7 @@ async def restore(service: Service, request: Request) -> Reply:
         product = service.find(str(identity))
         if product is not None:
             service.archive.stage(product.name)
-    return Reply(200, [("Content-Length", "0")])
+    return empty_reply(200)
 
 
 def _by_link(service: Service, href: str) -> CatalogueProduct | None:

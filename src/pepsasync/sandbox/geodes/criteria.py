@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import shapely
 from shapely.geometry import box, shape
 
 from pepsasync.sandbox.geodes.items import collection_of, properties
 from pepsasync.sandbox.geodes.operators import Condition, condition, instant
 from pepsasync.sandbox.geodes.replies import GeodesError
 from pepsasync.sandbox.geodes.service import urn
+from pepsasync.sandbox.selection import BAD_GEOMETRY, intersects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from shapely.geometry.base import BaseGeometry
 
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.geodes.service import GeodesOptions
-
-Test: TypeAlias = "Callable[[CatalogueProduct], bool]"
+    from pepsasync.sandbox.selection import Test
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 80
 """Items of a page when nothing is asked for, and at most."""
@@ -106,9 +105,9 @@ def _tests(given: Mapping[str, Any], options: GeodesOptions) -> Iterator[Test]:
     if ids := _texts(given, "ids"):
         yield lambda p: urn(p) in ids
     if "bbox" in given:
-        yield _intersects(_box(given["bbox"]))
+        yield intersects(_box(given["bbox"]))
     if "intersects" in given and (outline := _outline(given["intersects"])) is not None:
-        yield _intersects(outline)
+        yield intersects(outline)
     if "datetime" in given:
         yield _interval(given["datetime"])
 
@@ -134,13 +133,8 @@ def _outline(value: Any) -> BaseGeometry | None:
         return None
     try:
         return shape(value)
-    except (shapely.errors.ShapelyError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except BAD_GEOMETRY:
         raise GeodesError(400, "intersects is not a geometry") from None
-
-
-def _intersects(outline: BaseGeometry) -> Test:
-    shapely.prepare(outline)
-    return lambda product: bool(outline.intersects(product.footprint))
 
 
 def _interval(value: Any) -> Test:

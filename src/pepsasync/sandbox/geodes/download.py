@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
+from pepsasync.sandbox.front_end import first_fault, front_end_fault, maintenance_page
 from pepsasync.sandbox.geodes.items import File, files
 from pepsasync.sandbox.geodes.replies import GeodesError, error_reply, user
-from pepsasync.sandbox.peps.download import Damage, FileReply
-from pepsasync.sandbox.peps.replies import Reply, html_reply
-from pepsasync.sandbox.peps.search import front_end_fault
 from pepsasync.sandbox.ranges import Slice, by_web_server
+from pepsasync.sandbox.replies import Reply, content_reply, empty_reply
+from pepsasync.sandbox.sending import FileReply
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pepsasync.sandbox.archive import Archive
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.geodes.service import Service
+    from pepsasync.sandbox.replies import Headers
 
 QUOTA = "DownloadQuotaPlugin: Downloading products per hour exceeds quota limit"
 """What the 403 of the quota says."""
@@ -54,13 +55,13 @@ async def download(service: Service, request: Request) -> Reply:
         raise GeodesError(404, f"File {file.md5} not found")
     if not archive.accounts.allows(email, product.collection):
         raise GeodesError(403, "Access to this file is not granted")
-    if service.is_available(product) and not product.nrt and archive.faults.strikes("fall-back", product.name):
-        archive.robot.set_mode(product.name, "tape")
+    if service.is_available(product):
+        archive.falls_back(product)
     if not service.is_available(product):
-        return Reply(410, [("Content-Length", "0")])
+        return empty_reply(410)
     if request.method == "HEAD":
         return Reply(200, [])
-    return await _start(service, request, product, email)
+    return _start(service, request, product, email)
 
 
 async def quicklook(service: Service, request: Request) -> Reply:
@@ -87,40 +88,34 @@ async def _find(service: Service, request: Request) -> tuple[CatalogueProduct, F
     return product, file
 
 
-async def _start(service: Service, request: Request, product: CatalogueProduct, email: str) -> Reply:
+def _start(service: Service, request: Request, product: CatalogueProduct, email: str) -> Reply:
     asked = request.headers.get("range")
     if asked is not None and service.options.ranges == "error":
-        return Reply(500, [("Content-Length", "0")])
+        return empty_reply(500)
     works = service.options.ranges == "works"
     part = by_web_server(asked if works else None, product.size)
     if part.status == 416:
-        return Reply(416, [("Content-Range", part.content_range or ""), ("Content-Length", "0")])
+        return empty_reply(416, part.range_headers)
     if not service.take(email):
         raise GeodesError(403, QUOTA)
     other = _instead_of_file(service.archive, product.name)
     if other is not None:
         return other
-    content = service.archive.content(product.name)
-    await to_thread.run_sync(content.prepare)
     framing = _framing(service.archive, product, part)
-    return FileReply(
-        service.archive,
-        content,
-        framing.part,
-        damage=Damage.plan(service.archive, product.name, framing.part.sent),
-        asked=asked,
-        headers=_headers(service.archive, product, framing, works=works),
-    )
+    headers = _headers(service.archive, product, framing, works=works)
+    return FileReply(service.archive, request, product, framing.part, headers)
 
 
 def _instead_of_file(archive: Archive, name: str) -> Reply | None:
-    if archive.faults.strikes("quota-json", name):
-        return error_reply(200, QUOTA)
-    if archive.faults.strikes("html-200", name):
-        return html_reply(200, "Maintenance")
-    if archive.faults.strikes("json-200", name):
-        return error_reply(200, "The file cannot be delivered")
-    return None
+    return first_fault(
+        archive,
+        name,
+        {
+            "quota-json": lambda: error_reply(200, QUOTA),
+            "html-200": maintenance_page,
+            "json-200": lambda: error_reply(200, "The file cannot be delivered"),
+        },
+    )
 
 
 def _framing(archive: Archive, product: CatalogueProduct, part: Slice) -> Framing:
@@ -135,7 +130,7 @@ def _framing(archive: Archive, product: CatalogueProduct, part: Slice) -> Framin
     return Framing(Slice(200, 0, told, told, None), chunked=False)
 
 
-def _headers(archive: Archive, product: CatalogueProduct, framing: Framing, *, works: bool) -> list[tuple[str, str]]:
+def _headers(archive: Archive, product: CatalogueProduct, framing: Framing, *, works: bool) -> Headers:
     part = framing.part
     kind = "application/octet-stream" if archive.faults.strikes("octet-stream", product.name) else "application/zip"
     return [
@@ -143,10 +138,9 @@ def _headers(archive: Archive, product: CatalogueProduct, framing: Framing, *, w
         ("Content-Disposition", f'attachment; filename="{product.name}.zip"'),
         *([] if framing.chunked else [("Content-Length", str(part.declared))]),
         *([("Accept-Ranges", "bytes")] if works else []),
-        *([("Content-Range", part.content_range)] if part.content_range else []),
+        *part.range_headers,
     ]
 
 
 def _small(file: File) -> Reply:
-    data = file.data or b""
-    return Reply(200, [("Content-Type", file.kind), ("Content-Length", str(len(data)))], data)
+    return content_reply(file.kind, file.data or b"")

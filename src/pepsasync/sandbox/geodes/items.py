@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import shapely
 from shapely.geometry import mapping
 
-from pepsasync.sandbox.catalogue import TRUE_MD5
-from pepsasync.sandbox.geodes.service import REMEMBERED, urn
+from pepsasync.sandbox.catalogue import REMEMBERED, TRUE_MD5
+from pepsasync.sandbox.geodes.service import urn
+from pepsasync.sandbox.times import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from datetime import datetime
 
     from shapely.geometry.base import BaseGeometry
 
@@ -140,11 +140,6 @@ def item(service: Service, product: CatalogueProduct, root: str, sign: Callable[
 def link(relation: str, href: str, title: str, kind: str = "application/json") -> dict[str, str]:
     """Return a STAC link."""
     return {"href": href, "rel": relation, "type": kind, "title": title}
-
-
-def timestamp(moment: datetime | None) -> str | None:
-    """Return a moment as the archive writes it: UTC with milliseconds."""
-    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
 @lru_cache(maxsize=REMEMBERED)

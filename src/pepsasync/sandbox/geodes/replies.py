@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pepsasync.sandbox.peps.replies import Reply
+from pepsasync.sandbox import replies
+from pepsasync.sandbox.replies import Refused, Reply, root_url
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from pepsasync.sandbox.geodes.service import Service
 
-PREFIX = "/geodes"
-"""Where the service stands in the address of the archive."""
 _LOGIN_PAGE = "<!DOCTYPE html><html><head><title>Login</title></head><body>Log in to GEODES</body></html>\n"
 
 
-class GeodesError(Exception):
+class GeodesError(Refused):
     """A request that is answered by an error.
 
     Args:
@@ -27,24 +25,25 @@ class GeodesError(Exception):
     """
 
     def __init__(self, status: int, message: str) -> None:
-        super().__init__(status, message)
-        self.status = status
-        self.message = message
+        super().__init__(error_reply(status, message))
 
 
-class LoginRequired(Exception):  # noqa: N818 - a detour, not a failure
-    """The request needs a key, and has none or a wrong one."""
+class LoginRequired(Refused):
+    """A request that needs a key, and has none or a wrong one.
 
+    Args:
+        service: Whose option says what that leads to.
+        request: The request.
+    """
 
-def root_url(request: Request) -> str:
-    """Return the URL of the service as the client wrote it."""
-    return f"http://{request.headers.get('host', '127.0.0.1')}{PREFIX}"
+    def __init__(self, service: Service, request: Request) -> None:
+        is_refused = service.options.bad_key == "refuse"
+        super().__init__(error_reply(401, "Unauthorized") if is_refused else login_reply(request))
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:
-    """Return a JSON reply."""
-    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-    return Reply(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))], body)
+    """Return a JSON reply, in which any letter stands for itself."""
+    return replies.json_reply(value, status, ascii_only=False)
 
 
 def error_reply(status: int, message: str) -> Reply:
@@ -75,5 +74,5 @@ def user(service: Service, request: Request) -> str:
     """
     email = caller(service, request)
     if email is None:
-        raise LoginRequired
+        raise LoginRequired(service, request)
     return email

@@ -10,10 +10,13 @@ from urllib.parse import quote, urlencode
 
 from anyio import to_thread
 
+from pepsasync.sandbox.front_end import front_end_fault
 from pepsasync.sandbox.geodes import criteria
-from pepsasync.sandbox.geodes.items import COLLECTIONS, collection_of, item, link, timestamp
-from pepsasync.sandbox.geodes.replies import GeodesError, caller, json_reply, root_url
-from pepsasync.sandbox.peps.search import front_end_fault
+from pepsasync.sandbox.geodes.items import COLLECTIONS, collection_of, item, link
+from pepsasync.sandbox.geodes.replies import GeodesError, caller, json_reply
+from pepsasync.sandbox.replies import root_url
+from pepsasync.sandbox.selection import find
+from pepsasync.sandbox.times import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.geodes.service import Service
-    from pepsasync.sandbox.peps.replies import Reply
+    from pepsasync.sandbox.replies import Reply
 
 Address: TypeAlias = "Callable[[int], str]"
 
@@ -154,10 +157,9 @@ async def _search(
     if failure is not None:
         return failure
     wanted = criteria.read(words, service.options)
-    found = await to_thread.run_sync(criteria.matching, archive.products, wanted)
-    if wanted.page > 1 and found and archive.faults.strikes("page-shift", key):
-        archive.publish_newer(found[0])
-        found = await to_thread.run_sync(criteria.matching, archive.products, wanted)
+    found = await find(
+        archive, lambda: criteria.matching(archive.products, wanted), key=key, is_later_page=wanted.page > 1
+    )
     page = found[(wanted.page - 1) * wanted.limit : wanted.page * wanted.limit]
     root, sign = root_url(request), _signer(service, request)
     features = await to_thread.run_sync(lambda: [item(service, product, root, sign) for product in page])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections import defaultdict, deque
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pepsasync.sandbox.catalogue import ID_NAMESPACE
+from pepsasync.sandbox.catalogue import ID_NAMESPACE, REMEMBERED
+from pepsasync.sandbox.checks import above_zero, at_least, one_of
+from pepsasync.sandbox.limits import RateLimit
 from pepsasync.sandbox.portal import Portal
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ KEPT_SECONDS = 86_400.0
 """Archive seconds for which a restored file is said to stay (section 5.2)."""
 AVAILABLE = frozenset({"disk", "tier2"})
 """Storage modes from which a file can be downloaded."""
-REMEMBERED = 1 << 16
-"""Products whose ids and properties are kept: a search looks at all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +56,11 @@ class GeodesOptions:
     """Version of the STAC layer, one of `VERSIONS`."""
 
     def __post_init__(self) -> None:
-        for name, known in (("ranges", RANGES), ("bad_key", BAD_KEYS), ("version", VERSIONS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
-        for name, low in (("portal_seconds", 0), ("quota", 0)):
-            value = getattr(self, name)
-            if value is not None and not value >= low:
-                raise ValueError(f"{name} must be at least {low}, not {value}")
-        if not self.quota_seconds > 0:
-            raise ValueError(f"quota_seconds must be above 0, not {self.quota_seconds}")
+        one_of(RANGES, ranges=self.ranges)
+        one_of(BAD_KEYS, bad_key=self.bad_key)
+        one_of(VERSIONS, version=self.version)
+        at_least(0, portal_seconds=self.portal_seconds, quota=self.quota)
+        above_zero(quota_seconds=self.quota_seconds)
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -85,12 +80,12 @@ class Service:
     def __init__(self, archive: Archive, options: GeodesOptions) -> None:
         self.archive = archive
         self.options = options
+        self.quota = RateLimit(archive.clock, options.quota, options.quota_seconds)
         self._opened = datetime.now(UTC) - timedelta(seconds=archive.clock.real(archive.clock.now()))
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._names: dict[str, str] = {}
         self._portal = Portal(archive, options.portal_seconds)
         self._expiry: dict[str, datetime] = {}
-        self._started: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def find(self, identity: str) -> CatalogueProduct | None:
         """Return the product with this URN, None if there is none."""
@@ -121,19 +116,7 @@ class Service:
 
     def take(self, email: str) -> bool:
         """Count a download that starts; False if the account's quota is used up."""
-        with self._lock:
-            if self.remaining(email) == 0:
-                self.archive.ledger.count_event("quota_refusals")
-                return False
-            self._started[email].append(self.archive.clock.now())
-            return True
-
-    def remaining(self, email: str) -> int | None:
-        """Return how many downloads an account may still start, None for no limit."""
-        if self.options.quota is None:
-            return None
-        with self._lock:
-            started = self._started[email]
-            while started and started[0] <= self.archive.clock.now() - self.options.quota_seconds:
-                started.popleft()
-            return max(0, self.options.quota - len(started))
+        is_taken = self.quota.take(email)
+        if not is_taken:
+            self.archive.ledger.count_event("quota_refusals")
+        return is_taken

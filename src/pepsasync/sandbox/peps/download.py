@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from anyio import to_thread
-
+from pepsasync.sandbox.front_end import first_fault, front_end_fault, maintenance_page
 from pepsasync.sandbox.peps.login import user
-from pepsasync.sandbox.peps.replies import (
-    PepsError,
-    Reply,
-    error_reply,
-    html_reply,
-    json_reply,
-    retry_reply,
-    wire_of,
-)
-from pepsasync.sandbox.peps.search import ITEM_TIMEOUT, front_end_fault, storage_down
-from pepsasync.sandbox.ranges import Slice, answer
-from pepsasync.sandbox.wire import EXTENSION, Wire
+from pepsasync.sandbox.peps.replies import PepsError, error_reply, json_reply, retry_reply
+from pepsasync.sandbox.peps.search import ITEM_TIMEOUT, storage_down
+from pepsasync.sandbox.ranges import answer
+from pepsasync.sandbox.replies import Reply, wire_of
+from pepsasync.sandbox.sending import FileReply
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
 
     from pepsasync.sandbox.archive import Archive
     from pepsasync.sandbox.catalogue import CatalogueProduct
-    from pepsasync.sandbox.content import ProductContent
-    from pepsasync.sandbox.peps.replies import Headers
-    from pepsasync.sandbox.statistics import Running
+    from pepsasync.sandbox.ranges import Slice
+    from pepsasync.sandbox.replies import Headers
 
 STAGING_WAIT = 30.0
 """Archive seconds that the fault `slow-202` holds a 202 back."""
@@ -64,11 +53,11 @@ async def download(archive: Archive, request: Request) -> Reply:
     down = await storage_down(archive, request, product.name, ITEM_TIMEOUT)
     mode = "unknown" if down and not product.nrt else archive.mode(product)
     _check(archive, request, product)
-    if mode == "disk" and not product.nrt and archive.faults.strikes("fall-back", product.name):
-        archive.robot.set_mode(product.name, mode := "tape")
+    if mode == "disk" and archive.falls_back(product):
+        mode = "tape"
     if mode != "disk":
         return await _come_again(archive, request, product, mode)
-    return _instead_of_file(archive, product.name) or await _file(archive, request, product)
+    return _instead_of_file(archive, product.name) or _file(archive, request, product)
 
 
 async def check(archive: Archive, request: Request) -> Reply:
@@ -112,40 +101,29 @@ async def _come_again(archive: Archive, request: Request, product: CatalogueProd
 
 
 def _instead_of_file(archive: Archive, name: str) -> Reply | None:
-    if archive.faults.strikes("quota-420", name):
-        return error_reply(420, QUOTA)
-    if archive.faults.strikes("html-200", name):
-        return html_reply(200, "Maintenance")
-    if archive.faults.strikes("json-200", name):
-        return json_reply({"ErrorMessage": "User has to sign license", "ErrorCode": 3002})
-    return None
+    return first_fault(
+        archive,
+        name,
+        {
+            "quota-420": lambda: error_reply(420, QUOTA),
+            "html-200": maintenance_page,
+            "json-200": lambda: json_reply({"ErrorMessage": "User has to sign license", "ErrorCode": 3002}),
+        },
+    )
 
 
-async def _file(archive: Archive, request: Request, product: CatalogueProduct) -> Reply:
-    content = archive.content(product.name)
-    await to_thread.run_sync(content.prepare)
+def _file(archive: Archive, request: Request, product: CatalogueProduct) -> Reply:
     validators = _validators(archive.streaming, product)
-    asked = request.headers.get("range")
     part = answer(
         archive.streaming,
-        asked,
+        request.headers.get("range"),
         product.size,
         if_range=request.headers.get("if-range"),
         validators=validators,
     )
     if part.status == 416:
         return _not_satisfiable(archive.streaming, product, part)
-    damage = Damage()
-    if request.method != "HEAD":
-        damage = Damage.plan(archive, product.name, part.sent)
-    return FileReply(
-        archive,
-        content,
-        part,
-        damage=damage,
-        asked=asked,
-        headers=_headers(archive.streaming, product, part, validators),
-    )
+    return FileReply(archive, request, product, part, _headers(archive.streaming, product, part, validators))
 
 
 def _validators(streaming: str, product: CatalogueProduct) -> tuple[str, str]:
@@ -164,7 +142,7 @@ def _headers(streaming: str, product: CatalogueProduct, part: Slice, validators:
     cache = [("Cache-Control", "public, must-revalidate, post-check=0, pre-check=0"), ("Expires", "0")]
     name = ("Content-Disposition", f'attachment; filename="{product.name}.zip"')
     binary = [("Content-Transfer-Encoding", "binary"), ("Accept-Ranges", "bytes")]
-    ranged = [("Content-Range", part.content_range)] if part.content_range else []
+    ranged = part.range_headers
     pragma = ("Pragma", "public")
     if streaming == "php":
         return [pragma, *cache, name, *binary, length, *ranged, kind]
@@ -189,104 +167,6 @@ def _not_satisfiable(streaming: str, product: CatalogueProduct, part: Slice) -> 
         ("Cache-Control", "public, must-revalidate, post-check=0, pre-check=0"),
         ("Expires", "0"),
         ("Content-Disposition", f'attachment; filename="{product.name}.zip"'),
-        ("Content-Range", part.content_range or ""),
+        *part.range_headers,
     ]
     return Reply(416, headers, NGINX_416.encode(), reason=reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """What goes wrong with one body; positions are bytes from its start."""
-
-    cut: int | None = None
-    """The connection closes here."""
-    stall: int | None = None
-    """Nothing is sent for a while from here."""
-    flip: int | None = None
-    """This byte is wrong."""
-    keep: int | None = None
-    """The body ends here, and its declared length with it."""
-
-    @classmethod
-    def plan(cls, archive: Archive, name: str, length: int) -> Damage:
-        """Ask the faults what happens to a body of `length` bytes."""
-
-        def place(fault: str) -> int | None:
-            faults = archive.faults
-            return faults.position(fault, name, length) if faults.strikes(fault, name) else None
-
-        return cls(place("cut"), place("stall"), place("flip"), place("truncate"))
-
-
-class FileReply(Reply):
-    """A product's bytes, with whatever is wrong about them."""
-
-    def __init__(
-        self,
-        archive: Archive,
-        content: ProductContent,
-        part: Slice,
-        *,
-        damage: Damage,
-        asked: str | None,
-        headers: Headers,
-    ) -> None:
-        sent, declared = part.sent, part.declared
-        if damage.keep is not None:
-            sent = declared = damage.keep
-            headers = [(name, str(sent) if name == "Content-Length" else value) for name, value in headers]
-        super().__init__(part.status, headers)
-        self._archive, self._content, self._part, self._damage, self._asked = archive, content, part, damage, asked
-        self._sent, self._declared = sent, declared
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
-        """Send head and body; return when the last byte is handed over or the client is gone."""
-        head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-        await send(head)
-        if scope["method"] == "HEAD":
-            await send({"type": "http.response.body", "body": b""})
-            return
-        wire: Wire = scope["extensions"][EXTENSION]
-        archive, name = self._archive, self._content.product.name
-        ledger, part = archive.ledger, self._part
-        with archive.robot.reading(name), ledger.transfer(name, part.status, part.start, self._asked) as running:
-            await self._body(wire, send, running)
-
-    async def _body(self, wire: Wire, send: Send, running: Running) -> None:
-        damage = self._damage
-        marks = {self._sent, self._declared, damage.stall, damage.cut} - {None}
-        for mark in sorted(mark for mark in marks if mark is not None and mark <= self._sent):
-            await self._until(mark, wire, send, running)
-            if mark == damage.stall:
-                seconds = self._archive.stall_seconds
-                await wire.pause(None if seconds is None else self._archive.clock.real(seconds))
-            if wire.gone:
-                return
-            if mark == damage.cut:
-                wire.close()
-                return
-        if self._sent < self._declared:
-            wire.close()
-        else:
-            await send({"type": "http.response.body", "body": b""})
-
-    async def _until(self, mark: int, wire: Wire, send: Send, running: Running) -> None:
-        """Send up to `mark` bytes; those beyond the declared length go onto the wire as they are."""
-        start = self._part.start
-        for block in self._content.blocks(start + running.sent, start + mark):
-            data = self._flipped(block, running.sent)
-            if running.sent < self._declared:
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-            else:
-                await wire.write(data)
-            if wire.gone:
-                return
-            running.add(len(block))
-
-    def _flipped(self, block: bytes, offset: int) -> bytes:
-        at = self._damage.flip
-        if at is None or not offset <= at < offset + len(block):
-            return block
-        wrong = bytearray(block)
-        wrong[at - offset] ^= 0xFF
-        return bytes(wrong)

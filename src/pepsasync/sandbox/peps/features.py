@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 from shapely.geometry import mapping
 
-if TYPE_CHECKING:
-    from datetime import datetime
+from pepsasync.sandbox.times import timestamp
 
+if TYPE_CHECKING:
     from pepsasync.sandbox.archive import Archive
     from pepsasync.sandbox.catalogue import CatalogueProduct
 
@@ -98,11 +98,6 @@ def processing_level(product: CatalogueProduct) -> str:
     if product.collection != "S1":
         return "LEVEL1C"
     return "LEVEL2" if product.product_type == "OCN" else "LEVEL1"
-
-
-def timestamp(moment: datetime | None) -> str | None:
-    """Return a moment as the archive writes it: UTC with milliseconds."""
-    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
 def _keyword(kind: str, name: str, parent: Keyword | None = None, value: str | None = None) -> Keyword:

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import shapely
 from shapely.geometry import box, shape
@@ -14,6 +14,7 @@ from shapely.geometry import box, shape
 from pepsasync.sandbox import places
 from pepsasync.sandbox.peps.features import keywords, processing_level
 from pepsasync.sandbox.peps.replies import PepsError
+from pepsasync.sandbox.selection import BAD_GEOMETRY, intersects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.peps.parameters import Query, Value
-
-Test: TypeAlias = "Callable[[CatalogueProduct], bool]"
+    from pepsasync.sandbox.selection import Test
 
 DATABASE_ERROR = "Database connection error"
 """What the archive says when its database refuses a value."""
@@ -169,31 +169,26 @@ def _box(text: str) -> Test:
     except ValueError:
         raise PepsError(500, DATABASE_ERROR) from None
     # West beyond east is drawn the wrong way round the globe, as the archive does: no antimeridian here.
-    return _intersects(box(min(west, east), south, max(west, east), north))
+    return intersects(box(min(west, east), south, max(west, east), north))
 
 
 def _around(longitude: float, latitude: float, radius: float) -> Test:
     half = radius * math.cos(math.radians(latitude)) / METRES_PER_DEGREE
-    return _intersects(box(longitude - half, latitude - half, longitude + half, latitude + half))
+    return intersects(box(longitude - half, latitude - half, longitude + half, latitude + half))
 
 
 def _geometry(text: str) -> Test:
     try:
         outline = _geojson(json.loads(text)) if text.lstrip().startswith("{") else shapely.from_wkt(text)
-    except (shapely.errors.ShapelyError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except BAD_GEOMETRY:
         raise PepsError(500, DATABASE_ERROR) from None
-    return _intersects(outline)
+    return intersects(outline)
 
 
 def _geojson(document: Any) -> BaseGeometry:
     """Read a polygon; other kinds of geometry find nothing (section 8.15)."""
     outline = shape(document)
     return outline if outline.geom_type in {"Polygon", "MultiPolygon"} else _NOTHING
-
-
-def _intersects(outline: BaseGeometry) -> Test:
-    shapely.prepare(outline)
-    return lambda product: bool(outline.intersects(product.footprint))
 
 
 def _free_text(text: str) -> Test:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 
+from pepsasync.sandbox.endpoints import Endpoints
 from pepsasync.sandbox.peps.download import check, download
 from pepsasync.sandbox.peps.login import user
 from pepsasync.sandbox.peps.parameters import PARAMETERS
-from pepsasync.sandbox.peps.replies import PepsError, Reply, error_reply, json_reply
-from pepsasync.sandbox.peps.search import item, root_url, search
+from pepsasync.sandbox.peps.replies import PepsError, json_reply
+from pepsasync.sandbox.peps.search import item, search
+from pepsasync.sandbox.replies import Reply, root_url
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from starlette.requests import Request
 
     from pepsasync.sandbox.archive import Archive
-
-Endpoint: TypeAlias = "Callable[[Archive, Request], Awaitable[Reply]]"
 
 WEEKLY_LIMIT = 200
 """Products per week that `downloadinfo` announces; nothing enforces it."""
@@ -27,10 +25,7 @@ WEEKLY_LIMIT = 200
 
 def routes(archive: Archive) -> Mount:
     """Return the routes of the PEPS protocol on an archive."""
-
-    def route(path: str, kind: str, endpoint: Endpoint) -> Route:
-        return Route(path, _guarded(archive, kind, endpoint), methods=["GET"])
-
+    route = Endpoints(archive, archive.ledger).route
     one = "/collections/{collection}/{item}"
     return Mount(
         "/resto",
@@ -48,19 +43,6 @@ def routes(archive: Archive) -> Mount:
             route("/{path:path}", "other", _nothing_here),
         ],
     )
-
-
-def _guarded(archive: Archive, kind: str, endpoint: Endpoint) -> Callable[[Request], Awaitable[Reply]]:
-    """Count a request and turn its error into a reply."""
-
-    async def guarded(request: Request) -> Reply:
-        archive.ledger.count_request(kind)
-        try:
-            return await endpoint(archive, request)
-        except PepsError as error:
-            return error_reply(error.status, error.message)
-
-    return guarded
 
 
 async def _connect(archive: Archive, request: Request) -> Reply:

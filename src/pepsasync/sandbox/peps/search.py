@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 import uuid
@@ -11,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from anyio import to_thread
 
 from pepsasync.sandbox.catalogue import ID_NAMESPACE
+from pepsasync.sandbox.front_end import front_end_fault, html_reply
 from pepsasync.sandbox.peps import filters, parameters
 from pepsasync.sandbox.peps.features import feature
-from pepsasync.sandbox.peps.replies import PepsError, Reply, html_reply, json_reply, php_json, wire_of
+from pepsasync.sandbox.peps.replies import PepsError, json_reply, php_json
+from pepsasync.sandbox.replies import root_url, wire_of
+from pepsasync.sandbox.selection import find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from pepsasync.sandbox.archive import Archive
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.peps.parameters import Query
+    from pepsasync.sandbox.replies import Reply
 
 EXACT_UP_TO = 200
 """More results than this are announced as an estimate."""
@@ -30,11 +33,6 @@ LONGEST_URL = 8190
 """Bytes of a request target that the web server accepts."""
 SEARCH_TIMEOUT, ITEM_TIMEOUT = 30.0, 1.5
 """Archive seconds that a search, and a request for one product, wait for a dead storage service (section 8.6)."""
-
-
-def root_url(request: Request) -> str:
-    """Return the URL of the service as the client wrote it."""
-    return f"http://{request.headers.get('host', '127.0.0.1')}/resto"
 
 
 async def search(archive: Archive, request: Request) -> Reply:
@@ -54,10 +52,9 @@ async def search(archive: Archive, request: Request) -> Reply:
     if failure is not None:
         return failure
     query = parameters.read(collection, key)
-    found = filters.matching(archive.products, query)
-    if query.first > 1 and found and archive.faults.strikes("page-shift", key):
-        archive.publish_newer(found[0])
-        found = filters.matching(archive.products, query)
+    found = await find(
+        archive, lambda: filters.matching(archive.products, query), key=key, is_later_page=query.first > 1
+    )
     page = found[query.first - 1 : query.first - 1 + query.limit]
     down = bool(page) and await storage_down(archive, request, key, SEARCH_TIMEOUT)
     root = root_url(request)
@@ -105,18 +102,6 @@ async def storage_down(archive: Archive, request: Request, key: str, seconds: fl
         return False
     await wire_of(request).pause(archive.clock.real(seconds))
     return True
-
-
-def front_end_fault(archive: Archive, key: str) -> Reply | None:
-    """Return the error of a broken server for a product or a query, None if all is well."""
-    if archive.faults.strikes("error-500", key):
-        return Reply(500, [("Content-Length", "0"), ("Content-Type", "text/html; charset=UTF-8")])
-    if archive.faults.strikes("error-502", key):
-        return html_reply(502, "502 Proxy Error")
-    if archive.faults.strikes("error-503", key):
-        seconds = max(1, math.ceil(archive.clock.real(5)))
-        return html_reply(503, "503 Service Unavailable", [("Retry-After", str(seconds))])
-    return None
 
 
 def _features(archive: Archive, products: Sequence[CatalogueProduct], root: str, down: bool) -> list[dict[str, Any]]:

@@ -1,0 +1,164 @@
+"""What kind of archive a `Sandbox` is, under the names of its arguments."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from pepsasync.sandbox.cdse import CdseOptions
+from pepsasync.sandbox.checks import above_zero, at_least, at_most
+from pepsasync.sandbox.content import MIN_SIZE
+from pepsasync.sandbox.geodes import GeodesOptions
+from pepsasync.sandbox.ranges import STREAMING_MODES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from pepsasync.sandbox.catalogue import Area, CatalogueProduct
+
+P = ParamSpec("P")
+Made = TypeVar("Made")
+Owner = TypeVar("Owner")
+
+LEAST_VARIED = math.ceil(MIN_SIZE / 0.8)
+"""Smallest size to vary, bytes: the smallest product is a fifth below it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The arguments of a `Sandbox`, whose description tells what each one does.
+
+    Raises:
+        ValueError: An option makes no sense.
+    """
+
+    products: int = 50
+    product_size: int = 1 << 20
+    vary: bool = True
+    tape_fraction: float = 0.5
+    tape_drives: int = 2
+    mount_seconds: float = 0.5
+    staging_seconds: float = 5.0
+    cache_size: int | None = None
+    seed: int = 1
+    port: int = 0
+    faults: Mapping[str, float] = field(default_factory=dict)
+    fault_limit: int = 2
+    time_scale: float = 1.0
+    streaming: str = "php"
+    area: Area | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    accounts: Mapping[str, str] | None = None
+    retry_after_ms: int = 180_000
+    stall_seconds: float | None = 60.0
+    totp: str | None = None
+    token_seconds: float = 600.0
+    refresh_seconds: float = 3600.0
+    cdse_connections: int = 4
+    cdse_requests: int | None = None
+    cdse_redirect: bool = True
+    cdse_foreign: bool = False
+    cdse_blake3: bool = False
+    portal_seconds: float | None = None
+    geodes_ranges: str = "ignored"
+    geodes_restore: bool = False
+    geodes_quota: int | None = 50
+    geodes_quota_seconds: float = 3600.0
+    geodes_bad_key: str = "login"
+    geodes_strict: bool = False
+    geodes_version: str = "2.1"
+    catalogue: Sequence[CatalogueProduct] | None = None
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        at_least(0, products=self.products, tape_fraction=self.tape_fraction, seed=self.seed, port=self.port)
+        at_least(0, mount_seconds=self.mount_seconds, staging_seconds=self.staging_seconds, cache_size=self.cache_size)
+        at_least(0, fault_limit=self.fault_limit, retry_after_ms=self.retry_after_ms, stall_seconds=self.stall_seconds)
+        at_least(1, tape_drives=self.tape_drives)
+        at_least(LEAST_VARIED if self.vary else MIN_SIZE, product_size=self.product_size)
+        at_most(1, tape_fraction=self.tape_fraction)
+        at_most(65535, port=self.port)
+        above_zero(time_scale=self.time_scale)
+        at_most(sys.float_info.max, time_scale=self.time_scale)
+        if self.streaming not in STREAMING_MODES:
+            raise ValueError(f"unknown streaming mode {self.streaming!r}, known: {', '.join(STREAMING_MODES)}")
+        if self.accounts is not None and not self.accounts:
+            raise ValueError("accounts must name at least one account")
+        _check_area(self.area)
+        _check_period(self.start, self.end)
+
+    def for_cdse(self) -> CdseOptions:
+        """Return those of CDSE.
+
+        Raises:
+            ValueError: One of them makes no sense.
+        """
+        return CdseOptions(
+            totp=self.totp,
+            token_seconds=self.token_seconds,
+            refresh_seconds=self.refresh_seconds,
+            connections=self.cdse_connections,
+            requests_per_minute=self.cdse_requests,
+            redirect=self.cdse_redirect,
+            foreign=self.cdse_foreign,
+            portal_seconds=self.portal_seconds,
+            blake3=self.cdse_blake3,
+        )
+
+    def for_geodes(self) -> GeodesOptions:
+        """Return those of GEODES.
+
+        Raises:
+            ValueError: One of them makes no sense.
+        """
+        return GeodesOptions(
+            portal_seconds=self.portal_seconds,
+            ranges=self.geodes_ranges,
+            restore=self.geodes_restore,
+            quota=self.geodes_quota,
+            quota_seconds=self.geodes_quota_seconds,
+            bad_key=self.geodes_bad_key,
+            strict=self.geodes_strict,
+            version=self.geodes_version,
+        )
+
+
+def takes(
+    options: Callable[P, Made],
+) -> Callable[[Callable[[Owner, Made], None]], Callable[Concatenate[Owner, P], None]]:
+    """Let a method that needs an options object be called with the arguments that make one."""
+
+    def wrap(method: Callable[[Owner, Made], None]) -> Callable[Concatenate[Owner, P], None]:
+        @functools.wraps(method)
+        def wrapped(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> None:
+            method(self, options(*args, **kwargs))
+
+        itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+        made_of = inspect.signature(options).parameters.values()
+        wrapped.__signature__ = inspect.Signature([itself, *made_of])  # type: ignore[attr-defined]
+        return wrapped
+
+    return wrap
+
+
+def _check_area(area: Area | None) -> None:
+    if area is None:
+        return
+    west, south, east, north = area
+    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+        raise ValueError(f"area must be west, south, east, north in degrees with west < east, not {area}")
+
+
+def _check_period(start: datetime | None, end: datetime | None) -> None:
+    for name, moment in (("start", start), ("end", end)):
+        if moment is not None and moment.tzinfo is None:
+            raise ValueError(f"{name} must have a time zone")
+    if start is not None and end is not None and start >= end:
+        raise ValueError(f"start must be before end, not {start} and {end}")
