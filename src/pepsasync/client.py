@@ -198,7 +198,12 @@ class Client:
         raise NotFoundError("the archive has no such product", product=str(product))
 
     def fetch(
-        self, wanted: Wanted, directory: str | os.PathLike[str] = ".", *, extract: bool = False
+        self,
+        wanted: Wanted,
+        directory: str | os.PathLike[str] = ".",
+        *,
+        extract: bool = False,
+        on_delivered: Callable[[Delivery], Awaitable[None]] | None = None,
     ) -> Background[Delivery]:
         """Bring many products to disk and loop over the outcomes, each as soon as it is known.
 
@@ -206,6 +211,8 @@ class Client:
             wanted: A query, or products, names of products, and queries.
             directory: Folder to put them in; made when it does not exist.
             extract: Unpack each zip and remove it.
+            on_delivered: Awaited for each product that this run brought, a few at once. What it raises becomes a
+                `HookFailed` event: the product stays delivered.
 
         Raises:
             ConfigError, AuthError, UnreachableError, DiskFullError: The run cannot go on; the same call resumes it.
@@ -219,7 +226,8 @@ class Client:
             await to_thread.run_sync(lines[0].shelf.open)
             names, options = [line.provider.name for line in lines], self._options(extract=extract)
             async with self._journals.recorder(lines[0].shelf.directory, names, options) as journal:
-                run = make_run([await journal.along(line) for line in lines], extract, await journal.asked_before())
+                lines, asked = [await journal.along(line) for line in lines], await journal.asked_before()
+                run = make_run(lines, extract=extract, on_delivered=on_delivered, asked_before=asked)
                 send, pages = anyio.create_memory_object_stream[list[Product]](PAGES_AHEAD)
                 async with task_group() as tasks:
                     tasks.start_soon(feed, wanted, self.provider, journal, send, outcomes.clone())

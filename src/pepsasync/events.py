@@ -169,6 +169,13 @@ class ProductDelivered(ProductEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HookFailed(ProductEvent):
+    """What was to be done with a delivered product went wrong; the product is there all the same."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProductSkipped(ProductEvent):
     """The product was already there, complete and verified."""
 

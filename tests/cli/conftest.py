@@ -64,7 +64,7 @@ class FakeClient:
         if self.fatal:
             raise self.fatal
 
-    async def fetch(self, wanted, directory=".", *, extract=False):
+    async def fetch(self, wanted, directory=".", *, extract=False, on_delivered=None):
         self.query, self.directory, self.extract = wanted, directory, extract
         self.emit(SearchFinished(products=len(self.products), bytes=3_000_000))
         for item in self.products:

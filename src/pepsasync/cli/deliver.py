@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pepsasync.cli.exits import deliveries_exit_code
+from pepsasync.cli.hook import make_hook
 from pepsasync.cli.lines import SPARE
 from pepsasync.cli.records import EventLog, SearchReplies, check_writable
 from pepsasync.cli.summary import summary_lines
@@ -81,10 +82,13 @@ class Job:
 
     async def _collect(self, client: Client, wanted: Query | list[str], log: EventLog | None) -> None:
         directory, extract = self.delivery.write_dir, self.delivery.extract
+        hook = make_hook(self.delivery.on_delivered) if self.delivery.on_delivered else None
         with self.session.watch(client, log) as view:
             view.tally.expected = len(wanted) if isinstance(wanted, list) else 0
             try:
-                async with contextlib.aclosing(client.fetch(wanted, directory, extract=extract)) as outcomes:
+                async with contextlib.aclosing(
+                    client.fetch(wanted, directory, extract=extract, on_delivered=hook)
+                ) as outcomes:
                     async for delivery in outcomes:
                         self.deliveries.append(delivery)
             finally:

@@ -78,10 +78,8 @@ class Lines:
                 self._requested += 1
             case events.TiersWatched():
                 self._tell_waiting(event)
-            case events.QuotaReached():
-                self._tell(f"the quota of the account is used up: {quota_words(event.wait, self._now())}", SPARE)
-            case events.Noticed():
-                self._tell(f"note: {event.message}", SPARE)
+            case events.QuotaReached() | events.HookFailed() | events.Noticed():
+                self._tell_note(event)
             case events.DownloadRetried():
                 self._tell(f"trying again {event.name} in {show_duration(event.wait)}: {event.error}")
             case _:
@@ -134,6 +132,15 @@ class Lines:
                 f"downloading {show_count(len(self.tally.active))}: {show_size(self.tally.present_bytes)} of "
                 f"{show_size(self.tally.total_bytes)} are here, {show_size(self.tally.speed())}/s"
             )
+
+    def _tell_note(self, event: events.QuotaReached | events.HookFailed | events.Noticed) -> None:
+        match event:
+            case events.QuotaReached():
+                self._tell(f"the quota of the account is used up: {quota_words(event.wait, self._now())}", SPARE)
+            case events.HookFailed():
+                self._tell(f"note: {event.name} is there, but its command failed: {event.message}", QUIET)
+            case events.Noticed():
+                self._tell(f"note: {event.message}", SPARE)
 
     def _tell_step(self, event: events.Event) -> None:
         """Tell what only a verbose user wants to know."""

@@ -263,6 +263,12 @@ class DeliveryOptions:
     events: Annotated[
         str | None, _delivery("--events", metavar="FILE|-", help="write what happens, one JSON object a line")
     ] = None
+    on_delivered: Annotated[
+        str | None,
+        _delivery(
+            "--on-delivered", metavar="COMMAND", help="run for each product that arrived; its path is $PEPSASYNC_PATH"
+        ),
+    ] = None
     windows: Annotated[bool, Option("--windows", hidden=True, help="accepted and ignored")] = False
 
     def settings(self) -> dict[str, Any]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from pepsasync.errors import FATAL, AuthError, PepsasyncError
+from pepsasync.events import HookFailed
+from pepsasync.io.failures import reason
 from pepsasync.io.groups import task_group
+from pepsasync.model import DeliveryStatus
 from pepsasync.pipeline.bring import bring_online
 from pepsasync.pipeline.deliver import deliver, fail
 from pepsasync.pipeline.run import Log, Run
@@ -16,7 +19,7 @@ from pepsasync.pipeline.sources import Sources
 from pepsasync.stages.watch import OnlineWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -24,13 +27,15 @@ if TYPE_CHECKING:
     from pepsasync.stages.line import Line
 
 
-def make_run(lines: Sequence[Line], extract: bool = False, asked_before: Mapping[str, int] | None = None) -> Run:
-    """A run along the line of each archive, with a watch of its own; see `Run`."""
+def make_run(lines: Sequence[Line], **given: Any) -> Run:
+    """A run along the line of each archive, with a watch of its own.
+
+    Args:
+        lines: One for each archive, in order of preference.
+        **given: Other fields of `Run`.
+    """
     lines = [replace(line, waits_for_quota=len(lines) == 1) for line in lines]
-    runs = [
-        Run(line, OnlineWatch(line.provider, line.config, line.emit), extract, dict(asked_before or {}))
-        for line in lines
-    ]
+    runs = [Run(line, OnlineWatch(line.provider, line.config, line.emit), **given) for line in lines]
     return replace(runs[0], sources=Sources(runs)) if len(runs) > 1 else runs[0]
 
 
@@ -61,6 +66,7 @@ async def deliver_all(
         finally:
             in_flight.release_on_behalf_of(product.id)
         if delivery is not None:
+            await _run_hook(delivery, run)
             await outcomes.send(delivery)
 
     async with outcomes, pages, task_group() as watching:
@@ -72,6 +78,18 @@ async def deliver_all(
                     await in_flight.acquire_on_behalf_of(product.id)
                     deliveries.start_soon(one, product)
         watching.cancel_scope.cancel()
+
+
+async def _run_hook(delivery: Delivery, run: Run) -> None:
+    """Do what the user wants done with a product; it is delivered whatever comes of it."""
+    if run.on_delivered is None or delivery.status is not DeliveryStatus.DELIVERED:
+        return
+    product = delivery.product
+    try:
+        async with run.line.slots.hooks:
+            await run.on_delivered(delivery)
+    except Exception as error:  # noqa: BLE001 - it is the user's code
+        run.line.emit(HookFailed(id=product.id, name=product.name, message=reason(error)))
 
 
 async def _watch(run: Run, has_others: bool) -> None:

@@ -10,7 +10,9 @@ import anyio
 from pepsasync.events import Noticed
 
 if TYPE_CHECKING:
-    from pepsasync.model import Product
+    from collections.abc import Awaitable, Callable
+
+    from pepsasync.model import Delivery, Product
     from pepsasync.pipeline.sources import Sources
     from pepsasync.stages.download import Received
     from pepsasync.stages.line import Line
@@ -24,6 +26,8 @@ class Run:
     line: Line
     watch: OnlineWatch
     extract: bool = False
+    on_delivered: Callable[[Delivery], Awaitable[None]] | None = None
+    """Awaited for each product that this run delivered; what it raises is told and changes nothing."""
     asked_before: dict[str, int] = field(default_factory=dict)
     """Staging requests of an earlier run, by name of products that it waited for; taken out as they are used."""
     sources: Sources | None = None

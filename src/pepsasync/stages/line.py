@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pepsasync.providers.base import Limits, Provider
     from pepsasync.stages.pace import Pace
 
+HOOKS = 4
+"""Calls at once of what the user wants done with delivered products."""
+
 UNPACKERS = 2
 """Zips unpacked at once: it is disk and processor work, more would only take turns."""
 
@@ -29,6 +32,7 @@ class Slots:
     staging: anyio.CapacityLimiter
     download: anyio.CapacityLimiter
     unpack: anyio.CapacityLimiter
+    hooks: anyio.CapacityLimiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +64,5 @@ def make_slots(config: Config, limits: Limits) -> Slots:
         staging=anyio.CapacityLimiter(config.staging_jobs or limits.staging_requests),
         download=anyio.CapacityLimiter(config.jobs or limits.downloads),
         unpack=anyio.CapacityLimiter(UNPACKERS),
+        hooks=anyio.CapacityLimiter(HOOKS),
     )

@@ -1,0 +1,87 @@
+"""`--on-delivered`: a command for each product that arrived."""
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from archives import connect, everything, right_files, sandbox
+from fakes import product
+from pepsasync.cli.hook import make_hook
+from pepsasync.events import HookFailed
+from pepsasync.model import Delivery, DeliveryStatus
+
+PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01", "--poll-interval", "0.1"]
+
+
+@pytest.fixture
+def served(tmp_path):
+    archive = sandbox(3, tape_fraction=0)
+    archive.start()
+    (tmp_path / "account.txt").write_text(f"{archive.username} {archive.password}")
+    yield archive
+    archive.stop()
+
+
+def fetch(archive, folder, *more):
+    return [
+        "fetch",
+        "--base-url",
+        archive.peps_url,
+        "-a",
+        folder / "account.txt",
+        "-w",
+        folder / "data",
+        *PERIOD,
+        *more,
+    ]
+
+
+def test_command_runs_once_for_each_product(run, served, tmp_path):
+    told = tmp_path / "told.txt"
+    command = f'echo "$PEPSASYNC_NAME $PEPSASYNC_SOURCE $PEPSASYNC_PATH" >> "{told}"'
+    first = run(*fetch(served, tmp_path, "--on-delivered", command))
+    again = run(*fetch(served, tmp_path, "--on-delivered", command))
+
+    assert (first.code, again.code) == (0, 0)
+    lines = sorted(line.split() for line in told.read_text().splitlines())
+    assert lines == sorted(
+        [product.name, "peps", str(tmp_path / "data" / f"{product.name}.zip")] for product in served.catalogue
+    )
+
+
+def test_command_that_fails_is_told_and_loses_nothing(run, served, tmp_path):
+    done = run(*fetch(served, tmp_path, "--on-delivered", "echo 'no such table' >&2; exit 3"))
+
+    assert done.code == 0
+    assert done.err.count("ended with 3: no such table") == 3
+    assert right_files(served, tmp_path / "data") == 3
+
+
+@pytest.mark.anyio
+async def test_callback_gets_each_delivery_and_may_fail(tmp_path):
+    seen, events = [], []
+
+    async def hook(delivery):
+        seen.append(delivery.path.name)
+        await anyio.lowlevel.checkpoint()
+        if len(seen) == 1:
+            raise ValueError("not this one")
+
+    async with sandbox(3, tape_fraction=0) as archive, connect(archive) as client:
+        with client.listen(events.append):
+            products = await everything(client)
+            outcomes = [delivery async for delivery in client.fetch(products, tmp_path, on_delivered=hook)]
+
+    assert [delivery.error for delivery in outcomes] == [None] * 3
+    assert sorted(seen) == sorted(f"{product.name}.zip" for product in products)
+    assert [event.message for event in events if isinstance(event, HookFailed)] == ["not this one"]
+
+
+@pytest.mark.anyio
+async def test_cancelled_hook_ends_its_command(tmp_path):
+    hook = make_hook(f"sleep 30; touch {tmp_path / 'late'}")
+    with anyio.move_on_after(0.2) as scope:
+        await hook(Delivery(product=product("A"), status=DeliveryStatus.DELIVERED, path=tmp_path, source="fake"))
+
+    assert scope.cancelled_caught
+    assert not (tmp_path / "late").exists()
