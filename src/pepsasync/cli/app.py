@@ -18,6 +18,8 @@ COMMANDS = {
     "search": ("search", "List what matches."),
     "stage": ("stage", "Ask for staging only; download nothing."),
     "download": ("download", "Bring the products of a saved search, or by name."),
+    "status": ("status", "Tell what a folder's journal knows."),
+    "resume": ("resume", "Go on with everything unfinished in a folder."),
     "collections": ("search", "Show collections, types and filters of an archive."),
     "login": ("login", "Store your account for an archive."),
     "logout": ("login", "Remove what login stored."),

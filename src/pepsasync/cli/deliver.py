@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, StagingOptions
     from pepsasync.cli.session import Session
     from pepsasync.client import Client
-    from pepsasync.model import Delivery, Query
+    from pepsasync.model import Delivery
+    from pepsasync.pipeline.wanted import Wanted
 
 ONE_CONNECTION = "note: --segments has no effect here: this archive gets one connection per product"
 
@@ -43,8 +44,12 @@ class Job:
     """Products that are wanted, as far as is known."""
     provider: str = ""
 
-    def run(self, wanted: Query | list[str]) -> int:
+    def run(self, wanted: Wanted, expected: int = 0) -> int:
         """Bring everything, tell the end, write the report, also when the run is ended early.
+
+        Args:
+            wanted: As `Client.fetch` takes it.
+            expected: Products that are wanted at least, when that is known.
 
         Returns:
             The exit code: 1 when a product failed.
@@ -56,7 +61,7 @@ class Job:
         started, began = datetime.now(UTC), time.monotonic()
         is_over = False
         try:
-            self.session.run(self._bring, wanted)
+            self.session.run(self._bring, wanted, expected)
             is_over = True
         finally:
             seconds = time.monotonic() - began
@@ -64,7 +69,7 @@ class Job:
             self._report(started, seconds)
         return deliveries_exit_code(self.deliveries)
 
-    async def _bring(self, wanted: Query | list[str]) -> None:
+    async def _bring(self, wanted: Wanted, expected: int) -> None:
         replies = SearchReplies(self.json) if self.json else None
         with contextlib.ExitStack() as files:
             log = files.enter_context(EventLog(self.delivery.events)) if self.delivery.events else None
@@ -78,13 +83,13 @@ class Job:
                     files.enter_context(client.raw_replies(replies.take))
                     files.enter_context(client.listen(replies.watch))
                     files.callback(replies.write)
-                await self._collect(client, wanted, log)
+                await self._collect(client, wanted, expected, log)
 
-    async def _collect(self, client: Client, wanted: Query | list[str], log: EventLog | None) -> None:
+    async def _collect(self, client: Client, wanted: Wanted, expected: int, log: EventLog | None) -> None:
         directory, extract = self.delivery.write_dir, self.delivery.extract
         hook = make_hook(self.delivery.on_delivered) if self.delivery.on_delivered else None
         with self.session.watch(client, log) as view:
-            view.tally.expected = len(wanted) if isinstance(wanted, list) else 0
+            view.tally.expected = expected
             try:
                 async with contextlib.aclosing(
                     client.fetch(wanted, directory, extract=extract, on_delivered=hook)

@@ -32,7 +32,7 @@ def download(
     A saved search is what `pepsasync search -o FILE.geojson` wrote, or a text file with a name a line.
     """
     wanted = list(dict.fromkeys(name for argument in names for name in expand(argument)))
-    raise Exit(Job(Session(output), archive, staging, delivery).run(wanted))
+    raise Exit(Job(Session(output), archive, staging, delivery).run(wanted, len(wanted)))
 
 
 def expand(argument: str) -> list[str]:

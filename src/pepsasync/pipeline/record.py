@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from pepsasync.stages.line import Line
 
 
+SPEED_EVERY = 5.0
+"""Seconds over which the speed is averaged."""
+
+
 class Recorder:
     """Notes one run in the journal of its folder.
 
@@ -53,10 +57,20 @@ class Recorder:
         self._providers = providers
         self._options = options
         self._wall = wall
+        self._received: dict[str, int] = {}
+        self._came = 0
+        self._speed_since = wall()
 
     def take(self, event: events.Event) -> None:
         """Note an event and pass it on; neither waits."""
         match event:
+            case events.DownloadStarted():
+                self._received[event.name] = event.offset
+                self._note(event)
+            case events.DownloadProgressed():
+                self._note_speed(event)
+            case events.ProductDownloaded():
+                self._received.pop(event.name, None)
             case events.ProductEvent():
                 self._note(event)
             case events.TiersWatched():
@@ -72,9 +86,11 @@ class Recorder:
             line.pace.remember(await self._earlier_downloads(name, quota.seconds))
         return replace(line, emit=self.take, download_began=partial(self._download_began, name))
 
-    def order(self, wanted: Wanted) -> int:
-        """Note what was asked for; returns the order's number."""
-        return self._journal.record_order(wanted_as_json(wanted), self._providers, self._options)
+    async def order(self, wanted: Wanted) -> int:
+        """Note what was asked for, on the disk before anything is done; returns the order's number."""
+        order = self._journal.record_order(wanted_as_json(wanted), self._providers, self._options)
+        await self._journal.flush()
+        return order
 
     async def found(self, order: int | None, products: Iterable[Product]) -> None:
         """Note products that were found; waits when the disk cannot follow."""
@@ -109,6 +125,16 @@ class Recorder:
         with await self._journal.reader() as reader:
             starts = await to_thread.run_sync(reader.downloads_since, provider, now - seconds)
         return [max(0.0, now - start) for start in starts]
+
+    def _note_speed(self, event: events.DownloadProgressed) -> None:
+        """Note the speed of all downloads together, now and then."""
+        now = self._wall()
+        before = self._received.get(event.name, event.received)
+        self._received[event.name] = event.received
+        self._came += max(0, event.received - before)
+        if now - self._speed_since >= SPEED_EVERY or now < self._speed_since:
+            self._journal.note_now(speed=self._came / max(now - self._speed_since, SPEED_EVERY), updated=now)
+            self._came, self._speed_since = 0, now
 
     def _note(self, event: events.ProductEvent) -> None:
         note, name = self._journal.note, event.name

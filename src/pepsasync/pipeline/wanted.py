@@ -48,10 +48,10 @@ async def feed(
         ConfigError: The archive cannot answer such a query.
     """
     seen: set[str] = set()
-    names_order = recorder.order(wanted) if isinstance(wanted, Collection) and not isinstance(wanted, str) else None
+    names_order = await recorder.order(wanted) if isinstance(wanted, Collection) else None
     async with pages, outcomes:
         for part in _parts(wanted):
-            order = recorder.order(part) if isinstance(part, Query) else names_order
+            order = await recorder.order(part) if isinstance(part, Query) else names_order
             async for products, unknown in _found(part, provider, recorder):
                 new = [product for product in products if product.id not in seen]
                 seen.update(product.id for product in new)

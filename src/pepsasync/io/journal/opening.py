@@ -127,7 +127,7 @@ def check_tables(connection: sqlite3.Connection, path: Path, migrations: Sequenc
 
 
 def _check_pages(connection: sqlite3.Connection) -> None:
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
         raise DamagedError(found)
 
