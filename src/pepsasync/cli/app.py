@@ -20,6 +20,7 @@ COMMANDS = {
     "download": ("download", "Bring the products of a saved search, or by name."),
     "status": ("status", "Tell what a folder's journal knows."),
     "resume": ("resume", "Go on with everything unfinished in a folder."),
+    "verify": ("verify", "Check everything in a folder again; --repair fetches the bad ones."),
     "collections": ("search", "Show collections, types and filters of an archive."),
     "login": ("login", "Store your account for an archive."),
     "logout": ("login", "Remove what login stored."),
