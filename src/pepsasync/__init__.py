@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pepsasync.client import Client
+    from pepsasync.compat import peps_download
     from pepsasync.config import Config
     from pepsasync.credentials import Credentials
     from pepsasync.criteria import build_query
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "client": ("Client",),
+    "compat": ("peps_download",),
     "config": ("Config",),
     "credentials": ("Credentials",),
     "criteria": ("build_query",),
@@ -100,6 +102,7 @@ __all__ = [
     "TransferError",
     "UnreachableError",
     "build_query",
+    "peps_download",
     "to_geodataframe",
 ]
 
