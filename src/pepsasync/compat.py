@@ -38,7 +38,7 @@ NO_LIMIT = 100
 """The old default for clouds, which leaves out nothing."""
 
 
-def peps_download(
+def peps_download(  # noqa: PLR0917 - the parameters of the old function, in their order
     write_dir: str | os.PathLike[str] | None,
     auth: str | os.PathLike[str] | None,
     collection: str = "S2",
