@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -18,6 +19,7 @@ from pepsasync.events import DownloadProgressed, Event
 from pepsasync.io.files import Shelf
 from pepsasync.io.groups import Background, Flattened, task_group
 from pepsasync.io.http import Http
+from pepsasync.io.space import Space
 from pepsasync.io.throttle import Throttle
 from pepsasync.model import Delivery, Product, Query, StorageTier
 from pepsasync.pipeline.deliver_all import bring_all_online, deliver_all, make_run
@@ -222,7 +224,8 @@ class Client:
         """
 
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
-            lines = [self._line(archive, Path(directory)) for archive in self._archives]
+            space = None if on_delivered else Space(Path(directory))  # a hook may move files away
+            lines = [replace(self._line(archive, Path(directory)), space=space) for archive in self._archives]
             await to_thread.run_sync(lines[0].shelf.open)
             names, options = [line.provider.name for line in lines], self._options(extract=extract)
             async with self._journals.recorder(lines[0].shelf.directory, names, options) as journal:

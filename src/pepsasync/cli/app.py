@@ -62,9 +62,9 @@ def _not_loaded() -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from pepsasync import __version__  # noqa: PLC0415 - reading metadata is slow
+        from importlib.metadata import version  # noqa: PLC0415 - reading metadata is slow
 
-        typer.echo(f"pepsasync {__version__}")
+        typer.echo(f"pepsasync {version('pepsasync')}")
         raise typer.Exit
 
 

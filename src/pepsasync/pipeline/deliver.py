@@ -5,14 +5,16 @@ Resources are held only while they are used: waiting for tape holds no slot.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import anyio
 
 from pepsasync.errors import FATAL, PepsasyncError
 from pepsasync.events import Noticed, ProductDelivered, ProductExtracted, ProductFailed, ProductFound, ProductSkipped
+from pepsasync.io.space import UNPACKED
 from pepsasync.model import Delivery, DeliveryStatus
-from pepsasync.pipeline.bring import bring
+from pepsasync.pipeline.bring import bring, can_try
 from pepsasync.pipeline.run import Log
 from pepsasync.stages.extract import extract
 from pepsasync.stages.verify import find_present
@@ -48,18 +50,28 @@ async def deliver(product: Product, run: Run) -> Delivery | None:
         path = present.path
         if path is not None and (path.is_dir() or not run.extract):
             return _skipped(log, run, path, present.bytes)
-        path = path or await (run.sources.bring(product, log) if run.sources else bring(product, run, log))
-        if path is None:
-            return None
-        if run.extract:
-            async with run.line.slots.unpack:
-                path = await extract(product, shelf)
-            emit(ProductExtracted(**log.who, path=str(path)))
+        with _room(product, run):
+            path = path or await (run.sources.bring(product, log) if run.sources else bring(product, run, log))
+            if path is None:
+                return None
+            if run.extract:
+                async with run.line.slots.unpack:
+                    path = await extract(product, shelf)
+                emit(ProductExtracted(**log.who, path=str(path)))
         return _delivered(log, run, path, present.bytes)
     except FATAL:
         raise
     except PepsasyncError as error:
         return fail(log, run, error)
+
+
+def _room(product: Product, run: Run) -> AbstractContextManager[None]:
+    """Set aside what a product still needs on the disk; one that is left out for being on tape needs nothing."""
+    line, size = run.line, product.size or 0
+    if line.space is None or (line.config.skip_tape and not can_try(product, run)):
+        return nullcontext()
+    here = line.shelf.part_length(product)
+    return line.space.reserved(product.name, max(0, size - here), later=int(size * UNPACKED) if run.extract else 0)
 
 
 def _delivered(log: Log, run: Run, path: Path, size: int) -> Delivery:

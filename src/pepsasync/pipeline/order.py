@@ -39,7 +39,7 @@ def query_from_json(values: Mapping[str, Any]) -> Query:
         if "area" in given:
             import shapely  # noqa: PLC0415 - slow to load, and needed only with an area
 
-            given["area"] = shapely.from_wkt(given["area"], on_invalid="ignore")
+            given["area"] = shapely.from_wkb(given["area"], on_invalid="ignore")
         if "names" in given:
             given["names"] = tuple(given["names"])
         return Query(**given)
@@ -53,5 +53,5 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "geom_type"):
         import shapely  # noqa: PLC0415
 
-        return shapely.to_wkt(value, rounding_precision=-1)
+        return shapely.to_wkb(value, hex=True)
     return list(value) if isinstance(value, tuple) else value

@@ -52,14 +52,15 @@ async def feed(
     async with pages, outcomes:
         for part in _parts(wanted):
             order = await recorder.order(part) if isinstance(part, Query) else names_order
-            async for products, unknown in _found(part, provider, recorder):
-                new = [product for product in products if product.id not in seen]
-                seen.update(product.id for product in new)
-                if new:
-                    await recorder.found(order, new)
-                    await pages.send(new)
-                for name in unknown:
-                    await outcomes.send(_unknown(name, provider, recorder.take))
+            async with aclosing(_found(part, provider, recorder)) as batches:
+                async for products, unknown in batches:
+                    new = [product for product in products if product.id not in seen]
+                    seen.update(product.id for product in new)
+                    if new:
+                        await recorder.found(order, new)
+                        await pages.send(new)
+                    for name in unknown:
+                        await outcomes.send(_unknown(name, provider, recorder.take))
             recorder.search_finished(order)
 
 

@@ -104,6 +104,8 @@ class Intake:
         if now - self._told >= PROGRESS_INTERVAL:
             self._told = now
             self._line.emit(DownloadProgressed(id=self._product.id, name=self._product.name, received=length))
+            if self._line.space and self._product.size:
+                self._line.space.shrink(self._product.name, max(0, self._product.size - length))
         came = flow.crawled(length, now)
         if came is not None:
             raise ServerError(f"only {came:,} bytes came in a minute", product=self._product.name)

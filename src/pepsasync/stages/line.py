@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pepsasync.events import Emit
     from pepsasync.io.files import Shelf
     from pepsasync.io.http import Http
+    from pepsasync.io.space import Space
     from pepsasync.io.throttle import Throttle
     from pepsasync.providers.base import Limits, Provider
     from pepsasync.stages.pace import Pace
@@ -47,6 +48,8 @@ class Line:
     emit: Emit
     slots: Slots
     pace: Pace
+    space: Space | None = None
+    """Room for what is under way; None when it is not watched."""
     waits_for_quota: bool = True
     """False where other archives may have the product: then downloads raise `NotNowError` instead of waiting."""
     download_began: Callable[[], None] = lambda: None

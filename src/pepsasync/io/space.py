@@ -1,0 +1,99 @@
+"""Room on the disk: what products still need is set aside, so that a run does not begin what cannot end."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from pepsasync.errors import DiskFullError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+MARGIN = 64 << 20
+"""Bytes that are left alone: the journal, notes, and whatever else writes to the disk."""
+
+UNPACKED = 1.5
+"""Bytes of an unpacked product for one of its zip; a guess, since it depends on the instrument."""
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at the disk."""
+
+
+def free_bytes(directory: Path) -> int:
+    """Bytes that may be written to a folder, or to where it will be made; blocks for a moment."""
+    place = directory.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+class Space:
+    """What the products of a run still need, against what is free. For one event loop.
+
+    Args:
+        directory: The user's folder.
+        free: Bytes that are free, instead of asking the disk.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        free: Callable[[Path], int] = free_bytes,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._directory = directory
+        self._free = free
+        self._clock = clock
+        self._needs: dict[str, int] = {}
+        self._later: dict[str, int] = {}
+        self._needed = 0
+        self._looked: float | None = None
+        self._left = 0
+
+    @contextlib.contextmanager
+    def reserved(self, name: str, needed: int, *, later: int = 0) -> Iterator[None]:
+        """Set room aside for a product as long as the block lasts.
+
+        Args:
+            name: Product name.
+            needed: Bytes that are still to come.
+            later: Bytes that are unpacked when they are there.
+
+        Raises:
+            DiskFullError: All that is set aside does not fit.
+        """
+        self._later[name] = later
+        self._set(name, needed + later)
+        try:
+            self._check(name)
+            yield
+        finally:
+            self._set(name, 0)
+            del self._needs[name], self._later[name]
+
+    def shrink(self, name: str, needed: int) -> None:
+        """Set less aside for a product: so many bytes are still to come, the rest is on the disk."""
+        if name in self._needs:
+            self._set(name, min(needed + self._later[name], self._needs[name]))
+
+    def _set(self, name: str, needed: int) -> None:
+        self._needed += needed - self._needs.get(name, 0)
+        self._needs[name] = needed
+
+    def _check(self, name: str) -> None:
+        now = self._clock()
+        if self._looked is None or now - self._looked >= LOOK_EVERY:
+            self._left, self._looked = self._free(self._directory) - MARGIN, now
+        if self._needed > self._left:
+            self._left, self._looked = self._free(self._directory) - MARGIN, now
+        if self._needed > self._left:
+            raise DiskFullError(
+                f"{self._needed:,} bytes are still needed in {self._directory}, and {max(0, self._left):,} are free",
+                product=name,
+                hint="Free some space, choose another folder with -w, or ask for less; nothing was lost",
+            )
