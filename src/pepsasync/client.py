@@ -21,7 +21,7 @@ from pepsasync.io.groups import Background, Flattened, task_group
 from pepsasync.io.http import Http
 from pepsasync.io.space import Space
 from pepsasync.io.throttle import Throttle
-from pepsasync.model import Delivery, Product, Query, StorageTier
+from pepsasync.model import Delivery, Product, Query, Quota, StorageTier
 from pepsasync.pipeline.deliver_all import bring_all_online, deliver_all, make_run
 from pepsasync.pipeline.record import Journals
 from pepsasync.pipeline.wanted import feed
@@ -116,6 +116,11 @@ class Client:
         if self._running is None:
             raise RuntimeError("use the client inside 'async with Client(...) as client:'")
         return self._running
+
+    @property
+    def quota(self) -> Quota | None:
+        """Products that the account may have in a window of time, as given or published."""
+        return self._archives[0].pace.quota
 
     def search(self, query: Query | None = None, /, **criteria: object) -> Flattened[Product]:
         """Loop over products that match, newest acquisition first, each once.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "fetch": ("fetch", "Search, stage, wait, download and verify."),
     "search": ("search", "List what matches."),
+    "plan": ("plan", "Tell what a fetch would take; fetch nothing."),
     "stage": ("stage", "Ask for staging only; download nothing."),
     "download": ("download", "Bring the products of a saved search, or by name."),
     "status": ("status", "Tell what a folder's journal knows."),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.cli.units import show_count, show_duration, show_size
+from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,6 +103,17 @@ def read_status(directory: Path, now: float | None = None) -> Status:
             str(owner) if owner else None,
             figures if is_current else {},
         )
+
+
+def last_speed(directory: Path) -> float | None:
+    """Bytes a second that the last run into a folder reached; None when nobody knows."""
+    from pepsasync.io.journal import JournalReader  # noqa: PLC0415 - not needed for help
+
+    try:
+        with JournalReader(directory) as reader:
+            return reader.now().get("speed")
+    except ConfigError:
+        return None
 
 
 def text_lines(found: Status, now: float) -> list[str]:

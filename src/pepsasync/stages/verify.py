@@ -111,6 +111,12 @@ async def find_present(product: Product, shelf: Shelf, *, extract: bool) -> Pres
     return await to_thread.run_sync(work)
 
 
+def is_here(product: Product, shelf: Shelf) -> bool:
+    """Whether a product is there and known to be right, without reading it; blocks for a moment."""
+    folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
+    return (folder.is_dir() and _is_whole_folder(folder)) or _is_remembered(product, zipped, shelf)
+
+
 def _look(product: Product, shelf: Shelf, extract: bool) -> Present:
     folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
     if (extract or not zipped.exists()) and folder.is_dir() and _is_whole_folder(folder):

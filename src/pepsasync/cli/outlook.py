@@ -1,0 +1,116 @@
+"""What an order would take: products, bytes, tape, room on the disk, time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pepsasync.cli.lines import TIER_WORDS
+from pepsasync.cli.units import show_count, show_duration, show_size
+from pepsasync.decide.estimate import quota_seconds, transfer_seconds
+from pepsasync.io.space import MARGIN, UNPACKED, free_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pepsasync.io.files import Shelf
+    from pepsasync.model import Product, Quota
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What is to be done for an order. Sizes in bytes, times in seconds; None for what nobody knows."""
+
+    products: int
+    size: int
+    """Of all products whose size is known."""
+    unknown_sizes: int
+    tiers: dict[str, int]
+    here: int
+    """Already complete and verified."""
+    left: int
+    """To be fetched."""
+    left_size: int
+    """Bytes to be fetched, without what parts hold already."""
+    disk_needed: int
+    disk_free: int
+    quota_wait: float
+    """That the quota of the account makes it last, at least."""
+    transfer: float | None
+    """That the line needs, at the rate that was last measured in this folder."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for it."""
+        return self.disk_needed <= self.disk_free
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "schema": 1,
+            "products": self.products,
+            "bytes": self.size,
+            "unknown_sizes": self.unknown_sizes,
+            "tiers": self.tiers,
+            "already_here": self.here,
+            "to_fetch": {"products": self.left, "bytes": self.left_size},
+            "disk": {"needed": self.disk_needed, "free": self.disk_free, "fits": self.fits},
+            "estimate": {"quota_seconds": self.quota_wait, "transfer_seconds": self.transfer},
+        }
+
+    def lines(self) -> list[str]:
+        """For people."""
+        where = ", ".join(f"{count:,} {TIER_WORDS.get(tier, tier)}" for tier, count in sorted(self.tiers.items()))
+        rows = [
+            ("matches", f"{show_count(self.products)}, {show_size(self.size)}{': ' + where if where else ''}"),
+            ("already here", show_count(self.here)),
+            ("to fetch", f"{show_count(self.left)}, {show_size(self.left_size)}"),
+            ("disk", f"{show_size(self.disk_needed)} needed, {show_size(self.disk_free)} free"),
+            ("time", self._time()),
+        ]
+        if self.unknown_sizes:
+            rows.insert(1, ("without a size", f"{show_count(self.unknown_sizes)}, not counted in what follows"))
+        return [f"{name:<15} {text}" for name, text in rows]
+
+    def _time(self) -> str:
+        if not self.left:
+            return "nothing is left to do"
+        known = [seconds for seconds in (self.quota_wait, self.transfer) if seconds]
+        tape = self.left and any(self.tiers.get(tier) for tier in ("tape", "staging"))
+        words = f"at least {show_duration(max(known))}" if known else "not known before the first download"
+        quota = f", {show_duration(self.quota_wait)} of it for the quota of the account" if self.quota_wait else ""
+        return f"{words}{quota}{'; what is on tape comes on top of that' if tape else ''}"
+
+
+def look_out(
+    products: Sequence[Product], shelf: Shelf, *, extract: bool, quota: Quota | None, rate: float | None
+) -> Outlook:
+    """Work out what an order would take; blocks, reads the folder, changes nothing.
+
+    Args:
+        products: What was found.
+        shelf: The user's folder, which may not be there yet.
+        extract: Whether products are unpacked.
+        quota: Of the account.
+        rate: Bytes a second; None when it was never measured.
+    """
+    from pepsasync.stages.verify import is_here  # noqa: PLC0415 - loads zip and XML readers
+
+    left = [product for product in products if not is_here(product, shelf)]
+    sizes = {product.id: max(0, (product.size or 0) - shelf.part_length(product)) for product in left}
+    to_come = sum(sizes.values())
+    unpacked = sum(int((product.size or 0) * UNPACKED) for product in left) if extract else 0
+    return Outlook(
+        products=len(products),
+        size=sum(product.size or 0 for product in products),
+        unknown_sizes=sum(product.size is None for product in products),
+        tiers=dict(Counter(str(product.tier) for product in products)),
+        here=len(products) - len(left),
+        left=len(left),
+        left_size=to_come,
+        disk_needed=to_come if not extract else max(unpacked, to_come),
+        disk_free=max(0, free_bytes(shelf.directory) - MARGIN),
+        quota_wait=quota_seconds(len(left), quota),
+        transfer=transfer_seconds(to_come, rate),
+    )

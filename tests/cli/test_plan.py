@@ -1,0 +1,84 @@
+"""`plan`: what an order would take."""
+
+import json
+
+import pytest
+
+from archives import root, sandbox
+
+PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
+
+
+@pytest.fixture
+def served(tmp_path):
+    archive = sandbox(8, tape_fraction=0.5, vary=False)
+    archive.start()
+    (tmp_path / "account.txt").write_text(f"{archive.username} {archive.password}")
+    yield archive
+    archive.stop()
+
+
+def plan(run, archive, folder, *more, provider="peps"):
+    where = ["--provider", provider, "--base-url", root(archive, provider), "-w", folder / "data"]
+    done = run("plan", *where, *PERIOD, "--format", "json", *more)
+    return done.code, json.loads(done.out)
+
+
+def test_nothing_is_staged_fetched_or_written(run, served, tmp_path):
+    code, told = plan(run, served, tmp_path)
+
+    assert code == 0
+    assert (told["products"], told["bytes"]) == (8, 8 * 200_000)
+    assert told["tiers"] == {"disk": 4, "tape": 4}
+    assert told["to_fetch"] == {"products": 8, "bytes": 8 * 200_000}
+    assert told["disk"]["needed"] == 8 * 200_000
+    assert told["disk"]["fits"] is True
+    assert told["estimate"] == {"quota_seconds": 0.0, "transfer_seconds": None}
+    assert not (tmp_path / "data").exists()
+    assert served.statistics.stagings == {}
+
+
+def test_what_is_here_is_not_counted_again(run, served, tmp_path):
+    fetch = ["fetch", "--base-url", served.peps_url, "-a", tmp_path / "account.txt", "-w", tmp_path / "data"]
+    assert run(*fetch, "-c", "S1", *PERIOD, "--poll-interval", "0.1").code == 0
+    _, told = plan(run, served, tmp_path)
+    _, unpacked = plan(run, served, tmp_path, "-x")
+
+    assert told["already_here"] == 4
+    assert told["to_fetch"]["products"] == 4
+    assert unpacked["disk"]["needed"] > told["disk"]["needed"]
+
+
+def test_a_quota_tells_how_long_it_takes_at_least(run, served, tmp_path):
+    _, told = plan(run, served, tmp_path, "--quota", "3/1h", provider="geodes")
+
+    assert told["estimate"]["quota_seconds"] == 2 * 3600
+
+
+def test_too_small_a_disk_makes_5_with_the_numbers(run, served, tmp_path, monkeypatch):
+    monkeypatch.setattr("pepsasync.cli.outlook.free_bytes", lambda _: 100 << 20)
+    monkeypatch.setattr("pepsasync.cli.outlook.MARGIN", (100 << 20) - 1000)
+    code, told = plan(run, served, tmp_path)
+
+    assert code == 5
+    assert told["disk"] == {"needed": 1_600_000, "free": 1000, "fits": False}
+
+
+def test_people_get_five_lines(run, served, tmp_path):
+    done = run("plan", "--base-url", served.peps_url, *PERIOD, "-w", tmp_path)
+
+    assert done.code == 0
+    assert [line.split("  ")[0] for line in done.out.splitlines()] == [
+        "matches", "already here", "to fetch", "disk", "time",
+    ]  # fmt: skip
+    assert "4 on tape" in done.out
+
+
+def test_a_run_that_cannot_fit_ends_with_5_before_it_fetches(run, served, tmp_path, monkeypatch):
+    monkeypatch.setattr("pepsasync.io.space.free_bytes", lambda _: 0)
+    monkeypatch.setattr("pepsasync.io.space.Space.__init__.__defaults__", (lambda _: (64 << 20) + 500_000, lambda: 0.0))
+    done = run("fetch", "--base-url", served.peps_url, "-a", tmp_path / "account.txt", "-w", tmp_path / "data", *PERIOD)
+
+    assert done.code == 5
+    assert "bytes are still needed" in done.err
+    assert "500,000 are free" in done.err
