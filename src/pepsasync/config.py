@@ -12,6 +12,19 @@ if TYPE_CHECKING:
     from pepsasync.model import Quota
 
 
+_COUNTS = (
+    "jobs",
+    "staging_jobs",
+    "staging_window",
+    "in_flight",
+    "trials",
+    "unknown_requests",
+    "retries",
+    "limit_rate",
+)
+"""Settings that are 1 at least."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """How a client works. Every time is in seconds, every size in bytes."""
@@ -31,6 +44,8 @@ class Config:
     """Looks without any movement after which a product is given up; None for no such limit."""
     staging_timeout: float = 3 * 86_400.0
     """Longest wait for one product to come from tape."""
+    staging_window: int | None = None
+    """Bytes that are asked for from tape and not downloaded yet; None lets them follow the rate of the downloads."""
     unknown_requests: int = 4
     """Staging requests after each of which the archive still did not know where the product is; then it is reported
     as not available."""
@@ -61,7 +76,16 @@ class Config:
     """PEM file with a further certificate authority; TLS is always verified."""
 
     def __post_init__(self) -> None:
-        for name in ("jobs", "staging_jobs", "in_flight", "trials", "unknown_requests", "retries", "limit_rate"):
+        for name in (
+            "jobs",
+            "staging_jobs",
+            "staging_window",
+            "in_flight",
+            "trials",
+            "unknown_requests",
+            "retries",
+            "limit_rate",
+        ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name.replace('_', '-')} must be at least 1, not {value}")

@@ -247,6 +247,7 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "poll_interval_max": _seconds,
     "trials": _whole,
     "staging_timeout": _seconds,
+    "staging_window": _size,
     "unknown_requests": _whole,
     "retries": _whole,
     "retry_wait": _seconds,

@@ -206,6 +206,10 @@ class StagingOptions:
         str | None, _delivery("--staging-timeout", metavar="TIME", help="longest wait for one product: 12h, 3d")
     ] = None
 
+    staging_window: Annotated[
+        str | None,
+        _delivery("--staging-window", metavar="SIZE", help="asked for from tape and not downloaded yet: 500GB"),
+    ] = None
     skip_tape: Annotated[
         bool, _delivery("--skip-tape", help="leave out what is on tape instead of waiting for it, and list it")
     ] = False
@@ -229,6 +233,9 @@ class StagingOptions:
             "poll_interval_max": longest if first is None or longest is None else max(longest, first),
             "trials": self.trials,
             "staging_timeout": _seconds(self.staging_timeout, "--staging-timeout"),
+            "staging_window": None
+            if self.staging_window is None
+            else parse_size(self.staging_window, "--staging-window"),
             "skip_tape": self.skip_tape or None,
             "restore": self.restore or None,
         }

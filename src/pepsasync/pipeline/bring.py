@@ -37,10 +37,12 @@ async def bring(product: Product, run: Run, log: Log) -> Path | None:
         if run.line.config.skip_tape and not can_try(product, run):
             run.line.emit(ProductLeftOut(**log.who, tier=product.tier, size=product.size))
             return None
-        if product.tier is not StorageTier.DISK:
-            await bring_online(product, run, log)
         try:
-            return await fetch_verified(product, run, log)
+            if product.tier is StorageTier.DISK:
+                return await fetch_verified(product, run, log)
+            async with run.line.slots.window.room(product.size or 0):
+                await bring_online(product, run, log)
+                return await fetch_verified(product, run, log)
         except OfflineError:  # back on tape before we came, or never online
             product = replace(product, tier=StorageTier.TAPE)
             await back_off(run, log)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
+
+from pepsasync.stages.window import StagingWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +37,7 @@ class Slots:
     download: anyio.CapacityLimiter
     unpack: anyio.CapacityLimiter
     hooks: anyio.CapacityLimiter
+    window: StagingWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +72,6 @@ def make_slots(config: Config, limits: Limits) -> Slots:
         download=anyio.CapacityLimiter(config.jobs or limits.downloads),
         unpack=anyio.CapacityLimiter(UNPACKERS),
         hooks=anyio.CapacityLimiter(HOOKS),
+        # Where programs cannot ask for staging, somebody asks by hand: everything is waited for.
+        window=StagingWindow(config.staging_window if limits.stages else sys.maxsize),
     )

@@ -1,0 +1,71 @@
+"""The staging window: what is asked from tape at once."""
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from pepsasync.stages.window import CACHE_SECONDS, StagingWindow
+
+pytestmark = pytest.mark.anyio
+
+
+async def take(window, size, log, release):
+    async with window.room(size):
+        log.append(size)
+        await release.wait()
+
+
+async def test_products_wait_for_room_in_their_order():
+    window, log = StagingWindow(100), []
+    first, rest = anyio.Event(), anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take, window, 60, log, first)
+        await anyio.wait_all_tasks_blocked()
+        for size in (50, 40, 30):
+            tasks.start_soon(take, window, size, log, rest)
+            await anyio.wait_all_tasks_blocked()
+        assert log == [60], "nobody overtakes"
+        first.set()
+        await anyio.wait_all_tasks_blocked()
+        assert log == [60, 50, 40]
+        rest.set()
+    assert log == [60, 50, 40, 30]
+
+
+async def test_a_product_larger_than_the_window_goes_alone():
+    window, log, release = StagingWindow(10), [], anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take, window, 1000, log, release)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(take, window, 1, log, release)
+        await anyio.wait_all_tasks_blocked()
+        assert log == [1000]
+        release.set()
+    assert log == [1000, 1]
+
+
+async def test_whoever_gives_up_waiting_lets_others_in():
+    window, log, release = StagingWindow(10), [], anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take, window, 8, log, release)
+        await anyio.wait_all_tasks_blocked()
+        async with anyio.create_task_group() as impatient:
+            impatient.start_soon(take, window, 9, log, release)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(take, window, 2, log, release)
+            await anyio.wait_all_tasks_blocked()
+            impatient.cancel_scope.cancel()
+        await anyio.wait_all_tasks_blocked()
+        assert log == [8, 2]
+        release.set()
+
+
+async def test_the_window_follows_the_rate():
+    window = StagingWindow(smallest=100)
+    assert window.size == 100
+    async with window.room(10_000_000):
+        await anyio.lowlevel.checkpoint()
+    await anyio.sleep(0.01)
+
+    assert window.size > 100
+    assert window.size <= 10_000_000 / 0.01 * CACHE_SECONDS
