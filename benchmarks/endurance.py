@@ -37,7 +37,8 @@ async def main(urls, username, password, key, folder, quota, seconds):
     account = Credentials(username=username, password=password)
     known = {"peps": account, "cdse": account, "geodes": Credentials(api_key=key)}
     query = build_query(start="2000-01-01", end="2030-01-01")
-    async with Client(["peps", "cdse", "geodes"], credentials=known, base_url=json.loads(urls), config=config) as client:
+    names, roots = ["peps", "cdse", "geodes"], json.loads(urls)
+    async with Client(names, credentials=known, base_url=roots, config=config) as client:
         async for delivery in client.fetch(query, folder):
             assert delivery.error is None, delivery.error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from pepsasync.credentials import find_credentials
@@ -60,7 +60,9 @@ def open_archives(
         known = own or find_credentials(name, host, environ=os.environ, configured=settings.credentials(name, host))
         root = given or settings.base_urls.get(name)
         provider = make_provider(name, http, known, root, ask_code=ask_code, restore=config.restore)
-        archives.append(Archive(provider, root, make_slots(config, provider.limits), Pace(provider, config, emit)))
+        is_unlimited = len(names) > 1 and provider.limits.quota is None
+        pace = Pace(provider, replace(config, quota=None) if is_unlimited else config, emit)
+        archives.append(Archive(provider, root, make_slots(config, provider.limits), pace))
     return archives
 
 
