@@ -63,5 +63,5 @@ def lowest(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure, side by side with other tools; see benchmarks/README.md."""
     session.install(".[sandbox]")
-    for script in ("single_file.py", "overlap.py", "memory.py"):
+    for script in ("single_file.py", "overlap.py", "memory.py", "journal.py", "endurance.py"):
         session.run("python", f"benchmarks/{script}")
