@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio import to_thread
 
 from pepsasync.cli.lines import NORMAL, QUIET, Lines
+from pepsasync.cli.options import ArchiveOptions
 from pepsasync.cli.records import SearchReplies
-from pepsasync.client import Client
-from pepsasync.credentials import read_auth_file
+from pepsasync.cli.units import show_count
 from pepsasync.criteria import build_query
-from pepsasync.errors import ConfigError
+from pepsasync.errors import ConfigError, PepsasyncError
+from pepsasync.io.files import Shelf
 from pepsasync.model import DeliveryStatus, StorageTier
-from pepsasync.settings import read_settings
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Callable, Iterator, Mapping
 
-    from pepsasync.model import Delivery, Product, Query
+    from pepsasync.client import Client
+    from pepsasync.model import Product, Query
 
 TIER_WORDS = {
     StorageTier.DISK: "on disk",
@@ -32,10 +37,15 @@ TIER_WORDS = {
 }
 """The old program's words for where a product is."""
 
-OUTCOME_WORDS = {DeliveryStatus.DELIVERED: "downloaded", DeliveryStatus.SKIPPED: "existing"}
+EXISTING, DOWNLOADED = "existing", "downloaded"
+OUTCOME_WORDS = {DeliveryStatus.DELIVERED: DOWNLOADED, DeliveryStatus.SKIPPED: EXISTING}
+"""The old program's words for what is in the folder."""
 
 NO_LIMIT = 100
 """The old default for clouds, which leaves out nothing."""
+
+SHORTEST_TRIAL = 5.0
+"""Seconds; what a trial took at least in the old program, also without any minutes to wait."""
 
 
 def peps_download(  # noqa: PLR0917 - the parameters of the old function, in their order
@@ -58,7 +68,7 @@ def peps_download(  # noqa: PLR0917 - the parameters of the old function, in the
     shape: Any = None,
     orbit: int | None = None,
     search_json_file: str | os.PathLike[str] | None = None,
-    clouds: float = NO_LIMIT,
+    clouds: float | None = NO_LIMIT,
     sat: str | None = None,
     extract: bool = True,
     max_trials: int = 10,
@@ -94,102 +104,169 @@ def peps_download(  # noqa: PLR0917 - the parameters of the old function, in the
         sat: `S1A`, ...
         extract: Unzip, then remove the zip.
         max_trials: After so many times `wait`, products that are still on tape are given up.
-        wait: Minutes.
-        verbose: Print what happens, not only the statistics at the end.
-        provider: Archive; None for the default one.
+        wait: Minutes; also the longest pause between two looks at the products on tape.
+        verbose: Print what happens, not only the statistics and what failed.
+        provider: Archive, or several: `geodes,cdse`; None for `PEPSASYNC_PROVIDER`, else the default one.
         base_url: Root of another instance of the archive.
 
     Returns:
-        By product name `existing`, `downloaded`, `on disk`, `on tape`, `staging`, or `unknown`.
+        By product name `existing`, `downloaded`, `on disk`, `on tape`, `staging`, or `unknown` when the archive does
+        not say. A product that could not be brought has the word for where it is in the archive.
 
     Raises:
-        PepsasyncError: The run could not go on. A product that failed keeps the word for where it is in the archive.
-        ConfigError: Also inside an event loop, where `await client.download(...)` is to be used.
+        PepsasyncError: The run could not go on; the same call resumes it.
+        ConfigError: Also inside an event loop, where `async with Client(...)` is to be used.
     """
-    area = {"lat": lat, "lon": lon, "latmin": latmin, "latmax": latmax, "lonmin": lonmin, "lonmax": lonmax}
-    is_path = isinstance(shape, str | Path)
+    _refuse_event_loop()
+    period = {"start": start_date, "end": end_date}
+    area = {"tile": tile, "location": location, "lat": lat, "lon": lon}
+    area |= {"latmin": latmin, "latmax": latmax, "lonmin": lonmin, "lonmax": lonmax}
+    area["shape" if isinstance(shape, str | os.PathLike) else "geometry"] = shape
+    _check_bounds({**period, **area, "orbit": orbit})
     query = build_query(
         collection=collection,
         product=product_type,
         sensor_mode=sensor_mode,
-        start=start_date,
-        end=end_date,
-        tile=tile,
-        location=location,
-        shape=shape if is_path else None,
-        geometry=None if is_path else shape,
         orbit=orbit,
-        clouds=None if clouds >= NO_LIMIT else clouds,
+        clouds=None if clouds is None or clouds >= NO_LIMIT else clouds,
         sat=sat,
+        **period,
         **area,
     )
-    patience = {"poll_interval_max": max(wait * 60.0, 1e-3), "staging_timeout": max(max_trials * wait * 60.0, 1e-3)}
-    job = _Job(query, Path(write_dir or "."), extract=extract, verbose=verbose, only_look=no_download)
+    job = _Job(
+        query=query,
+        archive=ArchiveOptions(
+            auth=Path(auth) if auth else None,
+            provider=provider or os.environ.get("PEPSASYNC_PROVIDER"),
+            base_url=base_url,
+        ),
+        patience=_patience(max_trials, wait),
+        directory=Path(write_dir or "."),
+        replies=SearchReplies(Path(search_json_file)) if search_json_file else None,
+        extract=extract,
+        only_look=no_download,
+        verbose=verbose,
+    )
+    return anyio.run(job.run)
+
+
+def _refuse_event_loop() -> None:
+    """Raise a ConfigError inside an event loop, be it in a task or in a callback of asyncio."""
+    for look in (anyio.get_current_task, asyncio.get_running_loop):
+        if _finds(look):
+            hint = "Use 'async with pepsasync.Client(...)' here, or run it in a thread"
+            raise ConfigError("peps_download() is for programs without an event loop", hint=hint)
+
+
+def _finds(look: Callable[[], object]) -> bool:
     try:
-        return anyio.run(job.run, provider, auth, base_url, patience, search_json_file)
-    except RuntimeError as error:
-        if "lready running" not in str(error):
-            raise
-        hint = "Use 'async with pepsasync.Client(...)' here"
-        raise ConfigError("peps_download() is for programs without an event loop", hint=hint) from error
+        look()
+    except RuntimeError:
+        return False
+    return True
 
 
+def _check_bounds(bounds: Mapping[str, object]) -> None:
+    """The collection has a default, so that a call without anything else would order all of it."""
+    if all(bound is None or (isinstance(bound, str) and not bound.strip()) for bound in bounds.values()):
+        hint = "For example: tile='31TCJ', start_date='2017-01-01', end_date='2017-02-01'"
+        raise ConfigError("say where or when: otherwise it would be the whole collection", hint=hint)
+
+
+def _patience(max_trials: int, wait: float) -> dict[str, Any]:
+    """Fields of `Config` for so many trials with so many minutes between them."""
+    if max_trials < 1 or not wait >= 0:
+        raise ConfigError(f"max_trials={max_trials}, wait={wait}: there must be a trial, and a wait is not negative")
+    pause = wait * 60.0 or SHORTEST_TRIAL
+    return {"poll_interval_max": pause, "staging_timeout": max_trials * pause}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
     """One call."""
 
-    def __init__(self, query: Query, directory: Path, *, extract: bool, verbose: bool, only_look: bool) -> None:
-        self._query = query
-        self._directory = directory
-        self._extract = extract
-        self._only_look = only_look
-        self._lines = Lines(_print, level=NORMAL if verbose else QUIET)
+    query: Query
+    archive: ArchiveOptions
+    patience: dict[str, Any]
+    directory: Path
+    replies: SearchReplies | None
+    extract: bool
+    only_look: bool
+    verbose: bool
 
-    async def run(
-        self,
-        provider: str | None,
-        auth: str | os.PathLike[str] | None,
-        base_url: str | None,
-        patience: dict[str, float],
-        search_json_file: str | os.PathLike[str] | None,
-    ) -> dict[str, str]:
-        settings = read_settings({})
-        name = settings.choose(provider)
-        credentials = read_auth_file(auth, name) if auth is not None else None
-        patience["poll_interval"] = min(patience["poll_interval_max"], 5.0)
-        async with Client(
-            name, credentials=credentials, config=settings.config(**patience), base_url=base_url
-        ) as client:
-            with contextlib.ExitStack() as around:
-                if search_json_file is not None:
-                    replies = SearchReplies(Path(search_json_file))
-                    around.enter_context(client.raw_replies(replies.take))
-                    around.callback(replies.write)
-                around.enter_context(client.listen(self._lines.take))
-                found = {product.name: product async for product in client.search(self._query)}
-                words = {name: TIER_WORDS[product.tier] for name, product in found.items()}
-                if not self._only_look:
+    async def run(self) -> dict[str, str]:
+        """Word by product name."""
+        async with self.archive.client(**self.patience) as client:
+            with self._watched(client):
+                found = {product.name: product async for product in client.search(self.query)}
+                words = await to_thread.run_sync(self._words, found)
+                if self.verbose:
+                    for name, word in words.items():
+                        _print(f"{name} {word}")
+                if found and not self.only_look:
+                    _tell_statistics(words)
                     words |= await self._bring(client, found)
-        self._lines.flush()
         _tell_statistics(words)
         return words
 
+    @contextlib.contextmanager
+    def _watched(self, client: Client) -> Iterator[None]:
+        """Print what the client does, and keep the archive's search replies."""
+        with contextlib.ExitStack() as around:
+            lines = around.enter_context(Lines(_print, level=NORMAL if self.verbose else QUIET))
+            around.enter_context(client.listen(lines.take))
+            if self.replies is not None:
+                around.enter_context(client.raw_replies(self.replies.take))
+                around.enter_context(client.listen(self.replies.watch))
+                around.callback(self.replies.write)
+            yield
+
+    def _words(self, found: dict[str, Product]) -> dict[str, str]:
+        """What is here is existing, as far as its name tells; bringing it looks closer."""
+        shelf = Shelf(self.directory)
+        return {
+            name: EXISTING
+            if shelf.zip_path(product).exists() or shelf.folder_path(product).exists()
+            else TIER_WORDS[product.tier]
+            for name, product in found.items()
+        }
+
     async def _bring(self, client: Client, found: dict[str, Product]) -> dict[str, str]:
-        fetched = client.fetch(list(found.values()), self._directory, extract=self._extract)
-        outcomes: list[Delivery] = [delivery async for delivery in fetched]
-        failed = [found[one.product.name] for one in outcomes if one.status is DeliveryStatus.FAILED]
-        tiers = await client.tiers(failed) if failed else {}
-        here = {one.product.name: OUTCOME_WORDS[one.status] for one in outcomes if one.status in OUTCOME_WORDS}
-        return here | {product.name: TIER_WORDS[tiers.get(product.id, product.tier)] for product in failed}
+        """Word by product name for each that has an outcome; those that the run leaves out have none."""
+        words: dict[str, str] = {}
+        failed: list[Product] = []
+        async for delivery in client.fetch(list(found.values()), self.directory, extract=self.extract):
+            name = delivery.product.name
+            if delivery.status in OUTCOME_WORDS:
+                words[name] = OUTCOME_WORDS[delivery.status]
+            else:
+                failed.append(found[name])
+        return words | await _where(client, failed)
+
+
+async def _where(client: Client, products: list[Product]) -> dict[str, str]:
+    """Words for where products are now; for where they were, when the archive does not tell."""
+    tiers: dict[str, StorageTier] = {}
+    try:
+        tiers = await client.tiers(products)
+    except PepsasyncError as error:
+        _print(f"note: where they are now is not known: {error.message}")
+    return {product.name: TIER_WORDS[tiers.get(product.id, product.tier)] for product in products}
 
 
 def _tell_statistics(words: dict[str, str]) -> None:
-    """The last lines of the old program: how many products are where."""
+    """How many products are where, in the form of the old program."""
     if not words:
         _print("No product matches the criteria")
-    for word, count in sorted(Counter(words.values()).items()):
-        _print(f"{word}: {count:,}")
+        return
+    counts = sorted(Counter(words.values()).items())
+    _print("Summary:")
+    for word, count in counts:
+        _print(f"\t- {word}: {show_count(count)}")
+    _print(f"Total to download: {sum(count for word, count in counts if word not in OUTCOME_WORDS.values())}")
 
 
 def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # nobody listens any more: the work goes on
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()

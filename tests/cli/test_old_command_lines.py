@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import geopandas
 import pytest
 from shapely import Point, box
 
@@ -37,6 +38,14 @@ LINES = {
     "product-type": (
         "-c S1 -p GRD -l Toulouse -a {auth} -d 2015-11-01 -f 2015-12-01",
         fits("S1", where=TOULOUSE, product_type="GRD"),
+    ),
+    "s2-is-read-as-s2st": (
+        "-c S2 -t T31TCJ --auth {auth} -d 2017-01-01 -f 2017-02-01 --windows",
+        fits("S2ST", tile="31TCJ"),
+    ),
+    "satellite-and-mode": (
+        "-c S1 --sat S1A --product_type GRD --sensor_mode IW -a {auth} -d 2015-11-01 -f 2015-12-01 --trials 9 --wait 1",
+        fits("S1", platform="S1A", product_type="GRD"),
     ),
 }
 
@@ -98,3 +107,65 @@ def test_old_options_for_folder_and_no_download_work(run, archive, auth, tmp_pat
     assert done.code == 0
     assert not (tmp_path / "data").exists()
     assert len(json.loads((tmp_path / "search.json").read_text())["features"]) == len(done.out.splitlines()) - 1
+
+
+def test_old_vector_file_and_cloud_limit_work(run, archive, auth, tmp_path):
+    product = next(product for product in archive.catalogue if product.collection == "S2ST")
+    area = product.footprint.centroid.buffer(0.01).envelope
+    geopandas.GeoSeries([area], crs=4326).to_crs(3857).to_file(tmp_path / "area.shp")
+    line = f"fetch --base-url {archive.peps_url} -a {auth} -c S2ST -d 2017-01-01 -f 2017-02-01 -n"
+    clouds = int(product.cloud_cover) + 1
+
+    done = run(*line.split(), "--shape", tmp_path / "area.shp", "--cc", clouds)
+
+    is_wanted = fits("S2ST", where=area)
+    wanted = {p.name for p in archive.catalogue if is_wanted(p) and p.cloud_cover <= clouds}
+    assert product.name in wanted
+    assert wanted == {row.split()[0] for row in done.out.splitlines()[1:]}, done.err
+
+
+def test_one_day_ends_with_the_next(run, archive, auth):
+    product = next(product for product in archive.catalogue if product.collection == "S1")
+    day, line = product.start.date(), f"fetch --base-url {archive.peps_url} -a {auth} -c S1 -n -q"
+
+    same_day = run(*line.split(), "-d", day, "-f", day)
+    next_day = run(*line.split(), "-d", day, "-f", day + timedelta(days=1))
+
+    assert same_day.code == 2
+    assert "for one day use -d 2015-11-01 -f 2015-11-02" in same_day.err
+    assert {p.name for p in archive.catalogue if p.collection == "S1" and p.start.date() == day} == {
+        row.split()[0] for row in next_day.out.splitlines()[1:]
+    }
+
+
+def test_old_last_day_of_all_is_accepted(run, archive, auth):
+    line = f"fetch --base-url {archive.peps_url} -a {auth} -c S1 -d 2015-11-01 -f 9999-01-01 -n -q"
+
+    done = run(*line.split())
+
+    assert len([p for p in archive.catalogue if p.collection == "S1"]) == len(done.out.splitlines()) - 1
+
+
+def test_unknown_tiers_are_reported(run, tmp_path):
+    sandbox = pytest.importorskip("pepsasync.sandbox")
+    archive = sandbox.Sandbox(products=4, faults={"unknown-once": 1.0})
+    archive.start()
+    try:
+        done = run("fetch", "--base-url", archive.peps_url, "-c", "S1", "-n")
+    finally:
+        archive.stop()
+
+    assert [True, True] == [" unknown " in row for row in done.out.splitlines()[1:]]
+    assert "2 somewhere" in done.err
+
+
+def test_statistics_end_a_run(run, archive, auth, tmp_path):
+    line = f"fetch --base-url {archive.peps_url} -a {auth} -c S1 -d 2015-11-01 -f 2015-12-01 -w {tmp_path / 'data'}"
+
+    first = run(*line.split(), "--poll-interval", "0.1", "--json", tmp_path / "search.json")
+    again = run(*line.split())
+
+    count = len([p for p in archive.catalogue if p.collection == "S1"])
+    assert f"delivered: {count} products, " in first.err
+    assert f"already here: {count} products, " in again.err
+    assert count == len(json.loads((tmp_path / "search.json").read_text())["features"])

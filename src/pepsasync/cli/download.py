@@ -11,7 +11,7 @@ from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions
 from pepsasync.cli.session import Session
 from pepsasync.errors import ConfigError
 
-LIST_SUFFIXES = (".geojson", ".json", ".txt", ".list", ".csv")
+LIST_SUFFIXES = (".geojson", ".json", ".jsonl", ".txt", ".list", ".csv")
 """Names of files that hold names of products; a product has none of these."""
 
 
@@ -29,7 +29,8 @@ def download(
 ) -> None:
     """Bring the products of a saved search, or by name.
 
-    A saved search is what `pepsasync search -o FILE.geojson` wrote, or a text file with a name a line.
+    A saved search is what `pepsasync search -o FILE.geojson` wrote, STAC items, eodag's GeoJSON, an archive's search
+    reply, or a text file with a name a line.
     """
     wanted = list(dict.fromkeys(name for argument in names for name in expand(argument)))
     raise Exit(Job(Session(output), archive, staging, delivery).run(wanted, len(wanted)))

@@ -1,4 +1,4 @@
-"""Read a saved search back, as names of products."""
+"""Read a saved search back, as names of products: the archive is asked again for everything else."""
 
 from __future__ import annotations
 
@@ -8,68 +8,99 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pepsasync.decide.values import parse_name
 from pepsasync.errors import ConfigError
+from pepsasync.results.names import bare_name, product_name
 
 if TYPE_CHECKING:
     import os
 
-NAME_KEYS = ("name", "identifier", "productIdentifier", "title")
-"""Properties that hold the product's name: ours first, then those of STAC catalogues, resto and its clients."""
+__all__ = ["bare_name", "read_saved"]
+
+LISTS = ("features", "value")
+"""Members that hold the records of a document: of GeoJSON and STAC, of OData."""
+
+FORMATS = "It should be GeoJSON (of `search -o`, of STAC, of eodag), or text with a product name a line"
 
 
 def read_saved(path: str | os.PathLike[str]) -> list[str]:
     """Return the products that a file names, each once, in its order.
 
     Args:
-        path: GeoJSON or CSV as written by `search -o`, or text with a name a line; empty lines and
-            those that begin with `#` do not count.
+        path: GeoJSON or CSV as written by `search -o`, JSON lines; STAC items; features of eodag; replies of an
+            archive, as `--json` writes them; or text with a name a line, where empty lines and those that begin with
+            `#` do not count.
 
     Raises:
-        ConfigError: The file cannot be read, or names nothing.
+        ConfigError: The file cannot be read, names nothing, or holds something else.
     """
     try:
         text = Path(path).read_text("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not text", hint="It holds GeoJSON, or names of products") from error
-    names = _from_geojson(text, path) if text.lstrip().startswith(("{", "[")) else _from_lines(text)
+        raise ConfigError(f"{path} is not text", hint=FORMATS) from error
+    names = _from_json(text, path) if text.lstrip().startswith(("{", "[")) else _from_lines(text, path)
     if not names:
-        raise ConfigError(f"{path} names no products")
+        raise ConfigError(f"{path} names no products", hint=FORMATS)
     return list(dict.fromkeys(names))
 
 
-def bare_name(name: str) -> str:
-    """Return a product's name without folder and without `.zip` or `.SAFE`."""
-    name = name.strip().replace("\\", "/").rstrip("/").rpartition("/")[2]
-    for suffix in (".zip", ".SAFE"):
-        name = name.removesuffix(suffix)
+def _from_lines(text: str, path: str | os.PathLike[str]) -> list[str]:
+    if text.startswith("name,"):  # our own CSV
+        try:
+            lines = [row["name"] or "" for row in csv.DictReader(io.StringIO(text))]
+        except csv.Error as error:
+            raise ConfigError(f"{path} is not valid CSV: {error}", hint=FORMATS) from error
+    else:
+        lines = text.splitlines()
+    lines = [line.strip() for line in lines]
+    return [_checked(line, path) for line in lines if line and not line.startswith("#")]
+
+
+def _from_json(text: str, path: str | os.PathLike[str]) -> list[str]:
+    records = _records(_decoded(text, path))
+    if records is None:
+        raise ConfigError(f"{path} is JSON, but holds no products", hint=FORMATS)
+    return [_name(record, number, path) for number, record in enumerate(records, 1)]
+
+
+def _decoded(text: str, path: str | os.PathLike[str]) -> Any:
+    """The document, or the list of those that stand one a line."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        try:
+            return [json.loads(line) for line in text.split("\n") if line.strip()]
+        except (ValueError, RecursionError):
+            raise ConfigError(f"{path} is not valid JSON: {error}", hint=FORMATS) from error
+
+
+def _records(document: Any) -> list[Any] | None:
+    """What a document lists; None when it is no such document."""
+    if isinstance(document, list):
+        pages = [_records(page) if isinstance(page, dict) else [page] for page in document]
+        return None if None in pages else [record for page in pages for record in page or ()]
+    if not isinstance(document, dict):
+        return None
+    for key in LISTS:
+        if isinstance(document.get(key), list):
+            return list(document[key])
+    return [document] if product_name(document) else None
+
+
+def _name(record: Any, number: int, path: str | os.PathLike[str]) -> str:
+    if isinstance(record, str):
+        return _checked(record, path)
+    name = product_name(record)
+    if name is None:
+        raise ConfigError(f"product {number} of {path} has no name", hint=FORMATS)
     return name
 
 
-def _from_lines(text: str) -> list[str]:
-    if text.startswith("name,"):  # our own CSV
-        return [row["name"] for row in csv.DictReader(io.StringIO(text)) if row["name"]]
-    return [bare_name(line) for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-
-
-def _from_geojson(text: str, path: str | os.PathLike[str]) -> list[str]:
+def _checked(text: str, path: str | os.PathLike[str]) -> str:
+    name = bare_name(text)
     try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{path} is not valid JSON: {error}") from error
-    features = document.get("features") if isinstance(document, dict) else None
-    if not isinstance(features, list):
-        raise ConfigError(f"{path} is JSON, but not a GeoJSON feature collection")
-    return [_feature_name(feature, number, path) for number, feature in enumerate(features, 1)]
-
-
-def _feature_name(feature: Any, number: int, path: str | os.PathLike[str]) -> str:
-    properties = (feature.get("properties") or {}) if isinstance(feature, dict) else {}
-    for key in NAME_KEYS:
-        if isinstance(name := properties.get(key), str) and name:
-            return bare_name(name)
-    identity = feature.get("id") if isinstance(feature, dict) else None
-    if isinstance(identity, str) and identity:
-        return bare_name(identity)
-    raise ConfigError(f"feature {number} of {path} has no product name")
+        return parse_name("name", name)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {text[:80]!r} is not a product name", hint=FORMATS) from error
