@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pepsasync.credentials import find_credentials
 from pepsasync.errors import ConfigError
 from pepsasync.providers import make_provider
-from pepsasync.stages.line import make_slots
+from pepsasync.stages.line import Line, make_slots
 from pepsasync.stages.pace import Pace
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from pepsasync.config import Config
     from pepsasync.credentials import Credentials
     from pepsasync.events import Emit
+    from pepsasync.io.files import Shelf
     from pepsasync.io.http import Http
+    from pepsasync.io.space import Space
+    from pepsasync.io.throttle import Throttle
     from pepsasync.providers.base import Provider
     from pepsasync.settings import Settings
     from pepsasync.stages.line import Slots
@@ -36,6 +39,22 @@ class Archive:
     """Of another instance than the public one."""
     slots: Slots
     pace: Pace
+
+    def line(
+        self, http: Http, shelf: Shelf, throttle: Throttle, *, config: Config, emit: Emit, space: Space | None
+    ) -> Line:
+        """The way from this archive to a folder."""
+        return Line(self.provider, http, shelf, throttle, config, emit, self.slots, self.pace, space)
+
+
+def run_options(archives: Sequence[Archive], *, extract: bool, skip_tape: bool) -> dict[str, object]:
+    """What a later run must know to go on with one; holds no secret."""
+    return {
+        "provider": ",".join(archive.provider.name for archive in archives),
+        "base_url": {archive.provider.name: archive.root for archive in archives if archive.root},
+        "extract": extract,
+        "skip_tape": skip_tape,
+    }
 
 
 def open_archives(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import anyio
 from anyio import to_thread
 
-from pepsasync.archives import open_archives
+from pepsasync.archives import open_archives, run_options
 from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError, NotFoundError
 from pepsasync.events import DownloadProgressed, Event
@@ -26,7 +25,6 @@ from pepsasync.pipeline.deliver_all import bring_all_online, deliver_all, make_r
 from pepsasync.pipeline.record import Journals
 from pepsasync.pipeline.wanted import feed
 from pepsasync.settings import read_settings
-from pepsasync.stages.line import Line
 from pepsasync.stages.search import PAGES_AHEAD, search
 from pepsasync.stages.stage import request_staging
 
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     from pepsasync.credentials import Credentials
     from pepsasync.pipeline.wanted import Wanted
     from pepsasync.providers.base import Provider, StagingReply
+    from pepsasync.stages.line import Line
 
 OUTCOMES_AHEAD = 64
 """Outcomes that wait for the consumer of `fetch` before finished products wait for it."""
@@ -230,9 +229,10 @@ class Client:
 
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
             space = None if on_delivered else Space(Path(directory))  # a hook may move files away
-            lines = [replace(self._line(archive, Path(directory)), space=space) for archive in self._archives]
+            lines = [self._line(archive, Path(directory), space) for archive in self._archives]
             await to_thread.run_sync(lines[0].shelf.open)
-            names, options = [line.provider.name for line in lines], self._options(extract=extract)
+            names = [line.provider.name for line in lines]
+            options = run_options(self._archives, extract=extract, skip_tape=self._config.skip_tape)
             async with self._journals.recorder(lines[0].shelf.directory, names, options) as journal:
                 lines, asked = [await journal.along(line) for line in lines], await journal.asked_before()
                 run = make_run(lines, extract=extract, on_delivered=on_delivered, asked_before=asked)
@@ -282,26 +282,9 @@ class Client:
         for listener in self._listeners:
             listener(event)
 
-    def _options(self, *, extract: bool) -> dict[str, object]:
-        """What a later run must know to go on with this one."""
-        return {
-            "provider": ",".join(archive.provider.name for archive in self._archives),
-            "base_url": {archive.provider.name: archive.root for archive in self._archives if archive.root},
-            "extract": extract,
-            "skip_tape": self._config.skip_tape,
-        }
-
-    def _line(self, archive: Archive, directory: Path) -> Line:
-        return Line(
-            archive.provider,
-            self._http,
-            Shelf(directory),
-            self._throttle,
-            self._config,
-            self._emit,
-            archive.slots,
-            archive.pace,
-        )
+    def _line(self, archive: Archive, directory: Path, space: Space | None = None) -> Line:
+        shelf = Shelf(directory)
+        return archive.line(self._http, shelf, self._throttle, config=self._config, emit=self._emit, space=space)
 
 
 def _one_query(query: Query | None, criteria: dict[str, object]) -> Query:

@@ -18,7 +18,8 @@ from pepsasync.cli.summary import summary_lines
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, StagingOptions
+    from pepsasync.cli.options import ArchiveOptions
+    from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
     from pepsasync.cli.session import Session
     from pepsasync.client import Client
     from pepsasync.model import Delivery

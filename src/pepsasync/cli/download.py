@@ -7,7 +7,8 @@ from typer import Argument, Exit
 
 from pepsasync.cli.deliver import Job
 from pepsasync.cli.flatten import flatten
-from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions
+from pepsasync.cli.options import ArchiveOptions, OutputOptions
+from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.session import Session
 from pepsasync.errors import ConfigError
 

@@ -7,15 +7,9 @@ from typer import Exit, Option, echo
 
 from pepsasync.cli.deliver import Job
 from pepsasync.cli.flatten import flatten
-from pepsasync.cli.options import (
-    DELIVERY,
-    ArchiveOptions,
-    DeliveryOptions,
-    OutputOptions,
-    QueryOptions,
-    StagingOptions,
-)
+from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions
 from pepsasync.cli.output import table_lines, totals
+from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.search import find
 from pepsasync.cli.session import Session
 

@@ -9,8 +9,9 @@ from typer import Exit, Option, echo
 
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.lines import SPARE, VERBOSE
-from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, QueryOptions
+from pepsasync.cli.options import ArchiveOptions, OutputOptions, QueryOptions
 from pepsasync.cli.outlook import look_out
+from pepsasync.cli.run_options import DeliveryOptions
 from pepsasync.cli.session import Session
 from pepsasync.cli.standing import last_speed
 from pepsasync.errors import ConfigError

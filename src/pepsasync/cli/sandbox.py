@@ -13,7 +13,8 @@ from typer import Exit, Option, echo
 
 from pepsasync.cli.deliver import Job
 from pepsasync.cli.flatten import flatten
-from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions
+from pepsasync.cli.options import ArchiveOptions, OutputOptions
+from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.session import Session
 from pepsasync.cli.units import parse_duration, parse_size, show_count
 from pepsasync.errors import ConfigError

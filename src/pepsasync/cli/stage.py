@@ -10,8 +10,9 @@ from typer import Exit, Option, echo
 
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.lines import QUIET
-from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions, StagingOptions
+from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions
 from pepsasync.cli.output import totals
+from pepsasync.cli.run_options import StagingOptions  # noqa: TC001 - `flatten` evaluates the annotations
 from pepsasync.cli.session import Session
 from pepsasync.cli.units import show_count
 

@@ -10,7 +10,8 @@ from pepsasync.cli.audit import audit, summary
 from pepsasync.cli.deliver import Job
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.leftover import find_left_over
-from pepsasync.cli.options import DELIVERY, ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions
+from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions
+from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.session import Session
 from pepsasync.cli.units import show_count
 from pepsasync.errors import ConfigError
