@@ -10,9 +10,12 @@ pytestmark = pytest.mark.anyio
 
 
 async def take(window, size, log, release):
-    async with window.room(size):
+    await window.enter(size)
+    try:
         log.append(size)
         await release.wait()
+    finally:
+        window.leave(size, arrived=True)
 
 
 async def test_products_wait_for_room_in_their_order():
@@ -63,8 +66,8 @@ async def test_whoever_gives_up_waiting_lets_others_in():
 async def test_the_window_follows_the_rate():
     window = StagingWindow(smallest=100)
     assert window.size == 100
-    async with window.room(10_000_000):
-        await anyio.lowlevel.checkpoint()
+    await window.enter(10_000_000)
+    window.leave(10_000_000, arrived=True)
     await anyio.sleep(0.01)
 
     assert window.size > 100

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from pepsasync.errors import DiskFullError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 MARGIN = 64 << 20
@@ -55,9 +54,8 @@ class Space:
         self._looked: float | None = None
         self._left = 0
 
-    @contextlib.contextmanager
-    def reserved(self, name: str, needed: int, *, later: int = 0) -> Iterator[None]:
-        """Set room aside for a product as long as the block lasts.
+    def reserve(self, name: str, needed: int, *, later: int = 0) -> None:
+        """Set room aside for a product, until `release`.
 
         Args:
             name: Product name.
@@ -65,21 +63,26 @@ class Space:
             later: Bytes that are unpacked when they are there.
 
         Raises:
-            DiskFullError: All that is set aside does not fit.
+            DiskFullError: All that is set aside does not fit; nothing is set aside for this product.
         """
-        self._later[name] = later
+        if later:
+            self._later[name] = later
         self._set(name, needed + later)
         try:
             self._check(name)
-            yield
-        finally:
-            self._set(name, 0)
-            del self._needs[name], self._later[name]
+        except DiskFullError:
+            self.release(name)
+            raise
+
+    def release(self, name: str) -> None:
+        """Set nothing aside any more for a product, which may have had nothing."""
+        self._needed -= self._needs.pop(name, 0)
+        self._later.pop(name, None)
 
     def shrink(self, name: str, needed: int) -> None:
         """Set less aside for a product: so many bytes are still to come, the rest is on the disk."""
         if name in self._needs:
-            self._set(name, min(needed + self._later[name], self._needs[name]))
+            self._set(name, min(needed + self._later.get(name, 0), self._needs[name]))
 
     def _set(self, name: str, needed: int) -> None:
         self._needed += needed - self._needs.get(name, 0)

@@ -40,12 +40,22 @@ async def bring(product: Product, run: Run, log: Log) -> Path | None:
         try:
             if product.tier is StorageTier.DISK:
                 return await fetch_verified(product, run, log)
-            async with run.line.slots.window.room(product.size or 0):
-                await bring_online(product, run, log)
-                return await fetch_verified(product, run, log)
+            return await _stage_and_fetch(product, run, log)
         except OfflineError:  # back on tape before we came, or never online
             product = replace(product, tier=StorageTier.TAPE)
             await back_off(run, log)
+
+
+async def _stage_and_fetch(product: Product, run: Run, log: Log) -> Path:
+    """Bring a product from tape, within the staging window."""
+    window, size, path = run.line.slots.window, product.size or 0, None
+    await window.enter(size)
+    try:
+        await bring_online(product, run, log)
+        path = await fetch_verified(product, run, log)
+    finally:
+        window.leave(size, arrived=path is not None)
+    return path
 
 
 async def bring_online(product: Product, run: Run, log: Log) -> None:

@@ -5,7 +5,6 @@ Resources are held only while they are used: waiting for tape holds no slot.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import anyio
@@ -44,34 +43,36 @@ async def deliver(product: Product, run: Run) -> Delivery | None:
     log, shelf, emit = Log(product), run.line.shelf, run.line.emit
     emit(ProductFound(**log.who, tier=product.tier, size=product.size))
     try:
-        present = await find_present(product, shelf, extract=run.extract)
+        present = await find_present(product, shelf, extract=run.extract, limiter=run.line.slots.looks)
         if present.wrong:
             emit(Noticed(message=f"{product.name}: what is there is wrong and will be replaced: {present.wrong}"))
         path = present.path
         if path is not None and (path.is_dir() or not run.extract):
             return _skipped(log, run, path, present.bytes)
-        with _room(product, run):
-            path = path or await (run.sources.bring(product, log) if run.sources else bring(product, run, log))
-            if path is None:
-                return None
-            if run.extract:
-                async with run.line.slots.unpack:
-                    path = await extract(product, shelf)
-                emit(ProductExtracted(**log.who, path=str(path)))
+        _reserve_room(product, run)
+        path = path or await (run.sources.bring(product, log) if run.sources else bring(product, run, log))
+        if path is None:
+            return None
+        if run.extract:
+            async with run.line.slots.unpack:
+                path = await extract(product, shelf)
+            emit(ProductExtracted(**log.who, path=str(path)))
         return _delivered(log, run, path, present.bytes)
     except FATAL:
         raise
     except PepsasyncError as error:
         return fail(log, run, error)
+    finally:
+        if run.line.space:
+            run.line.space.release(product.name)
 
 
-def _room(product: Product, run: Run) -> AbstractContextManager[None]:
+def _reserve_room(product: Product, run: Run) -> None:
     """Set aside what a product still needs on the disk; one that is left out for being on tape needs nothing."""
     line, size = run.line, product.size or 0
-    if line.space is None or (line.config.skip_tape and not can_try(product, run)):
-        return nullcontext()
-    here = line.shelf.part_length(product)
-    return line.space.reserved(product.name, max(0, size - here), later=int(size * UNPACKED) if run.extract else 0)
+    if line.space is not None and (can_try(product, run) or not line.config.skip_tape):
+        here = line.shelf.part_length(product)
+        line.space.reserve(product.name, max(0, size - here), later=int(size * UNPACKED) if run.extract else 0)
 
 
 def _delivered(log: Log, run: Run, path: Path, size: int) -> Delivery:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pepsasync.providers.base import Limits, Provider
     from pepsasync.stages.pace import Pace
 
+LOOKS = 2
+"""Products at once that are looked for in the folder; each thread more keeps memory of its own."""
+
 HOOKS = 4
 """Calls at once of what the user wants done with delivered products."""
 
@@ -37,6 +40,7 @@ class Slots:
     download: anyio.CapacityLimiter
     unpack: anyio.CapacityLimiter
     hooks: anyio.CapacityLimiter
+    looks: anyio.CapacityLimiter
     window: StagingWindow
 
 
@@ -72,6 +76,7 @@ def make_slots(config: Config, limits: Limits) -> Slots:
         download=anyio.CapacityLimiter(config.jobs or limits.downloads),
         unpack=anyio.CapacityLimiter(UNPACKERS),
         hooks=anyio.CapacityLimiter(HOOKS),
+        looks=anyio.CapacityLimiter(LOOKS),
         # Where programs cannot ask for staging, somebody asks by hand: everything is waited for.
         window=StagingWindow(config.staging_window if limits.stages else sys.maxsize),
     )

@@ -22,6 +22,8 @@ from pepsasync.io.files import disk_errors, replace_text
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import anyio
+
     from pepsasync.io.files import Shelf
     from pepsasync.model import Product
     from pepsasync.stages.download import Received
@@ -92,7 +94,9 @@ class Present:
     bytes: int = 0
 
 
-async def find_present(product: Product, shelf: Shelf, *, extract: bool) -> Present:
+async def find_present(
+    product: Product, shelf: Shelf, *, extract: bool, limiter: anyio.CapacityLimiter | None = None
+) -> Present:
     """Look for a product that is already there and right.
 
     A folder counts whether or not `extract` was asked for; a zip counts in both cases too, and is unpacked by the
@@ -108,7 +112,7 @@ async def find_present(product: Product, shelf: Shelf, *, extract: bool) -> Pres
             shelf.discard_part(product)  # left by a run that was killed after the rename
         return present
 
-    return await to_thread.run_sync(work)
+    return await to_thread.run_sync(work, limiter=limiter)
 
 
 def is_here(product: Product, shelf: Shelf) -> bool:

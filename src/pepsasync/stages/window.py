@@ -7,13 +7,8 @@ asks for everything at once has much of it staged twice.
 from __future__ import annotations
 
 from collections import deque
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import anyio
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 SMALLEST = 100_000_000_000
 """Bytes that may always be on their way: small orders are staged at once."""
@@ -49,26 +44,25 @@ class StagingWindow:
         rate = self._arrived / seconds if seconds > 0 else 0.0
         return max(self._smallest, rate * CACHE_SECONDS)
 
-    @asynccontextmanager
-    async def room(self, size: int) -> AsyncIterator[None]:
-        """Wait for room, and hold it while a product is staged and downloaded. One product always has room.
+    async def enter(self, size: int) -> None:
+        """Wait for room for a product that is to be staged and downloaded; one product always has room.
 
         Args:
             size: Bytes of the product, 0 when unknown.
 
-        Cancellation: the room is free again.
+        Cancellation: no room is held.
         """
         self._began = anyio.current_time() if self._began is None else self._began
         if self._waiting or not self._fits(size):
             await self._wait(size)
         else:
             self._on_their_way += size
-        try:
-            yield
-            self._arrived += size
-        finally:
-            self._on_their_way -= size
-            self._call()
+
+    def leave(self, size: int, *, arrived: bool) -> None:
+        """Give the room of a product back, which was downloaded or not."""
+        self._on_their_way -= size
+        self._arrived += size if arrived else 0
+        self._call()
 
     def _fits(self, size: int) -> bool:
         return self._on_their_way == 0 or self._on_their_way + size <= self.size

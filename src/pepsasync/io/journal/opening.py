@@ -36,7 +36,7 @@ WHOLE_CHECK = 256 << 20
 """Bytes up to which every page is looked at when the journal is opened; a larger file is only looked at here and
 there, because it would take seconds. Damage that shows later is dealt with then."""
 
-_CACHE_KIB = 32_768
+_CACHE_KIB = 1_024
 
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG})
 """Result codes of a file that is not what we wrote; our statements are right, so plain errors come from the file."""
