@@ -1,53 +1,70 @@
-"""What is unfinished in a folder, as its journal tells."""
+"""What is unfinished in a folder, as its journal tells: the errands that finish it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pepsasync.cli.errands import Errand, Manner
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pepsasync.io.journal import Order
+    from pepsasync.io.journal import JournalReader, Order, Row
     from pepsasync.model import Product, Query
 
-AGAIN = ("found", "staging", "downloading", "failed")
-"""States of products that are tried again; `left_out` joins them when the run waits for tape."""
+AGAIN = ("downloading", "staging", "found", "failed")
+"""States of products that are tried again; `left_out` joins them when the order waits for tape."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOver:
-    """What is unfinished of the orders that went to the same archives."""
+class Manners:
+    """How the orders of a folder are carried out, and which of that is meant for a product.
 
-    directory: Path
-    provider: str
-    base_url: str | None
-    extract: bool
-    skip_tape: bool
-    count: int
-    """Products that were found and are not here."""
-    queries: list[Query]
-    """Whose search was not finished."""
+    Args:
+        orders: Of the folder, oldest first.
+        provider: Archive that takes the place of those of the orders; None for theirs.
+        skip_tape: Whether nothing waits for tape, whatever the orders say.
+    """
 
-    def wanted(self, *, with_tape: bool) -> Iterator[Product | str | Query]:
-        """Products, by name where the journal does not know more, then queries; read from the journal as they go.
+    def __init__(self, orders: Sequence[Order], provider: str | None = None, *, skip_tape: bool = False) -> None:
+        self._provider, self._skip_tape = provider, skip_tape
+        self._by_order = {order.id: self._changed(_manner(order)) for order in orders}
+        self._by_source = {name: self._by_order[order.id] for order in orders for name in order.providers}
+        self._latest = self._by_order[orders[-1].id] if orders else None
 
-        Args:
-            with_tape: Also what was left out for being on tape.
-        """
-        from pepsasync.io.journal import JournalReader, State  # noqa: PLC0415
+    def of_order(self, order: Order) -> Manner:
+        """How an order is carried out."""
+        return self._by_order[order.id]
 
-        with JournalReader(self.directory) as reader:
-            for state in (*AGAIN, *(["left_out"] if with_tape else [])):
-                for batch in reader.in_state(State(state)):
-                    for row in batch:
-                        yield row.product or row.name
-        yield from self.queries
+    def of_product(self, row: Row) -> Manner:
+        """How a product's order is carried out; of a product without, the latest order to its archive."""
+        known = self._by_order.get(row.order or 0) or self._by_source.get(row.source) or self._latest
+        return known or self._changed(Manner(row.source))
+
+    def everything(self) -> list[Manner]:
+        """All that occur, oldest first."""
+        return list(dict.fromkeys(self._by_order.values()))
+
+    def _changed(self, manner: Manner) -> Manner:
+        if self._skip_tape:
+            manner = replace(manner, skip_tape=True)
+        return manner.elsewhere(self._provider) if self._provider else manner
 
 
-def find_left_over(directory: Path) -> LeftOver:
-    """Read what is unfinished in a folder.
+def find_left_over(directory: Path, provider: str | None = None, *, skip_tape: bool = False) -> list[Errand]:
+    """Work out what is unfinished in a folder.
+
+    A list of names whose look-up was cut short is given again as it was; everything else is gone on with.
+
+    Args:
+        directory: The user's folder.
+        provider: Archive instead of those of the orders.
+        skip_tape: Whether nothing waits for tape, whatever the orders say.
+
+    Returns:
+        Errands, one for each manner of carrying them out and one for each of those lists.
 
     Raises:
         ConfigError: There is no journal, or it cannot be read.
@@ -56,27 +73,95 @@ def find_left_over(directory: Path) -> LeftOver:
 
     with JournalReader(directory) as reader:
         orders = reader.orders()
-        counts = {state.value: count.products for state, count in reader.counts().items()}
-    options: dict[str, Any] = dict(orders[-1].options) if orders else {}
-    skip_tape = bool(options.get("skip_tape"))
-    states = AGAIN if skip_tape else (*AGAIN, "left_out")
-    roots = options.get("base_url") or {}
-    provider = options.get("provider") or ""
-    return LeftOver(
-        directory,
-        provider,
-        ",".join(roots[name] for name in provider.split(",")) if set(roots) == set(provider.split(",")) else None,
-        bool(options.get("extract")),
-        skip_tape,
-        sum(counts[state] for state in states),
-        _open_queries(orders),
-    )
+        manners = Manners(orders, provider, skip_tape=skip_tape)
+        open_lists = {order.id: order for order in orders if not order.is_searched and isinstance(order.wanted, list)}
+        counts = _counts(reader, manners, open_lists.keys())
+    lists: dict[tuple[Manner, tuple[str, ...]], Errand] = {}
+    for order in open_lists.values():
+        key = manners.of_order(order), tuple(order.wanted)
+        lists[key] = Errand(key[0], list(order.wanted), count=len(order.wanted))
+    queries = _open_queries(orders, manners)
+    going_on = [
+        Errand(
+            manner,
+            _wanted(directory, manner, manners, open_lists.keys(), queries.get(manner, [])),
+            count=counts[manner],
+            searches=len(queries.get(manner, [])),
+        )
+        for manner in dict.fromkeys((*counts, *queries))
+    ]
+    return [errand for errand in going_on if errand.count or errand.searches] + list(lists.values())
 
 
-def _open_queries(orders: list[Order]) -> list[Query]:
-    """Queries whose search was cut short, each once."""
+def _states(manner: Manner) -> tuple[str, ...]:
+    return AGAIN if manner.skip_tape else (*AGAIN, "left_out")
+
+
+def _counts(reader: JournalReader, manners: Manners, without: Any) -> Counter[Manner]:
+    """Unfinished products by manner; where there is only one, nobody has to look at the products."""
+    from pepsasync.io.journal import State  # noqa: PLC0415
+
+    known, counts = manners.everything(), reader.counts()
+    if len(known) == 1 and not without:
+        return Counter({known[0]: sum(counts[State(state)].products for state in _states(known[0]))})
+    found: Counter[Manner] = Counter()
+    for row in _rows(reader, (*AGAIN, "left_out")):
+        manner = manners.of_product(row)
+        if row.state in _states(manner) and row.order not in without:
+            found[manner] += 1
+    return found
+
+
+def _rows(reader: JournalReader, states: Sequence[str]) -> Iterator[Row]:
+    from pepsasync.io.journal import State  # noqa: PLC0415
+
+    for state in states:
+        for batch in reader.in_state(State(state)):
+            yield from batch
+
+
+def _wanted(
+    directory: Path, manner: Manner, manners: Manners, without: Any, queries: Sequence[Query]
+) -> Iterator[Product | str | Query]:
+    """Products, by name where the journal or the archive does not know more, then queries.
+
+    Read from the journal as they go, while the run changes it: a product that comes by name comes once.
+    """
+    from pepsasync.io.journal import JournalReader  # noqa: PLC0415
+
+    names: set[str] = set()
+    with JournalReader(directory) as reader:
+        for row in _rows(reader, _states(manner)):
+            if row.order in without or manners.of_product(row) != manner or row.name in names:
+                continue
+            if row.product is not None and manner.knows(row.product):
+                yield row.product
+            else:
+                names.add(row.name)
+                yield row.name
+    yield from queries
+
+
+def _open_queries(orders: Sequence[Order], manners: Manners) -> dict[Manner, list[Query]]:
+    """Queries whose search was cut short, each once for each manner."""
     from pepsasync.pipeline.order import query_from_json  # noqa: PLC0415
 
-    open_ones = [order.wanted for order in orders if not order.is_searched and isinstance(order.wanted, dict)]
-    different = [wanted for at, wanted in enumerate(open_ones) if wanted not in open_ones[:at]]
-    return [query_from_json(wanted) for wanted in different]
+    found: dict[Manner, list[Any]] = {}
+    for order in orders:
+        if not order.is_searched and isinstance(order.wanted, dict):
+            of_manner = found.setdefault(manners.of_order(order), [])
+            if order.wanted not in of_manner:
+                of_manner.append(order.wanted)
+    return {manner: [query_from_json(wanted) for wanted in several] for manner, several in found.items()}
+
+
+def _manner(order: Order) -> Manner:
+    provider = order.options.get("provider") or ",".join(order.providers)
+    roots = order.options.get("base_url") or {}
+    names = provider.split(",")
+    return Manner(
+        provider,
+        ",".join(roots[name] for name in names) if set(roots) == set(names) else None,
+        extract=bool(order.options.get("extract")),
+        skip_tape=bool(order.options.get("skip_tape")),
+    )

@@ -10,7 +10,7 @@ import json
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from anyio import to_thread
@@ -118,12 +118,12 @@ async def find_present(
 def is_here(product: Product, shelf: Shelf) -> bool:
     """Whether a product is there and known to be right, without reading it; blocks for a moment."""
     folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
-    return (folder.is_dir() and _is_whole_folder(folder)) or _is_remembered(product, zipped, shelf)
+    return _is_right_folder(folder, shelf) or _is_remembered(product, zipped, shelf)
 
 
 def _look(product: Product, shelf: Shelf, extract: bool) -> Present:
     folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
-    if (extract or not zipped.exists()) and folder.is_dir() and _is_whole_folder(folder):
+    if (extract or not zipped.exists()) and _is_right_folder(folder, shelf):
         return Present(folder, bytes=product.size or 0)
     if not zipped.is_file():
         return Present(None)
@@ -163,20 +163,60 @@ def remember(product: Product, path: Path, shelf: Shelf) -> None:
 
 
 def _is_remembered(product: Product, path: Path, shelf: Shelf) -> bool:
+    note = read_note(path, shelf)
     try:
-        note = json.loads(_record(path, shelf).read_text("utf-8"))
         stat = path.stat()
-    except (OSError, ValueError):
+    except OSError:
         return False
-    if not isinstance(note, dict) or (note.get("bytes"), note.get("mtime_ns")) != (stat.st_size, stat.st_mtime_ns):
+    if (note.get("bytes"), note.get("mtime_ns")) != (stat.st_size, stat.st_mtime_ns) or note.get("wrong"):
         return False
     if note.get("source") not in (None, product.provider):
         return True  # right as another archive has it: sizes and checksums of archives differ
     return note.get("checksum") == str(product.checksum or "") and product.size in (None, stat.st_size)
 
 
+def distrust(path: Path, shelf: Shelf) -> None:
+    """Note that what stands under a final name is wrong, so that the next run replaces it; blocks.
+
+    What is known of the right file is kept, to compare with. What takes its place is not meant by the note.
+    """
+    _rewrite(path, shelf, read_note(path, shelf) | {"wrong": _stamp(path)})
+
+
+def trust(path: Path, shelf: Shelf) -> None:
+    """Take back what `distrust` has noted; blocks."""
+    note = read_note(path, shelf)
+    if note.pop("wrong", None):
+        _rewrite(path, shelf, note)
+
+
+def read_note(path: Path, shelf: Shelf) -> dict[str, Any]:
+    """What is noted of a file or folder with a final name; empty when nothing is, or nobody can read it."""
+    try:
+        note = json.loads(_record(path, shelf).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _rewrite(path: Path, shelf: Shelf, note: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # a folder that cannot be written is not filled by a next run either
+        shelf.records.mkdir(parents=True, exist_ok=True)
+        replace_text(_record(path, shelf), json.dumps(note))
+
+
+def _stamp(path: Path) -> list[int]:
+    """Tells what stands there now from what takes its place."""
+    stat = path.stat()
+    return [stat.st_ino, stat.st_mtime_ns]
+
+
 def _record(path: Path, shelf: Shelf) -> Path:
     return shelf.records / f"{path.name}.json"
+
+
+def _is_right_folder(folder: Path, shelf: Shelf) -> bool:
+    return folder.is_dir() and read_note(folder, shelf).get("wrong") != _stamp(folder) and _is_whole_folder(folder)
 
 
 def _is_whole_folder(folder: Path) -> bool:

@@ -1,0 +1,142 @@
+"""What earlier orders left to do, one run for each manner of doing it: the common part of `resume` and `verify`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pepsasync.cli.deliver import Job
+from pepsasync.cli.units import show_count
+from pepsasync.errors import AuthError, ConfigError, ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pepsasync.cli.options import ArchiveOptions
+    from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
+    from pepsasync.cli.session import Session
+    from pepsasync.model import Product
+    from pepsasync.pipeline.wanted import Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How an order is carried out."""
+
+    provider: str = ""
+    """Names with commas between them; empty when nobody knows."""
+    base_url: str | None = None
+    extract: bool = False
+    skip_tape: bool = False
+
+    def elsewhere(self, provider: str) -> Manner:
+        """The same at another archive, whose root is not that of this one."""
+        return self if provider == self.provider else replace(self, provider=provider, base_url=None)
+
+    def knows(self, product: Product) -> bool:
+        """Whether one of the archives described a product: id and address mean nothing to others."""
+        return not self.provider or product.provider in self.provider.split(",")
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One run."""
+
+    manner: Manner
+    wanted: Wanted
+    count: int
+    """Products that are wanted at least."""
+    searches: int = 0
+    """Searches among what is wanted."""
+
+    def __str__(self) -> str:
+        """`12 products, and 1 search to finish`."""
+        searches = f", and {show_count(self.searches, 'search')} to finish" if self.searches == 1 else ""
+        if self.searches > 1:
+            searches = f", and {self.searches:,} searches to finish"
+        return f"{show_count(self.count)}{searches}"
+
+
+@dataclass(frozen=True, slots=True)
+class Helpers:
+    """What the command line says; it comes before what the orders say."""
+
+    session: Session
+    archive: ArchiveOptions
+    staging: StagingOptions
+    delivery: DeliveryOptions
+
+
+def named_provider(archive: ArchiveOptions, context: Any) -> str | None:
+    """The archive that the command line names; the environment only says what to do without an order."""
+    source = context.get_parameter_source("provider")
+    return archive.provider if source is not None and source.name == "COMMANDLINE" else None
+
+
+def run_errands(errands: Sequence[Errand], told: Helpers, words: str) -> int:
+    """Do one errand after the other; an archive that cannot be used keeps no other errand from being done.
+
+    Args:
+        errands: At least one.
+        told: What the command line says.
+        words: `{}` is the errand, in what is told before each: `going on with {}`.
+
+    Returns:
+        The exit code: 1 when a product failed.
+
+    Raises:
+        ConfigError: One account or root was given for several archives.
+        PepsasyncError: A run could not go on; of several the first.
+    """
+    _check_one_archive(errands, told.archive)
+    code, trouble = 0, None
+    for number, errand in enumerate(errands, 1):
+        job = _job(errand.manner, told, number)
+        of = f" ({number} of {len(errands)})" if len(errands) > 1 else ""
+        place = f" from {job.archive.provider}" if job.archive.provider else ""
+        told.session.say(f"{words.format(errand)}{place}{of}")
+        try:
+            code = max(code, job.run(errand.wanted, expected=errand.count))
+        except (AuthError, ServerError) as error:
+            if number == len(errands):
+                raise trouble or error from None
+            told.session.say(f"error: {error}; the others go on")
+            trouble = trouble or error
+    if trouble:
+        raise trouble
+    return code
+
+
+def _job(manner: Manner, told: Helpers, number: int) -> Job:
+    archive, staging, delivery = told.archive, told.staging, told.delivery
+    return Job(
+        told.session,
+        replace(
+            archive, provider=manner.provider or archive.provider, base_url=archive.base_url or manner.base_url
+        ),
+        replace(staging, skip_tape=manner.skip_tape),
+        replace(
+            delivery,
+            extract=delivery.extract or manner.extract,
+            report=delivery.report and Path(_numbered(str(delivery.report), number)),
+            events=delivery.events and _numbered(delivery.events, number),
+        ),
+    )
+
+
+def _numbered(file: str, number: int) -> str:
+    """The file of one of several runs: `report.json`, `report-2.json`."""
+    path = Path(file)
+    return file if number == 1 or file == "-" else str(path.with_stem(f"{path.stem}-{number}"))
+
+
+def _check_one_archive(errands: Sequence[Errand], archive: ArchiveOptions) -> None:
+    """Refuse to show one account to several archives."""
+    places = {(errand.manner.provider, errand.manner.base_url) for errand in errands}
+    if len(places) > 1 and (archive.auth or archive.base_url):
+        names = " and ".join(sorted({name or "an unknown archive" for name, _ in places}))
+        raise ConfigError(
+            f"{'-a' if archive.auth else '--base-url'} is for one archive, and this is about {names}",
+            hint="Choose one with --provider, or run 'pepsasync login' for each of them",
+        )
