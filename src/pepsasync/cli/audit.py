@@ -1,80 +1,178 @@
-"""The work of `verify`: what is known of a folder's products, and what stands there."""
+"""The work of `verify`: what is known of a folder's products, what stands there, and what has to come again."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pepsasync.cli.lines import VERBOSE
-from pepsasync.cli.units import show_count
+from pepsasync.cli.errands import Errand, Manner
+from pepsasync.cli.leftover import Manners
+from pepsasync.cli.lines import QUIET, VERBOSE
+from pepsasync.cli.units import show_count, show_size
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from rich.status import Status
+
     from pepsasync.cli.session import Session
+    from pepsasync.io.journal import JournalReader, Row
     from pepsasync.stages.recheck import Finding, Known
 
 HERE = ("delivered", "skipped")
 """States of products that should stand in the folder."""
 
+TELL_EVERY = 100
+"""Products between two lines of progress where there is no terminal."""
 
-async def audit(directory: Path, session: Session) -> list[Finding]:
+
+@dataclass(slots=True)
+class Audit:
+    """What was found so far."""
+
+    total: int
+    counts: Counter[str] = field(default_factory=Counter)
+    """Products by verdict."""
+    bytes: int = 0
+    """Of zips that were looked at."""
+    doubtful: list[Finding] = field(default_factory=list)
+    """All that are not right."""
+
+    @property
+    def looked_at(self) -> int:
+        """Products whose verdict is known."""
+        return self.counts.total()
+
+    @property
+    def bad(self) -> list[Finding]:
+        """What is wrong or missing, by name."""
+        return [finding for finding in self.doubtful if str(finding.verdict) in ("wrong", "missing")]
+
+    def take(self, finding: Finding) -> None:
+        """Count a verdict."""
+        self.counts[str(finding.verdict)] += 1
+        self.bytes += finding.bytes
+        if str(finding.verdict) != "right":
+            self.doubtful.append(finding)
+
+    def __str__(self) -> str:
+        """`12 products, 9.4 GB: 11 right, 1 wrong`."""
+        words = ("right", "unknown", "wrong", "missing")
+        told = ", ".join(f"{self.counts[word]:,} {word}" for word in words if self.counts[word])
+        return f"{show_count(self.looked_at)}{': ' + told if told else ''}"
+
+
+async def audit(directory: Path, session: Session) -> Audit:
     """Read every product of a folder again, as many at once as there are processors.
 
-    What turns out wrong is not trusted any more: the note that it was verified is removed.
+    Nothing is written but the notes about what is wrong, where the folder can be written.
 
-    Returns:
-        Findings by name.
+    Cancellation: the files being read are given up; notes stay.
     """
-    import anyio  # noqa: PLC0415 - not needed for help
-    from anyio import to_thread  # noqa: PLC0415
+    from anyio import to_thread  # noqa: PLC0415 - not needed for help
 
     from pepsasync.io.groups import task_group  # noqa: PLC0415
-    from pepsasync.stages.recheck import Known, Verdict, forget, names_in, recheck  # noqa: PLC0415
+    from pepsasync.stages.recheck import recheck  # noqa: PLC0415
 
-    noted = await to_thread.run_sync(_noted, directory, session)
-    names = sorted(noted.keys() | await to_thread.run_sync(names_in, directory))
-    readers = anyio.CapacityLimiter(os.cpu_count() or 1)
-    findings: list[Finding] = []
+    known = await to_thread.run_sync(_known, directory, session)
+    names, found = iter(sorted(known)), Audit(len(known))
 
-    async def one(name: str) -> None:
-        look = functools.partial(recheck, directory, name, noted.get(name, Known()))
-        finding = await to_thread.run_sync(look, limiter=readers, abandon_on_cancel=True)
-        findings.append(finding)
-        session.say(f"{finding.verdict} {name} ({len(findings):,}/{len(names):,})", level=VERBOSE)
-        if finding.verdict is Verdict.WRONG:
-            await to_thread.run_sync(forget, directory, name)
-
-    async with task_group() as looks:
+    async def look(progress: Status | None) -> None:
         for name in names:
-            looks.start_soon(one, name)
-    return sorted(findings, key=lambda finding: finding.name)
+            work = functools.partial(recheck, directory, name, known[name])
+            finding = await to_thread.run_sync(work, abandon_on_cancel=True)
+            found.take(finding)
+            _tell(found, finding, session, progress)
+
+    with _progress(session) as progress:
+        async with task_group() as readers:
+            for _ in range(min(len(known), os.cpu_count() or 1)):
+                readers.start_soon(look, progress)
+    found.doubtful.sort(key=lambda finding: finding.name)
+    return found
 
 
-def summary(findings: Sequence[Finding]) -> str:
-    """`12 products: 11 right, 1 wrong`."""
-    counts = Counter(str(finding.verdict) for finding in findings)
-    told = ", ".join(f"{counts[word]:,} {word}" for word in ("right", "unknown", "wrong", "missing") if counts[word])
-    return f"{show_count(len(findings))}{': ' + told if told else ''}"
+def repairs(directory: Path, findings: Sequence[Finding], provider: str | None, *, skip_tape: bool) -> list[Errand]:
+    """Errands that bring again what is wrong or missing, each product as its order wanted it.
+
+    Args:
+        directory: The user's folder.
+        findings: Of `audit`.
+        provider: Archive instead of those of the orders; None for theirs.
+        skip_tape: Whether what is on tape stays as it is; what the orders say of tape does not count.
+    """
+    wanted: dict[Manner, list[str]] = {}
+    with _reader(directory) as reader:
+        manners = Manners(reader.orders() if reader else [], provider)
+        for finding in findings:
+            row = reader.product(finding.name) if reader else None
+            manner = manners.of_product(row) if row else Manner(provider or finding.source)
+            is_folder = finding.path is not None and finding.path.suffix == ".SAFE"
+            wanted.setdefault(replace(manner, extract=is_folder, skip_tape=skip_tape), []).append(finding.name)
+    return [Errand(manner, names, count=len(names)) for manner, names in wanted.items()]
 
 
-def _noted(directory: Path, session: Session) -> dict[str, Known]:
-    """What the journal knows of products that should be here; nothing without a journal that can be read."""
-    from pepsasync.io.journal import JournalReader, State  # noqa: PLC0415
+def _known(directory: Path, session: Session) -> dict[str, Known | None]:
+    """All names that should stand in a folder or do, with what the journal knows of them."""
+    from pepsasync.io.journal import State  # noqa: PLC0415
+    from pepsasync.stages.recheck import names_in  # noqa: PLC0415
+
+    with _reader(directory, session) as reader:
+        if reader is None:
+            return dict.fromkeys(names_in(directory))
+        known: dict[str, Known | None] = {
+            row.name: _known_of(row) for state in HERE for batch in reader.in_state(State(state)) for row in batch
+        }
+        for name in names_in(directory) - known.keys():
+            row = reader.product(name)
+            known[name] = _known_of(row) if row else None
+        return known
+
+
+def _known_of(row: Row) -> Known:
     from pepsasync.stages.recheck import Known, parse_checksum  # noqa: PLC0415
 
+    return Known(row.bytes or row.size, parse_checksum(row.checksum), row.path)
+
+
+@contextlib.contextmanager
+def _reader(directory: Path, session: Session | None = None) -> Iterator[JournalReader | None]:
+    """The journal; None where there is none that can be read, which is told."""
+    from pepsasync.io.journal import JournalReader  # noqa: PLC0415
+
     try:
-        with JournalReader(directory) as reader:
-            return {
-                row.name: Known(row.bytes, parse_checksum(row.checksum))
-                for state in HERE
-                for batch in reader.in_state(State(state))
-                for row in batch
-            }
+        reader = JournalReader(directory)
     except ConfigError as error:
-        session.say(f"note: {error}")
-        return {}
+        if session:
+            session.say(f"note: {error.message}; files are compared with the notes beside them")
+        yield None
+        return
+    with reader:
+        yield reader
+
+
+@contextlib.contextmanager
+def _progress(session: Session) -> Iterator[Status | None]:
+    """A line that changes, on a terminal."""
+    console = session.console() if session.level > QUIET else None
+    if console is None or not console.is_terminal or console.is_dumb_terminal:
+        yield None
+        return
+    with console.status("looking") as status:
+        yield status
+
+
+def _tell(found: Audit, finding: Finding, session: Session, progress: Status | None) -> None:
+    words = f"looked at {found.looked_at:,} of {show_count(found.total)}, {show_size(found.bytes)}"
+    bad = found.counts["wrong"] + found.counts["missing"]
+    if progress is not None:
+        progress.update(f"{words}, {bad:,} wrong or missing")
+    elif session.level < VERBOSE and found.looked_at % TELL_EVERY == 0:
+        session.say(f"{words}, {bad:,} wrong or missing")
+    session.say(f"{finding.verdict} {finding.name} ({found.looked_at:,}/{found.total:,})", level=VERBOSE)

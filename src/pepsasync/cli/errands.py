@@ -112,9 +112,7 @@ def _job(manner: Manner, told: Helpers, number: int) -> Job:
     archive, staging, delivery = told.archive, told.staging, told.delivery
     return Job(
         told.session,
-        replace(
-            archive, provider=manner.provider or archive.provider, base_url=archive.base_url or manner.base_url
-        ),
+        replace(archive, provider=manner.provider or archive.provider, base_url=archive.base_url or manner.base_url),
         replace(staging, skip_tape=manner.skip_tape),
         replace(
             delivery,

@@ -1,39 +1,28 @@
-"""Where a folder stands, as its journal tells, for people and for programs."""
+"""Where a folder stands, as its journal tells."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pepsasync.cli.units import show_count, show_duration, show_size
+from pepsasync.decide.estimate import transfer_seconds
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pepsasync.io.journal import Count, Order, Row
+    from pepsasync.io.journal import Count, JournalReader, Order, Owner, Row
 
 MOST_FAILURES = 20
-"""Failures that are listed; all of them are in the report of the run."""
+"""Failures that are listed unless all are asked for."""
 
-CURRENT = 60.0
-"""Seconds after which figures of a run are no longer told as those of now."""
+MOST_WAITING = 1_000
+"""Products waiting for tape among which the oldest is looked for: they wait in the order in which they were found."""
 
-BAR_WIDTH = 30
-"""Characters."""
-
-WORDS = {
-    "delivered": "delivered",
-    "skipped": "already here",
-    "downloading": "downloading",
-    "staging": "waiting for tape",
-    "found": "to do",
-    "failed": "failed",
-    "left_out": "left out, on tape",
-}
-"""In the order in which they are told."""
+CURRENT = 30.0
+"""Seconds after which the speed of a run is no longer told as that of now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +32,14 @@ class Status:
     directory: Path
     counts: dict[str, Count]
     orders: list[Order]
+    """Oldest first; of the same order given several times the last."""
     failures: list[Row]
+    waiting_longest: Row | None
+    """Of the products that wait for tape, as far as it is known when they were asked for."""
     owner: str | None
     """Who works in the folder now."""
     figures: dict[str, float | None]
-    """Of the run under way; empty when there is none, or it has not told anything for a while."""
+    """Of the run under way, as far as they hold now."""
 
     @property
     def here(self) -> int:
@@ -55,22 +47,53 @@ class Status:
         return self.counts["delivered"].products + self.counts["skipped"].products
 
     @property
+    def here_bytes(self) -> int:
+        """Bytes of these."""
+        return self.counts["delivered"].bytes + self.counts["skipped"].bytes
+
+    @property
     def total(self) -> int:
         """Products that were ever wanted here, but those that were left out."""
         return sum(count.products for state, count in self.counts.items() if state != "left_out")
 
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of these."""
+        return sum(count.bytes for state, count in self.counts.items() if state != "left_out")
+
+    @property
+    def searches_unfinished(self) -> int:
+        """Orders whose search was cut short."""
+        return sum(not order.is_searched for order in self.orders)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all searches are finished, and everything wanted is here."""
+        return self.here == self.total > 0 and not self.searches_unfinished
+
+    @property
+    def seconds_left(self) -> float | None:
+        """That the downloads take at least at the speed of now; None while it depends on tape or nothing moves."""
+        if self.counts["staging"].products or self.searches_unfinished:
+            return None
+        return transfer_seconds(self.counts["found"].bytes + self.counts["downloading"].bytes, self.figures["speed"])
+
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON: `products` and `bytes` by state, and what else is known."""
+        """Ready for JSON; the keys are explained in `docs/journal.md`."""
+        waiting = self.waiting_longest
         return {
             "schema": 1,
             "directory": str(self.directory.absolute()),
+            "orders": [_order(order) for order in self.orders],
             "states": {state: {"products": one.products, "bytes": one.bytes} for state, one in self.counts.items()},
-            "is_complete": self.here == self.total > 0 and all(order.is_searched for order in self.orders),
-            "searches_unfinished": sum(not order.is_searched for order in self.orders),
+            "is_complete": self.is_complete,
+            "searches_unfinished": self.searches_unfinished,
             "owner": self.owner,
-            "speed": self.figures.get("speed"),
-            "next_poll": _instant(self.figures.get("next_poll")),
-            "quota_until": _instant(self.figures.get("quota_until")),
+            "speed": self.figures["speed"],
+            "seconds_left": self.seconds_left,
+            "next_poll": _instant(self.figures["next_poll"]),
+            "quota_until": _instant(self.figures["quota_until"]),
+            "waiting_longest": waiting and {"name": waiting.name, "since": _instant(waiting.first_asked_at)},
             "failures": [
                 {"name": row.name, "source": row.source, "type": row.error_type, "message": row.error_message}
                 for row in self.failures
@@ -78,12 +101,13 @@ class Status:
         }
 
 
-def read_status(directory: Path, now: float | None = None) -> Status:
+def read_status(directory: Path, now: float | None = None, *, all_failures: bool = False) -> Status:
     """Read the journal of a folder.
 
     Args:
         directory: The user's folder.
         now: Wall time, seconds since 1970.
+        all_failures: Not only the latest.
 
     Raises:
         ConfigError: There is no journal, or it cannot be read.
@@ -92,16 +116,15 @@ def read_status(directory: Path, now: float | None = None) -> Status:
 
     now = time.time() if now is None else now
     with JournalReader(directory) as reader:
-        owner, figures = reader.owner(), reader.now()
-        updated = figures.pop("updated", None)
-        is_current = owner is not None and updated is not None and abs(now - updated) < CURRENT
+        owner, counts = reader.owner(), {state.value: count for state, count in reader.counts().items()}
         return Status(
             directory,
-            {state.value: count for state, count in reader.counts().items()},
-            reader.orders(),
-            reader.failures(MOST_FAILURES),
+            counts,
+            _latest(reader.orders()),
+            _all_failures(reader) if all_failures else reader.failures(MOST_FAILURES),
+            _waiting_longest(reader),
             str(owner) if owner else None,
-            figures if is_current else {},
+            _current(reader.now(), owner, now, is_downloading=counts["downloading"].products > 0),
         )
 
 
@@ -116,45 +139,57 @@ def last_speed(directory: Path) -> float | None:
         return None
 
 
-def text_lines(found: Status, now: float) -> list[str]:
-    """The status in lines for people."""
-    lines = [f"{found.here:,} of {show_count(found.total)} are here  {_bar(found.here, found.total)}"]
-    width = max(len(words) for words in WORDS.values())
-    for state, words in WORDS.items():
-        count = found.counts[state]
-        if count.products:
-            lines.append(f"  {words:<{width}}  {count.products:>9,}  {show_size(count.bytes):>9}")
-    unfinished = sum(not order.is_searched for order in found.orders)
-    if unfinished:
-        lines.append("the search was not finished: there may be more")
-    lines += _run_lines(found, now)
-    for row in found.failures:
-        lines.append(f"  {row.name}: {row.error_message}")
-    more = found.counts["failed"].products - len(found.failures)
-    if more > 0:
-        lines.append(f"  and {more:,} more that failed")
-    if found.owner is None and (found.here < found.total or unfinished):
-        lines.append(f"'pepsasync resume {found.directory}' goes on")
-    return lines
+def _current(
+    noted: dict[str, float | None], owner: Owner | None, now: float, *, is_downloading: bool
+) -> dict[str, float | None]:
+    """Figures that hold now: those of the run under way, a fresh speed, instants that are still to come."""
+    figures: dict[str, float | None] = dict.fromkeys(("speed", "next_poll", "quota_until"))
+    updated = noted.get("updated")
+    if owner is None or updated is None or updated < owner.since:
+        return figures
+    if is_downloading and abs(now - updated) < CURRENT:
+        figures["speed"] = noted.get("speed")
+    for name in ("next_poll", "quota_until"):
+        value = noted.get(name)
+        figures[name] = value if value is not None and value > now else None
+    return figures
 
 
-def _run_lines(found: Status, now: float) -> list[str]:
-    if found.owner is None:
-        return []
-    lines = [f"a run is under way: {found.owner}"]
-    if speed := found.figures.get("speed"):
-        lines.append(f"  {show_size(speed)}/s")
-    if (poll := found.figures.get("next_poll")) and poll > now:
-        lines.append(f"  next look at the tape queue in {show_duration(poll - now)}")
-    if (until := found.figures.get("quota_until")) and until > now:
-        lines.append(f"  the quota is used up: the next download may begin in {show_duration(until - now)}")
-    return lines
+def _latest(orders: list[Order]) -> list[Order]:
+    """Of orders that ask the same archives for the same, the last; finished when one of them is."""
+    latest: dict[tuple[str, tuple[str, ...]], Order] = {}
+    for order in orders:
+        key = str(order.wanted), order.providers
+        before = latest.pop(key, order)
+        latest[key] = replace(order, is_searched=order.is_searched or before.is_searched)
+    return list(latest.values())
 
 
-def _bar(part: int, whole: int) -> str:
-    filled = BAR_WIDTH * part // whole if whole else 0
-    percent = f" {100 * part // whole} %" if whole else ""
-    return f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]{percent}"
+def _all_failures(reader: JournalReader) -> list[Row]:
+    """Every product that failed, the latest recorded first, without what only a run needs."""
+    from pepsasync.io.journal import State  # noqa: PLC0415
+
+    rows = [replace(row, product=None) for batch in reader.in_state(State.FAILED) for row in batch]
+    return rows[::-1]
+
+
+def _waiting_longest(reader: JournalReader) -> Row | None:
+    from pepsasync.io.journal import State  # noqa: PLC0415
+
+    batch = next(reader.in_state(State.STAGING, batch=MOST_WAITING), [])
+    asked = [row for row in batch if row.first_asked_at is not None]
+    return min(asked, key=lambda row: row.first_asked_at or 0.0, default=None)
+
+
+def _order(order: Order) -> dict[str, Any]:
+    from pepsasync.cli.order_words import order_words  # noqa: PLC0415
+
+    return {
+        "words": order_words(order.wanted),
+        "providers": list(order.providers),
+        "created": _instant(order.created),
+        "is_searched": order.is_searched,
+    }
 
 
 def _instant(wall: float | None) -> str | None:

@@ -1,7 +1,9 @@
 """What a folder's journal knows: `status`."""
 
 import json
+import shlex
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +11,27 @@ from typer import Argument, Option, echo
 
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.options import OutputOptions
-from pepsasync.cli.standing import read_status, text_lines
+from pepsasync.cli.order_words import order_words
+from pepsasync.cli.standing import Status, read_status
+from pepsasync.cli.units import show_count, show_duration, show_size
 from pepsasync.errors import ConfigError
+
+BAR_WIDTH = 30
+"""Characters."""
+
+MOST_ORDERS = 3
+"""Orders that are told one by one."""
+
+WORDS = {
+    "delivered": "delivered",
+    "skipped": "already here",
+    "downloading": "downloading",
+    "staging": "waiting for tape",
+    "found": "to do",
+    "failed": "failed",
+    "left_out": "left out, on tape",
+}
+"""In the order in which they are told."""
 
 
 @flatten()
@@ -19,13 +40,82 @@ def status(
     directory: Annotated[Path, Argument(metavar="[DIR]", help="folder of the products", show_default=False)] = Path(),
     output: OutputOptions,  # noqa: ARG001 - every command takes these options
     form: Annotated[str, Option("--format", metavar="text|json", help="for people or for programs")] = "text",
+    everything: Annotated[bool, Option("--all", help="list every failure, not only the latest 20")] = False,
 ) -> None:
-    """Tell what a folder's journal knows: counts, failures, the run under way.
+    """Tell what a folder's journal knows: orders, counts, failures, the run under way.
 
     Reads only, beside a running command as well as after a killed one.
     """
     if form not in ("text", "json"):
         raise ConfigError(f"--format {form!r} is unknown", hint="Use text or json")
-    found = read_status(directory)
+    found = read_status(directory, all_failures=everything)
     for line in [json.dumps(found.as_dict(), indent=1)] if form == "json" else text_lines(found, time.time()):
         echo(line)
+
+
+def text_lines(found: Status, now: float) -> list[str]:
+    """The status in lines for people.
+
+    Args:
+        found: What the journal says.
+        now: Wall time, seconds since 1970.
+    """
+    size = f"{show_size(found.here_bytes)} of {show_size(found.total_bytes)}"
+    here = f"{found.here:,} of {show_count(found.total)} are here, {size}  {_bar(found.here, found.total)}"
+    lines = [*_order_lines(found), here, *_count_lines(found)]
+    if found.searches_unfinished and found.owner is None:
+        lines.append("the search was not finished: there may be more")
+    lines += [*_run_lines(found, now), *_failure_lines(found)]
+    is_open = found.here < found.total or found.searches_unfinished
+    if found.owner is None and is_open:
+        lines.append(f"'pepsasync resume {shlex.quote(str(found.directory))}' goes on")
+    return lines
+
+
+def _order_lines(found: Status) -> list[str]:
+    """The latest orders, the last one at the end."""
+    told = found.orders[-MOST_ORDERS:]
+    earlier = len(found.orders) - len(told)
+    lines = [f"{show_count(earlier, 'earlier order')}"] if earlier else []
+    for order in told:
+        when = f"{datetime.fromtimestamp(order.created, UTC):%Y-%m-%d %H:%M} UTC"
+        lines.append(f"{order_words(order.wanted)}; from {', '.join(order.providers)}, {when}")
+    return lines
+
+
+def _count_lines(found: Status) -> list[str]:
+    width = max(len(words) for words in WORDS.values())
+    return [
+        f"  {words:<{width}}  {count.products:>9,}  {show_size(count.bytes):>9}"
+        for state, words in WORDS.items()
+        if (count := found.counts[state]).products
+    ]
+
+
+def _run_lines(found: Status, now: float) -> list[str]:
+    lines = [f"a run is under way: {found.owner}"] if found.owner else []
+    if speed := found.figures["speed"]:
+        left = found.seconds_left
+        lines.append(f"  {show_size(speed)}/s{f', {show_duration(left)} left' if left else ''}")
+    if (poll := found.figures["next_poll"]) is not None:
+        lines.append(f"  next look at the tape queue in {show_duration(poll - now)}")
+    if (until := found.figures["quota_until"]) is not None:
+        lines.append(f"  the quota is used up: the next download may begin in {show_duration(until - now)}")
+    if (oldest := found.waiting_longest) and oldest.first_asked_at is not None:
+        lines.append(f"  waiting longest: {oldest.name}, {show_duration(max(0.0, now - oldest.first_asked_at))}")
+    return lines
+
+
+def _failure_lines(found: Status) -> list[str]:
+    lines = ["failed:"] if found.failures else []
+    for row in found.failures:
+        message = row.error_message or row.error_type or "nobody knows why"
+        lines.append(f"  {message if row.name in message else f'{row.name}: {message}'}")
+    more = found.counts["failed"].products - len(found.failures)
+    return [*lines, f"  and {more:,} more; --all lists them"] if more > 0 else lines
+
+
+def _bar(part: int, whole: int) -> str:
+    filled = BAR_WIDTH * part // whole if whole else 0
+    percent = f" {100 * part // whole} %" if whole else ""
+    return f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]{percent}"

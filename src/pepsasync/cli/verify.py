@@ -4,22 +4,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Exit, Option, echo
+from typer import Argument, Context, Exit, Option, echo
 
-from pepsasync.cli.audit import audit, summary
-from pepsasync.cli.deliver import Job
+from pepsasync.cli.audit import audit, repairs
+from pepsasync.cli.errands import Helpers, named_provider, run_errands
 from pepsasync.cli.flatten import flatten
-from pepsasync.cli.leftover import find_left_over
 from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions
 from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.session import Session
-from pepsasync.cli.units import show_count
 from pepsasync.errors import ConfigError
 
 
 @flatten()
 def verify(
     *,
+    context: Context,
     directory: Annotated[Path, Argument(metavar="[DIR]", help="folder of the products", show_default=False)] = Path(),
     archive: ArchiveOptions,
     staging: StagingOptions,
@@ -31,22 +30,21 @@ def verify(
 ) -> None:
     """Check sizes, checksums and zip structure of everything in DIR again.
 
-    Every byte is read. Ends with 1 when something is wrong or missing; with --repair that is fetched again, and a
-    wrong file is replaced when the new one is verified.
+    Every byte is read; folders are compared with their manifests. Lists what is wrong, missing, or unknown because
+    there is nothing to compare it with; what is right is listed with --verbose. Ends with 1 when something is wrong
+    or missing; with --repair that is fetched again, and a wrong file is replaced when the new one is verified.
     """
     session = Session(output)
+    directory = directory if directory != Path() else delivery.write_dir
     if not directory.is_dir():
         raise ConfigError(f"there is no folder {directory}")
-    findings = session.run(audit, directory, session)
-    bad = [finding.name for finding in findings if finding.verdict in ("wrong", "missing")]
-    for finding in findings:
-        if finding.verdict != "right":
-            echo(f"{finding.verdict:<8} {finding.name}: {finding.reason}")
-    session.say(summary(findings))
+    found = session.run(audit, directory, session)
+    for finding in found.doubtful:
+        echo(f"{finding.verdict!s:<8} {finding.name}: {finding.reason}")
+    session.say(str(found))
+    bad = found.bad
     if not bad or not repair:
         raise Exit(1 if bad else 0)
-    left = find_left_over(directory)
-    session.say(f"fetching {show_count(len(bad))} again from {archive.provider or left.provider}")
-    archive = replace(archive, provider=archive.provider or left.provider, base_url=archive.base_url or left.base_url)
-    delivery = replace(delivery, write_dir=directory, extract=delivery.extract or left.extract)
-    raise Exit(Job(session, archive, staging, delivery).run(bad, expected=len(bad)))
+    errands = repairs(directory, bad, named_provider(archive, context), skip_tape=staging.skip_tape)
+    told = Helpers(session, archive, staging, replace(delivery, write_dir=directory))
+    raise Exit(run_errands(errands, told, "fetching {} again"))

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import hashlib
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from pepsasync.decide.paths import safe_name
 from pepsasync.errors import IntegrityError, PepsasyncError
 from pepsasync.io.blocks import digest_file
-from pepsasync.io.files import STATE
+from pepsasync.io.files import Shelf
 from pepsasync.model import Checksum, Product
-from pepsasync.stages.verify import check_zip
+from pepsasync.stages.verify import check_zip, distrust, read_note, trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+MANIFESTS = ("manifest.safe", "xfdumanifest.xml")
+"""Of Sentinel-1 and -2, and of Sentinel-3; they list files, sizes and checksums in the same words."""
 
 
-class Verdict(StrEnum):
-    """What was found under a final name."""
+class Verdict(IntEnum):
+    """What was found under a final name, the best first."""
 
-    RIGHT = "right"
+    RIGHT = 0
     """Size and checksum are those that were verified when it arrived; of a folder, all that its manifest lists."""
-    UNKNOWN = "unknown"
+    UNKNOWN = 1
     """Nothing to compare with: it is a zip that can be read, or a folder without manifest."""
-    WRONG = "wrong"
-    MISSING = "missing"
+    WRONG = 2
+    MISSING = 3
+
+    def __str__(self) -> str:
+        """The word for people."""
+        return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,12 @@ class Finding:
     name: str
     verdict: Verdict
     reason: str = ""
+    path: Path | None = None
+    """Of what was looked at, or should be there."""
+    bytes: int = 0
+    """That were read."""
+    source: str = ""
+    """Archive that it came from, where that is noted beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +60,8 @@ class Known:
 
     size: int | None = None
     checksum: Checksum | None = None
+    path: str | None = None
+    """Where it was put."""
 
 
 def names_in(directory: Path) -> set[str]:
@@ -56,73 +72,89 @@ def names_in(directory: Path) -> set[str]:
     return zips | {path.name.removesuffix(".SAFE") for path in directory.glob("*.SAFE") if path.is_dir()}
 
 
-def recheck(directory: Path, name: str, noted: Known) -> Finding:
-    """Read one product again, all of it.
+def recheck(directory: Path, name: str, noted: Known | None) -> Finding:
+    """Read one product again, all of it; where both zip and folder stand, the worse one counts.
+
+    What is wrong is not trusted any more: a later run replaces it.
 
     Args:
         directory: The user's folder.
         name: Product name.
-        noted: From the journal; the note beside a verified zip comes first.
+        noted: From the journal, None when it knows nothing; the note beside a verified zip comes first.
     """
-    zipped, folder = directory / f"{safe_name(name)}.zip", directory / f"{safe_name(name)}.SAFE"
+    shelf, plain = Shelf(directory), safe_name(name)
+    zipped, folder = directory / f"{plain}.zip", directory / f"{plain}.SAFE"
+    findings = [
+        _judged(path, name, noted, shelf)
+        for path, stands in ((zipped, zipped.is_file()), (folder, folder.is_dir()))
+        if stands
+    ]
+    if findings:
+        return max(findings, key=lambda finding: finding.verdict)
+    put = Path(noted.path) if noted and noted.path else zipped
+    return Finding(name, Verdict.MISSING, "the journal says that it was here", put)
+
+
+def _judged(path: Path, name: str, noted: Known | None, shelf: Shelf) -> Finding:
+    """The verdict on one zip or folder, also for later runs."""
+    note = read_note(path, shelf)
     try:
-        if zipped.is_file():
-            return _recheck_zip(zipped, name, _record_of(directory, zipped) or noted)
-        if folder.is_dir():
-            return _recheck_folder(folder, name)
+        if path.suffix == ".zip":
+            size = path.stat().st_size
+            verdict, reason = _judge_zip(path, name, size, _from_note(note) or noted or Known())
+        else:
+            size = 0
+            verdict, reason = _judge_folder(path, is_ours=noted is not None)
     except (PepsasyncError, OSError) as error:
-        return Finding(name, Verdict.WRONG, getattr(error, "message", str(error)))
-    return Finding(name, Verdict.MISSING, "the journal says that it was here")
+        size, verdict = 0, Verdict.WRONG
+        reason = getattr(error, "message", None) or f"it cannot be read: {getattr(error, 'strerror', None) or error}"
+    with contextlib.suppress(OSError):  # removed meanwhile
+        (distrust if verdict is Verdict.WRONG else trust)(path, shelf)
+    return Finding(name, verdict, reason, path, size, str(note.get("source") or ""))
 
 
-def forget(directory: Path, name: str) -> None:
-    """Remove the note that a zip was verified, so that nobody trusts it."""
-    (directory / STATE / "verified" / f"{safe_name(name)}.zip.json").unlink(missing_ok=True)
+def parse_checksum(text: object) -> Checksum | None:
+    """A checksum from `md5:...`; None for anything else, and for algorithms that nobody here can compute."""
+    algorithm, _, value = (text if isinstance(text, str) else "").partition(":")
+    return Checksum(algorithm, value) if value and algorithm.lower() in hashlib.algorithms_available else None
 
 
-def parse_checksum(text: str | None) -> Checksum | None:
-    """A checksum from `md5:...`; None for anything else."""
-    algorithm, _, value = (text or "").partition(":")
-    return Checksum(algorithm, value) if algorithm and value else None
+def _from_note(note: dict[str, object]) -> Known | None:
+    size = note.get("bytes")
+    return Known(size, parse_checksum(note.get("checksum"))) if isinstance(size, int) else None
 
 
-def _record_of(directory: Path, zipped: Path) -> Known | None:
-    try:
-        note = json.loads((directory / STATE / "verified" / f"{zipped.name}.json").read_text("utf-8"))
-        return Known(int(note["bytes"]), parse_checksum(note.get("checksum")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
-
-
-def _recheck_zip(path: Path, name: str, known: Known) -> Finding:
-    length = path.stat().st_size
+def _judge_zip(path: Path, name: str, length: int, known: Known) -> tuple[Verdict, str]:
+    """Compare a zip with what is known; with the checksum right, its structure is."""
     if known.size is not None and length != known.size:
-        return Finding(name, Verdict.WRONG, f"{length:,} bytes instead of {known.size:,}")
+        return Verdict.WRONG, f"{length:,} bytes instead of {known.size:,}"
     if known.checksum is not None:
         found = digest_file(path, known.checksum.algorithm, length).hexdigest()
         if found != known.checksum.value:
-            return Finding(name, Verdict.WRONG, f"its checksum is {found} instead of {known.checksum.value}")
-        return Finding(name, Verdict.RIGHT)
+            return Verdict.WRONG, f"its checksum is {found} instead of {known.checksum.value}"
+        return Verdict.RIGHT, ""
     try:
         check_zip(Product(id=name, name=name, provider="", collection="", download_url=""), path, every_member=True)
     except IntegrityError as error:
-        return Finding(name, Verdict.WRONG, error.message)
-    return Finding(name, Verdict.UNKNOWN, "no checksum is known; every member of the zip can be read")
+        return Verdict.WRONG, error.message
+    return Verdict.UNKNOWN, "no checksum is known; every member of the zip can be read"
 
 
-def _recheck_folder(folder: Path, name: str) -> Finding:
+def _judge_folder(folder: Path, *, is_ours: bool) -> tuple[Verdict, str]:
+    manifest = next((path for name in MANIFESTS if (path := folder / name).is_file()), None)
+    if manifest is None:
+        verdict = Verdict.WRONG if is_ours else Verdict.UNKNOWN
+        return verdict, "it has no manifest to compare with"
     try:
-        manifest = ET.parse(folder / "manifest.safe").getroot()  # noqa: S314 - from a verified zip
-    except (OSError, ET.ParseError):
-        return Finding(name, Verdict.UNKNOWN, "it has no manifest to compare with")
-    for what, is_right in _listed(folder, manifest):
-        if not is_right:
-            return Finding(name, Verdict.WRONG, f"{what} is not what its manifest lists")
-    return Finding(name, Verdict.RIGHT)
+        root = ET.parse(manifest).getroot()  # noqa: S314 - expat bounds what entities unfold to
+    except ET.ParseError as error:
+        return Verdict.WRONG, f"{manifest.name} cannot be read: {error}"
+    wrong = next((what for what, is_right in _listed(folder, root) if not is_right), None)
+    return (Verdict.WRONG, f"{wrong} is not what its manifest lists") if wrong else (Verdict.RIGHT, "")
 
 
 def _listed(folder: Path, manifest: ET.Element) -> Iterator[tuple[str, bool]]:
-    """Files of a manifest, and whether each is there with its size and MD5."""
+    """Files of a manifest, and whether each is there with its size and checksum."""
     for stream in manifest.iter("byteStream"):
         location = stream.find("fileLocation")
         href = (location.get("href", "") if location is not None else "").removeprefix("./")
@@ -130,9 +162,18 @@ def _listed(folder: Path, manifest: ET.Element) -> Iterator[tuple[str, bool]]:
         if not href or not path.is_file() or (size.isdigit() and path.stat().st_size != int(size)):
             yield href or "a file", False
             continue
-        checksum = stream.find("checksum")
-        if checksum is not None and checksum.get("checksumName", "").upper() == "MD5":
-            found = digest_file(path, "md5", path.stat().st_size).hexdigest()
-            yield href, found == (checksum.text or "").strip().lower()
-        else:
+        checksum = _listed_checksum(stream)
+        if checksum is None:
             yield href, True
+        else:
+            found = digest_file(path, checksum.algorithm, path.stat().st_size).hexdigest()
+            yield href, found == checksum.value
+
+
+def _listed_checksum(stream: ET.Element) -> Checksum | None:
+    """`MD5`, or `SHA3-256` in newer Sentinel-2 products, as hashlib calls it."""
+    checksum = stream.find("checksum")
+    if checksum is None:
+        return None
+    algorithm = checksum.get("checksumName", "").lower().replace("-", "_").replace("sha_", "sha")
+    return parse_checksum(f"{algorithm}:{(checksum.text or '').strip()}")
