@@ -144,6 +144,8 @@ class ProductDownloaded(ProductEvent):
     bytes: int
     seconds: float
     resumed_bytes: int
+    data_path: str
+    """`drained`: read by a thread past the event loop; `plain`: chunk by chunk over it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -220,6 +220,8 @@ class Delivery:
     """Download requests sent in this run."""
     resumed_bytes: int = 0
     """Bytes that an earlier run or attempt had left and that were not fetched again."""
+    data_path: str | None = None
+    """How they came: `drained`, past the event loop, or `plain`, over it; None when nothing came in this run."""
     source: str = ""
     """Name of the archive that the bytes came from."""
     error: PepsasyncError | None = None

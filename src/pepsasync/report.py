@@ -75,6 +75,7 @@ def _product(delivery: Delivery) -> dict[str, Any]:
         "download_seconds": round(delivery.download_seconds, 3),
         "attempts": delivery.attempts,
         "resumed_bytes": delivery.resumed_bytes,
+        "data_path": delivery.data_path,
         "source": delivery.source or None,
         "error": {"type": type(error).__name__, "message": str(error)} if error else None,
     }

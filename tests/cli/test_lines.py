@@ -79,7 +79,7 @@ def test_whole_run_reads_as_a_story():
     log.clock.now += 2
     log.take(
         DownloadProgressed(**who("A"), received=600_000),
-        ProductDownloaded(**who("A"), bytes=1_000_000, seconds=2, resumed_bytes=0),
+        ProductDownloaded(**who("A"), bytes=1_000_000, seconds=2, resumed_bytes=0, data_path="plain"),
         ProductVerified(**who("A"), checksum="md5:0"),
         ProductDelivered(**who("A"), path="A.zip", bytes=1_000_000),
         TiersWatched(waiting=1, online=0, next_poll=5),
@@ -224,7 +224,7 @@ def test_received_bytes_count_the_network_only():
     tally.take(DownloadStarted(**who("A"), offset=0, size=100))
     tally.take(DownloadProgressed(**who("A"), received=50))
     tally.take(DownloadProgressed(**who("unknown"), received=9))
-    tally.take(ProductDownloaded(**who("A"), bytes=100, seconds=1, resumed_bytes=60))
+    tally.take(ProductDownloaded(**who("A"), bytes=100, seconds=1, resumed_bytes=60, data_path="plain"))
 
     assert tally.received_bytes == 20 + 50 + 50
     assert tally.present_bytes == 100

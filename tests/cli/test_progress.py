@@ -74,7 +74,7 @@ def test_downloads_have_bars_and_phases():
     screen = Screen()
     busy(screen, active=3, waiting=0)
     screen.take(
-        ProductDownloaded(**who(0), bytes=10_000_000, seconds=1, resumed_bytes=0),
+        ProductDownloaded(**who(0), bytes=10_000_000, seconds=1, resumed_bytes=0, data_path="plain"),
         DownloadRetried(**who(1), error="cut", attempt=1, wait=1),
     )
 

@@ -143,7 +143,7 @@ async def test_download_every_size_arrives_as_it_is(run, serve, scheme, size):
 
     assert body == line.part(wanted)
     assert wanted.checksum == received.checksum
-    assert ("drained" if size >= READ else "plain") == received.path
+    assert ("drained" if size >= READ else "plain") == received.data_path
     assert 0 == threads_at_work()
 
 
@@ -156,7 +156,7 @@ async def test_download_without_checksum_is_drained_too(run, serve, scheme):
         received = await line.fetch(wanted)
 
     assert body == line.part(wanted)
-    assert (None, "drained") == (received.checksum, received.path)
+    assert (None, "drained") == (received.checksum, received.data_path)
 
 
 async def test_download_small_bodies_keep_the_connection_and_wake_no_thread(run, serve, scheme, monkeypatch):
@@ -186,7 +186,7 @@ async def test_download_goes_on_from_a_part(run, serve, scheme, begun):
 
     assert [begun] == file.ranges
     assert body == line.part(wanted)
-    assert (wanted.checksum, begun, "drained") == (received.checksum, received.resumed_bytes, received.path)
+    assert (wanted.checksum, begun, "drained") == (received.checksum, received.resumed_bytes, received.data_path)
 
 
 async def test_download_cut_goes_on_where_it_ended(run, serve, scheme):
@@ -287,7 +287,7 @@ async def test_download_bytes_behind_the_announced_length_are_left_alone(run, se
         received = await line.fetch(wanted)
 
     assert body == line.part(wanted)
-    assert (wanted.checksum, "drained") == (received.checksum, received.path)
+    assert (wanted.checksum, "drained") == (received.checksum, received.data_path)
 
 
 async def test_download_hints_before_the_answer_change_nothing(run, serve, scheme):
@@ -299,7 +299,7 @@ async def test_download_hints_before_the_answer_change_nothing(run, serve, schem
         received = await line.fetch(wanted)
 
     assert body == line.part(wanted)
-    assert "drained" == received.path
+    assert "drained" == received.data_path
 
 
 UNUSUAL = [
@@ -320,7 +320,7 @@ async def test_download_unusual_bodies_come_the_plain_way(run, serve, scheme, an
         received = await line.fetch(wanted)
 
     assert body == line.part(wanted)
-    assert (wanted.checksum, "plain") == (received.checksum, received.path)
+    assert (wanted.checksum, "plain") == (received.checksum, received.data_path)
 
 
 async def test_download_through_a_proxy_comes_the_plain_way(run, authority, monkeypatch):
@@ -333,7 +333,7 @@ async def test_download_through_a_proxy_comes_the_plain_way(run, authority, monk
 
     assert ["archive.example:443"] == tunnel.asked
     assert body == line.part(wanted)
-    assert (wanted.checksum, "plain") == (received.checksum, received.path)
+    assert (wanted.checksum, "plain") == (received.checksum, received.data_path)
 
 
 async def test_download_full_disk_ends_everything(run, serve, scheme, monkeypatch):
@@ -370,7 +370,7 @@ async def test_download_many_at_once(run, serve, scheme):
             for one in wanted:
                 tasks.start_soon(fetch, one)
 
-    assert {(wanted[0].checksum, "drained")} == {(one.checksum, one.path) for one in received}
+    assert {(wanted[0].checksum, "drained")} == {(one.checksum, one.data_path) for one in received}
     assert {hashlib.md5(body).hexdigest()} == {hashlib.md5(line.part(one)).hexdigest() for one in wanted}
 
 

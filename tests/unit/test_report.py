@@ -19,6 +19,7 @@ DELIVERED = Delivery(
     download_seconds=0.80049,
     attempts=2,
     resumed_bytes=12,
+    data_path="drained",
     source="peps",
 )
 SKIPPED = Delivery(product=product("B", tier=StorageTier.DISK), status=DeliveryStatus.SKIPPED, bytes=7, source="peps")
@@ -61,6 +62,7 @@ def test_report_keeps_the_order_of_fields():
         "download_seconds",
         "attempts",
         "resumed_bytes",
+        "data_path",
         "source",
         "error",
     ]
@@ -79,6 +81,7 @@ def test_delivered_product_is_described_in_full():
         "download_seconds": 0.8,
         "attempts": 2,
         "resumed_bytes": 12,
+        "data_path": "drained",
         "source": "peps",
         "error": None,
     }

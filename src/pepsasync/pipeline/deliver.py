@@ -89,6 +89,7 @@ def _delivered(log: Log, run: Run, path: Path, size: int) -> Delivery:
         download_seconds=now - log.download_began if log.download_began is not None else 0.0,
         attempts=log.attempts,
         resumed_bytes=received.resumed_bytes if received else 0,
+        data_path=received.data_path if received else None,
         source=log.source or run.line.provider.name,
     )
 

@@ -58,7 +58,7 @@ class Received:
     resumed_bytes: int
     """Bytes that were in the part before this download began and are still in it."""
     seconds: float
-    path: DataPath = "plain"
+    data_path: DataPath = "plain"
     """How the last body came: past the event loop, or chunk by chunk over it."""
 
 
@@ -131,7 +131,11 @@ class _Transfer:
         )
         self._line.emit(
             ProductDownloaded(
-                **self._who(), bytes=length, seconds=received.seconds, resumed_bytes=received.resumed_bytes
+                **self._who(),
+                bytes=length,
+                seconds=received.seconds,
+                resumed_bytes=received.resumed_bytes,
+                data_path=received.data_path,
             )
         )
         return received
