@@ -21,6 +21,7 @@ _COUNTS = (
     "unknown_requests",
     "retries",
     "limit_rate",
+    "segments",
 )
 """Settings that are 1 at least."""
 
@@ -66,6 +67,9 @@ class Config:
     """Longest time for which an archive may go on refusing downloads for a quota; at least twice its window."""
     restore: bool = False
     """Let a REGARDS server restore tape products; the public GEODES does not offer it (GEODES notes, section 5.2)."""
+    segments: int | None = None
+    """Connections for one product at most, where the archive bears several. None takes slots that no other product
+    wants while that makes the product come sooner."""
     skip_tape: bool = False
     """Leave out products that are on tape instead of waiting for them."""
     min_rate: int = 1_000
@@ -86,6 +90,7 @@ class Config:
             "unknown_requests",
             "retries",
             "limit_rate",
+            "segments",
         ):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -260,6 +260,7 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "skip_tape": _flag,
     "min_rate": _size,
     "limit_rate": _size,
+    "segments": _whole,
     "ca_bundle": _path,
 }
 """By field of `Config`: takes name and value, returns the field's value."""

@@ -175,7 +175,7 @@ def test_version_is_shown(run, monkeypatch):
         pytest.param(
             "fetch -c S1 --staging-timeout soon", "--staging-timeout: 'soon' is not a duration", id="duration"
         ),
-        pytest.param("fetch -c S1 --segments 0", "--segments must be at least 1", id="segments"),
+        pytest.param("fetch -c S1 --segments 0", "segments must be at least 1", id="segments"),
         pytest.param("fetch -c S1 -j 0", "jobs must be at least 1", id="jobs"),
         pytest.param("fetch -c S1 -a missing.txt", "cannot read the credentials file missing.txt", id="auth"),
         pytest.param("fetch -c S1 --ca-bundle missing.pem", "missing.pem does not exist", id="ca"),

@@ -58,6 +58,7 @@ def test_everything_reaches_the_config(read, tmp_path):
         restore = true
         skip_tape = true
         limit_rate = "10MB"
+        segments = 2
         ca_bundle = "ca.pem"
         """
     )
@@ -80,6 +81,7 @@ def test_everything_reaches_the_config(read, tmp_path):
         restore=True,
         skip_tape=True,
         limit_rate=10_000_000,
+        segments=2,
         ca_bundle=tmp_path / "ca.pem",
     )
     assert expected == settings.config()

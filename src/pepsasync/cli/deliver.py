@@ -76,7 +76,7 @@ class Job:
             log = files.enter_context(EventLog(self.delivery.events)) if self.delivery.events else None
             async with self.archive.client(**self.staging.settings(), **self.delivery.settings()) as client:
                 self.provider = client.provider.name
-                if self.delivery.segments > 1 and not client.provider.limits.bounded_ranges:
+                if (self.delivery.segments or 1) > 1 and not client.provider.limits.bounded_ranges:
                     self.session.say(ONE_CONNECTION, level=SPARE)
                 if client.provider.limits.sessions and sys.stdin.isatty():
                     await client.provider.account()  # may ask for a code, which the display would hide

@@ -11,7 +11,6 @@ from typer import Option
 
 from pepsasync.cli.options import DELIVERY
 from pepsasync.cli.units import parse_duration, parse_quota, parse_size
-from pepsasync.errors import ConfigError
 
 _delivery = partial(Option, rich_help_panel=DELIVERY)
 
@@ -95,8 +94,9 @@ class DeliveryOptions:
         _delivery("--quota", metavar="N/TIME", help="products that the account may download in a time: 50/1h"),
     ] = None
     segments: Annotated[
-        int, _delivery("--segments", metavar="N", help="connections a product, where the archive bears it")
-    ] = 1
+        int | None,
+        _delivery("--segments", metavar="N", help="connections a product; else free ones are used where that helps"),
+    ] = None
     report: Annotated[
         Path | None, _delivery("--report", metavar="FILE", help="write what became of each product, as JSON")
     ] = None
@@ -115,14 +115,18 @@ class DeliveryOptions:
         """Fields of `Config`; None where nothing was given.
 
         Raises:
-            ConfigError: A size that is none, or less than one segment.
+            ConfigError: A size that is none.
         """
-        if self.segments < 1:
-            raise ConfigError(f"--segments must be at least 1, not {self.segments}")
         limit = None if self.limit_rate is None else parse_size(self.limit_rate, "--limit-rate")
         quota = None if self.quota is None else parse_quota(self.quota, "--quota")
         slowest = None if self.min_rate is None else parse_size(self.min_rate, "--min-rate")
-        return {"jobs": self.jobs, "limit_rate": limit, "min_rate": slowest, "quota": quota}
+        return {
+            "jobs": self.jobs,
+            "limit_rate": limit,
+            "min_rate": slowest,
+            "quota": quota,
+            "segments": self.segments,
+        }
 
 
 def _seconds(text: str | None, option: str, *, unit: float = 1.0) -> float | None:

@@ -80,6 +80,32 @@ def digest_file(path: Path, algorithm: str | None, length: int) -> Digest:
     return digest
 
 
+def copy_blocks(source: Path, skip: int, target: Path, digest: Digest, most: int) -> int:
+    """Write bytes of one file behind another and hash them; blocks, call it in a thread.
+
+    Args:
+        source: Read.
+        skip: Bytes at its start to leave out.
+        target: Written; has exactly the bytes that the digest has seen.
+        digest: Grows with the target.
+        most: Bytes at once, whole blocks.
+
+    Returns:
+        Bytes written; 0 at the end of the source.
+
+    Raises:
+        DiskFullError, ConfigError, TransferError: The disk failed.
+    """
+    block, copied = memoryview(bytearray(BLOCK)), 0
+    with disk_errors(target), source.open("rb", buffering=0) as reading, target.open("ab", buffering=0) as writing:
+        reading.seek(skip)
+        while copied < most and (count := reading.readinto(block)):
+            write_all(writing, block[:count])
+            digest.update(block[:count])
+            copied += count
+    return copied
+
+
 class BlockSink:
     """Takes chunks, joins them to blocks, and has them written and hashed. Made by `open_sink`.
 
@@ -129,7 +155,7 @@ class BlockSink:
     def _join(self, chunk: memoryview) -> None:
         end = self._filled + len(chunk)
         if end > len(self._block):
-            self._block += bytes(BLOCK - len(self._block))
+            self._block += bytes(min(max(end, 2 * len(self._block)), BLOCK) - len(self._block))
         self._block[self._filled : end] = chunk
         self._filled = end
 

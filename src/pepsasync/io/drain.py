@@ -10,6 +10,7 @@ import contextlib
 import mmap
 import os
 import queue
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ class Rest:
     """Bytes to come."""
     silence: float
     """Longest wait for bytes, seconds."""
+    limit: Callable[[], int] = lambda: sys.maxsize
+    """Length of the part at which nothing more is wanted; may come nearer meanwhile."""
 
 
 class Buffers:
@@ -149,7 +152,7 @@ class _Drain:
         """The reading thread, which also writes."""
         try:
             self._rest.connection.socket.settimeout(self._rest.silence)
-            while self._left and self._error is None and not self._stopped.is_set():
+            while self._wanted and self._error is None and not self._stopped.is_set():
                 block = self._ring.take()
                 self._write(block, self._fill(memoryview(block)))
         finally:
@@ -162,9 +165,14 @@ class _Drain:
             self._sink.digest.update(memoryview(block)[:count])
             self._ring.give_back(block)
 
+    @property
+    def _wanted(self) -> int:
+        """Bytes to come."""
+        return max(0, min(self._left, self._rest.limit() - self._sink.length))
+
     def _fill(self, block: memoryview) -> int:
         """Receive into a block until it is full, or it is time to write it, or nothing more comes."""
-        filled, wanted, until = 0, min(len(block), self._left), time.monotonic() + LINGER
+        filled, wanted, until = 0, min(len(block), self._wanted), time.monotonic() + LINGER
         while filled < wanted and not self._stopped.is_set() and time.monotonic() < until:
             count = self._receive(block[filled : filled + self._throttle.piece(wanted - filled)])
             if not count:

@@ -116,6 +116,22 @@ class Shelf:
         """The note beside a part."""
         return self.part_path(product).with_suffix(".part.json")
 
+    def segments_path(self, product: Product) -> Path:
+        """Folder of what further connections brought; each file is named by the offset of its first byte."""
+        return self.parts / f"{safe_name(product.name)}.segments"
+
+    def segment_path(self, product: Product, start: int) -> Path:
+        """What a further connection brought from an offset on."""
+        return self.segments_path(product) / str(start)
+
+    def segments(self, product: Product) -> list[tuple[int, int]]:
+        """Offset and length of each segment that is there, by offset."""
+        try:
+            with os.scandir(self.segments_path(product)) as entries:
+                return sorted((int(entry.name), entry.stat().st_size) for entry in entries if entry.name.isdecimal())
+        except FileNotFoundError:
+            return []
+
     def note_for(self, product: Product) -> PartNote:
         """The note that describes a product's bytes."""
         checksum = str(product.checksum) if product.checksum else None
@@ -151,11 +167,12 @@ class Shelf:
             return 0
 
     def discard_part(self, product: Product) -> None:
-        """Remove a part, its note, and what a killed run left of writing them."""
+        """Remove a part, its segments, its note, and what a killed run left of writing them."""
         part, note = self.part_path(product), self.note_path(product)
         with disk_errors(part):
             for path in (part, note, _half_written(note)):
                 path.unlink(missing_ok=True)
+        remove_tree(self.segments_path(product))
 
     def promote(self, product: Product) -> Path:
         """Give a verified part its final name; on return it is on the disk, not only in its cache.
@@ -167,7 +184,7 @@ class Shelf:
             sync(part)
             part.replace(final)
             sync(self.directory)
-            self.discard_part(product)
+        self.discard_part(product)
         return final
 
 

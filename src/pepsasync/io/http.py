@@ -170,13 +170,14 @@ async def body(response: httpx.Response, silence: float) -> AsyncGenerator[bytes
             yield chunk
 
 
-def rest_of(response: httpx.Response, received: int, silence: float) -> Rest | None:
+def rest_of(response: httpx.Response, received: int, silence: float, limit: Callable[[], int]) -> Rest | None:
     """What is to come of a large plain body, when its connection can be taken over by `drain`.
 
     Args:
         response: Its body was begun, and everything that the HTTP parser held was given out.
         received: Bytes of the body that were given out.
         silence: Longest wait for bytes, seconds.
+        limit: Length of the part at which nothing more is wanted.
 
     Returns:
         None when the body has to be read through `body`, or has ended.
@@ -185,7 +186,7 @@ def rest_of(response: httpx.Response, received: int, silence: float) -> Rest | N
     connection = response.extensions.get("network_stream")
     if length is None or received >= length or not isinstance(connection, Connection):
         return None
-    return Rest(connection, length - received, silence)
+    return Rest(connection, length - received, silence, limit)
 
 
 def _plain_length(response: httpx.Response) -> int | None:

@@ -79,7 +79,7 @@ class Sources:
     """
 
     def __init__(self, runs: Sequence[Run]) -> None:
-        self._all = [Source(run, int(run.line.slots.download.total_tokens)) for run in runs]
+        self._all = [Source(run, run.line.slots.download.total) for run in runs]
         self._seats = Seats()
 
     @property

@@ -6,6 +6,7 @@ The part and its note stay on disk whenever this stage ends early; the next try 
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,15 @@ from pepsasync.errors import (
     UnreachableError,
 )
 from pepsasync.events import DownloadRetried, DownloadStarted, ProductDownloaded
+from pepsasync.io.groups import task_group
 from pepsasync.io.http import LARGEST_ERROR_BODY
 from pepsasync.io.retries import Retries
-from pepsasync.stages.intake import DataPath, Intake
+from pepsasync.stages.intake import DataPath, Intake, Progress
+from pepsasync.stages.segments import Segments
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pepsasync.io.files import PartNote
     from pepsasync.model import Checksum, Product
     from pepsasync.stages.line import Line
@@ -40,9 +45,6 @@ at ranges (GEODES protocol notes, section 6.2), and all fail now and then."""
 
 WORDS = ("text/html", "application/json")
 """Types of bodies that say why there is no product."""
-
-PROGRESS_INTERVAL = 0.1
-"""Seconds between two progress events of one product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,10 @@ class _Transfer:
     def __init__(self, product: Product, line: Line) -> None:
         self._product = product
         self._line = line
-        self._intake = Intake(product, line)
+        algorithm = product.checksum.algorithm if product.checksum else None
+        self._progress = Progress(product, line)
+        self._intake = Intake(product, line, line.shelf.part_path(product), algorithm, self._came)
+        self._segments = Segments(product, line, self._progress)
         self._note: PartNote = line.shelf.note_for(product)
         self._resumed = 0
         self._failed_ranges = 0
@@ -109,7 +114,9 @@ class _Transfer:
 
     async def run(self) -> Received:
         self._note = await to_thread.run_sync(self._line.shelf.claim_part, self._product)
-        self._resumed = self._furthest = self._line.shelf.part_length(self._product)
+        self._segments.validator = self._note.validator
+        await self._segments.load()
+        self._resumed = self._furthest = self._progress.received
         try:
             length = await self._retries.call(self._attempt)
         except UnreachableError:
@@ -149,7 +156,7 @@ class _Transfer:
         line = self._line
         while True:
             await line.pace.until_open(wait=line.waits_for_quota)
-            async with line.slots.download:
+            async with line.slots.download.take(self._product.size or 0):
                 with line.pace.turn(line.download_began) as self._turn:
                     if self._turn is None:
                         continue
@@ -160,15 +167,40 @@ class _Transfer:
                             raise
 
     async def _use_slot(self) -> int:
-        ask = plan_request(self._line.shelf.part_length(self._product), self._product.size)
-        if ask.complete:
-            await self._intake.hash_prefix(ask.offset)
-            return ask.offset
+        if self._product.size is None:
+            return await self._go_on(self._line.shelf.part_length(self._product))
+        if not self._segments.are_possible:
+            return await self._lead()
+        async with task_group() as helpers:
+            helpers.start_soon(self._segments.recruit, helpers)
+            length = await self._lead()
+            helpers.cancel_scope.cancel()
+        return length
+
+    async def _lead(self) -> int:
+        """Grow the part until it is complete, while others may bring what lies behind."""
+        segments = self._segments
+        while True:
+            ask = plan_request(await segments.join(self._intake), self._product.size)
+            if ask.complete:
+                await self._intake.hash_prefix(ask.offset)
+                return ask.offset
+            if segments.is_coming(ask.offset):
+                await segments.help()
+            else:
+                await self._go_on(ask.offset)
+
+    async def _go_on(self, offset: int) -> int:
+        """Ask for what follows the part; returns the part's length."""
+        self._segments.is_led = True
         is_whole = httpx.URL(self._product.download_url).host in self._line.http.rangeless
-        for offset in (0,) if is_whole else (ask.offset, 0):
-            length = await self._request(offset)
-            if length is not None:
-                return length
+        try:
+            for first in (0,) if is_whole else (offset, 0):
+                length = await self._request(first)
+                if length is not None:
+                    return length
+        finally:
+            self._segments.is_led = False
         raise ServerError("the archive neither continues nor repeats the product", product=self._product.name)
 
     async def _request(self, offset: int) -> int | None:
@@ -234,10 +266,20 @@ class _Transfer:
         expected = self._product.size if self._product.size is not None else total
         self._line.emit(DownloadStarted(**self._who(), offset=offset, size=expected))
         try:
-            length = await self._intake.take(response, offset)
+            limit = self._limit(offset)
+            length = await self._intake.take(response, offset, is_start=not offset, limit=limit)
         finally:
+            self._progress.part = self._intake.length
             self._count_progress(self._intake.length)
-        return self._judge_length(length, expected)
+        return self._judge_length(length, expected, limit())
+
+    def _limit(self, offset: int) -> Callable[[], int]:
+        """Where the part, growing from an offset, meets what others bring."""
+        return (lambda: self._segments.limit(offset)) if self._product.size is not None else lambda: sys.maxsize
+
+    def _came(self, length: int) -> None:
+        self._progress.part = length
+        self._progress.tell()
 
     def _count_progress(self, length: int) -> None:
         # Only bytes never seen before count: a server that ignores Range and always cuts must not be tried for ever.
@@ -245,8 +287,8 @@ class _Transfer:
             self._furthest = length
             self._retries.progressed()
 
-    def _judge_length(self, length: int, expected: int | None) -> int:
-        if expected is not None and length < expected:
+    def _judge_length(self, length: int, expected: int | None, limit: int) -> int:
+        if expected is not None and length < min(expected, limit):
             raise ServerError(f"the transfer ended after {length:,} of {expected:,} bytes", product=self._product.name)
         if expected is not None and length > expected:
             raise IntegrityError(
@@ -260,6 +302,7 @@ class _Transfer:
         if validator != self._note.validator:
             self._note = dataclasses.replace(self._note, validator=validator)
             await to_thread.run_sync(self._line.shelf.write_note, self._product, self._note)
+        self._segments.validator = validator
 
     def _who(self) -> dict[str, str]:
         return {"id": self._product.id, "name": self._product.name}

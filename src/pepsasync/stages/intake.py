@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Literal
 
@@ -11,12 +12,15 @@ from anyio import to_thread
 from pepsasync.decide.flow import Flow
 from pepsasync.errors import ServerError
 from pepsasync.events import DownloadProgressed
-from pepsasync.io.blocks import Digest, digest_file, open_sink
+from pepsasync.io.blocks import Digest, copy_blocks, digest_file, open_sink
 from pepsasync.io.drain import drain
 from pepsasync.io.http import body, rest_of
 from pepsasync.model import Checksum
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     import httpx
 
     from pepsasync.model import Product
@@ -25,87 +29,157 @@ if TYPE_CHECKING:
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress events of one product."""
 
+JOINED_AT_ONCE = 1 << 24
+"""Bytes joined to the part without looking whether the transfer was cancelled."""
+
 DataPath = Literal["drained", "plain"]
 """How a body came: past the event loop, or chunk by chunk over it."""
 
 
-class Intake:
-    """Takes the bodies of one product's answers.
+class Progress:
+    """Tells how much of one product is here, however many connections bring it.
 
     Args:
-        product: Whose part is written; its checksum names the algorithm.
-        line: Connection, folder, limits.
+        product: Whose bytes come.
+        line: Where it is told, and whose room on the disk shrinks.
     """
 
     def __init__(self, product: Product, line: Line) -> None:
         self._product = product
         self._line = line
-        self._path = line.shelf.part_path(product)
-        self._digest: Digest | None = None
         self._told = 0.0
+        self.part = 0
+        """Bytes of the part."""
+        self.elsewhere: Callable[[], int] = lambda: 0
+        """Tells the bytes that are not in the part yet."""
+
+    @property
+    def received(self) -> int:
+        """Bytes that are here."""
+        return self.part + self.elsewhere()
+
+    def tell(self) -> None:
+        """Tell it, if that was not done just before."""
+        now = anyio.current_time()
+        if now - self._told < PROGRESS_INTERVAL:
+            return
+        self._told = now
+        product, received = self._product, self.received
+        self._line.emit(DownloadProgressed(id=product.id, name=product.name, received=received))
+        if self._line.space and product.size:
+            self._line.space.shrink(product.name, max(0, product.size - received))
+
+
+class Intake:
+    """Takes the bodies of one product's answers into one file.
+
+    Args:
+        product: Whose bytes come.
+        line: Connection, limits.
+        path: The part, or a segment.
+        algorithm: Of the checksum; None hashes nothing.
+        came: Called now and then with the length of the file while it grows.
+    """
+
+    def __init__(
+        self, product: Product, line: Line, path: Path, algorithm: str | None, came: Callable[[int], None]
+    ) -> None:
+        self._product = product
+        self._line = line
+        self._path = path
+        self._algorithm = algorithm
+        self._came = came
+        self._digest: Digest | None = None
         self.length = 0
-        """Bytes of the part after the latest body."""
+        """Bytes of the file after the latest body."""
         self.data_path: DataPath = "plain"
         """How the latest body came."""
 
-    async def take(self, response: httpx.Response, offset: int) -> int:
-        """Write a body from an offset of the part on; returns the part's length.
+    async def take(
+        self,
+        response: httpx.Response,
+        offset: int,
+        *,
+        is_start: bool,
+        limit: Callable[[], int] = lambda: sys.maxsize,
+    ) -> int:
+        """Write a body from an offset of the file on; returns the file's length.
+
+        Args:
+            response: Its body was not begun.
+            offset: Of the file that is written.
+            is_start: Whether this is the start of the product, which tells whether it is one.
+            limit: Length of the file at which nothing more is wanted; may come nearer meanwhile.
 
         Raises:
             ProviderError: What comes is not the product, or hardly anything comes.
             ServerError: The connection broke.
-            DiskFullError, ConfigError, TransferError: The part cannot be written.
+            DiskFullError, ConfigError, TransferError: The file cannot be written.
 
         Cancellation: every byte that came is written.
         """
         digest = await self.hash_prefix(offset)
         config, http = self._line.config, self._line.http
-        slowest = 0 if config.limit_rate else config.min_rate
-        flow = Flow(slowest, offset, anyio.current_time())
+        flow = Flow(0 if config.limit_rate else config.min_rate, offset, anyio.current_time())
         self.data_path = "plain"
         async with open_sink(self._path, offset=offset, digest=digest) as sink:
             try:
                 async with aclosing(body(response, config.read_timeout)) as chunks:
                     async for chunk in chunks:
-                        if sink.length == 0:
+                        if is_start and sink.length == 0:
                             self._refuse_wrong_start(response, chunk)
-                        await self._line.throttle.take(len(chunk))
-                        await sink.write(chunk)
-                        self._tell(sink.length, flow)
-                        if rest := rest_of(response, sink.length - offset, config.read_timeout):
+                        wanted = chunk[: max(0, limit() - sink.length)]
+                        await self._line.throttle.take(len(wanted))
+                        await sink.write(wanted)
+                        self._watch(sink.length, flow)
+                        if len(wanted) < len(chunk):
+                            break
+                        if rest := rest_of(response, sink.length - offset, config.read_timeout, limit):
                             self.data_path = "drained"
-                            tell = lambda length: self._tell(length, flow)  # noqa: E731
-                            await drain(rest, sink, self._line.throttle, http.buffers, tell)
+                            watch = lambda length: self._watch(length, flow)  # noqa: E731
+                            await drain(rest, sink, self._line.throttle, http.buffers, watch)
                             break
             finally:
                 self.length = sink.length
         return self.length
 
+    async def join(self, segment: Path, skip: int, length: int) -> int:
+        """Write the rest of a segment behind the file; returns the file's length.
+
+        Args:
+            segment: Another file; kept.
+            skip: Bytes of the segment that are in the file already.
+            length: Bytes of the file.
+
+        Cancellation: bytes that were written stay, and are skipped next time.
+        """
+        digest = await self.hash_prefix(length)
+        while count := await to_thread.run_sync(copy_blocks, segment, skip, self._path, digest, JOINED_AT_ONCE):
+            skip, length = skip + count, length + count
+        self.length = length
+        return length
+
     async def hash_prefix(self, length: int) -> Digest:
-        """A digest that has seen the first bytes of the part; reads them again unless it just wrote them."""
-        algorithm = self._product.checksum.algorithm if self._product.checksum else None
+        """A digest that has seen the first bytes of the file; reads them again unless it just wrote them."""
         if self._digest is None or self._digest.length != length:
-            self._digest = await to_thread.run_sync(digest_file, self._path, algorithm, length) if length else None
-        self._digest = self._digest or Digest(algorithm)
+            self._digest = await to_thread.run_sync(self._hash_again, length)
         return self._digest
 
     def checksum(self) -> Checksum | None:
-        """What was computed, in the algorithm that the archive announced."""
+        """What was computed."""
         value = self._digest.hexdigest() if self._digest else None
-        return Checksum(self._product.checksum.algorithm, value) if value and self._product.checksum else None
+        return Checksum(self._algorithm, value) if value and self._algorithm else None
+
+    def _hash_again(self, length: int) -> Digest:
+        return digest_file(self._path, self._algorithm, length) if length else Digest(self._algorithm)
 
     def _refuse_wrong_start(self, response: httpx.Response, chunk: bytes) -> None:
         if error := self._line.provider.judge_download(self._product, response, chunk):
             raise error
 
-    def _tell(self, length: int, flow: Flow) -> None:
-        """Tell the progress now and then, and end a transfer that only crawls: the next connection may be better."""
-        now = anyio.current_time()
-        if now - self._told >= PROGRESS_INTERVAL:
-            self._told = now
-            self._line.emit(DownloadProgressed(id=self._product.id, name=self._product.name, received=length))
-            if self._line.space and self._product.size:
-                self._line.space.shrink(self._product.name, max(0, self._product.size - length))
-        came = flow.crawled(length, now)
+    def _watch(self, length: int, flow: Flow) -> None:
+        """Tell what came, and end a transfer that only crawls: the next connection may be better."""
+        self._came(length)
+        came = flow.crawled(length, anyio.current_time())
         if came is not None:
             raise ServerError(f"only {came:,} bytes came in a minute", product=self._product.name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from pepsasync.stages.slots import DownloadSlots
 from pepsasync.stages.window import StagingWindow
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Slots:
     """What is scarce; each limiter is held only while the thing is used, never during a pause."""
 
     staging: anyio.CapacityLimiter
-    download: anyio.CapacityLimiter
+    download: DownloadSlots
     unpack: anyio.CapacityLimiter
     hooks: anyio.CapacityLimiter
     looks: anyio.CapacityLimiter
@@ -73,7 +74,7 @@ def make_slots(config: Config, limits: Limits) -> Slots:
     """Limiters as configured, else as the archive bears."""
     return Slots(
         staging=anyio.CapacityLimiter(config.staging_jobs or limits.staging_requests),
-        download=anyio.CapacityLimiter(config.jobs or limits.downloads),
+        download=DownloadSlots(config.jobs or limits.downloads),
         unpack=anyio.CapacityLimiter(UNPACKERS),
         hooks=anyio.CapacityLimiter(HOOKS),
         looks=anyio.CapacityLimiter(LOOKS),
