@@ -1,11 +1,20 @@
 """`status` and `resume`: what a killed run left, and going on with it."""
 
 import json
+import re
 import signal
+from pathlib import Path
 
+import anyio
 import pytest
 
 from archives import right_files, sandbox
+from fakes import product
+from pepsasync.cli.order_words import order_words
+from pepsasync.cli.standing import read_status
+from pepsasync.criteria import build_query
+from pepsasync.io.journal import State, open_journal
+from pepsasync.pipeline.order import wanted_as_json
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 QUICK = ["--poll-interval", "0.1", "--wait", "0.01"]
@@ -122,3 +131,100 @@ def test_a_damaged_journal_is_told_in_words(run, served, tmp_path):
     assert "No product is lost" in done.err
     assert run(*fetch(served, tmp_path)).code == 0
     assert status(run, tmp_path)["states"]["skipped"]["products"] == 8
+
+
+def write_journal(folder, work):
+    async def write():
+        async with open_journal(folder, tell=pytest.fail) as journal:
+            await work(journal)
+
+    anyio.run(write)
+
+
+def test_only_the_latest_failures_are_listed_unless_all_are_asked_for(run, tmp_path):
+    async def fail_many(journal):
+        await journal.note_products(journal.record_order({}, ["peps"], {}), [product(f"P{n:02}") for n in range(25)])
+        for n in range(25):
+            journal.note(f"P{n:02}", State.FAILED, error_type="TransferError", error_message="broken")
+
+    write_journal(tmp_path, fail_many)
+    few, everything = run("status", tmp_path).out, run("status", tmp_path, "--all").out
+    listed = json.loads(run("status", tmp_path, "--all", "--format", "json").out)["failures"]
+
+    assert few.count(": broken") == 20
+    assert "and 5 more; --all lists them" in few
+    assert everything.count(": broken") == 25
+    assert "--all" not in everything
+    assert [failure["name"] for failure in listed] == [f"P{n:02}" for n in reversed(range(25))]
+
+
+def test_every_key_for_programs_is_explained(run, tmp_path):
+    async def wait(journal):
+        await journal.note_products(journal.record_order({}, ["peps"], {}), [product("A")])
+        journal.note("A", State.STAGING, staging_requests=1, last_asked_at=1_700_000_000.0)
+
+    write_journal(tmp_path, wait)
+    found = json.loads(run("status", tmp_path, "--format", "json").out)
+    text = (Path(__file__).parents[2] / "docs" / "journal.md").read_text("utf-8")
+    section = text.split("## For programs")[1].split("##")[0]
+    explained = set(re.findall(r"`(\w+)`", section))
+
+    assert set(found) | set(found["orders"][0]) | set(found["waiting_longest"]) <= explained
+    assert found["waiting_longest"] == {"name": "A", "since": "2023-11-14T22:13:20Z"}
+
+
+def test_an_order_that_matched_nothing_is_complete(run, tmp_path):
+    async def find_nothing(journal):
+        journal.note_searched(journal.record_order({"tile": "31TCJ"}, ["peps"], {}))
+
+    write_journal(tmp_path, find_nothing)
+
+    assert json.loads(run("status", tmp_path, "--format", "json").out)["is_complete"] is True
+    assert "resume" not in run("status", tmp_path).out
+
+
+def test_a_clock_that_was_set_back_makes_no_negative_time(run, tmp_path):
+    async def wait(journal):
+        await journal.note_products(journal.record_order({}, ["peps"], {}), [product("A", size=10)])
+        journal.note("A", State.STAGING, staging_requests=1, last_asked_at=4_000_000_000.0)
+        journal.note_now(speed=5.0, next_poll=4_000_000_000.0, quota_until=4_000_000_000.0, updated=4_000_000_000.0)
+
+    write_journal(tmp_path, wait)
+    found = read_status(tmp_path, now=1_700_000_000.0)
+    told = run("status", tmp_path).out
+
+    assert set(found.figures.values()) == {None}, "no run is under way"
+    assert "waiting longest: A" in told
+    assert "-" not in told.split("waiting longest: A,")[1].splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("criteria", "words"),
+    [
+        (
+            {"collection": "S1", "product": "GRD", "sensor_mode": "IW", "start": "2015-11-01", "end": "2015-12-01"},
+            "S1 GRD IW, from 2015-11-01 to 2015-12-01",
+        ),
+        ({"start": "2015-11-01T06:30:00"}, "from 2015-11-01T06:30:00"),
+        ({"collection": "S2", "tile": "31TCJ", "clouds": 20}, "S2, tile 31TCJ, clouds up to 20 %"),
+        ({"bbox": "1,43,2,44", "orbit": 8, "latest": True}, "an area, orbit 8, newest processing only"),
+        ({"collection": "S1", "limit": 5_000}, "S1, at most 5,000 products"),
+    ],
+)
+def test_orders_are_told_in_words(criteria, words):
+    assert order_words(json.loads(json.dumps(wanted_as_json(build_query(**criteria))))) == words
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (["A"], "A"),
+        (["A", "B"], "2 products by name"),
+        ({}, "everything"),
+        (None, "what cannot be read any more"),
+        ({"cloud_cover": "x"}, "what cannot be read any more"),
+        ({"start": 5}, "what cannot be read any more"),
+    ],
+)
+def test_other_orders_too(wanted, words):
+    assert order_words(wanted) == words

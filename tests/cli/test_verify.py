@@ -1,10 +1,15 @@
 """`verify`: every byte is looked at again, and `--repair` puts right what is wrong."""
 
+import hashlib
 import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 
 from archives import right_files, sandbox
+from pepsasync.stages.recheck import Verdict, recheck
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 
@@ -100,3 +105,105 @@ def test_extracted_folders_are_compared_with_their_manifest(run, served, tmp_pat
 
 def test_a_folder_that_is_not_there_makes_2(run, tmp_path):
     assert run("verify", tmp_path / "nowhere").code == 2
+
+
+def test_without_a_journal_the_note_beside_a_file_tells_its_archive(run, served, tmp_path, monkeypatch):
+    monkeypatch.setenv("PEPSASYNC_PROVIDER", "geodes")
+    flip(zips(tmp_path)[0])
+    (tmp_path / "data" / ".pepsasync" / "journal.db").unlink()
+    account = ["-a", tmp_path / "account.txt", "--base-url", served.peps_url]
+    done = run("verify", tmp_path / "data", "--repair", *account)
+
+    assert done.code == 0, done.err
+    assert "fetching 1 product again from peps" in done.err
+    assert right_files(served, tmp_path / "data") == 5
+
+
+def test_without_journal_and_notes_the_user_names_the_archive(run, served, tmp_path, monkeypatch):
+    damaged = zips(tmp_path)[0]
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    shutil.rmtree(tmp_path / "data" / ".pepsasync")
+    account = ["-a", tmp_path / "account.txt", "--base-url", served.peps_url]
+    done = run("verify", tmp_path / "data", "--repair", "--provider", "peps", *account)
+
+    assert done.code == 0, done.err
+    assert right_files(served, tmp_path / "data") == 5
+
+
+def test_folders_named_like_zips_are_not_products(run, served, tmp_path):
+    (tmp_path / "data" / "mine.zip").mkdir()
+
+    assert "5 products: 5 right" in run("verify", tmp_path / "data").err
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a read-only mount")
+@pytest.mark.parametrize("command", ["status", "verify", "resume", "fetch"])
+def test_in_a_folder_that_cannot_be_written(run, served, tmp_path, command):
+    data = tmp_path / "data"
+    flip(zips(tmp_path)[0])
+    account = ["-a", tmp_path / "account.txt", "--base-url", served.peps_url]
+    words = {"fetch": [*account, "-w", data, *PERIOD], "resume": [data, *account]}.get(command, [data])
+    program = [sys.executable, "-m", "pepsasync", command, *map(str, words)]
+    script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" || exit 77; exec "$@"'
+    unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+    if shutil.which("unshare") is None:
+        pytest.skip("there is no unshare here")
+    done = subprocess.run(
+        [*unshare, "sh", "-c", script, data, *program], capture_output=True, text=True, timeout=60, check=False
+    )
+    if done.returncode == 77 or "unshare:" in done.stderr:
+        pytest.skip("nobody may mount here")
+    code, words = {
+        "status": (0, "5 of 5 products are here"),
+        "verify": (1, "4 right, 1 wrong"),
+        "resume": (0, "nothing is unfinished"),
+        "fetch": (2, "cannot write"),
+    }[command]
+
+    assert done.returncode == code, done.stderr
+    assert words in done.stdout + done.stderr
+    assert "fault of pepsasync" not in done.stderr
+
+
+def manifest(tmp_path, algorithm, text, content=b"measured"):
+    """A folder with one file, and a manifest that lists it."""
+    folder = tmp_path / "P.SAFE"
+    folder.mkdir(exist_ok=True)
+    (folder / "band.jp2").write_bytes(content)
+    (folder / "manifest.safe").write_text(
+        f'<xfdu><byteStream size="{len(content)}"><fileLocation href="./band.jp2"/>'
+        f'<checksum checksumName="{algorithm}">{text}</checksum></byteStream></xfdu>'
+    )
+    return folder
+
+
+@pytest.mark.parametrize(("algorithm", "name"), [("MD5", "md5"), ("SHA3-256", "sha3_256"), ("SHA-256", "sha256")])
+def test_checksums_of_manifests(tmp_path, algorithm, name):
+    right = hashlib.new(name, b"measured").hexdigest()
+    manifest(tmp_path, algorithm, right.upper())
+    assert recheck(tmp_path, "P", None).verdict is Verdict.RIGHT
+
+    (tmp_path / "P.SAFE" / "band.jp2").write_bytes(b"measureD")
+    found = recheck(tmp_path, "P", None)
+    assert (found.verdict, found.reason) == (Verdict.WRONG, "band.jp2 is not what its manifest lists")
+
+
+@pytest.mark.parametrize("change", ["cut", "missing", "manifest", "encoding"])
+def test_folders_that_are_not_what_their_manifest_lists(tmp_path, change):
+    folder = manifest(tmp_path, "MD5", hashlib.md5(b"measured").hexdigest())
+    if change == "cut":
+        (folder / "band.jp2").write_bytes(b"mea")
+    elif change == "missing":
+        (folder / "band.jp2").unlink()
+    elif change == "manifest":
+        (folder / "manifest.safe").write_text("<xfdu><byteStream")
+    else:
+        (folder / "manifest.safe").write_bytes(b'<?xml version="1.0" encoding="nonsense"?><xfdu/>')
+
+    assert recheck(tmp_path, "P", None).verdict is Verdict.WRONG
+
+
+def test_a_checksum_that_nobody_here_can_compute_leaves_the_size(tmp_path):
+    manifest(tmp_path, "WHIRLPOOL-9", "00")
+
+    assert recheck(tmp_path, "P", None).verdict is Verdict.RIGHT

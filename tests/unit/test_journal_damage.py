@@ -84,7 +84,7 @@ async def test_damaged_journal_only_read_says_what_to_do_and_is_left_alone(tmp_p
     damage(path)
     before = {file: file.read_bytes() for file in path.parent.iterdir()}
 
-    with pytest.raises(ConfigError, match=r"No product is lost.*pepsasync resume"), JournalReader(tmp_path) as reader:
+    with pytest.raises(ConfigError, match=r"No product is lost.*pepsasync fetch"), JournalReader(tmp_path) as reader:
         list(reader.in_state(State.FOUND))
 
     assert before == {file: file.read_bytes() for file in path.parent.iterdir()}

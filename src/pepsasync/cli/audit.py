@@ -112,7 +112,7 @@ def repairs(directory: Path, findings: Sequence[Finding], provider: str | None, 
         manners = Manners(reader.orders() if reader else [], provider)
         for finding in findings:
             row = reader.product(finding.name) if reader else None
-            manner = manners.of_product(row) if row else Manner(provider or finding.source)
+            manner = manners.of_product(row) if row else manners.of_source(finding.source)
             is_folder = finding.path is not None and finding.path.suffix == ".SAFE"
             wanted.setdefault(replace(manner, extract=is_folder, skip_tape=skip_tape), []).append(finding.name)
     return [Errand(manner, names, count=len(names)) for manner, names in wanted.items()]
@@ -120,6 +120,7 @@ def repairs(directory: Path, findings: Sequence[Finding], provider: str | None, 
 
 def _known(directory: Path, session: Session) -> dict[str, Known | None]:
     """All names that should stand in a folder or do, with what the journal knows of them."""
+    from pepsasync.decide.paths import safe_name  # noqa: PLC0415
     from pepsasync.io.journal import State  # noqa: PLC0415
     from pepsasync.stages.recheck import names_in  # noqa: PLC0415
 
@@ -129,7 +130,7 @@ def _known(directory: Path, session: Session) -> dict[str, Known | None]:
         known: dict[str, Known | None] = {
             row.name: _known_of(row) for state in HERE for batch in reader.in_state(State(state)) for row in batch
         }
-        for name in names_in(directory) - known.keys():
+        for name in names_in(directory) - {safe_name(name) for name in known}:
             row = reader.product(name)
             known[name] = _known_of(row) if row else None
         return known

@@ -11,7 +11,7 @@ from pepsasync.cli.units import show_count
 from pepsasync.errors import AuthError, ConfigError, ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pepsasync.cli.options import ArchiveOptions
     from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
@@ -31,8 +31,10 @@ class Manner:
     skip_tape: bool = False
 
     def elsewhere(self, provider: str) -> Manner:
-        """The same at another archive, whose root is not that of this one."""
-        return self if provider == self.provider else replace(self, provider=provider, base_url=None)
+        """The same at other archives; their roots are known as far as they are among these."""
+        roots = dict(zip(self.provider.split(","), (self.base_url or "").split(","), strict=False))
+        known = [roots.get(name) or "" for name in provider.split(",")]
+        return replace(self, provider=provider, base_url=",".join(known) if all(known) else None)
 
     def knows(self, product: Product) -> bool:
         """Whether one of the archives described a product: id and address mean nothing to others."""
@@ -69,9 +71,11 @@ class Helpers:
 
 
 def named_provider(archive: ArchiveOptions, context: Any) -> str | None:
-    """The archive that the command line names; the environment only says what to do without an order."""
+    """The archives that the command line names; the environment only says what to do without an order."""
     source = context.get_parameter_source("provider")
-    return archive.provider if source is not None and source.name == "COMMANDLINE" else None
+    if source is None or source.name != "COMMANDLINE" or archive.provider is None:
+        return None
+    return ",".join(name.strip() for name in archive.provider.split(","))
 
 
 def run_errands(errands: Sequence[Errand], told: Helpers, words: str) -> int:
@@ -130,11 +134,21 @@ def _numbered(file: str, number: int) -> str:
 
 
 def _check_one_archive(errands: Sequence[Errand], archive: ArchiveOptions) -> None:
-    """Refuse to show one account to several archives."""
-    places = {(errand.manner.provider, errand.manner.base_url) for errand in errands}
-    if len(places) > 1 and (archive.auth or archive.base_url):
-        names = " and ".join(sorted({name or "an unknown archive" for name, _ in places}))
+    """Refuse to show one account to several archives, and to look for several archives at one root."""
+    given = "-a" if archive.auth else "--base-url"
+    names = {errand.manner.provider or archive.provider or "" for errand in errands}
+    if len(names) > 1 and (archive.auth or archive.base_url):
         raise ConfigError(
-            f"{'-a' if archive.auth else '--base-url'} is for one archive, and this is about {names}",
+            f"{given} is for one archive, and this is about {_listed(name or 'an unknown archive' for name in names)}",
             hint="Choose one with --provider, or run 'pepsasync login' for each of them",
         )
+    roots = {errand.manner.base_url or "its public service" for errand in errands}
+    if len(roots) > 1 and archive.auth and not archive.base_url:
+        raise ConfigError(
+            f"-a is for one archive, and this is about {_listed(names)} at {_listed(roots)}",
+            hint="Choose one of them with --base-url",
+        )
+
+
+def _listed(words: Iterable[str]) -> str:
+    return " and ".join(sorted(words))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,11 @@ class Manners:
         """How a product's order is carried out; of a product without, the latest order to its archive."""
         known = self._by_order.get(row.order or 0) or self._by_source.get(row.source) or self._latest
         return known or self._changed(Manner(row.source))
+
+    def of_source(self, source: str) -> Manner:
+        """How the latest order to an archive is carried out; an archive that is not noted is that of the last order."""
+        known = self._by_source.get(source) if source else self._latest
+        return known or self._changed(Manner(source))
 
     def everything(self) -> list[Manner]:
         """All that occur, oldest first."""
@@ -156,12 +162,14 @@ def _open_queries(orders: Sequence[Order], manners: Manners) -> dict[Manner, lis
 
 
 def _manner(order: Order) -> Manner:
-    provider = order.options.get("provider") or ",".join(order.providers)
-    roots = order.options.get("base_url") or {}
-    names = provider.split(",")
+    """How an order is carried out; options that nobody wrote, as damage makes them, count for nothing."""
+    options = order.options if isinstance(order.options, Mapping) else {}
+    given, roots = options.get("provider"), options.get("base_url")
+    names = given.split(",") if isinstance(given, str) and given else [str(name) for name in order.providers]
+    roots = roots if isinstance(roots, Mapping) else {}
     return Manner(
-        provider,
-        ",".join(roots[name] for name in names) if set(roots) == set(names) else None,
-        extract=bool(order.options.get("extract")),
-        skip_tape=bool(order.options.get("skip_tape")),
+        ",".join(names),
+        ",".join(str(roots[name]) for name in names) if roots and set(roots) == set(names) else None,
+        extract=bool(options.get("extract")),
+        skip_tape=bool(options.get("skip_tape")),
     )

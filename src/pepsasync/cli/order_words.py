@@ -9,6 +9,8 @@ from pepsasync.cli.units import show_count
 
 MIDNIGHT = "T00:00:00+00:00"
 
+UNREADABLE = "what cannot be read any more"
+
 
 def order_words(wanted: Any) -> str:
     """`S1 GRD IW, from 2015-11-01 to 2015-12-01, tile 31TCJ`, or `12 products by name`.
@@ -16,11 +18,14 @@ def order_words(wanted: Any) -> str:
     Args:
         wanted: As the journal holds it: a query as a mapping, or a list of names; anything else is damage.
     """
-    if isinstance(wanted, Mapping):
-        return ", ".join(_parts(wanted)) or "everything"
-    if isinstance(wanted, Sequence) and not isinstance(wanted, str):
-        return _names(wanted)
-    return "what cannot be read any more"
+    try:
+        if isinstance(wanted, Mapping):
+            return ", ".join(_parts(wanted)) or "everything"
+        if isinstance(wanted, Sequence) and not isinstance(wanted, str):
+            return _names(wanted)
+    except (TypeError, ValueError, AttributeError):
+        return UNREADABLE
+    return UNREADABLE
 
 
 def _parts(query: Mapping[str, Any]) -> list[str]:

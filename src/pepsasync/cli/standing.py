@@ -68,8 +68,8 @@ class Status:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all searches are finished, and everything wanted is here."""
-        return self.here == self.total > 0 and not self.searches_unfinished
+        """Whether all searches are finished, and everything wanted is here; also where nothing matched."""
+        return self.here == self.total and bool(self.total or self.orders) and not self.searches_unfinished
 
     @property
     def seconds_left(self) -> float | None:
@@ -177,7 +177,7 @@ def _waiting_longest(reader: JournalReader) -> Row | None:
     from pepsasync.io.journal import State  # noqa: PLC0415
 
     batch = next(reader.in_state(State.STAGING, batch=MOST_WAITING), [])
-    asked = [row for row in batch if row.first_asked_at is not None]
+    asked = [row for row in batch if parse_wall(row.first_asked_at) is not None]
     return min(asked, key=lambda row: row.first_asked_at or 0.0, default=None)
 
 
@@ -186,11 +186,20 @@ def _order(order: Order) -> dict[str, Any]:
 
     return {
         "words": order_words(order.wanted),
-        "providers": list(order.providers),
+        "providers": [str(name) for name in order.providers],
         "created": _instant(order.created),
         "is_searched": order.is_searched,
     }
 
 
+def parse_wall(wall: Any) -> datetime | None:
+    """A wall time of the journal as an instant; None where it holds none, also because it is damaged."""
+    try:
+        return None if wall is None else datetime.fromtimestamp(wall, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
 def _instant(wall: float | None) -> str | None:
-    return None if wall is None else f"{datetime.fromtimestamp(wall, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    instant = parse_wall(wall)
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}" if instant else None

@@ -3,7 +3,6 @@
 import json
 import shlex
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from typer import Argument, Option, echo
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.options import OutputOptions
 from pepsasync.cli.order_words import order_words
-from pepsasync.cli.standing import Status, read_status
+from pepsasync.cli.standing import Status, parse_wall, read_status
 from pepsasync.cli.units import show_count, show_duration, show_size
 from pepsasync.errors import ConfigError
 
@@ -78,8 +77,9 @@ def _order_lines(found: Status) -> list[str]:
     earlier = len(found.orders) - len(told)
     lines = [f"{show_count(earlier, 'earlier order')}"] if earlier else []
     for order in told:
-        when = f"{datetime.fromtimestamp(order.created, UTC):%Y-%m-%d %H:%M} UTC"
-        lines.append(f"{order_words(order.wanted)}; from {', '.join(order.providers)}, {when}")
+        created = parse_wall(order.created)
+        when = f", {created:%Y-%m-%d %H:%M} UTC" if created else ""
+        lines.append(f"{order_words(order.wanted)}; from {', '.join(map(str, order.providers))}{when}")
     return lines
 
 

@@ -68,7 +68,7 @@ def names_in(directory: Path) -> set[str]:
     """Names of the products that stand in a folder."""
     if not directory.is_dir():
         return set()
-    zips = {path.name.removesuffix(".zip") for path in directory.glob("*.zip")}
+    zips = {path.name.removesuffix(".zip") for path in directory.glob("*.zip") if path.is_file()}
     return zips | {path.name.removesuffix(".SAFE") for path in directory.glob("*.SAFE") if path.is_dir()}
 
 
@@ -147,7 +147,7 @@ def _judge_folder(folder: Path, *, is_ours: bool) -> tuple[Verdict, str]:
         return verdict, "it has no manifest to compare with"
     try:
         root = ET.parse(manifest).getroot()  # noqa: S314 - expat bounds what entities unfold to
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError, ValueError) as error:  # the latter for encodings
         return Verdict.WRONG, f"{manifest.name} cannot be read: {error}"
     wrong = next((what for what, is_right in _listed(folder, root) if not is_right), None)
     return (Verdict.WRONG, f"{wrong} is not what its manifest lists") if wrong else (Verdict.RIGHT, "")

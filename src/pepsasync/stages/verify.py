@@ -227,7 +227,7 @@ def _is_whole_folder(folder: Path) -> bool:
     manifest = folder / "manifest.safe"
     try:
         root = ET.parse(manifest).getroot()  # noqa: S314 - written by us, from a verified zip
-    except (OSError, ET.ParseError):
+    except (OSError, ET.ParseError, LookupError, ValueError):  # the last two for encodings
         return False
     for stream in root.iter("byteStream"):
         location = stream.find("fileLocation")

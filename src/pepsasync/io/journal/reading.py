@@ -192,8 +192,8 @@ class JournalReader:
     def _explained(self, error: sqlite3.Error) -> ConfigError:
         if is_damage(error):
             hint = (
-                "No product is lost: files under their final names are complete. Run pepsasync resume, fetch or "
-                "verify in this folder; they put the journal aside and begin a new one"
+                "No product is lost: files under their final names are complete. Run pepsasync fetch in this folder "
+                "again; it puts the journal aside and begins a new one"
             )
             return ConfigError(f"the journal {self.path} is damaged: {error}", hint=hint)
         return ConfigError(journal_error(self.path, error).message, hint="Try again, or look at the folder's rights")

@@ -55,7 +55,7 @@ _RECORD = """
 INSERT INTO products (name, id, source, order_id, state, size, tier, checksum, updated, record, record_crc)
 VALUES (?, ?, ?, ?, 'found', ?, ?, ?, ?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET
-    id = excluded.id, source = excluded.source, order_id = excluded.order_id, size = excluded.size,
+    id = excluded.id, source = excluded.source, order_id = coalesce(excluded.order_id, order_id), size = excluded.size,
     tier = excluded.tier, checksum = excluded.checksum, updated = excluded.updated, record = excluded.record,
     record_crc = excluded.record_crc,
     error_type = CASE WHEN state IN ('failed', 'left_out') THEN NULL ELSE error_type END,
@@ -64,8 +64,10 @@ ON CONFLICT (name) DO UPDATE SET
 """
 
 
-_SEARCHED = "UPDATE orders SET searched = 1 WHERE wanted = (SELECT wanted FROM orders WHERE id = ?)"
-"""Of the same order given again, the earlier ones are over, too."""
+_SEARCHED = """
+UPDATE orders SET searched = 1 WHERE (wanted, providers) = (SELECT wanted, providers FROM orders WHERE id = ?)
+"""
+"""Of the same order to the same archives given again, the earlier ones are over, too."""
 
 
 @dataclass(slots=True)

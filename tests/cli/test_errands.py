@@ -1,0 +1,304 @@
+"""What earlier orders left: which runs that makes, at which archives, and in which order they are done."""
+
+import json
+from types import SimpleNamespace
+
+import anyio
+import pytest
+
+from archives import root, sandbox
+from fakes import product
+from pepsasync.cli.errands import Errand, Helpers, Manner, run_errands
+from pepsasync.cli.leftover import find_left_over
+from pepsasync.cli.options import ArchiveOptions, OutputOptions
+from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
+from pepsasync.cli.session import Session
+from pepsasync.errors import ConfigError, ServerError
+from pepsasync.io.journal import State, open_journal
+from pepsasync.model import Query
+
+PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
+QUICK = ["--poll-interval", "0.1", "--wait", "0.01"]
+
+
+def write_journal(folder, *orders):
+    """A journal with orders: what was wanted, options, whether it was searched, products and their states."""
+
+    async def write():
+        async with open_journal(folder, tell=pytest.fail) as journal:
+            for wanted, options, is_searched, products in orders:
+                providers = options.get("provider", "peps").split(",")
+                order = journal.record_order(wanted, providers, options)
+                await journal.note_products(order, products)
+                for one, state in products.items():
+                    journal.note(one.name, state)
+                if is_searched:
+                    journal.note_searched(order)
+
+    anyio.run(write)
+    return folder
+
+
+def asked(errand):
+    """Names of what an errand wants; queries as they are."""
+    return [item if isinstance(item, str | Query) else item.name for item in errand.wanted]
+
+
+def of(provider, *names, state=State.FOUND):
+    return {product(name, provider=provider): state for name in names}
+
+
+class TestWhatIsLeft:
+    def test_one_errand_for_each_manner(self, tmp_path):
+        write_journal(
+            tmp_path,
+            ({"collection": "S1"}, {"provider": "peps", "extract": True}, True, of("peps", "A", "B")),
+            ({"collection": "S2"}, {"provider": "cdse"}, True, of("cdse", "C")),
+            ({"collection": "S3"}, {"provider": "peps"}, True, of("peps", "D")),
+        )
+        errands = find_left_over(tmp_path)
+
+        assert [(e.manner.provider, e.manner.extract, e.count) for e in errands] == [
+            ("peps", True, 2),
+            ("cdse", False, 1),
+            ("peps", False, 1),
+        ]
+        assert [asked(errand) for errand in errands] == [["A", "B"], ["C"], ["D"]]
+
+    def test_what_is_here_is_not_wanted_again(self, tmp_path):
+        here = of("peps", "A", state=State.DELIVERED) | of("peps", "B", state=State.SKIPPED)
+        write_journal(tmp_path, ({"collection": "S1"}, {"provider": "peps"}, True, here))
+
+        assert find_left_over(tmp_path) == []
+
+    def test_failed_products_are_tried_again_and_left_out_ones_only_by_runs_that_wait(self, tmp_path):
+        products = of("peps", "A", state=State.FAILED) | of("peps", "B", state=State.LEFT_OUT)
+        write_journal(tmp_path, ({"collection": "S1"}, {"provider": "peps", "skip_tape": True}, True, products))
+        (patient,) = find_left_over(write_journal(tmp_path / "patient", ({}, {"provider": "peps"}, True, products)))
+
+        assert [asked(errand) for errand in find_left_over(tmp_path)] == [["A"]]
+        assert asked(patient) == ["A", "B"]
+        assert [asked(errand) for errand in find_left_over(tmp_path / "patient", skip_tape=True)] == [["A"]]
+
+    def test_a_search_that_was_cut_short_is_searched_again_once(self, tmp_path):
+        order = ({"collection": "S1", "tile": "31TCJ"}, {"provider": "peps"}, False, of("peps", "A"))
+        write_journal(tmp_path, order, order)
+        (errand,) = find_left_over(tmp_path)
+
+        assert asked(errand) == ["A", Query(collection="S1", tile="31TCJ")]
+        assert str(errand) == "1 product, and 1 search to finish"
+
+    def test_a_search_that_a_later_order_finished_is_not_searched_again(self, tmp_path):
+        wanted, options = {"collection": "S1"}, {"provider": "peps"}
+        write_journal(tmp_path, (wanted, options, False, {}), (wanted, options, True, {}))
+
+        assert find_left_over(tmp_path) == []
+
+    def test_names_whose_look_up_was_cut_short_are_looked_up_again(self, tmp_path):
+        found = of("peps", "A", state=State.DELIVERED) | of("peps", "B")
+        other = ({"collection": "S1"}, {"provider": "peps"}, True, of("peps", "D"))
+        write_journal(tmp_path, (["A", "B", "C"], {"provider": "peps"}, False, found), other)
+        errands = find_left_over(tmp_path)
+
+        assert [asked(errand) for errand in errands] == [["D"], ["A", "B", "C"]]
+        assert [errand.count for errand in errands] == [1, 3]
+
+    def test_another_archive_takes_the_place_of_all(self, tmp_path):
+        write_journal(
+            tmp_path,
+            ({"collection": "S1"}, {"provider": "peps"}, True, of("peps", "A")),
+            ({"collection": "S2"}, {"provider": "cdse"}, True, of("cdse", "B")),
+        )
+        (errand,) = find_left_over(tmp_path, "cdse")
+        wanted = list(errand.wanted)
+
+        assert errand.manner == Manner("cdse")
+        assert wanted[0] == "A", "what PEPS said of a product means nothing to another archive"
+        assert wanted[1].name == "B"
+
+    def test_one_of_the_archives_of_an_order_keeps_its_root(self, tmp_path):
+        roots = {"peps": "https://peps.example/resto", "cdse": "https://cdse.example"}
+        options = {"provider": "peps,cdse", "base_url": roots}
+        write_journal(tmp_path, ({"collection": "S1"}, options, True, of("peps", "A")))
+
+        assert find_left_over(tmp_path)[0].manner.base_url == "https://peps.example/resto,https://cdse.example"
+        assert find_left_over(tmp_path, "cdse")[0].manner.base_url == "https://cdse.example"
+        assert find_left_over(tmp_path, "cdse,peps")[0].manner.base_url == (
+            "https://cdse.example,https://peps.example/resto"
+        )
+        assert find_left_over(tmp_path, "geodes")[0].manner.base_url is None
+
+
+@pytest.fixture
+def told():
+    """What a command line without options says."""
+    session = Session(OutputOptions())
+    return Helpers(session, ArchiveOptions(), StagingOptions(), DeliveryOptions())
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Runs that bring nothing; `runs.troubles` has what they raise, by archive."""
+    made = SimpleNamespace(jobs=[], troubles={}, codes={})
+
+    def run(job, wanted, expected=0):
+        made.jobs.append(job)
+        if trouble := made.troubles.get(job.archive.provider):
+            raise trouble
+        return made.codes.get(job.archive.provider, 0)
+
+    monkeypatch.setattr("pepsasync.cli.deliver.Job.run", run)
+    return made
+
+
+def errands(*providers):
+    return [Errand(Manner(name), ["A"], count=1) for name in providers]
+
+
+class TestTheirOrder:
+    def test_one_after_the_other(self, told, runs, capsys):
+        runs.codes["cdse"] = 1
+
+        assert run_errands(errands("peps", "cdse", "geodes"), told, "going on with {}") == 1
+        assert [job.archive.provider for job in runs.jobs] == ["peps", "cdse", "geodes"]
+        assert "going on with 1 product from cdse (2 of 3)" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("silent", ["peps", "geodes"])
+    def test_an_archive_that_cannot_be_reached_keeps_no_other_from_being_done(self, told, runs, silent):
+        runs.troubles[silent] = ServerError("nobody answers")
+        with pytest.raises(ServerError, match="nobody answers"):
+            run_errands(errands("peps", "cdse", "geodes"), told, "{}")
+
+        assert len(runs.jobs) == 3
+
+    def test_of_several_troubles_the_first_is_the_end(self, told, runs):
+        runs.troubles = {"peps": ServerError("first"), "geodes": ServerError("last")}
+        with pytest.raises(ServerError, match="first"):
+            run_errands(errands("peps", "cdse", "geodes"), told, "{}")
+
+    def test_what_every_run_would_meet_ends_all(self, told, runs):
+        runs.troubles["peps"] = ConfigError("cannot write")
+        with pytest.raises(ConfigError):
+            run_errands(errands("peps", "cdse"), told, "{}")
+
+        assert len(runs.jobs) == 1
+
+    def test_each_run_has_files_of_its_own(self, told, runs, tmp_path):
+        delivery = DeliveryOptions(report=tmp_path / "report.json", events=str(tmp_path / "events.jsonl"))
+        run_errands(errands("peps", "cdse"), Helpers(told.session, told.archive, told.staging, delivery), "{}")
+        first, second = (job.delivery for job in runs.jobs)
+
+        assert (first.report.name, second.report.name) == ("report.json", "report-2.json")
+        assert second.events == str(tmp_path / "events-2.jsonl")
+
+    @pytest.mark.parametrize("given", [{"auth": "account.txt"}, {"base_url": "https://one.example"}])
+    def test_what_is_for_one_archive_is_refused_for_several(self, told, runs, given):
+        with pytest.raises(ConfigError, match="one archive, and this is about cdse and peps"):
+            run_errands(errands("peps", "cdse"), Helpers(told.session, ArchiveOptions(**given), *told_rest(told)), "{}")
+
+        assert runs.jobs == []
+
+    def test_one_account_for_two_roots_of_an_archive_is_refused_until_one_is_chosen(self, told, runs):
+        both = [Errand(Manner("peps", f"https://{name}.example"), ["A"], count=1) for name in ("one", "two")]
+        account = ArchiveOptions(auth="account.txt")
+        with pytest.raises(ConfigError, match=r"peps at https://one\.example and https://two\.example"):
+            run_errands(both, Helpers(told.session, account, *told_rest(told)), "{}")
+        chosen = ArchiveOptions(auth="account.txt", base_url="https://two.example")
+
+        assert run_errands(both, Helpers(told.session, chosen, *told_rest(told)), "{}") == 0
+        assert [job.archive.base_url for job in runs.jobs] == ["https://two.example"] * 2
+
+
+def told_rest(told):
+    return told.staging, told.delivery
+
+
+@pytest.fixture
+def two(tmp_path, monkeypatch):
+    """Two archives with different products, and a folder with an order to each that was ended at once."""
+    both = {"peps": sandbox(4, tape_fraction=0), "cdse": sandbox(4, tape_fraction=0, seed=2)}
+    for name, archive in both.items():
+        archive.start()
+        monkeypatch.setenv(f"PEPSASYNC_{name.upper()}_USERNAME", archive.username)
+        monkeypatch.setenv(f"PEPSASYNC_{name.upper()}_PASSWORD", archive.password)
+        options = {"provider": name, "base_url": {name: root(archive, name)}, "extract": name == "cdse"}
+        write_journal(tmp_path / "data", ({"collection": "S1"}, options, False, {}))
+    (tmp_path / "account.txt").write_text(f"{both['peps'].username} {both['peps'].password}")
+    yield SimpleNamespace(**both)
+    for archive in both.values():
+        archive.stop()
+
+
+def s1(archive):
+    return [one.name for one in archive.catalogue if one.collection == "S1"]
+
+
+class TestResume:
+    def test_orders_of_two_archives_are_finished_each_as_it_was_given(self, run, two, tmp_path):
+        done = run("resume", tmp_path / "data", *QUICK, "--report", tmp_path / "report.json")
+        status = json.loads(run("status", tmp_path / "data", "--format", "json").out)
+        reports = [json.loads((tmp_path / name).read_text()) for name in ("report.json", "report-2.json")]
+
+        assert done.code == 0, done.err
+        assert all((tmp_path / "data" / f"{name}.zip").is_file() for name in s1(two.peps))
+        assert all((tmp_path / "data" / f"{name}.SAFE").is_dir() for name in s1(two.cdse))
+        assert [report["provider"] for report in reports] == ["peps", "cdse"]
+        assert (status["is_complete"], status["searches_unfinished"]) == (True, 0)
+        assert "nothing is unfinished" in run("resume", tmp_path / "data").err
+
+    def test_one_account_is_not_shown_to_both(self, run, two, tmp_path):
+        done = run("resume", tmp_path / "data", "-a", tmp_path / "account.txt")
+
+        assert done.code == 2
+        assert "-a is for one archive, and this is about cdse and peps" in done.err
+        assert not list((tmp_path / "data").glob("*.zip"))
+
+    def test_an_archive_that_is_down_does_not_keep_the_other_waiting(self, run, two, tmp_path, monkeypatch):
+        two.peps.stop()
+        monkeypatch.setenv("PEPSASYNC_CONFIG", str(tmp_path / "config.toml"))
+        (tmp_path / "config.toml").write_text("retries = 1\nretry_wait = 0.01\n")
+        done = run("resume", tmp_path / "data")
+
+        assert done.code == 4, done.err
+        assert "the others go on" in done.err
+        assert len(list((tmp_path / "data").glob("*.SAFE"))) == len(s1(two.cdse)) > 0
+
+    def test_the_archive_of_the_command_line_comes_before_that_of_the_orders(self, run, two, tmp_path):
+        done = run("resume", tmp_path / "data", "--provider", "peps", "--base-url", two.peps.peps_url)
+        folders = {path.stem for path in (tmp_path / "data").glob("*.SAFE")}
+
+        assert done.code == 0, done.err
+        assert folders == set(s1(two.peps)), "the order that unpacks unpacks what it has from there"
+        assert not two.cdse.statistics.requests
+
+    def test_the_archive_of_the_environment_does_not(self, run, two, tmp_path, monkeypatch):
+        monkeypatch.setenv("PEPSASYNC_PROVIDER", "geodes")
+
+        assert run("resume", tmp_path / "data").code == 0
+
+
+def test_products_of_a_resumed_run_keep_their_order(tmp_path):
+    async def write():
+        async with open_journal(tmp_path, tell=pytest.fail) as journal:
+            first = journal.record_order({"collection": "S1"}, ["peps"], {"provider": "peps", "extract": True})
+            await journal.note_products(first, [product("A", provider="peps")])
+            journal.note_searched(first)
+            second = journal.record_order({"collection": "S2"}, ["peps"], {"provider": "peps"})
+            journal.note_searched(second)
+            await journal.flush()
+            await journal.note_products(None, [product("A", provider="peps")])
+
+    anyio.run(write)
+    (errand,) = find_left_over(tmp_path)
+    assert errand.manner.extract
+
+
+def test_the_same_search_at_another_archive_is_not_finished_with_it(tmp_path):
+    async def write():
+        async with open_journal(tmp_path, tell=pytest.fail) as journal:
+            journal.record_order({"collection": "S1"}, ["cdse"], {"provider": "cdse"})
+            other = journal.record_order({"collection": "S1"}, ["peps"], {"provider": "peps"})
+            journal.note_searched(other)
+
+    anyio.run(write)
+    assert [errand.manner.provider for errand in find_left_over(tmp_path)] == ["cdse"]
