@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pepsasync.errors import ProtocolError
 from pepsasync.model import Checksum, StorageTier
-from pepsasync.providers.geodes.reply import parse_availability, parse_files, parse_item, parse_page
+from pepsasync.providers.geodes.reply import _cleaned, _link, parse_availability, parse_files, parse_item, parse_page
 
 ROOT = "https://archive.example"
 MD5 = "86f828c4c7e921615d1cd0476604f780"
@@ -141,3 +141,19 @@ def test_strange_replies_never_surprise(reply, properties, assets):
 @given(st.dictionaries(st.sampled_from(sorted(asset())), json_values))
 def test_strange_assets_never_surprise(changes):
     parse_item(item({"x": asset() | changes}), ROOT)
+
+
+hosts = st.sampled_from(
+    ["archive.example", "127.0.0.1", "127.0.0.2", "999.1.1.1", "A.example", "[::1]", "é.example", ""]
+)
+ports = st.sampled_from(["", ":80", ":443", ":8080", ":0", ":", ":x"])
+paths = st.lists(
+    st.sampled_from(["/", "api", "URN:V1", "..", ".", ".x", "%2e", "%41", "a b", "é", "~@-_", ";", "#"]), max_size=6
+)
+queries = st.sampled_from(["", "?", "?scope=gdh", "?token=s&scope=gdh", "?a=1&token=s", "?scope", "?&", "?token=s#x"])
+
+
+@given(st.sampled_from(["http://", "https://", "HTTP://", "//", ""]), hosts, ports, paths, queries)
+def test_plain_links_are_what_httpx_makes_of_them(scheme, host, port, path, query):
+    text = scheme + host + port + "/" + "/".join(path) + query
+    assert _cleaned(text.strip(), ROOT) == _link(text, ROOT)

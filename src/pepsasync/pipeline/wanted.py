@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pepsasync.errors import NotFoundError
 from pepsasync.events import ProductFailed
 from pepsasync.model import Delivery, DeliveryStatus, Product, Query
-from pepsasync.stages.search import search
+from pepsasync.stages.search import Seen, search
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -47,15 +47,14 @@ async def feed(
         ProviderError: The archive did not answer as it should.
         ConfigError: The archive cannot answer such a query.
     """
-    seen: set[str] = set()
+    seen = Seen()
     names_order = await recorder.order(wanted) if isinstance(wanted, Collection) else None
     async with pages, outcomes:
         for part in _parts(wanted):
             order = await recorder.order(part) if isinstance(part, Query) else names_order
             async with aclosing(_found(part, provider, recorder)) as batches:
                 async for products, unknown in batches:
-                    new = [product for product in products if product.id not in seen]
-                    seen.update(product.id for product in new)
+                    new = [product for product in products if seen.add(product.id)]
                     if new:
                         await recorder.found(order, new)
                         await pages.send(new)

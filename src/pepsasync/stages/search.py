@@ -6,6 +6,7 @@ checked again here. Pages are fetched while earlier products are already being w
 
 from __future__ import annotations
 
+from array import array
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from pepsasync.events import Noticed, PageSearched, SearchFinished
 from pepsasync.io.groups import task_group
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator
 
     from pepsasync.events import Emit
     from pepsasync.model import Product, Query, StorageTier
@@ -29,6 +30,51 @@ PAGES_AHEAD = 2
 
 MOST_PAGES = 100_000
 """Guard against an archive that never sends an empty page."""
+
+_FIRST_SLOTS = 1 << 10
+"""A power of two, as all sizes of the table."""
+
+_MARKS = (1 << 64) - 1
+"""Hashes as unsigned numbers."""
+
+
+class Seen:
+    """Ids that came before, in 12 to 24 bytes each: a set keeps every id, and a run may have a million.
+
+    Only hashes are kept. Two of a million ids have the same one in one of 30 million runs; the second is then missed.
+    """
+
+    def __init__(self) -> None:
+        self._slots = array("Q", bytes(8 * _FIRST_SLOTS))
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, identity: str) -> bool:
+        """Remember an id; returns whether it is new."""
+        mark = hash(identity) & _MARKS or 1  # 0 is an empty slot
+        slots, last = self._slots, len(self._slots) - 1
+        place = mark & last
+        while there := slots[place]:
+            if there == mark:
+                return False
+            place = (place + 1) & last
+        slots[place] = mark
+        self._count += 1
+        if 3 * self._count > 2 * len(slots):
+            self._grow()
+        return True
+
+    def _grow(self) -> None:
+        """Double the slots."""
+        marks, size = self._slots, 2 * len(self._slots)
+        self._slots = slots = array("Q", bytes(8 * size))
+        for mark in filter(None, marks):
+            place = mark & (size - 1)
+            while slots[place]:
+                place = (place + 1) & (size - 1)
+            slots[place] = mark
 
 
 async def search(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator[list[Product], None]:
@@ -62,11 +108,11 @@ async def search(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
 
 async def _wanted(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator[list[Product], None]:
     """Pages of products that match, each product once."""
-    seen: set[str] = set()
+    seen = Seen()
     for part in provider.slices(query):
         async with aclosing(_pages(part, provider, emit)) as pages:
             async for products in pages:
-                yield [product for product in _unseen(products, seen) if is_wanted(product, query)]
+                yield [product for product in products if seen.add(product.id) and is_wanted(product, query)]
 
 
 async def _pages(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator[tuple[Product, ...], None]:
@@ -137,13 +183,6 @@ async def _located(products: list[Product], provider: Provider) -> list[Product]
         except ProviderError:
             continue
     return [replace(product, tier=tiers.get(product.id, product.tier)) for product in products]
-
-
-def _unseen(products: Iterable[Product], seen: set[str]) -> Iterable[Product]:
-    for product in products:
-        if product.id not in seen:
-            seen.add(product.id)
-            yield product
 
 
 async def _newest_processing(

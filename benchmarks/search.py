@@ -1,0 +1,187 @@
+"""How long does it take to list 100,000 products of each archive, and how much of that is our work?
+
+A sandbox in another process lists them. A bare client asks for the same pages, as many at once, and throws them away:
+that is the server's own time. The server makes its products when they are first asked for, so everything is listed once
+before. Both share the processors, so the processor seconds of client and server are told, too.
+Parsing is measured by itself, on a page in memory. Each archive is listed in a process of its own.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import anyio
+import httpx
+
+from pepsasync.config import Config
+from pepsasync.criteria import build_query
+from pepsasync.io.http import Http
+from pepsasync.model import Product
+from pepsasync.providers import make_provider
+from pepsasync.sandbox import Sandbox
+from pepsasync.stages.search import search
+
+ARCHIVES = ("peps", "geodes", "cdse")
+
+PARSINGS = 7
+"""Of one page; the quickest counts, since the others were disturbed."""
+
+
+def serve(count, pipe):
+    """Half of a catalogue is Sentinel-1."""
+    archive = Sandbox(products=2 * count, product_size=10_240, tape_fraction=1.0)
+    archive.start()
+    pipe.send({name: getattr(archive, f"{name}_url") for name in ARCHIVES})
+    pipe.recv()
+
+
+def cpu_seconds(pid):
+    """Processor time of a process so far (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Cost:
+    """Seconds of a block, and processor seconds of this process and of the server."""
+
+    def __init__(self, server):
+        self._server = server
+
+    def _now(self):
+        return time.perf_counter(), time.process_time(), cpu_seconds(self._server)
+
+    def __enter__(self):
+        self._began = self._now()
+        return self
+
+    def __exit__(self, *_):
+        self.wall, self.own, self.server = (b - a for a, b in zip(self._began, self._now(), strict=True))
+
+
+class Asked:
+    """Keeps every request as it is sent, and the first page."""
+
+    def __init__(self, http):
+        self.requests = []
+        self.page = b""
+        self._send = http.json
+        http.json, http.on_search_reply = self.json, self.take
+
+    async def json(self, request, **options):
+        self.requests.append(request)
+        return await self._send(request, **options)
+
+    def take(self, _, body):
+        self.page = self.page or body
+
+    def leave(self, http):
+        http.json, http.on_search_reply = self._send, None
+
+
+async def measure(name, url, server):
+    async with Http(Config()) as http:
+        provider, asked = make_provider(name, http, None, url), Asked(http)
+        await list_all(provider)
+        asked.leave(http)
+        with Cost(server) as bare:
+            await fetch_bare(asked.requests, provider.limits.search_pages)
+        with Cost(server) as ours:
+            found = await list_all(provider)
+        parsing, reading = await parse(provider, http, asked.page)
+    return {
+        "archive": name,
+        "products": found,
+        "requests": len(asked.requests),
+        "at_once": provider.limits.search_pages,
+        "seconds": round(ours.wall, 2),
+        "bare_seconds": round(bare.wall, 2),
+        "ratio": round(ours.wall / bare.wall, 2),
+        "cpu_s": round(ours.own, 2),
+        "server_cpu_s": round(ours.server, 2),
+        "bare_cpu_s": round(bare.own, 2),
+        "bare_server_cpu_s": round(bare.server, 2),
+        "parse_us": round(parsing * 1e6, 1),
+        "json_us": round(reading * 1e6, 1),
+        "peak_MB": round(peak_bytes() / 1e6, 1),
+    }
+
+
+async def list_all(provider):
+    """Products of the whole catalogue, each forgotten at once."""
+    found = 0
+    async for products in search(build_query(collection="S1"), provider, lambda _: None):
+        found += len(products)
+    return found
+
+
+def peak_bytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+async def fetch_bare(requests, at_once):
+    """The same requests, so many at once, thrown away."""
+    turns = anyio.CapacityLimiter(at_once)
+
+    async def fetch(client, request):
+        async with turns:
+            again = client.build_request(
+                request.method, request.url, content=request.content, headers={"Content-Type": "application/json"}
+            )
+            (await client.send(again)).raise_for_status()
+
+    async with httpx.AsyncClient(timeout=60) as client, anyio.create_task_group() as group:
+        for request in requests:
+            group.start_soon(fetch, client, request)
+
+
+async def parse(provider, http, body):
+    """Processor seconds a product: from decoded JSON to products, and from bytes to decoded JSON."""
+    query = provider.slices(build_query(collection="S1"))[0]
+    parsing = reading = float("inf")
+    for _ in range(PARSINGS):
+        began = time.process_time()
+        reply = json.loads(body)
+        reading = min(reading, time.process_time() - began)
+
+        async def answer(*_, reply=reply, **__):
+            return reply
+
+        http.json = answer
+        began = time.process_time()
+        page = await provider.search_page(query, 1)
+        parsing = min(parsing, time.process_time() - began)
+    assert all(isinstance(product, Product) for product in page.products)
+    return parsing / len(page.products), reading / len(page.products)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--products", type=int, default=100_000)
+    options.add_argument("--archives", nargs="+", choices=ARCHIVES, default=ARCHIVES)
+    options.add_argument("--here", nargs=3, metavar=("ARCHIVE", "URL", "PID"), help="measure in this process")
+    chosen = options.parse_args()
+    if chosen.here:
+        name, url, server = chosen.here
+        print(json.dumps(anyio.run(measure, name, url, int(server))), flush=True)
+        return
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    server = context.Process(target=serve, args=(chosen.products, theirs), daemon=True)
+    server.start()
+    urls = ours.recv()
+    try:
+        for name in chosen.archives:
+            subprocess.run([sys.executable, __file__, "--here", name, urls[name], str(server.pid)], check=True)
+    finally:
+        ours.send("done")
+        server.join()
+
+
+if __name__ == "__main__":
+    main()
