@@ -1,0 +1,92 @@
+"""pepsasync as programs use it: `Client.fetch`, with its journal, its checks, and every file forced to the disk.
+
+`transfer` leaves everything out but the download itself, which the package offers to nobody: for comparison with tools
+that do no more.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import anyio
+
+from pepsasync import Checksum, Client, Config, Credentials, Product, StorageTier
+from pepsasync.io.files import Shelf
+from pepsasync.io.http import Http
+from pepsasync.io.throttle import Throttle
+from pepsasync.providers.peps import Peps
+from pepsasync.stages.download import download
+from pepsasync.stages.line import Line, make_slots
+from pepsasync.stages.pace import Pace
+
+ACCOUNT = Credentials(username="somebody", password="secret")
+
+
+def fetch(work, folder):
+    anyio.run(_fetch, work, folder)
+
+
+def fetch_on_trio(work, folder):
+    anyio.run(_fetch, work, folder, backend="trio")
+
+
+def transfer(work, folder):
+    anyio.run(_transfer, work, folder)
+
+
+async def _fetch(work, folder):
+    async with Client("peps", base_url=work.root, credentials=ACCOUNT, config=settings(work)) as client:
+        async for delivery in client.fetch(products(work), folder):
+            if delivery.error is not None:
+                raise delivery.error
+
+
+async def _transfer(work, folder):
+    config = settings(work)
+    async with Http(config) as http, anyio.create_task_group() as tasks:
+        shelf, provider = Shelf(Path(folder)), Peps(http, ACCOUNT, work.root)
+        shelf.open()
+        slots, pace = make_slots(config, provider.limits), Pace(provider, config, ignore)
+        line = Line(provider, http, shelf, Throttle(None), config, ignore, slots, pace)
+
+        async def one(product):
+            received = await download(product, line)
+            if received.checksum != product.checksum:
+                raise SystemExit(f"{product.name} is wrong")
+            shelf.part_path(product).replace(shelf.zip_path(product))
+
+        for product in products(work):
+            tasks.start_soon(one, product)
+
+
+def ignore(event):
+    pass
+
+
+def settings(work):
+    return Config(jobs=work.jobs, ca_bundle=Path(work.authority) if work.authority else None)
+
+
+def products(work):
+    return [
+        Product(
+            id=file.name,
+            name=file.name.removesuffix(".zip"),
+            provider="peps",
+            collection="S1",
+            download_url=file.url,
+            tier=StorageTier.DISK,
+            size=file.size,
+            checksum=Checksum("md5", file.md5) if work.verified else None,
+        )
+        for file in work.files
+    ]
+
+
+WAYS = {"pepsasync": fetch, "pepsasync, transfer alone": transfer}
+if importlib.util.find_spec("trio"):
+    WAYS["pepsasync on trio"] = fetch_on_trio
+
+
+def prepare(name):
+    """Have anyio import its backend; the clock of others starts when that is done, too."""
+    anyio.run(anyio.sleep, 0, backend="trio" if name.endswith("trio") else "asyncio")
