@@ -9,7 +9,7 @@ import pytest
 from archives import QUICK, credentials, portal, right_files, root, sandbox
 from pepsasync import AuthError, Client, Config, ConfigError, DeliveryStatus, NotFoundError
 from pepsasync.criteria import build_query
-from pepsasync.events import Noticed, ProductLeftOut
+from pepsasync.events import Noticed, ProductDelivered, ProductLeftOut, StagingRequested
 from pepsasync.model import Quota
 
 pytestmark = pytest.mark.anyio
@@ -61,6 +61,29 @@ async def test_what_one_archive_stages_first_comes_from_there(tmp_path):
         assert {delivery.source for delivery in outcomes.values()} == {"peps"}
         assert all(times == 1 for times in stages.statistics.stagings.values())
         assert right_files(stages, tmp_path) == 4
+
+
+async def test_no_more_is_staged_than_the_window_of_each_archive_takes(tmp_path):
+    under_way, most = set(), 0
+
+    def see(event):
+        nonlocal most
+        if isinstance(event, StagingRequested):
+            under_way.add(event.name)
+        elif isinstance(event, ProductDelivered):
+            under_way.remove(event.name)
+        most = max(most, len(under_way))
+
+    async with (
+        sandbox(6, tape_fraction=1.0) as first,
+        sandbox(6, tape_fraction=1.0) as second,
+        several(["peps", "cdse"], first, second, staging_window=1) as client,
+    ):
+        with client.listen(see):
+            await bring(client, tmp_path)
+
+        assert right_files(first, tmp_path) == 6
+    assert 1 <= most <= 2
 
 
 async def test_every_archive_works_at_once(tmp_path):

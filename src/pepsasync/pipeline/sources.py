@@ -11,6 +11,8 @@ import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import anyio
+
 from pepsasync.errors import (
     AuthError,
     ConfigError,
@@ -38,6 +40,11 @@ if TYPE_CHECKING:
     from pepsasync.stages.pace import Pace
 
 
+AHEAD = 4
+"""Times the seats of all archives: so many products that are online wait for one. The other archives are asked about
+those only, in the order in which their turn comes."""
+
+
 @dataclass(slots=True)
 class Quest:
     """Where one product may still come from."""
@@ -51,6 +58,9 @@ class Quest:
     is_complete: bool = False
     """Whether every archive was asked."""
     is_last_round: bool = False
+    staged: list[Offer] = field(default_factory=list)
+    """Those that brought it from tape, and have room in their staging window for it."""
+    came_from: Offer | None = None
 
     def drop(self, offer: Offer, error: PepsasyncError) -> None:
         """Try other archives first from now on."""
@@ -58,6 +68,13 @@ class Quest:
         if offer in self.offers:
             self.offers.remove(offer)
             self.failed.append(offer)
+
+    def leave_windows(self) -> None:
+        """Give back the room in the staging windows."""
+        for offer in self.staged:
+            window = offer.source.run.line.slots.window
+            window.leave(offer.product.size or 0, arrived=offer is self.came_from)
+        self.staged.clear()
 
     def begin_last_round(self) -> None:
         """Try the archives that failed once more.
@@ -81,6 +98,7 @@ class Sources:
     def __init__(self, runs: Sequence[Run]) -> None:
         self._all = [Source(run, run.line.slots.download.total) for run in runs]
         self._seats = Seats()
+        self._ahead = anyio.CapacityLimiter(AHEAD * sum(source.free for source in self._all))
 
     @property
     def runs(self) -> list[Run]:
@@ -95,18 +113,28 @@ class Sources:
         """
         first = next((s for s in self._all if s.run.line.provider.name == product.provider), self._all[0])
         quest = Quest(log, [] if first.closed else [Offer(first, product)], error=first.closed)
-        while True:
-            if not quest.is_complete and not any(offer.can_begin and offer.source.free for offer in quest.offers):
-                await self._look_around(product, quest)
-            if not quest.offers:
-                quest.begin_last_round()
-            online = [offer for offer in quest.offers if offer.is_online]
-            if not online and self._is_left_out(quest):
-                return None
-            if not online:
-                await self._wait_online(quest)
-            elif path := await self._fetch(online, quest):
-                return path
+        try:
+            while True:
+                is_near = any(offer.is_online for offer in quest.offers)
+                async with self._ahead if is_near else contextlib.nullcontext():
+                    path = await self._find_and_fetch(product, quest)
+                if path is not None:
+                    return path
+                if not any(offer.is_online for offer in quest.offers) and quest.offers:
+                    if self._is_left_out(quest):
+                        return None
+                    await self._wait_online(quest)
+        finally:
+            quest.leave_windows()
+
+    async def _find_and_fetch(self, product: Product, quest: Quest) -> Path | None:
+        """Download from where the product is online; ask the other archives first when that may not begin now."""
+        if not quest.is_complete and not any(offer.can_begin and offer.source.free for offer in quest.offers):
+            await self._look_around(product, quest)
+        if not quest.offers:
+            quest.begin_last_round()
+        online = [offer for offer in quest.offers if offer.is_online]
+        return await self._fetch(online, quest) if online else None
 
     async def _fetch(self, online: list[Offer], quest: Quest) -> Path | None:
         """Download from the first archive that has a seat free; None when that one could not deliver."""
@@ -115,7 +143,7 @@ class Sources:
         async with self._seats.take(online) as offer:
             run, quest.log.source = offer.source.run, offer.source.run.line.provider.name
             try:
-                return await fetch_verified(offer.product, run, quest.log)
+                path = await fetch_verified(offer.product, run, quest.log)
             except OfflineError:
                 offer.product = replace(offer.product, tier=StorageTier.TAPE)
             except NotNowError:
@@ -125,6 +153,9 @@ class Sources:
             except PepsasyncError as error:
                 self._drop(offer, error, quest)
                 return None
+            else:
+                quest.came_from = offer
+                return path
         await back_off(run, quest.log)
         return None
 
@@ -153,7 +184,10 @@ class Sources:
     async def _wait_online(self, quest: Quest) -> None:
         """Ask every archive for staging, until the first has the product online or all have given up."""
 
-        async def wait(offer: Offer, log: Log) -> None:
+        async def wait(offer: Offer) -> None:
+            window, size = offer.source.run.line.slots.window, offer.product.size or 0
+            await window.enter(size)
+            log = Log(quest.log.product, asked_at=quest.log.begin_wait())
             try:
                 await bring_online(offer.product, offer.source.run, log)
             except (ConfigError, DiskFullError):
@@ -162,15 +196,18 @@ class Sources:
                 self._drop(offer, error, quest)
             else:
                 offer.product = replace(offer.product, tier=StorageTier.DISK)
+                quest.staged.append(offer)
                 waiting.cancel_scope.cancel()
             finally:
+                if offer not in quest.staged:
+                    window.leave(size, arrived=False)
                 quest.log.staging_requests += log.staging_requests
                 quest.log.staged_seconds = max(quest.log.staged_seconds, log.staged_seconds)
 
-        quest.log.begin_wait()
+        quest.leave_windows()
         async with task_group() as waiting:
             for offer in tuple(quest.offers):
-                waiting.start_soon(wait, offer, Log(quest.log.product, asked_at=quest.log.asked_at))
+                waiting.start_soon(wait, offer)
 
     def _is_left_out(self, quest: Quest) -> bool:
         """Whether a run that does not wait for tape leaves the product out."""
