@@ -165,6 +165,34 @@ async def test_until_online_newcomer_does_not_wait_for_a_long_pause():
     assert anyio.current_time() - began <= 5.0
 
 
+async def test_until_online_learns_how_long_the_archive_takes():
+    class Slow(FakeProvider):
+        """Brings each product a quarter of an hour after it was first asked for."""
+
+        async def tiers(self, products):
+            self.asked.append(anyio.current_time())
+            since = began[products[0].name]
+            return {products[0].id: DISK if anyio.current_time() - since >= 900 else STAGING}
+
+    began, took = {}, []
+    provider = Slow()
+    watch = OnlineWatch(provider, Config(), lambda event: None, chance=lambda: 0.5)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch.run)
+        for name in "ABCD":
+            began[name] = anyio.current_time()
+            provider.asked.clear()
+            assert await watch.until_online(product(name), 1)
+            took.append((anyio.current_time() - began[name], len(provider.asked)))
+        tasks.cancel_scope.cancel()
+
+    assert took[0] == took[1] == took[2]
+    assert took[0][0] > 1000  # the pause had grown
+    assert took[3][0] < 1000
+    assert took[3][1] < took[0][1]  # nobody asks before the product can be there
+
+
 async def test_until_online_cancelled_product_is_no_longer_asked_for():
     provider = FakeProvider({"A": STAGING, "B": STAGING})
     watch = OnlineWatch(provider, Config(), lambda event: None, chance=lambda: 0.5)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pepsasync.io.sockets import Connection
     from pepsasync.io.throttle import Throttle
 
-IN_MEMORY = 32 << 20
+IN_MEMORY = 16 << 20
 """Bytes that the blocks of all drains of a run have together."""
 
 SMALLEST_BLOCK = 1 << 16

@@ -6,6 +6,7 @@ The part and its note stay on disk whenever this stage ends early; the next try 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 FAILED_RANGES = 2
 """Requests for the rest of a file that are answered with HTTP 500 before the whole file is asked for: some servers fail
 at ranges (GEODES protocol notes, section 6.2), and all fail now and then."""
+
+SMALL = 1 << 20
+"""Bytes; products below it are not gone on with by a later run: a note beside each would cost more than that saves."""
 
 WORDS = ("text/html", "application/json")
 """Types of bodies that say why there is no product."""
@@ -100,6 +104,7 @@ class _Transfer:
         self._intake = Intake(product, line, line.shelf.part_path(product), algorithm, self._came)
         self._segments = Segments(product, line, self._progress)
         self._note: PartNote = line.shelf.note_for(product)
+        self._is_small = product.size is not None and product.size < SMALL
         self._resumed = 0
         self._failed_ranges = 0
         self._turn: Turn | None = None
@@ -113,7 +118,8 @@ class _Transfer:
         return self._retries.attempts
 
     async def run(self) -> Received:
-        self._note = await to_thread.run_sync(self._line.shelf.claim_part, self._product)
+        claim = functools.partial(self._line.shelf.claim_part, self._product, is_small=self._is_small)
+        self._note = await to_thread.run_sync(claim)
         self._segments.validator = self._note.validator
         await self._segments.load()
         self._resumed = self._furthest = self._progress.received
@@ -301,7 +307,8 @@ class _Transfer:
         validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
         if validator != self._note.validator:
             self._note = dataclasses.replace(self._note, validator=validator)
-            await to_thread.run_sync(self._line.shelf.write_note, self._product, self._note)
+            if not self._is_small:
+                await to_thread.run_sync(self._line.shelf.write_note, self._product, self._note)
         self._segments.validator = validator
 
     def _who(self) -> dict[str, str]:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 
-from pepsasync.decide.schedule import jittered, next_pause, restage_streak
-from pepsasync.errors import AuthError, ProviderError, StagingTimeout
+from pepsasync.decide.schedule import LONGEST_ADVICE, jittered, restage_streak
+from pepsasync.decide.waits import Waits
+from pepsasync.errors import AuthError, ProviderError, ServerError, StagingTimeout
 from pepsasync.events import TiersWatched
 from pepsasync.model import StorageTier
 
@@ -33,6 +34,9 @@ class _Waiter:
     product: Product
     asked: int
     deadline: float
+    since: float
+    seen: float
+    """When it was not online the last time somebody looked."""
     tier: StorageTier | None = None
     still: int = 0
     """Looks in a row that found the same tier."""
@@ -59,6 +63,7 @@ class OnlineWatch:
         self._emit = emit
         self._chance = chance
         self._shortest = config.poll_interval or provider.limits.poll_interval
+        self._waits = Waits(self._shortest, config.poll_interval_max)
         self._waiting: dict[str, _Waiter] = {}
         self._arrived = anyio.Event()
         self._refusal: AuthError | None = None
@@ -83,7 +88,8 @@ class OnlineWatch:
         """
         if self._refusal is not None:
             raise self._refusal
-        waiter = self._waiting[product.id] = _Waiter(product, asked, deadline)
+        now = anyio.current_time()
+        waiter = self._waiting[product.id] = _Waiter(product, asked, deadline, now, now)
         self._arrived.set()
         try:
             await waiter.woken.wait()
@@ -115,25 +121,34 @@ class OnlineWatch:
                 pause = None
                 self._arrived = anyio.Event()
                 await self._arrived.wait()
-            pause = next_pause(pause, moved=False, shortest=self._shortest, longest=self._config.poll_interval_max)
+            pause = pause or self._next_pause(None, moved=False)
             await self._sleep(pause)
-            if self._waiting and await self._look(pause):
-                pause = None
+            if self._waiting:
+                pause = await self._look(pause)
+
+    def _next_pause(self, previous: float | None, *, moved: bool) -> float:
+        now = anyio.current_time()
+        first = min((waiter.since for waiter in self._waiting.values() if waiter.answer is None), default=now)
+        return self._waits.pause(previous, moved=moved, waited=now - first)
 
     async def _sleep(self, pause: float) -> None:
-        """Pause before a look; a product that arrives meanwhile, or whose deadline comes, shortens a long pause."""
+        """Pause before a look.
+
+        A product whose deadline comes shortens it; so does one that arrives, unless it is known how long that takes.
+        """
         deadline = min((waiter.deadline for waiter in self._waiting.values()), default=math.inf)
         until = min(anyio.current_time() + jittered(pause, self._chance()), deadline)
         self._arrived = anyio.Event()
         with anyio.CancelScope(deadline=until):
             await self._arrived.wait()
-            until = min(until, anyio.current_time() + self._shortest)
+            if not self._waits.are_known:
+                until = min(until, anyio.current_time() + self._shortest)
         await anyio.sleep_until(until)
 
-    async def _look(self, pause: float) -> bool:
-        """Ask for all that wait; returns whether anything moved."""
+    async def _look(self, pause: float) -> float:
+        """Ask for all that wait; returns the seconds until the next look."""
         waiters = list(self._waiting.values())
-        moved, online, trouble = False, 0, None
+        moved, online, trouble, advice = False, 0, None, 0.0
         batch = self._provider.limits.poll_batch
         for first in range(0, len(waiters), batch):
             some = waiters[first : first + batch]
@@ -144,17 +159,13 @@ class OnlineWatch:
                 raise
             except ProviderError as error:
                 trouble, tiers = error.message, None
+                advice = (error.retry_after if isinstance(error, ServerError) else None) or 0.0
             for waiter in some:
                 moved |= self._note(waiter, tiers)
                 online += waiter.answer is True
-        after = next_pause(
-            None if moved else pause,
-            moved=moved,
-            shortest=self._shortest,
-            longest=self._config.poll_interval_max,
-        )
+        after = max(self._next_pause(pause, moved=moved), min(advice, LONGEST_ADVICE))
         self._emit(TiersWatched(waiting=len(waiters) - online, online=online, next_poll=after, error=trouble))
-        return moved
+        return after
 
     def _note(self, waiter: _Waiter, tiers: Mapping[str, StorageTier] | None) -> bool:
         """Take down what a look said of one product, None if it failed; returns whether it moved."""
@@ -169,6 +180,9 @@ class OnlineWatch:
         waiter.still = 1 if moved else waiter.still + 1
         first, waiter.tier = waiter.tier is None, tier
         waiter.answer = self._answer(waiter)
+        if waiter.answer is True and not first:  # one that was online already teaches nothing
+            self._waits.note(waiter.seen - waiter.since)
+        waiter.seen = anyio.current_time()
         if waiter.answer is not None:
             waiter.woken.set()
         return moved and (not first or waiter.answer is True)
