@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from pepsasync.errors import ConfigError
 from pepsasync.model import DeliveryStatus
@@ -21,15 +23,11 @@ SCHEMA = 1
 
 def report_as_dict(report: Report) -> dict[str, Any]:
     """Return a report ready for JSON, in the promised order of fields."""
-    left_out = {"left_out": list(report.left_out)} if report.left_out else {}
-    return {
-        "schema": SCHEMA,
-        "provider": report.provider,
-        "started": _instant(report.started),
-        "seconds": round(report.seconds, 3),
-        "summary": _summary(report),
-        "products": [_product(delivery) for delivery in report.deliveries],
-    } | left_out
+    counts, entries = _Counts(), []
+    for delivery in report.deliveries:
+        counts.take(delivery)
+        entries.append(_product(delivery))
+    return _fields(report, counts) | {"products": entries} | _left_out(report)
 
 
 def write_report(report: Report, path: str | os.PathLike[str]) -> None:
@@ -38,27 +36,104 @@ def write_report(report: Report, path: str | os.PathLike[str]) -> None:
     Raises:
         ConfigError: The file cannot be written.
     """
-    target = Path(path)
-    new = target.with_name(f".{target.name}.{os.getpid()}.new")
-    try:
-        new.write_text(json.dumps(report_as_dict(report), ensure_ascii=False, indent=1) + "\n", "utf-8")
-        new.replace(target)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise ConfigError(f"cannot write the report {target}: {error.strerror or error}") from error
+    with ReportFile(path) as file:
+        for delivery in report.deliveries:
+            file.take(delivery)
+        file.write(report)
 
 
-def _summary(report: Report) -> dict[str, int]:
-    deliveries = report.deliveries
-    counts = {status: sum(delivery.status is status for delivery in deliveries) for status in DeliveryStatus}
+class ReportFile:
+    """Takes outcomes as they are known and writes a report of them at the end; memory does not grow with their number.
+
+    Args:
+        path: Of the report.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._counts = _Counts()
+        self._taken = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
+        self._error: OSError | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._taken.close()
+
+    def take(self, delivery: Delivery) -> None:
+        """Note what became of a product; that it cannot be noted is told by `write`, and ends no run."""
+        self._counts.take(delivery)
+        try:
+            self._taken.write(json.dumps(_product(delivery), ensure_ascii=False) + "\n")
+        except OSError as error:
+            self._error = error
+
+    def write(self, report: Report) -> None:
+        """Write the report; a reader of its file finds the old or the new one, never a half.
+
+        Args:
+            report: Everything but the deliveries, which were taken.
+
+        Raises:
+            ConfigError: The file cannot be written.
+        """
+        new = self._path.with_name(f".{self._path.name}.{os.getpid()}.new")
+        try:
+            if self._error is not None:
+                raise self._error
+            with new.open("w", encoding="utf-8") as file:
+                self._write(report, file)
+            new.replace(self._path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                new.unlink()
+            raise ConfigError(f"cannot write the report {self._path}: {error.strerror or error}") from error
+
+    def _write(self, report: Report, file: IO[str]) -> None:
+        for name, value in _fields(report, self._counts).items():
+            file.write(f"{',' if name != 'schema' else '{'}\n {json.dumps(name)}: {json.dumps(value)}")
+        file.write(',\n "products": [')
+        self._taken.seek(0)
+        for number, line in enumerate(self._taken):
+            file.write(f"{',' if number else ''}\n  {line.rstrip()}")
+        file.write("\n ]")
+        for name, value in _left_out(report).items():
+            file.write(f",\n {json.dumps(name)}: {json.dumps(value, ensure_ascii=False, indent=1)}")
+        file.write("\n}\n")
+
+
+class _Counts:
+    """The summary of outcomes."""
+
+    def __init__(self) -> None:
+        self.by_status: Counter[DeliveryStatus] = Counter()
+        self.bytes = 0
+
+    def take(self, delivery: Delivery) -> None:
+        self.by_status[delivery.status] += 1
+        self.bytes += delivery.bytes if delivery.status is DeliveryStatus.DELIVERED else 0
+
+
+def _fields(report: Report, counts: _Counts) -> dict[str, Any]:
+    """Everything that comes before the products."""
     return {
-        "matched": len(deliveries) + len(report.left_out),
-        "delivered": counts[DeliveryStatus.DELIVERED],
-        "skipped": counts[DeliveryStatus.SKIPPED],
-        "failed": counts[DeliveryStatus.FAILED],
-        "bytes": sum(d.bytes for d in deliveries if d.status is DeliveryStatus.DELIVERED),
+        "schema": SCHEMA,
+        "provider": report.provider,
+        "started": _instant(report.started),
+        "seconds": round(report.seconds, 3),
+        "summary": {
+            "matched": counts.by_status.total() + len(report.left_out),
+            "delivered": counts.by_status[DeliveryStatus.DELIVERED],
+            "skipped": counts.by_status[DeliveryStatus.SKIPPED],
+            "failed": counts.by_status[DeliveryStatus.FAILED],
+            "bytes": counts.bytes,
+        },
     }
+
+
+def _left_out(report: Report) -> dict[str, list[str]]:
+    return {"left_out": list(report.left_out)} if report.left_out else {}
 
 
 def _product(delivery: Delivery) -> dict[str, Any]:

@@ -1,4 +1,7 @@
+import errno
+import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import pytest
 from fakes import product
 from pepsasync.errors import ConfigError, StagingTimeout
 from pepsasync.model import Checksum, Delivery, DeliveryStatus, Report, StorageTier
-from pepsasync.report import report_as_dict, write_report
+from pepsasync.report import ReportFile, report_as_dict, write_report
 
 DELIVERED = Delivery(
     product=product("A", tier=StorageTier.TAPE),
@@ -102,6 +105,29 @@ def test_written_report_reads_back_and_leaves_nothing_else(tmp_path):
 
     assert json.loads(path.read_text("utf-8")) == report_as_dict(REPORT)
     assert [path] == list(tmp_path.iterdir())
+
+
+def test_report_of_nothing_and_of_what_was_left_out_reads_back(tmp_path):
+    report = replace(REPORT, deliveries=(), left_out=("D", "É"))
+
+    write_report(report, tmp_path / "report.json")
+
+    assert json.loads((tmp_path / "report.json").read_text("utf-8")) == report_as_dict(report)
+    assert report_as_dict(report)["left_out"] == ["D", "É"]
+
+
+def test_outcomes_that_cannot_be_noted_are_told_when_the_report_is_written(tmp_path, monkeypatch):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda *args, **options: Full())
+
+    with ReportFile(tmp_path / "report.json") as file:
+        file.take(DELIVERED)
+        with pytest.raises(ConfigError, match="cannot write the report .*No space left"):
+            file.write(REPORT)
+    assert not list(tmp_path.iterdir())
 
 
 def test_report_that_cannot_be_written_is_a_config_error(tmp_path):

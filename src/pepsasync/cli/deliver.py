@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pepsasync.cli.exits import deliveries_exit_code
 from pepsasync.cli.hook import make_hook
 from pepsasync.cli.lines import SPARE
 from pepsasync.cli.records import EventLog, SearchReplies, check_writable
-from pepsasync.cli.summary import summary_lines
+from pepsasync.cli.summary import Outcomes, summary_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
     from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
     from pepsasync.cli.session import Session
     from pepsasync.client import Client
-    from pepsasync.model import Delivery
     from pepsasync.pipeline.wanted import Wanted
+    from pepsasync.report import ReportFile
 
 ONE_CONNECTION = "note: --segments has no effect here: this archive gets one connection per product"
 
@@ -38,7 +37,8 @@ class Job:
     delivery: DeliveryOptions
     json: Path | None = None
     """Where the archive's search replies go."""
-    deliveries: list[Delivery] = field(default_factory=list)
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    report: ReportFile | None = None
     left_out: list[str] = field(default_factory=list)
     """Names of products on tape that are not waited for."""
     total: int = 0
@@ -59,6 +59,14 @@ class Job:
             PepsasyncError: The run could not go on.
         """
         check_writable(self.delivery.report, "--report")
+        with contextlib.ExitStack() as files:
+            if self.delivery.report:
+                from pepsasync.report import ReportFile  # noqa: PLC0415 - not needed for help
+
+                self.report = files.enter_context(ReportFile(self.delivery.report))
+            return self._run(wanted, expected)
+
+    def _run(self, wanted: Wanted, expected: int) -> int:
         started, began = datetime.now(UTC), time.monotonic()
         is_over = False
         try:
@@ -68,7 +76,7 @@ class Job:
             seconds = time.monotonic() - began
             self._tell(seconds, is_over=is_over)
             self._report(started, seconds)
-        return deliveries_exit_code(self.deliveries)
+        return self.outcomes.exit_code
 
     async def _bring(self, wanted: Wanted, expected: int) -> None:
         replies = SearchReplies(self.json) if self.json else None
@@ -96,16 +104,18 @@ class Job:
                     client.fetch(wanted, directory, extract=extract, on_delivered=hook)
                 ) as outcomes:
                     async for delivery in outcomes:
-                        self.deliveries.append(delivery)
+                        self.outcomes.take(delivery)
+                        if self.report:
+                            self.report.take(delivery)
             finally:
                 self.total, self.left_out = view.tally.total, view.tally.left_out
 
     def _tell(self, seconds: float, *, is_over: bool) -> None:
-        unfinished = 0 if is_over else max(0, self.total - len(self.deliveries) - len(self.left_out))
-        if not (is_over or self.deliveries or unfinished):
+        unfinished = 0 if is_over else max(0, self.total - len(self.outcomes) - len(self.left_out))
+        if not (is_over or self.outcomes or unfinished):
             return  # ended before anything was known; the error says it all
         lines = summary_lines(
-            self.deliveries,
+            self.outcomes,
             seconds=seconds,
             directory=self.delivery.write_dir,
             left_out=self.left_out,
@@ -115,16 +125,10 @@ class Job:
             self.session.say(line)
 
     def _report(self, started: datetime, seconds: float) -> None:
-        if self.delivery.report is None or not self.provider:
+        if self.report is None or not self.provider:
             return
         from pepsasync.model import Report  # noqa: PLC0415
-        from pepsasync.report import write_report  # noqa: PLC0415
 
-        report = Report(
-            provider=self.provider,
-            started=started,
-            seconds=seconds,
-            deliveries=tuple(self.deliveries),
-            left_out=tuple(self.left_out),
+        self.report.write(
+            Report(provider=self.provider, started=started, seconds=seconds, left_out=tuple(self.left_out))
         )
-        write_report(report, self.delivery.report)

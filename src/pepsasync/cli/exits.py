@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pepsasync.errors import AuthError, ConfigError, DiskFullError, ServerError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pepsasync.model import Delivery
 
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (ConfigError, 2),
@@ -26,11 +21,6 @@ def exit_code(error: Exception) -> int:
     if usage_problem(error) is not None:
         return 2
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
-
-
-def deliveries_exit_code(deliveries: Iterable[Delivery]) -> int:
-    """Return 1 when a product failed, else 0."""
-    return int(any(delivery.error is not None for delivery in deliveries))
 
 
 def usage_problem(error: Exception) -> str | None:

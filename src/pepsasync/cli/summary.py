@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pepsasync.cli.units import show_count, show_duration, show_size
@@ -17,8 +19,39 @@ MOST_LISTED = 20
 """Failures, and products left out, that are listed one by one; `--report` names them all."""
 
 
+@dataclass(slots=True)
+class Outcomes:
+    """What became of the products, in numbers: of a million products nothing else is kept in memory."""
+
+    products: Counter[DeliveryStatus] = field(default_factory=Counter)
+    bytes: Counter[DeliveryStatus] = field(default_factory=Counter)
+    resumed_bytes: int = 0
+    from_tape: int = 0
+    reasons: list[str] = field(default_factory=list)
+    """Of the first failures."""
+
+    def __len__(self) -> int:
+        """Outcomes that are known."""
+        return self.products.total()
+
+    @property
+    def exit_code(self) -> int:
+        """1 when a product failed, else 0."""
+        return int(self.products[DeliveryStatus.FAILED] > 0)
+
+    def take(self, delivery: Delivery) -> None:
+        """Count an outcome."""
+        self.products[delivery.status] += 1
+        self.bytes[delivery.status] += delivery.bytes
+        if delivery.status is DeliveryStatus.DELIVERED:
+            self.resumed_bytes += delivery.resumed_bytes
+            self.from_tape += delivery.staged_seconds > 0
+        elif delivery.status is DeliveryStatus.FAILED and len(self.reasons) < MOST_LISTED:
+            self.reasons.append(_reason(delivery))
+
+
 def summary_lines(
-    deliveries: Sequence[Delivery],
+    outcomes: Outcomes,
     *,
     seconds: float,
     directory: Path,
@@ -28,52 +61,48 @@ def summary_lines(
     """Return the end of a run in a few lines.
 
     Args:
-        deliveries: All outcomes.
+        outcomes: All of them.
         seconds: How long the run took.
         directory: Where the files are.
         left_out: Names of the products on tape that were not waited for.
         unfinished: Products without an outcome, when the run was ended early.
     """
-    by_status = {status: [d for d in deliveries if d.status is status] for status in DeliveryStatus}
-    delivered, skipped = by_status[DeliveryStatus.DELIVERED], by_status[DeliveryStatus.SKIPPED]
-    failed = by_status[DeliveryStatus.FAILED]
-    if not deliveries and not left_out and not unfinished:
+    delivered, skipped = outcomes.products[DeliveryStatus.DELIVERED], outcomes.products[DeliveryStatus.SKIPPED]
+    if not outcomes and not left_out and not unfinished:
         return ["nothing matches: no product fits these criteria"]
-    lines = [_delivered(delivered, seconds)] if delivered else []
+    lines = [_delivered(outcomes, seconds)] if delivered else []
     if skipped:
-        size = show_size(sum(delivery.bytes for delivery in skipped))
-        lines.append(f"already here: {show_count(len(skipped))}, {size}")
+        lines.append(f"already here: {show_count(skipped)}, {show_size(outcomes.bytes[DeliveryStatus.SKIPPED])}")
     if delivered or skipped:
         lines.append(f"files are in {directory.absolute()}")
-    lines += _failed(failed)
+    lines += _failed(outcomes)
     if left_out:
-        lines += [f"left out, on tape: {show_count(len(left_out))}", *_listed(left_out)]
+        lines += [f"left out, on tape: {show_count(len(left_out))}", *_listed(left_out, len(left_out))]
     if unfinished:
         lines.append(f"not finished: {show_count(unfinished)}; what was received is kept")
     return lines
 
 
-def _delivered(delivered: Sequence[Delivery], seconds: float) -> str:
-    size = sum(delivery.bytes for delivery in delivered)
-    fetched = size - sum(delivery.resumed_bytes for delivery in delivered)
-    staged = sum(delivery.staged_seconds > 0 for delivery in delivered)
-    tape = f", {staged:,} of them from tape" if staged else ""
-    speed = f" ({show_size(max(0, fetched) / seconds)}/s on average)" if seconds > 0 else ""
-    return f"delivered: {show_count(len(delivered))}, {show_size(size)} in {show_duration(seconds)}{speed}{tape}"
+def _delivered(outcomes: Outcomes, seconds: float) -> str:
+    count, size = outcomes.products[DeliveryStatus.DELIVERED], outcomes.bytes[DeliveryStatus.DELIVERED]
+    tape = f", {outcomes.from_tape:,} of them from tape" if outcomes.from_tape else ""
+    fetched = max(0, size - outcomes.resumed_bytes)
+    speed = f" ({show_size(fetched / seconds)}/s on average)" if seconds > 0 else ""
+    return f"delivered: {show_count(count)}, {show_size(size)} in {show_duration(seconds)}{speed}{tape}"
 
 
-def _failed(failed: Sequence[Delivery]) -> list[str]:
-    if not failed:
+def _failed(outcomes: Outcomes) -> list[str]:
+    count = outcomes.products[DeliveryStatus.FAILED]
+    if not count:
         return []
-    listed = _listed([_reason(delivery) for delivery in failed])
     again = "run the same command again to try the failed ones once more"
-    return [f"failed: {show_count(len(failed))}", *listed, again]
+    return [f"failed: {show_count(count)}", *_listed(outcomes.reasons, count), again]
 
 
-def _listed(texts: Sequence[str]) -> list[str]:
+def _listed(texts: Sequence[str], count: int) -> list[str]:
     listed = [f"  {text}" for text in texts[:MOST_LISTED]]
-    if len(texts) > MOST_LISTED:
-        listed.append(f"  and {len(texts) - MOST_LISTED:,} more; --report FILE names them all")
+    if count > MOST_LISTED:
+        listed.append(f"  and {count - MOST_LISTED:,} more; --report FILE names them all")
     return listed
 
 
