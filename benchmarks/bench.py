@@ -25,8 +25,7 @@ import table
 HERE = Path(__file__).parent
 
 SCRIPTS = {
-    "makespan.py": {},
-    "overlap.py": {"full": ["--repeats", "3"], "half": ["--repeats", "1"], "quick": ["--repeats", "1"]},
+    "makespan.py": {"full": ["--repeats", "3"], "half": ["--repeats", "1"], "quick": ["--quick"]},
     "search.py": {
         "full": ["--products", "100000"],
         "half": ["--products", "20000"],
