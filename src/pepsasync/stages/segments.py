@@ -147,7 +147,7 @@ class Segments:
         self._rate = (self._progress.received - received) / (anyio.current_time() - since)
 
     def _pays(self) -> bool:
-        return self.is_led and 0 < self._rate * WORTH < self._division.size - self._progress.received
+        return 0 < self._rate * WORTH < self._division.size - self._progress.received
 
     async def _work(self) -> None:
         slots = self._line.slots.download
