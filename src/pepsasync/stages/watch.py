@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 import anyio
@@ -29,9 +29,31 @@ if TYPE_CHECKING:
     from pepsasync.providers.base import Provider
 
 
+GROUP = 64
+"""Waiting products that share an event: one for each would take more memory than the product."""
+
+
+class _Bell:
+    """Wakes a group of those who wait; who finds no answer waits on."""
+
+    __slots__ = ("_event", "members")
+
+    def __init__(self) -> None:
+        self.members = 0
+        self._event = anyio.Event()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+    def ring(self) -> None:
+        self._event.set()
+        self._event = anyio.Event()
+
+
 @dataclass(slots=True, eq=False)
 class _Waiter:
     product: Product
+    bell: _Bell
     asked: int
     deadline: float
     since: float
@@ -42,7 +64,6 @@ class _Waiter:
     """Looks in a row that found the same tier."""
     answer: bool | PepsasyncError | None = None
     """True: online. False: ask the archive again. An error: give up."""
-    woken: anyio.Event = field(default_factory=anyio.Event)
 
 
 class OnlineWatch:
@@ -65,6 +86,7 @@ class OnlineWatch:
         self._shortest = config.poll_interval or provider.limits.poll_interval
         self._waits = Waits(self._shortest, config.poll_interval_max)
         self._waiting: dict[str, _Waiter] = {}
+        self._bell = _Bell()
         self._arrived = anyio.Event()
         self._refusal: AuthError | None = None
 
@@ -89,15 +111,22 @@ class OnlineWatch:
         if self._refusal is not None:
             raise self._refusal
         now = anyio.current_time()
-        waiter = self._waiting[product.id] = _Waiter(product, asked, deadline, now, now)
+        waiter = self._waiting[product.id] = _Waiter(product, self._next_bell(), asked, deadline, now, now)
         self._arrived.set()
         try:
-            await waiter.woken.wait()
+            while waiter.answer is None:
+                await waiter.bell.wait()
         finally:
             del self._waiting[product.id]
         if isinstance(waiter.answer, Exception):
             raise waiter.answer
         return bool(waiter.answer)
+
+    def _next_bell(self) -> _Bell:
+        if self._bell.members >= GROUP:
+            self._bell = _Bell()
+        self._bell.members += 1
+        return self._bell
 
     async def run(self) -> NoReturn:
         """Poll for ever; started once a run and cancelled when nothing is left to deliver.
@@ -111,7 +140,7 @@ class OnlineWatch:
             self._refusal = error
             for waiter in self._waiting.values():
                 waiter.answer = error
-                waiter.woken.set()
+                waiter.bell.ring()
             raise
 
     async def _poll(self) -> NoReturn:
@@ -172,7 +201,7 @@ class OnlineWatch:
         if tiers is None:
             if anyio.current_time() >= waiter.deadline:
                 waiter.answer = too_late(waiter.product, self._config.staging_timeout)
-                waiter.woken.set()
+                waiter.bell.ring()
             return False
         unmentioned = StorageTier.UNKNOWN if self._provider.limits.stages else StorageTier.TAPE
         tier = tiers.get(waiter.product.id, unmentioned)
@@ -184,7 +213,7 @@ class OnlineWatch:
             self._waits.note(waiter.seen - waiter.since)
         waiter.seen = anyio.current_time()
         if waiter.answer is not None:
-            waiter.woken.set()
+            waiter.bell.ring()
         return moved and (not first or waiter.answer is True)
 
     def _answer(self, waiter: _Waiter) -> bool | PepsasyncError | None:
