@@ -1,9 +1,9 @@
 """How near does a whole run come to what tape drives and line allow?
 
 An order of which half is on tape, time scaled so that a staging of minutes takes a second. Measured in turns:
-pepsasync; pepsasync with looks at fixed intervals; staging everything first and downloading afterwards; the old
-script's way (one product after the other, then a pause, then the next trial). Nothing can undercut the lower bound: the
-larger of what the drives need until the last product is online and on disk, and of what the line needs for all bytes.
+pepsasync; pepsasync with a look a minute, as the old script did; staging everything first and downloading afterwards;
+the old script's way (one product after the other, then a pause, then the next trial). Nothing can undercut the lower
+bound: the larger of what the drives need until the last product is online and on disk, and of what the line needs for all bytes.
 
 With `--sources`: three archives, each behind a line of its own; the total beside the sum of the three.
 """
@@ -137,7 +137,7 @@ async def limited(http, url, target, rate):
 
 WAYS = {
     "pepsasync": Ours(),
-    "pepsasync, looks at fixed intervals": Ours(poll=OLD_PAUSE, longest_poll=OLD_PAUSE),
+    "pepsasync, a look a minute": Ours(poll=OLD_PAUSE, longest_poll=OLD_PAUSE),
     "stage everything, then download": Ours(stages_first=True),
     "the old script's loop": like_the_old_script,
 }
@@ -263,7 +263,7 @@ def compare_sources(products, size, rate):
         alone = {name: anyio.run(rate_of, [name], archives, ports, products // 3) for name in names}
         together = anyio.run(rate_of, names, archives, ports, products)
     told = {name: round(value / 1e6, 2) for name, value in (alone | {"together": together}).items()}
-    print(json.dumps({"MB_per_second": told, "of_sum": round(together / sum(alone.values()), 3)}), flush=True)
+    print(json.dumps({"MB_per_second": told, "of_sum": round(together / (rate * len(names)), 3)}), flush=True)
 
 
 def main():
