@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pepsasync.model import Product
-
 GROWTH = 1.5
 """Factor between two pauses while nothing moves."""
 
@@ -69,8 +61,3 @@ def restage_streak(asked: int) -> int:
         asked: Staging requests sent so far, at least 1.
     """
     return int(3 * 2 ** min(asked - 1, 10))
-
-
-def in_tape_order(products: Iterable[Product]) -> list[Product]:
-    """Products as they follow each other on tape: by acquisition, those without a time at the end."""
-    return sorted(products, key=lambda product: product.start.timestamp() if product.start else math.inf)

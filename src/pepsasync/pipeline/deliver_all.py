@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from pepsasync.decide.schedule import in_tape_order
 from pepsasync.errors import FATAL, AuthError, PepsasyncError
 from pepsasync.events import HookFailed
 from pepsasync.io.failures import reason
@@ -45,7 +44,6 @@ async def deliver_all(
 ) -> None:
     """Deliver every product that arrives, many at a time.
 
-    Each page is taken in the order of acquisition, in which archives have written their tapes.
     At most `Config.in_flight` products are worked on or waited for; beyond that no further page is taken, and so no
     further page is fetched.
 
@@ -76,7 +74,7 @@ async def deliver_all(
             watching.start_soon(_watch, each, run.sources is not None)
         async with task_group() as deliveries:
             async for products in pages:
-                for product in in_tape_order(products):
+                for product in products:
                     await in_flight.acquire_on_behalf_of(product.id)
                     deliveries.start_soon(one, product)
         watching.cancel_scope.cancel()
@@ -129,6 +127,6 @@ async def bring_all_online(products: Iterable[Product], online: MemoryObjectSend
     async with task_group() as watching:
         watching.start_soon(run.watch.run)
         async with task_group() as waiting:
-            for product in in_tape_order(products):
+            for product in products:
                 waiting.start_soon(one, product)
         watching.cancel_scope.cancel()

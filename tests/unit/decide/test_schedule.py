@@ -1,11 +1,8 @@
-from datetime import UTC, datetime, timedelta
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes import product
-from pepsasync.decide.schedule import in_tape_order, jittered, next_pause, parse_retry_after, restage_streak
+from pepsasync.decide.schedule import jittered, next_pause, parse_retry_after, restage_streak
 
 
 @pytest.mark.parametrize(
@@ -54,14 +51,3 @@ def test_restage_streak_doubles():
 @given(st.floats(0, 1e5), st.floats(0, 1))
 def test_jittered_stays_within_a_tenth(seconds, chance):
     assert 0.9 * seconds <= jittered(seconds, chance) <= 1.1 * seconds + 1e-9
-
-
-DAY = datetime(2015, 11, 8, tzinfo=UTC)
-
-
-def test_products_follow_each_other_as_they_were_acquired():
-    late, early, never = (
-        product(name, start=start) for name, start in (("L", DAY), ("E", DAY - timedelta(7)), ("N", None))
-    )
-
-    assert in_tape_order([late, never, early]) == [early, late, never]
