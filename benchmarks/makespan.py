@@ -3,7 +3,8 @@
 An order of which half is on tape, time scaled so that a staging of minutes takes a second. Measured in turns:
 pepsasync; pepsasync with a look a minute, as the old script did; staging everything first and downloading afterwards;
 the old script's way (one product after the other, then a pause, then the next trial). Nothing can undercut the lower
-bound: the larger of what the drives need until the last product is online and on disk, and of what the line needs for all bytes.
+bound: the larger of what the drives need until the last product is online and on disk, and of what the line needs for
+all bytes.
 
 With `--sources`: three archives, each behind a line of its own; the total beside the sum of the three.
 """

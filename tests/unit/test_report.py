@@ -125,7 +125,7 @@ def test_outcomes_that_cannot_be_noted_are_told_when_the_report_is_written(tmp_p
 
     with ReportFile(tmp_path / "report.json") as file:
         file.take(DELIVERED)
-        with pytest.raises(ConfigError, match="cannot write the report .*No space left"):
+        with pytest.raises(ConfigError, match=r"cannot write the report .*No space left"):
             file.write(REPORT)
     assert not list(tmp_path.iterdir())
 
