@@ -81,17 +81,7 @@ class Config:
     """PEM file with a further certificate authority; TLS is always verified."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "jobs",
-            "staging_jobs",
-            "staging_window",
-            "in_flight",
-            "trials",
-            "unknown_requests",
-            "retries",
-            "limit_rate",
-            "segments",
-        ):
+        for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name.replace('_', '-')} must be at least 1, not {value}")
