@@ -16,6 +16,7 @@ from pepsasync.errors import (
     ConfigError,
     ForbiddenError,
     NotFoundError,
+    PepsasyncError,
     ProtocolError,
     ProviderError,
     QuotaError,
@@ -40,9 +41,10 @@ def error_for_status(response: httpx.Response, body: bytes | None = None) -> Pro
         response: Status and headers.
         body: What was read of the body; the whole of it when None.
     """
-    status, url = response.status_code, safe_url(response.url)
+    status = response.status_code
     if status < 400:
         return None
+    url = safe_url(response.url)
     said = first_words(response.content if body is None else body)
     said = f": {said}" if said else ""
     retry_after = parse_retry_after(response.headers.get("Retry-After"))
@@ -83,21 +85,29 @@ def network_errors(url: httpx.URL) -> Iterator[None]:
         ProtocolError: The answer is not HTTP, or redirects in circles.
         ConfigError: The URL cannot be used.
     """
-    where = safe_url(url)
     try:
         yield
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, ssl.SSLError) as error:
-        raise UnreachableError(
-            f"cannot connect to {url.host}: {reason(error)}", url=where, hint=_advice(error)
-        ) from error
-    except (httpx.TimeoutException, httpcore.TimeoutException) as error:
-        raise ServerError("the server went silent", url=where) from error
-    except (httpx.NetworkError, httpx.RemoteProtocolError, httpcore.NetworkError) as error:
-        raise ServerError(f"the connection broke: {reason(error)}", url=where) from error
-    except (httpx.TooManyRedirects, httpx.DecodingError, httpx.LocalProtocolError) as error:
-        raise ProtocolError(f"an answer that makes no sense: {reason(error)}", url=where) from error
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-        raise ConfigError(f"not a usable URL: {reason(error)}", url=where) from error
+    except (httpx.HTTPError, httpx.InvalidURL, httpcore.TimeoutException, httpcore.NetworkError, ssl.SSLError) as error:
+        ours = _network_error(error, url)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def _network_error(error: Exception, url: httpx.URL) -> PepsasyncError | None:
+    where = safe_url(url)
+    match error:
+        case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError() | ssl.SSLError():
+            return UnreachableError(f"cannot connect to {url.host}: {reason(error)}", url=where, hint=_advice(error))
+        case httpx.TimeoutException() | httpcore.TimeoutException():
+            return ServerError("the server went silent", url=where)
+        case httpx.NetworkError() | httpx.RemoteProtocolError() | httpcore.NetworkError():
+            return ServerError(f"the connection broke: {reason(error)}", url=where)
+        case httpx.TooManyRedirects() | httpx.DecodingError() | httpx.LocalProtocolError():
+            return ProtocolError(f"an answer that makes no sense: {reason(error)}", url=where)
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL():
+            return ConfigError(f"not a usable URL: {reason(error)}", url=where)
+    return None
 
 
 def reason(error: Exception) -> str:

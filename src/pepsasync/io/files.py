@@ -137,12 +137,8 @@ class Shelf:
         checksum = str(product.checksum) if product.checksum else None
         return PartNote(product.provider, product.id, product.size, checksum)
 
-    def claim_part(self, product: Product, *, is_small: bool = False) -> PartNote:
+    def claim_part(self, product: Product) -> PartNote:
         """Keep the part that belongs to this product, remove one that does not.
-
-        Args:
-            product: Whose part it is to be.
-            is_small: Write no note: what is left of it by a run that is killed is fetched again.
 
         Returns:
             The note that now describes the part; its validator is that of the answer the part began with.
@@ -155,8 +151,7 @@ class Shelf:
                     return old
             else:
                 self.discard_part(product)
-            if not is_small:
-                self.write_note(product, note)
+            self.write_note(product, note)
             return note
 
     def write_note(self, product: Product, note: PartNote) -> None:

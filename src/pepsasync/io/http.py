@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import ssl
+from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import httpx
@@ -18,7 +19,7 @@ from pepsasync.io.drain import Buffers, Rest
 from pepsasync.io.failures import error_for_status, first_words, network_errors, reason, safe_url
 from pepsasync.io.retries import Retries
 from pepsasync.io.sockets import Connection
-from pepsasync.io.transport import Transport, is_loopback
+from pepsasync.io.transport import SHORT, Transport, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -59,6 +60,7 @@ class Http:
             follow_redirects=True,
             headers={"User-Agent": USER_AGENT, "Accept": "*/*"},
             event_hooks={"request": [_refuse_plain_http, _run_hop_hook]},
+            cookies=_NoCookies(),
             transport=transport or Transport(_tls(config)),
         )
 
@@ -123,12 +125,17 @@ class Http:
         return response.json()
 
     @contextlib.asynccontextmanager
-    async def stream(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+    async def stream(self, request: httpx.Request, *, is_short: bool = False) -> AsyncIterator[httpx.Response]:
         """Send once and yield the answer before its body; closed on leaving, whatever happens.
+
+        Args:
+            request: Without a body.
+            is_short: Whether the answer is expected to be short: less is spent on it then.
 
         Raises:
             ServerError, UnreachableError, ProtocolError, ConfigError: Also for failures while the body is read.
         """
+        request.extensions = {**request.extensions, SHORT: is_short}
         with network_errors(request.url):
             response = await self._client.send(request, stream=True)
             self.was_reached = True
@@ -136,6 +143,13 @@ class Http:
                 yield response
             finally:
                 await response.aclose()
+
+
+class _NoCookies(CookieJar):
+    """Keeps nothing: every request carries what it needs, and looking for cookies takes longer than parsing a head."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Nothing."""
 
 
 async def body(response: httpx.Response, silence: float) -> AsyncGenerator[bytes, None]:

@@ -76,8 +76,8 @@ class Connection(httpcore.AsyncNetworkStream):
         Raises:
             httpcore.ReadError, httpcore.ReadTimeout: The connection broke, or nothing came in time.
         """
-        with _errors(httpcore.ReadTimeout, httpcore.ReadError), anyio.fail_after(timeout):
-            return await self._when_ready(functools.partial(self.socket.recv, max_bytes), anyio.wait_readable)
+        with _errors(httpcore.ReadTimeout, httpcore.ReadError):
+            return await self._when_ready(functools.partial(self.socket.recv, max_bytes), anyio.wait_readable, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Send everything.
@@ -86,13 +86,17 @@ class Connection(httpcore.AsyncNetworkStream):
             httpcore.WriteError, httpcore.WriteTimeout: The connection broke, or nothing was taken in time.
         """
         rest = memoryview(buffer)
-        with _errors(httpcore.WriteTimeout, httpcore.WriteError), anyio.fail_after(timeout):
+        with _errors(httpcore.WriteTimeout, httpcore.WriteError):
             while rest:
-                sent = await self._when_ready(functools.partial(self.socket.send, rest), anyio.wait_writable)
+                sent = await self._when_ready(functools.partial(self.socket.send, rest), anyio.wait_writable, timeout)
                 rest = rest[sent:]
 
     async def aclose(self) -> None:
         """Close the socket; does not wait."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket."""
         self.socket.close()
 
     def interrupt(self) -> None:
@@ -124,6 +128,11 @@ class Connection(httpcore.AsyncNetworkStream):
             raise
         return Connection(secured)
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether something came that was not asked for: for an idle connection, its end."""
+        return _is_readable(self.socket)
+
     def get_extra_info(self, info: str) -> Any:
         """What httpcore asks for; None for anything unknown."""
         match info:
@@ -136,24 +145,39 @@ class Connection(httpcore.AsyncNetworkStream):
             case "server_addr":
                 return self.socket.getpeername()
             case "is_readable":
-                return _is_readable(self.socket)
+                return self.is_readable
             case _:
                 return None
 
-    async def _when_ready(self, attempt: Callable[[], T], wait: Callable[[socket.socket], Awaitable[None]]) -> T:
+    async def _when_ready(
+        self,
+        attempt: Callable[[], T],
+        wait: Callable[[socket.socket], Awaitable[None]],
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> T:
+        try:
+            result = attempt()
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as not_ready:
+            with anyio.fail_after(timeout):
+                return await self._once_ready(attempt, wait, not_ready)
+        # Others get their turn; what was read must not be lost to a cancellation here.
+        await cancel_shielded_checkpoint()
+        return result
+
+    async def _once_ready(
+        self, attempt: Callable[[], T], wait: Callable[[socket.socket], Awaitable[None]], not_ready: OSError
+    ) -> T:
         while True:
-            try:
-                result = attempt()
-            except BlockingIOError:
-                await wait(self.socket)
-            except ssl.SSLWantReadError:  # TLS may have to read in order to write, and the other way round
-                await anyio.wait_readable(self.socket)
-            except ssl.SSLWantWriteError:
+            if isinstance(not_ready, ssl.SSLWantReadError):
+                await anyio.wait_readable(self.socket)  # TLS may have to read in order to write
+            elif isinstance(not_ready, ssl.SSLWantWriteError):
                 await anyio.wait_writable(self.socket)
             else:
-                # Others get their turn; what was read must not be lost to a cancellation here.
-                await cancel_shielded_checkpoint()
-                return result
+                await wait(self.socket)
+            try:
+                return attempt()
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+                not_ready = error
 
 
 @contextlib.contextmanager

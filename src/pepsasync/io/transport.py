@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 import httpcore
 import httpx
 
+from pepsasync.io.short import ShortPool
 from pepsasync.io.sockets import Sockets
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ IDLE = 32
 
 IDLE_SECONDS = 30.0
 """How long they are kept."""
+
+SHORT = "pepsasync.short"
+"""Extension of a request whose answer is expected to be short."""
 
 _ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
     httpcore.ConnectTimeout: httpx.ConnectTimeout,
@@ -53,6 +57,7 @@ class Transport(httpx.AsyncBaseTransport):
             keepalive_expiry=IDLE_SECONDS,
             network_backend=Sockets(),
         )
+        self._short = ShortPool(tls, IDLE, IDLE_SECONDS)
         self._proxied = {scheme: _through(proxy, tls) for scheme, proxy in _proxies().items()}
 
     async def __aenter__(self) -> Self:
@@ -73,6 +78,7 @@ class Transport(httpx.AsyncBaseTransport):
         """Close every connection."""
         for transport in self._proxied.values():
             await transport.aclose()
+        self._short.close()
         await self._pool.aclose()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -83,8 +89,9 @@ class Transport(httpx.AsyncBaseTransport):
         """
         if (proxied := self._proxied.get(request.url.scheme)) and not _goes_straight(request.url.host):
             return await proxied.handle_async_request(request)
+        pool = self._short if request.extensions.get(SHORT) else self._pool
         with _errors():
-            answer = await self._pool.handle_async_request(_for_httpcore(request))
+            answer = await pool.handle_async_request(_for_httpcore(request))
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
 
 

@@ -14,7 +14,7 @@ from pepsasync.model import StorageTier
 from pepsasync.providers.base import StagingOutcome
 from pepsasync.stages.download import download
 from pepsasync.stages.stage import request_staging
-from pepsasync.stages.verify import promote, verify
+from pepsasync.stages.verify import verify
 from pepsasync.stages.watch import too_late
 
 if TYPE_CHECKING:
@@ -98,14 +98,14 @@ def _was_asked_before(product: Product, run: Run, log: Log) -> bool:
 
 
 async def fetch_verified(product: Product, run: Run, log: Log) -> Path:
-    """Download, verify, promote; once more from the start when what came is wrong."""
+    """Download, verify; once more from the start when what came is wrong."""
     shelf = run.line.shelf
     log.download_began = log.download_began or anyio.current_time()
     while True:
         try:
             received = await download(product, run.line)
             log.attempts += received.attempts
-            await verify(product, received, shelf)
+            path = await verify(product, received, shelf)
             break
         except PepsasyncError as error:
             log.attempts += error.attempts
@@ -119,7 +119,7 @@ async def fetch_verified(product: Product, run: Run, log: Log) -> Path:
             run.line.emit(Noticed(message=f"{product.name}: {error.message}; fetching it afresh"))
     log.received = received
     run.line.emit(ProductVerified(**log.who, checksum=str(received.checksum) if received.checksum else None))
-    return await promote(product, shelf)
+    return path
 
 
 async def back_off(run: Run, log: Log) -> None:

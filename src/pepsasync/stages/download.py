@@ -6,7 +6,6 @@ The part and its note stay on disk whenever this stage ends early; the next try 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -118,10 +117,10 @@ class _Transfer:
         return self._retries.attempts
 
     async def run(self) -> Received:
-        claim = functools.partial(self._line.shelf.claim_part, self._product, is_small=self._is_small)
-        self._note = await to_thread.run_sync(claim)
-        self._segments.validator = self._note.validator
-        await self._segments.load()
+        if not self._is_small:
+            self._note = await to_thread.run_sync(self._line.shelf.claim_part, self._product)
+            self._segments.validator = self._note.validator
+            await self._segments.load()
         self._resumed = self._furthest = self._progress.received
         try:
             length = await self._retries.call(self._attempt)
@@ -173,6 +172,8 @@ class _Transfer:
                             raise
 
     async def _use_slot(self) -> int:
+        if self._is_small:
+            return await self._go_on(self._intake.length)
         if self._product.size is None:
             return await self._go_on(self._line.shelf.part_length(self._product))
         if not self._segments.are_possible:
@@ -199,7 +200,8 @@ class _Transfer:
     async def _go_on(self, offset: int) -> int:
         """Ask for what follows the part; returns the part's length."""
         self._segments.is_led = True
-        is_whole = httpx.URL(self._product.download_url).host in self._line.http.rangeless
+        rangeless = self._line.http.rangeless
+        is_whole = bool(rangeless) and httpx.URL(self._product.download_url).host in rangeless
         try:
             for first in (0,) if is_whole else (offset, 0):
                 length = await self._request(first)
@@ -217,7 +219,7 @@ class _Transfer:
             request.headers["Range"] = f"bytes={offset}-"
             if self._note.validator:
                 request.headers["If-Range"] = self._note.validator
-        async with self._line.http.stream(request) as response:
+        async with self._line.http.stream(request, is_short=self._is_small) as response:
             if self._turn:
                 self._turn.begin()
             if offset and response.status_code == 500:

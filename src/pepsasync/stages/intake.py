@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Literal
@@ -162,16 +163,14 @@ class Intake:
     async def hash_prefix(self, length: int) -> Digest:
         """A digest that has seen the first bytes of the file; reads them again unless it just wrote them."""
         if self._digest is None or self._digest.length != length:
-            self._digest = await to_thread.run_sync(self._hash_again, length)
+            again = functools.partial(digest_file, self._path, self._algorithm, length)
+            self._digest = await to_thread.run_sync(again) if length else Digest(self._algorithm)
         return self._digest
 
     def checksum(self) -> Checksum | None:
         """What was computed."""
         value = self._digest.hexdigest() if self._digest else None
         return Checksum(self._algorithm, value) if value and self._algorithm else None
-
-    def _hash_again(self, length: int) -> Digest:
-        return digest_file(self._path, self._algorithm, length) if length else Digest(self._algorithm)
 
     def _refuse_wrong_start(self, response: httpx.Response, chunk: bytes) -> None:
         if error := self._line.provider.judge_download(self._product, response, chunk):

@@ -29,38 +29,33 @@ if TYPE_CHECKING:
     from pepsasync.stages.download import Received
 
 
-async def verify(product: Product, received: Received, shelf: Shelf) -> None:
-    """Check size, checksum and zip structure of a part.
+async def verify(product: Product, received: Received, shelf: Shelf) -> Path:
+    """Check size, checksum and zip structure of a part, give it its final name, and remember that it is right.
 
     The checksum was computed while the bytes came. When the archive announced none, every member of the zip is read
     and its CRC checked instead.
 
+    Returns:
+        `DIR/NAME.zip`, on the disk.
+
     Raises:
         IntegrityError: Something is wrong; the part is still there.
+
+    Cancellation: the rename is done or not done; nothing in between.
     """
     _check_size(product, received.length)
     if product.checksum is not None and received.checksum != product.checksum:
         raise IntegrityError(
             f"checksum is {received.checksum}, the archive announced {product.checksum}", product=product.name
         )
-    await to_thread.run_sync(check_zip, product, shelf.part_path(product), product.checksum is None)
 
-
-async def promote(product: Product, shelf: Shelf) -> Path:
-    """Give a verified part its final name and remember that it is right.
-
-    Returns:
-        `DIR/NAME.zip`, on the disk.
-
-    Cancellation: the rename is done or not done; nothing in between.
-    """
-
-    def work() -> Path:
+    def promote() -> Path:
+        check_zip(product, shelf.part_path(product), product.checksum is None)
         final = shelf.promote(product)
         remember(product, final, shelf)
         return final
 
-    return await to_thread.run_sync(work)
+    return await to_thread.run_sync(promote)
 
 
 def _check_size(product: Product, length: int) -> None:

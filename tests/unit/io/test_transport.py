@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from pepsasync.io.sockets import Connection, Sockets
-from pepsasync.io.transport import Transport
+from pepsasync.io.transport import SHORT, Transport
 from servers import Authority, File, Server, Tunnel, wait_until_gone, whole
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +30,12 @@ async def client(authority, **timeouts):
         yield opened
 
 
+@pytest.fixture(params=[False, True], ids=["any length", "short"])
+def extensions(request):
+    """For both ways of asking."""
+    return {SHORT: request.param}
+
+
 def silent(connection, head):
     wait_until_gone(connection)
     return False
@@ -44,34 +50,34 @@ def silent(connection, head):
         pytest.param(whole(b"SSH-2.0-x\r\n\r\n"), httpx.RemoteProtocolError, id="not-http"),
     ],
 )
-async def test_transport_bad_answers(authority, answer, expected):
+async def test_transport_bad_answers(authority, answer, expected, extensions):
     with Server(answer) as server:
         async with client(authority, read=0.1) as http:
             with pytest.raises(expected):
-                await http.get(f"http://127.0.0.1:{server.port}/")
+                await http.get(f"http://127.0.0.1:{server.port}/", extensions=extensions)
 
 
-async def test_transport_nobody_listens(authority):
+async def test_transport_nobody_listens(authority, extensions):
     with Server(whole(b"")) as server:
         port = server.port
     async with client(authority) as http:
         with pytest.raises(httpx.ConnectError):
-            await http.get(f"http://localhost:{port}/")
+            await http.get(f"http://localhost:{port}/", extensions=extensions)
 
 
-async def test_transport_certificate_of_another_host_is_refused(authority):
+async def test_transport_certificate_of_another_host_is_refused(authority, extensions):
     with Server(whole(ANSWER), authority.context) as server:
         async with client(authority) as http:
             with pytest.raises(httpx.ConnectError, match="certificate"):
                 url = f"https://127.0.0.1:{server.port}/"
-                await http.get(url, extensions={"sni_hostname": "elsewhere.example"})
+                await http.get(url, extensions=extensions | {"sni_hostname": "elsewhere.example"})
 
 
-async def test_transport_handshake_that_never_ends_is_given_up(authority):
+async def test_transport_handshake_that_never_ends_is_given_up(authority, extensions):
     with Server(silent) as server:  # waits for a request, where a handshake is due
         async with client(authority, connect=0.1) as http:
             with pytest.raises(httpx.ConnectTimeout):
-                await http.get(f"https://127.0.0.1:{server.port}/")
+                await http.get(f"https://127.0.0.1:{server.port}/", extensions=extensions)
 
 
 async def test_transport_large_request_is_sent_whole(authority):
@@ -92,18 +98,18 @@ async def test_transport_large_request_is_sent_whole(authority):
         assert received == b"x" * 20_000_000
 
 
-async def test_transport_uses_connections_again_until_the_server_closes_them(authority):
+async def test_transport_uses_connections_again_until_the_server_closes_them(authority, extensions):
     with Server(File(b"ok"), authority.context) as server:
         async with client(authority) as http:
             for _ in range(3):
-                assert "ok" == (await http.get(f"https://127.0.0.1:{server.port}/")).text
+                assert "ok" == (await http.get(f"https://127.0.0.1:{server.port}/", extensions=extensions)).text
 
         assert 1 == server.connections
 
     with Server(whole(ANSWER), authority.context) as server:
         async with client(authority) as http:
             for _ in range(2):
-                assert "ok" == (await http.get(f"https://127.0.0.1:{server.port}/")).text
+                assert "ok" == (await http.get(f"https://127.0.0.1:{server.port}/", extensions=extensions)).text
                 assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=5))
 
         assert 2 == server.connections

@@ -72,10 +72,11 @@ class Cdse:
         ask_code: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self._http = http
-        self._root = None if root and _is_public(httpx.URL(root)) else root
-        self._catalogue = self._root or f"https://catalogue.{DOMAIN}"
-        self._downloads = self._root or f"https://download.{DOMAIN}"
-        identity = self._root or f"https://identity.{DOMAIN}"
+        own = None if root and _is_public(httpx.URL(root)) else root
+        self._origin = _origin(httpx.URL(own)) if own else None
+        self._catalogue = own or f"https://catalogue.{DOMAIN}"
+        self._downloads = own or f"https://download.{DOMAIN}"
+        identity = own or f"https://identity.{DOMAIN}"
         url = f"{identity}/auth/realms/CDSE/protocol/openid-connect/token"
         self._tokens = Tokens(http, url, credentials, ask_code)
 
@@ -137,7 +138,7 @@ class Cdse:
 
     def _is_home(self, url: httpx.URL) -> bool:
         """Whether a token may be sent there."""
-        return _is_public(url) if self._root is None else _origin(url) == _origin(httpx.URL(self._root))
+        return _is_public(url) if self._origin is None else _origin(url) == self._origin
 
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> ProviderError | None:
         """Say what is wrong with an answer; see `Provider.judge_download`."""

@@ -70,6 +70,7 @@ class Geodes:
     def __init__(self, http: Http, credentials: Credentials | None, root: str, *, restore: bool = False) -> None:
         self._http = http
         self._root = root
+        self._origin = _origin(httpx.URL(root))
         self._restores = restore
         # The key is the only secret that GEODES takes: whoever gives it as a password means it.
         self._key = (credentials.api_key or credentials.password) if credentials else None
@@ -156,7 +157,7 @@ class Geodes:
         """Put the key on requests to the archive, and stop redirects to a login page: there the key was refused."""
         if _LOGIN.search(f"{request.url.host}{request.url.path}"):
             raise AuthError("GEODES does not accept the API key", url=safe_url(request.url), hint=KEY_HINT)
-        if _origin(request.url) == _origin(httpx.URL(self._root)):
+        if _origin(request.url) == self._origin:
             request.headers["X-API-Key"] = self._key or ""
         else:
             request.headers.pop("X-API-Key", None)

@@ -76,7 +76,8 @@ class Peps:
     def __init__(self, http: Http, credentials: Credentials | None, root: str) -> None:
         self._http = http
         self._root = root
-        self._is_public = httpx.URL(root).host == "peps.cnes.fr"
+        self._origin = _origin(httpx.URL(root))
+        self._is_public = self._origin[1] == "peps.cnes.fr"
         self._authorization = _basic(credentials)
 
     def slices(self, query: Query) -> Sequence[Query]:
@@ -166,17 +167,20 @@ class Peps:
         return self._http.build(method, url, extensions=on_each_hop(self._authorize))
 
     def _authorize(self, request: httpx.Request) -> None:
-        if _origin(request.url) == _origin(httpx.URL(self._root)):
+        if _origin(request.url) == self._origin:
             request.headers["Authorization"] = self._authorization
         else:
             request.headers.pop("Authorization", None)
 
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> ProviderError | None:
         """Say what is wrong with an answer; see `Provider.judge_download`."""
-        status, url = response.status_code, safe_url(response.url)
+        status = response.status_code
         if status == 202:
             return OfflineError(
-                "the archive has the product on tape", retry_after=_retry_after(response), product=product.name, url=url
+                "the archive has the product on tape",
+                retry_after=_retry_after(response),
+                product=product.name,
+                url=safe_url(response.url),
             )
         if status == 416:
             return None
