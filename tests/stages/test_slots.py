@@ -1,10 +1,12 @@
 """Who gets a download slot next."""
 
+from datetime import UTC, datetime
+
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from pepsasync.stages.slots import CHOICE, DownloadSlots
+from pepsasync.stages.slots import CHOICE, DownloadSlots, StagingSlots
 
 pytestmark = pytest.mark.anyio
 
@@ -66,3 +68,71 @@ async def test_who_is_cancelled_holds_no_slot():
 
     assert not slots.is_wanted
     assert slots.try_take()
+
+
+async def request(slots, day, order, *, until=None, goes_first=False):
+    await slots.enter(acquired=day and datetime(2015, 11, day, tzinfo=UTC), goes_first=goes_first)
+    try:
+        order.append(day)
+        if until:
+            await until.wait()
+    finally:
+        slots.leave()
+
+
+async def test_what_was_acquired_first_is_asked_for_first():
+    slots, order, until = StagingSlots(1), [], anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: request(slots, 7, order, until=until))
+        await anyio.wait_all_tasks_blocked()
+        for day in (5, 3, None, 9, 4):
+            tasks.start_soon(request, slots, day, order)
+        tasks.start_soon(lambda: request(slots, 8, order, goes_first=True))
+        await anyio.wait_all_tasks_blocked()
+        assert order == [7]
+        until.set()
+
+    assert order == [7, 8, 3, 4, 5, 9, None]
+
+
+async def test_who_gives_up_asking_holds_no_slot():
+    slots, order, until = StagingSlots(1), [], anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: request(slots, 1, order, until=until))
+        await anyio.wait_all_tasks_blocked()
+        async with anyio.create_task_group() as impatient:
+            for day in (2, 3):
+                impatient.start_soon(request, slots, day, order)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(request, slots, 4, order)
+            await anyio.wait_all_tasks_blocked()
+            impatient.cancel_scope.cancel()
+        until.set()
+
+    assert order == [1, 4]
+
+
+async def test_only_so_many_ask_at_once():
+    slots, order, until = StagingSlots(2), [], anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        for day in (1, 2, 3):
+            tasks.start_soon(lambda day=day: request(slots, day, order, until=until))
+        await anyio.wait_all_tasks_blocked()
+        assert len(order) == 2
+        until.set()
+
+    assert sorted(order) == [1, 2, 3]
+
+
+async def test_who_gives_up_when_called_hands_the_slot_on():
+    slots, order = StagingSlots(1), []
+    async with anyio.create_task_group() as tasks, anyio.create_task_group() as impatient:
+        await slots.enter()
+        impatient.start_soon(request, slots, 2, order)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(request, slots, 3, order)
+        await anyio.wait_all_tasks_blocked()
+        impatient.cancel_scope.cancel()
+        slots.leave()
+
+    assert order == [3]

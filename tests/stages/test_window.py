@@ -1,5 +1,7 @@
 """The staging window: what is asked from tape at once."""
 
+from datetime import UTC, datetime
+
 import anyio
 import anyio.lowlevel
 import pytest
@@ -33,6 +35,47 @@ async def test_products_wait_for_room_in_their_order():
         assert sorted(log[1:]) == [40, 50]
         rest.set()
     assert log[3:] == [30]
+
+
+async def test_what_was_acquired_first_is_let_in_first():
+    window, log, release = StagingWindow(10), [], anyio.Event()
+
+    async def bring(day, *, goes_first=False):
+        await window.enter(10, acquired=datetime(2015, 11, day, tzinfo=UTC), goes_first=goes_first)
+        log.append(day)
+        await release.wait()
+        window.leave(10, arrived=True)
+
+    async with anyio.create_task_group() as tasks:
+        for day in (5, 9, 3, 4):
+            tasks.start_soon(bring, day)
+            await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(lambda: bring(7, goes_first=True))
+        await anyio.wait_all_tasks_blocked()
+        assert log == [5]
+        release.set()
+
+    assert log == [5, 7, 3, 4, 9]
+
+
+async def test_who_comes_first_now_is_let_in_when_there_is_room():
+    """Whoever was next before is too large for it."""
+    window, log, release = StagingWindow(10), [], anyio.Event()
+
+    async def bring(day, size):
+        await window.enter(size, acquired=datetime(2015, 11, day, tzinfo=UTC))
+        log.append(day)
+        await release.wait()
+        window.leave(size, arrived=True)
+
+    async with anyio.create_task_group() as tasks:
+        for day, size in ((1, 6), (9, 5), (3, 4)):
+            tasks.start_soon(bring, day, size)
+            await anyio.wait_all_tasks_blocked()
+        assert log == [1, 3]
+        release.set()
+
+    assert log == [1, 3, 9]
 
 
 async def test_a_product_larger_than_the_window_goes_alone():

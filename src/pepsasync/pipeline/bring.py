@@ -49,7 +49,7 @@ async def bring(product: Product, run: Run, log: Log) -> Path | None:
 async def _stage_and_fetch(product: Product, run: Run, log: Log) -> Path:
     """Bring a product from tape, within the staging window."""
     window, size, path = run.line.slots.window, product.size or 0, None
-    await window.enter(size)
+    await window.enter(size, acquired=product.start, goes_first=product.name in run.asked_before)
     try:
         await bring_online(product, run, log)
         path = await fetch_verified(product, run, log)
@@ -68,9 +68,9 @@ async def bring_online(product: Product, run: Run, log: Log) -> None:
     Cancellation: nothing to undo; the archive may go on staging.
     """
     began, deadline = anyio.current_time(), log.deadline(run)
-    is_waiting = _was_asked_before(product, run, log)
+    is_waiting = goes_first = _was_asked_before(product, run, log)
     while not (is_waiting and await run.watch.until_online(product, log.staging_requests, deadline)):
-        reply = await request_staging(product, run.line)
+        reply = await request_staging(product, run.line, goes_first=goes_first)
         if reply.outcome is StagingOutcome.ONLINE:
             break
         is_waiting = reply.outcome is not StagingOutcome.QUOTA

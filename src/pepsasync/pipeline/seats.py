@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import anyio
 
 from pepsasync.model import StorageTier
+from pepsasync.stages.slots import WaitingDownload, choose_next
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,6 +34,11 @@ class Source:
     closed: PepsasyncError | None = None
     """Why it is not used any more in this run."""
 
+    @property
+    def seats(self) -> int:
+        """All of them."""
+        return self.run.line.slots.download.total
+
 
 @dataclass(slots=True, eq=False)
 class Offer:
@@ -53,17 +59,25 @@ class Offer:
 
 
 class Seats:
-    """Gives products seats at archives, late: whoever waits takes the first that is free at any archive it may use."""
+    """Gives products seats at archives, late: whoever waits takes the first that is free at any archive it may use.
+
+    Of those that may use a seat `choose_next` chooses, as it does where there is one archive.
+    """
 
     def __init__(self) -> None:
         self._waiting: deque[_Waiting] = deque()
 
     @asynccontextmanager
     async def take(self, offers: list[Offer]) -> AsyncIterator[Offer]:
-        """Hold a seat at one of some archives; first come, first served."""
+        """Hold a seat at one of some archives.
+
+        Cancellation: no seat is held.
+        """
         offer = _free_seat(offers)
         if offer is None:
-            offer = await self._wait(_Waiting(offers))
+            offer = await self._wait(_Waiting(max(offer.product.size or 0 for offer in offers), offers=offers))
+        else:
+            offer.source.free -= 1
         try:
             yield offer
         finally:
@@ -74,10 +88,10 @@ class Seats:
         try:
             await me.called.wait()
         except BaseException:
-            if me.offer is None:
-                self._waiting.remove(me)
+            if me.called.is_set():
+                self._give_back(cast("Offer", me.offer).source)
             else:
-                self._give_back(me.offer.source)
+                self._waiting.remove(me)
             raise
         return cast("Offer", me.offer)  # whoever called has set it
 
@@ -85,25 +99,22 @@ class Seats:
         source.free += 1
         for waiting in self._waiting:
             waiting.offer = _free_seat(waiting.offers)
-            if waiting.offer is not None:
-                self._waiting.remove(waiting)
-                waiting.called.set()
-                return
+        chosen = choose_next((one for one in self._waiting if one.offer), source.seats)
+        if chosen is not None and chosen.offer is not None:
+            chosen.offer.source.free -= 1
+            self._waiting.remove(chosen)
+            chosen.called.set()
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Waiting(WaitingDownload):
     offers: list[Offer]
     offer: Offer | None = None
-    called: anyio.Event = field(default_factory=anyio.Event)
+    """Where it is seated once it was called; before, where it could be."""
 
 
 def _free_seat(offers: list[Offer]) -> Offer | None:
-    """Take a seat at the least busy archive; where a quota is used up, only when there is no other archive."""
+    """A seat at the least busy archive; where a quota is used up, only when there is no other archive."""
     useful = [offer for offer in offers if offer.can_begin] or offers
     free = [offer for offer in useful if offer.source.free > 0]
-    if not free:
-        return None
-    chosen = max(free, key=lambda offer: offer.source.free)
-    chosen.source.free -= 1
-    return chosen
+    return max(free, key=lambda offer: offer.source.free, default=None)

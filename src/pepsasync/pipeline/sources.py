@@ -185,17 +185,18 @@ class Sources:
         """Ask every archive for staging, until the first has the product online or all have given up."""
 
         async def wait(offer: Offer) -> None:
-            window, size = offer.source.run.line.slots.window, offer.product.size or 0
-            await window.enter(size)
+            run, product = offer.source.run, offer.product
+            window, size = run.line.slots.window, product.size or 0
+            await window.enter(size, acquired=product.start, goes_first=product.name in run.asked_before)
             log = Log(quest.log.product, asked_at=quest.log.begin_wait())
             try:
-                await bring_online(offer.product, offer.source.run, log)
+                await bring_online(product, run, log)
             except (ConfigError, DiskFullError):
                 raise
             except PepsasyncError as error:
                 self._drop(offer, error, quest)
             else:
-                offer.product = replace(offer.product, tier=StorageTier.DISK)
+                offer.product = replace(product, tier=StorageTier.DISK)
                 quest.staged.append(offer)
                 waiting.cancel_scope.cancel()
             finally:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pepsasync.stages.slots import DownloadSlots
+from pepsasync.stages.slots import DownloadSlots, StagingSlots
 from pepsasync.stages.window import StagingWindow
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ UNPACKERS = 2
 class Slots:
     """What is scarce; each limiter is held only while the thing is used, never during a pause."""
 
-    staging: anyio.CapacityLimiter
+    staging: StagingSlots
     download: DownloadSlots
     unpack: anyio.CapacityLimiter
     hooks: anyio.CapacityLimiter
@@ -73,7 +73,7 @@ class Line:
 def make_slots(config: Config, limits: Limits) -> Slots:
     """Limiters as configured, else as the archive bears."""
     return Slots(
-        staging=anyio.CapacityLimiter(config.staging_jobs or limits.staging_requests),
+        staging=StagingSlots(config.staging_jobs or limits.staging_requests),
         download=DownloadSlots(config.jobs or limits.downloads),
         unpack=anyio.CapacityLimiter(UNPACKERS),
         hooks=anyio.CapacityLimiter(HOOKS),

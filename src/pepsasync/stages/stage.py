@@ -12,17 +12,25 @@ if TYPE_CHECKING:
     from pepsasync.stages.line import Line
 
 
-async def request_staging(product: Product, line: Line) -> StagingReply:
+async def request_staging(product: Product, line: Line, *, goes_first: bool = False) -> StagingReply:
     """Ask the archive once, again only after passing failures; holds a staging slot while it asks.
 
     Asking twice is harmless: a product that is already on its way stays so.
+
+    Args:
+        product: On tape, as far as is known.
+        line: Archive, connection, slots.
+        goes_first: Whether it gets a slot before others that were acquired earlier.
 
     Raises:
         ProviderError: The product cannot be had, or the archive does not answer.
     """
 
     async def ask() -> StagingReply:
-        async with line.slots.staging:
+        await line.slots.staging.enter(acquired=product.start, goes_first=goes_first)
+        try:
             return await line.provider.request_staging(product)
+        finally:
+            line.slots.staging.leave()
 
     return await Retries(line.config, was_reached=lambda: line.http.was_reached).call(ask)

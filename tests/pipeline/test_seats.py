@@ -1,0 +1,169 @@
+"""Which of the products that wait gets the seat that becomes free at one of several archives."""
+
+from types import SimpleNamespace
+
+import anyio
+import pytest
+
+from fakes import product
+from pepsasync.model import StorageTier
+from pepsasync.pipeline.seats import Offer, Seats, Source
+from pepsasync.stages.slots import CHOICE
+
+pytestmark = pytest.mark.anyio
+
+
+def archive(total=1, *, is_open=True):
+    slots = SimpleNamespace(download=SimpleNamespace(total=total))
+    return Source(SimpleNamespace(line=SimpleNamespace(slots=slots, pace=SimpleNamespace(is_open=is_open))), total)
+
+
+def offers(size, *sources):
+    return [Offer(source, product(str(size), size=size, tier=StorageTier.DISK)) for source in sources]
+
+
+class Taking:
+    """Products that take seats; each gives its own back on command, and tells where it had it."""
+
+    def __init__(self, tasks):
+        self._tasks = tasks
+        self._seats = Seats()
+        self._done = {}
+        self.seated = []
+
+    async def want(self, size, *sources):
+        self._tasks.start_soon(self._sit, size, sources)
+        await anyio.wait_all_tasks_blocked()
+
+    async def leave(self, size):
+        self._done.pop(size).set()
+        await anyio.wait_all_tasks_blocked()
+
+    async def _sit(self, size, sources):
+        async with self._seats.take(offers(size, *sources)) as offer:
+            self.seated.append((size, sources.index(offer.source)))
+            done = self._done[size] = anyio.Event()
+            await done.wait()
+
+
+async def served(sizes, source):
+    """The order in which products of some sizes, all different, get the only seat of an archive."""
+    async with anyio.create_task_group() as tasks:
+        taking = Taking(tasks)
+        await taking.want(-1, source)
+        for size in sizes:
+            await taking.want(size, source)
+        for n in range(len(sizes) + 1):
+            await taking.leave(taking.seated[n][0])
+    return [size for size, _ in taking.seated[1:]]
+
+
+async def test_the_largest_gets_the_seat_of_those_who_wait_longest():
+    assert await served([1, 5, 3, 9], archive()) == [9, 5, 3, 1]
+
+
+async def test_only_so_many_are_chosen_from():
+    assert (await served([1, 2, 3, 4, *range(10, 10 + CHOICE)], archive()))[0] == 4
+
+
+async def test_nobody_is_passed_over_for_ever():
+    assert (await served([1, *range(10, 40)], archive())).index(1) == CHOICE
+
+
+async def test_a_seat_is_for_those_who_may_use_it():
+    async with anyio.create_task_group() as tasks:
+        taking, here, there = Taking(tasks), archive(), archive()
+        await taking.want(1, here)
+        await taking.want(2, there)
+        await taking.want(3, there)
+        await taking.want(9, there)
+        await taking.want(5, here, there)
+        await taking.want(4, here)
+        for size in (1, 2, 5, 9, 3, 4):
+            await taking.leave(size)
+
+    assert taking.seated == [(1, 0), (2, 0), (5, 0), (9, 0), (4, 0), (3, 0)]
+
+
+async def test_who_waits_elsewhere_longer_does_not_use_up_the_choice():
+    async with anyio.create_task_group() as tasks:
+        taking, here, there = Taking(tasks), archive(), archive()
+        await taking.want(1, here)
+        await taking.want(2, there)
+        for size in range(100, 100 + CHOICE):
+            await taking.want(size, there)
+        await taking.want(10, here)
+        await taking.want(11, here)
+        await taking.leave(1)
+        assert taking.seated[-1] == (11, 0)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_seat_whose_quota_is_used_up_is_taken_when_there_is_no_other():
+    async with anyio.create_task_group() as tasks:
+        taking, closed, free = Taking(tasks), archive(is_open=False), archive()
+        await taking.want(1, free)
+        await taking.want(2, closed, free)
+        await taking.want(3, closed)
+        assert taking.seated == [(1, 0), (3, 0)]
+        await taking.leave(3)
+        assert taking.seated == [(1, 0), (3, 0)]
+        await taking.leave(1)
+        assert taking.seated[2:] == [(2, 1)]
+        await taking.leave(2)
+
+
+async def test_the_least_busy_archive_is_taken():
+    async with anyio.create_task_group() as tasks:
+        taking, busy, idle = Taking(tasks), archive(2), archive(3)
+        for size in (1, 2, 3):
+            await taking.want(size, busy, idle)
+        assert taking.seated == [(1, 1), (2, 0), (3, 1)]
+        tasks.cancel_scope.cancel()
+
+
+async def test_the_size_that_any_archive_tells_counts():
+    seats, source, order = Seats(), archive(), []
+
+    async def sit(*sizes):
+        async with seats.take([Offer(source, product(size=size, tier=StorageTier.DISK)) for size in sizes]):
+            order.append(sizes)
+
+    async with anyio.create_task_group() as tasks, seats.take(offers(1, source)):
+        for sizes in ((None,), (5,), (None, 7)):
+            tasks.start_soon(sit, *sizes)
+            await anyio.wait_all_tasks_blocked()
+
+    assert order == [(None, 7), (5,), (None,)]
+
+
+async def test_who_is_cancelled_has_no_seat():
+    source = archive()
+    async with anyio.create_task_group() as tasks:
+        taking = Taking(tasks)
+        for size in (1, 2, 3):
+            await taking.want(size, source)
+        tasks.cancel_scope.cancel()
+
+    assert source.free == 1
+
+
+async def test_who_is_cancelled_when_called_hands_the_seat_on():
+    source, seats, order = archive(), Seats(), []
+
+    async def sit(size):
+        async with seats.take(offers(size, source)):
+            order.append(size)
+
+    async with (
+        anyio.create_task_group() as tasks,
+        anyio.create_task_group() as impatient,
+        seats.take(offers(1, source)),
+    ):
+        impatient.start_soon(sit, 9)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(sit, 2)
+        await anyio.wait_all_tasks_blocked()
+        impatient.cancel_scope.cancel()
+
+    assert (order, source.free) == ([2], 1)
