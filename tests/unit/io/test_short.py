@@ -2,6 +2,7 @@
 
 import contextlib
 import ssl
+import threading
 
 import anyio
 import h11
@@ -125,19 +126,18 @@ async def test_short_connection_closed_after_the_next_request_was_sent_is_replac
     "sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"]
 )
 async def test_short_cancellation_closes_the_connection(sent):
-    came = anyio.Event()
+    came = threading.Event()
 
     def answer(connection, head):
         connection.sendall(sent)
-        anyio.from_thread.run_sync(came.set, token=token)
+        came.set()
         wait_until_gone(connection)
         return False
 
-    token = anyio.lowlevel.current_token()
     with Server(answer) as server:
         async with client() as http, anyio.create_task_group() as tasks:
             tasks.start_soon(get, http, server)
-            await came.wait()
+            await anyio.to_thread.run_sync(came.wait, 5)
             tasks.cancel_scope.cancel()
 
         assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=5))
