@@ -166,7 +166,8 @@ class _Transfer:
                     if self._turn is None:
                         continue
                     try:
-                        return await self._use_slot()
+                        with line.pace.downloads.obeyed():
+                            return await self._use_slot()
                     except QuotaError as error:
                         if not line.pace.refuse(error):
                             raise

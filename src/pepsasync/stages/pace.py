@@ -1,4 +1,4 @@
-"""Pace: when downloads of an account may begin.
+"""Pace: when downloads and staging requests of an account may begin.
 
 A quota belongs to the account, not to a download: the engine counts what it starts and stays below, and when the
 archive says that it is enough nevertheless, everybody waits.
@@ -16,6 +16,7 @@ from pepsasync.decide.quota import Window
 from pepsasync.decide.schedule import next_pause
 from pepsasync.errors import AuthError, ProviderError
 from pepsasync.events import QuotaReached
+from pepsasync.stages.hold import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -65,6 +66,8 @@ class Pace:
         self._emit = emit
         self.quota = config.quota or provider.limits.quota
         self._books = Window(self.quota)
+        self.downloads = Hold(provider.name, "downloads", config.retry_wait_max, emit)
+        self.staging = Hold(provider.name, "staging requests", config.retry_wait_max, emit)
         self._turnstile = anyio.Lock()
         self._was_asked = False
         self._paused_until = 0.0
@@ -75,7 +78,7 @@ class Pace:
     @property
     def is_open(self) -> bool:
         """Whether a download may begin now, as far as is known."""
-        return self._wait() <= 0
+        return self._wait() <= 0 and not self.downloads.left
 
     def remember(self, ago: Iterable[float]) -> None:
         """Count downloads of earlier runs, unless this client has counted some of its own.
@@ -110,7 +113,10 @@ class Pace:
             raise NotNowError(f"{self._provider.name} lets the account have no product now")
         async with self._turnstile:
             told = 0.0
-            while (left := self._wait()) > 0:
+            while not self.is_open:
+                await self.downloads.over()
+                if (left := self._wait()) <= 0:
+                    continue
                 now = anyio.current_time()
                 if now + left > told + 1.0:
                     self._emit(QuotaReached(wait=left))
@@ -128,7 +134,7 @@ class Pace:
         Args:
             begun: Called when a quota counts it.
         """
-        if self._wait() > 0:
+        if not self.is_open:
             yield None
             return
         books = self._books

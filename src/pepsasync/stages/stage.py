@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pepsasync.decide.schedule import LONGEST_ADVICE
 from pepsasync.io.retries import Retries
+from pepsasync.providers.base import StagingOutcome
 
 if TYPE_CHECKING:
     from pepsasync.model import Product
@@ -29,7 +31,12 @@ async def request_staging(product: Product, line: Line, *, goes_first: bool = Fa
     async def ask() -> StagingReply:
         await line.slots.staging.enter(acquired=product.start, goes_first=goes_first)
         try:
-            return await line.provider.request_staging(product)
+            await line.pace.staging.over()  # with the slot: nobody else could use it
+            with line.pace.staging.obeyed():
+                reply = await line.provider.request_staging(product)
+            if reply.outcome is StagingOutcome.QUOTA:
+                line.pace.staging.keep(reply.retry_after or LONGEST_ADVICE)
+            return reply
         finally:
             line.slots.staging.leave()
 
