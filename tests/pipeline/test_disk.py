@@ -8,15 +8,16 @@ import pytest
 
 from archives import connect, everything, fetch_all, final_names, right_files, sandbox
 from pepsasync import ConfigError, DeliveryStatus, DiskFullError
-from pepsasync.io import blocks
+from pepsasync.io import blocks, files
 from pepsasync.sandbox import Sandbox
 from pepsasync.stages import verify
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_full_disk_ends_the_run_and_the_next_one_goes_on(tmp_path, monkeypatch):
-    write_all, room = blocks.write_all, [1_000_000]
+@pytest.mark.parametrize("size", [400_000, 800_000])
+async def test_full_disk_ends_the_run_and_the_next_one_goes_on(size, tmp_path, monkeypatch):
+    write_all, room = files.write_all, [2_000_000]
 
     def on_a_small_disk(file, block):
         if room[0] < len(block):
@@ -24,8 +25,9 @@ async def test_full_disk_ends_the_run_and_the_next_one_goes_on(tmp_path, monkeyp
         room[0] -= len(block)
         write_all(file, block)
 
-    async with sandbox(6, tape_fraction=0, product_size=400_000) as archive:
+    async with sandbox(6, tape_fraction=0, product_size=size) as archive:
         monkeypatch.setattr(blocks, "write_all", on_a_small_disk)
+        monkeypatch.setattr(files, "write_all", on_a_small_disk)
         async with connect(archive) as client:
             products = await everything(client)
             with pytest.raises(DiskFullError, match="no space left"):
@@ -33,6 +35,7 @@ async def test_full_disk_ends_the_run_and_the_next_one_goes_on(tmp_path, monkeyp
                     pass
         names = final_names(tmp_path)
         monkeypatch.setattr(blocks, "write_all", write_all)
+        monkeypatch.setattr(files, "write_all", write_all)
         await fetch_all(archive, tmp_path)
 
         assert len(names) < 6

@@ -16,12 +16,11 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from pepsasync.io.files import disk_error, disk_errors
+from pepsasync.io.files import disk_error, disk_errors, write_all
 from pepsasync.io.groups import task_group
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from io import FileIO
     from pathlib import Path
 
     from anyio.abc import TaskGroup
@@ -242,12 +241,6 @@ class BlockSink:
             if (room := self._room) is not None:
                 self._room = None
                 anyio.from_thread.run_sync(room.set)
-
-
-def write_all(file: FileIO, block: memoryview) -> None:
-    """Write a whole block, however little the system takes at once."""
-    while block:
-        block = block[file.write(block) :]
 
 
 @contextlib.asynccontextmanager

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import anyio
 import httpx
 
-from pepsasync.io.blocks import BLOCK, in_thread, write_all
-from pepsasync.io.files import disk_error
+from pepsasync.io.blocks import BLOCK, in_thread
+from pepsasync.io.files import disk_error, write_all
 from pepsasync.io.groups import task_group
 
 if TYPE_CHECKING:

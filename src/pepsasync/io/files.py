@@ -20,6 +20,7 @@ from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError, Transfe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import FileIO
     from pathlib import Path
 
     from pepsasync.model import Product
@@ -179,12 +180,34 @@ class Shelf:
 
         Replaces a file of that name: it was looked at before and found wrong.
         """
-        part, final = self.part_path(product), self.zip_path(product)
-        with disk_errors(final):
+        part = self.part_path(product)
+        with disk_errors(part):
             sync(part)
+        return self._name(part, product)
+
+    def store(self, product: Product, body: bytes) -> Path:
+        """Write a verified small product under its final name, as `promote` does.
+
+        What could not be written leaves nothing behind.
+        """
+        part = self.part_path(product)
+        with disk_errors(part):
+            try:
+                with part.open("wb", buffering=0) as file:
+                    write_all(file, memoryview(body))
+                    os.fsync(file.fileno())
+            except OSError:
+                part.unlink(missing_ok=True)
+                raise
+        return self._name(part, product)
+
+    def _name(self, part: Path, product: Product) -> Path:
+        final = self.zip_path(product)
+        with disk_errors(final):
             part.replace(final)
             sync(self.directory)
-        self.discard_part(product)
+        if self.note_path(product).exists():
+            self.discard_part(product)
         return final
 
 
@@ -204,6 +227,12 @@ def replace_text(path: Path, text: str) -> None:
 
 def _half_written(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
+
+
+def write_all(file: FileIO, block: memoryview) -> None:
+    """Write a whole block, however little the system takes at once."""
+    while block:
+        block = block[file.write(block) :]
 
 
 def sync(path: Path) -> None:

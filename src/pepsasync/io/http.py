@@ -55,13 +55,15 @@ class Http:
         """Hosts that fail when asked for a part of a file."""
         self.on_search_reply: Callable[[str, bytes], None] | None = None
         """Sees URL and body of each raw search reply."""
+        self._redirecting: set[str] = set()
+        self._transport = transport or Transport(_tls(config))
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(config.read_timeout, connect=config.connect_timeout, pool=None),
             follow_redirects=True,
             headers={"User-Agent": USER_AGENT, "Accept": "*/*"},
-            event_hooks={"request": [_refuse_plain_http, _run_hop_hook]},
+            event_hooks={"request": list(_BEFORE_EACH_HOP)},
             cookies=_NoCookies(),
-            transport=transport or Transport(_tls(config)),
+            transport=self._transport,
         )
 
     async def __aenter__(self) -> Self:
@@ -137,12 +139,31 @@ class Http:
         """
         request.extensions = {**request.extensions, SHORT: is_short}
         with network_errors(request.url):
-            response = await self._client.send(request, stream=True)
+            response = (await self._send_short(request)) if is_short else None
+            response = response or await self._client.send(request, stream=True)
             self.was_reached = True
             try:
                 yield response
             finally:
                 await response.aclose()
+
+    async def _send_short(self, request: httpx.Request) -> httpx.Response | None:
+        """Send once, past the client: what it does for redirects, logins and cookies takes as long as a short answer.
+
+        Returns:
+            None where the client is needed, because there is a redirect to follow.
+        """
+        if request.url.host in self._redirecting:
+            return None
+        for hook in _BEFORE_EACH_HOP:
+            await hook(request)
+        response = await self._transport.handle_async_request(request)
+        response.request = request
+        if not response.has_redirect_location:
+            return response
+        self._redirecting.add(request.url.host)
+        await response.aclose()
+        return None
 
 
 class _NoCookies(CookieJar):
@@ -256,3 +277,6 @@ async def _refuse_plain_http(request: httpx.Request) -> None:
         raise ConfigError(
             "plain http is allowed to loopback addresses only", url=safe_url(request.url), hint="Use https"
         )
+
+
+_BEFORE_EACH_HOP = (_refuse_plain_http, _run_hop_hook)

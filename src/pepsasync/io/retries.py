@@ -62,6 +62,17 @@ class Retries:
         Raises:
             PepsasyncError: The error of the last try.
         """
+        try:
+            return await self._count(operation)
+        except (ServerError, ProtocolError) as error:
+            failed = [error]
+
+        async def again() -> T:
+            if failed:
+                raise failed.pop()
+            return await self._count(operation)
+
+        # Only now: most succeed at once, and tenacity's way to find that out takes as long as a small request.
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type((ServerError, ProtocolError)),
             stop=self._is_over,
@@ -70,7 +81,7 @@ class Retries:
             before_sleep=self._tell,
             reraise=True,
         )
-        return await retrying(self._count, operation)
+        return await retrying(again)
 
     async def _count(self, operation: Callable[[], Awaitable[T]]) -> T:
         self.attempts += 1

@@ -117,8 +117,8 @@ async def fetch_verified(product: Product, run: Run, log: Log) -> Path:
                 error.hint = error.hint or "It was fetched twice; report it to the archive if it stays so"
                 raise
             run.line.emit(Noticed(message=f"{product.name}: {error.message}; fetching it afresh"))
-    log.received = received
-    run.line.emit(ProductVerified(**log.who, checksum=str(received.checksum) if received.checksum else None))
+    log.received = replace(received, checksum=product.checksum, body=None)
+    run.line.emit(ProductVerified(**log.who, checksum=str(product.checksum) if product.checksum else None))
     return path
 
 

@@ -1,20 +1,20 @@
-"""Download: a product that is online goes in, a complete but unverified part file comes out.
+"""Download: a product that is online goes in; all its bytes come out, not yet verified.
 
-The part and its note stay on disk whenever this stage ends early; the next try or the next run goes on from there.
+They are in a part file, which stays on disk with its note whenever this stage ends early: the next try or the next run
+goes on from there. Those of a small product are in memory.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
-import httpx
 from anyio import to_thread
 
-from pepsasync.decide.resume import Action, Judgement, judge_answer, plan_request
+from pepsasync.decide.resume import plan_request
 from pepsasync.errors import (
     IntegrityError,
     PepsasyncError,
@@ -26,38 +26,32 @@ from pepsasync.errors import (
 )
 from pepsasync.events import DownloadRetried, DownloadStarted, ProductDownloaded
 from pepsasync.io.groups import task_group
-from pepsasync.io.http import LARGEST_ERROR_BODY
 from pepsasync.io.retries import Retries
-from pepsasync.stages.intake import DataPath, Intake, Progress
+from pepsasync.stages.asking import Asking
+from pepsasync.stages.intake import DataPath, MemoryIntake, PartIntake
+from pepsasync.stages.progress import Progress
 from pepsasync.stages.segments import Segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import httpx
 
-    from pepsasync.io.files import PartNote
     from pepsasync.model import Checksum, Product
     from pepsasync.stages.line import Line
-    from pepsasync.stages.pace import Turn
 
-FAILED_RANGES = 2
-"""Requests for the rest of a file that are answered with HTTP 500 before the whole file is asked for: some servers fail
-at ranges (GEODES protocol notes, section 6.2), and all fail now and then."""
-
-SMALL = 1 << 20
-"""Bytes; products below it are not gone on with by a later run: a note beside each would cost more than that saves."""
-
-WORDS = ("text/html", "application/json")
-"""Types of bodies that say why there is no product."""
+SMALL = 1 << 19
+"""Bytes; products below it are kept in memory until they are complete and verified: a part and a note beside each would
+cost more than going on with it in a later run saves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A complete part, not yet verified."""
+    """All bytes of a product, not yet verified."""
 
     length: int
-    """Bytes in the part."""
+    """How many."""
     checksum: Checksum | None
-    """What was computed on the way, in the algorithm that the archive announced; None when it announced none."""
+    """What was computed on the way, in the algorithm that the archive announced; None when it announced none, and for
+    what is in memory."""
     attempts: int
     """Download requests sent."""
     resumed_bytes: int
@@ -65,10 +59,12 @@ class Received:
     seconds: float
     data_path: DataPath = "plain"
     """How the last body came: past the event loop, or chunk by chunk over it."""
+    body: bytes | None = None
+    """The bytes of a small product; None when they are in its part."""
 
 
 async def download(product: Product, line: Line) -> Received:
-    """Fetch one product into its part file, going on with what is there.
+    """Fetch one product into its part file, going on with what is there, or into memory when it is small.
 
     Args:
         product: Believed to be online.
@@ -84,7 +80,8 @@ async def download(product: Product, line: Line) -> Received:
 
     Cancellation: bytes already received are written; the part can be continued.
     """
-    transfer = _Transfer(product, line)
+    is_small = product.size is not None and product.size < SMALL
+    transfer: _Transfer = _ToMemory(product, line) if is_small else _ToPart(product, line)
     try:
         return await transfer.run()
     except PepsasyncError as error:
@@ -92,21 +89,18 @@ async def download(product: Product, line: Line) -> Received:
         raise
 
 
-class _Transfer:
-    """One product's transfer: tries, the state between them, and progress."""
+class _Transfer(ABC):
+    """One product's transfer: tries, slots, and what is told of them."""
+
+    is_small = False
+    hint = "What was received is kept; run the same command again to go on"
+    """What to do when the tries are used up."""
 
     def __init__(self, product: Product, line: Line) -> None:
         self._product = product
         self._line = line
-        algorithm = product.checksum.algorithm if product.checksum else None
         self._progress = Progress(product, line)
-        self._intake = Intake(product, line, line.shelf.part_path(product), algorithm, self._came)
-        self._segments = Segments(product, line, self._progress)
-        self._note: PartNote = line.shelf.note_for(product)
-        self._is_small = product.size is not None and product.size < SMALL
-        self._resumed = 0
-        self._failed_ranges = 0
-        self._turn: Turn | None = None
+        self._asking = Asking(product, line, self._receive, is_small=self.is_small)
         self._furthest = 0
         self._began = anyio.current_time()
         self._retries = Retries(line.config, on_retry=self._tell_retry, was_reached=lambda: line.http.was_reached)
@@ -117,11 +111,7 @@ class _Transfer:
         return self._retries.attempts
 
     async def run(self) -> Received:
-        if not self._is_small:
-            self._note = await to_thread.run_sync(self._line.shelf.claim_part, self._product)
-            self._segments.validator = self._note.validator
-            await self._segments.load()
-        self._resumed = self._furthest = self._progress.received
+        """Transfer it, however many tries that takes."""
         try:
             length = await self._retries.call(self._attempt)
         except UnreachableError:
@@ -131,20 +121,13 @@ class _Transfer:
                 f"gave up after {self._retries.attempts} tries: {error.message}",
                 product=self._product.name,
                 url=error.url,
-                hint="What was received is kept; run the same command again to go on",
+                hint=self.hint,
             ) from error
-        received = Received(
-            length,
-            self._intake.checksum(),
-            self._retries.attempts,
-            min(self._resumed, length),
-            anyio.current_time() - self._began,
-            self._intake.data_path,
-        )
+        received = self._received(length)
         self._line.emit(
             ProductDownloaded(
                 **self._who(),
-                bytes=length,
+                bytes=received.length,
                 seconds=received.seconds,
                 resumed_bytes=received.resumed_bytes,
                 data_path=received.data_path,
@@ -153,7 +136,9 @@ class _Transfer:
         return received
 
     async def _attempt(self) -> int:
-        """One request, or two when the archive cannot go on from where the part ends; returns the part's length.
+        """One request, or more when the archive cannot go on from where the part ends, or several connections help.
+
+        Returns how many bytes of the product are here.
 
         The slot is taken for each attempt anew: whoever pauses before the next try lets others go on. A quota is
         waited for without a slot, and without using up tries.
@@ -162,9 +147,10 @@ class _Transfer:
         while True:
             await line.pace.until_open(wait=line.waits_for_quota)
             async with line.slots.download.take(self._product.size or 0):
-                with line.pace.turn(line.download_began) as self._turn:
-                    if self._turn is None:
+                with line.pace.turn(line.download_began) as turn:
+                    if turn is None:
                         continue
+                    self._asking.turn = turn
                     try:
                         with line.pace.downloads.obeyed():
                             return await self._use_slot()
@@ -172,131 +158,33 @@ class _Transfer:
                         if not line.pace.refuse(error):
                             raise
 
+    @abstractmethod
     async def _use_slot(self) -> int:
-        if self._is_small:
-            return await self._go_on(self._intake.length)
-        if self._product.size is None:
-            return await self._go_on(self._line.shelf.part_length(self._product))
-        if not self._segments.are_possible:
-            return await self._lead()
-        async with task_group() as helpers:
-            helpers.start_soon(self._segments.recruit, helpers)
-            length = await self._lead()
-            helpers.cancel_scope.cancel()
-        return length
+        """Bring all that is missing; returns how many bytes are here."""
 
-    async def _lead(self) -> int:
-        """Grow the part until it is complete, while others may bring what lies behind."""
-        segments = self._segments
-        while True:
-            ask = plan_request(await segments.join(self._intake), self._product.size)
-            if ask.complete:
-                await self._intake.hash_prefix(ask.offset)
-                return ask.offset
-            if segments.is_coming(ask.offset):
-                await segments.help()
-            else:
-                await self._go_on(ask.offset)
-
-    async def _go_on(self, offset: int) -> int:
-        """Ask for what follows the part; returns the part's length."""
-        self._segments.is_led = True
-        rangeless = self._line.http.rangeless
-        is_whole = bool(rangeless) and httpx.URL(self._product.download_url).host in rangeless
-        try:
-            for first in (0,) if is_whole else (offset, 0):
-                length = await self._request(first)
-                if length is not None:
-                    return length
-        finally:
-            self._segments.is_led = False
-        raise ServerError("the archive neither continues nor repeats the product", product=self._product.name)
-
-    async def _request(self, offset: int) -> int | None:
-        """Send one request and receive its body; None when the archive must be asked for the whole file."""
-        request = await self._line.provider.download_request(self._product)
-        request.headers["Accept-Encoding"] = "identity"
-        if offset:
-            request.headers["Range"] = f"bytes={offset}-"
-            if self._note.validator:
-                request.headers["If-Range"] = self._note.validator
-        async with self._line.http.stream(request, is_short=self._is_small) as response:
-            if self._turn:
-                self._turn.begin()
-            if offset and response.status_code == 500:
-                self._failed_ranges += 1
-                if self._failed_ranges >= FAILED_RANGES:
-                    return None
-            await self._refuse_errors(response)
-            self._line.pace.accept()
-            judgement = judge_answer(
-                response.status_code,
-                response.headers.get("Content-Range"),
-                _content_length(response),
-                offset=offset,
-                size=self._product.size,
-            )
-            return await self._obey(judgement, response, offset)
-
-    async def _obey(self, judgement: Judgement, response: httpx.Response, offset: int) -> int | None:
-        match judgement.action:
-            case Action.APPEND:
-                return await self._receive(response, offset, judgement.total)
-            case Action.RESTART:
-                if self._failed_ranges >= FAILED_RANGES:
-                    self._line.http.rangeless.add(httpx.URL(self._product.download_url).host)
-                self._resumed = 0
-                await self._remember_validator(response)
-                return await self._receive(response, 0, judgement.total)
-            case Action.COMPLETE:
-                await self._intake.hash_prefix(offset)
-                return offset
-            case Action.ASK_WHOLE:
-                return None
-            case Action.CHANGED:
-                raise IntegrityError(
-                    f"the archive now has {judgement.total:,} bytes, the catalogue said {self._product.size:,}",
-                    product=self._product.name,
-                    hint="Search again: the product was probably replaced",
-                )
-            case _:
-                raise ServerError(
-                    f"the archive announces {judgement.total} of {self._product.size} bytes", product=self._product.name
-                )
-
-    async def _refuse_errors(self, response: httpx.Response) -> None:
-        """Raise what the provider, or plain HTTP, finds wrong with status and headers."""
-        is_product = response.status_code in (200, 206, 416) and not _is_words(response)
-        head = b"" if is_product else await _error_body(response)
-        if error := self._line.provider.judge_download(self._product, response, head):
-            raise error
-
+    @abstractmethod
     async def _receive(self, response: httpx.Response, offset: int, total: int | None) -> int:
-        expected = self._product.size if self._product.size is not None else total
-        self._line.emit(DownloadStarted(**self._who(), offset=offset, size=expected))
-        try:
-            limit = self._limit(offset)
-            length = await self._intake.take(response, offset, is_start=not offset, limit=limit)
-        finally:
-            self._progress.part = self._intake.length
-            self._count_progress(self._intake.length)
-        return self._judge_length(length, expected, limit())
+        """Take the body of an answer; returns how many bytes are here."""
 
-    def _limit(self, offset: int) -> Callable[[], int]:
-        """Where the part, growing from an offset, meets what others bring."""
-        return (lambda: self._segments.limit(offset)) if self._product.size is not None else lambda: sys.maxsize
+    @abstractmethod
+    def _received(self, length: int) -> Received:
+        """What is here, once that is all."""
+
+    def _tell_start(self, offset: int, size: int | None) -> None:
+        self._line.emit(DownloadStarted(**self._who(), offset=offset, size=size))
 
     def _came(self, length: int) -> None:
         self._progress.part = length
         self._progress.tell()
 
     def _count_progress(self, length: int) -> None:
+        self._progress.part = length
         # Only bytes never seen before count: a server that ignores Range and always cuts must not be tried for ever.
         if length > self._furthest:
             self._furthest = length
             self._retries.progressed()
 
-    def _judge_length(self, length: int, expected: int | None, limit: int) -> int:
+    def _judge_length(self, length: int, expected: int | None, limit: int = sys.maxsize) -> int:
         if expected is not None and length < min(expected, limit):
             raise ServerError(f"the transfer ended after {length:,} of {expected:,} bytes", product=self._product.name)
         if expected is not None and length > expected:
@@ -304,15 +192,6 @@ class _Transfer:
                 f"the archive sent {length:,} bytes instead of {expected:,}", product=self._product.name
             )
         return length
-
-    async def _remember_validator(self, response: httpx.Response) -> None:
-        etag = response.headers.get("ETag", "")
-        validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
-        if validator != self._note.validator:
-            self._note = dataclasses.replace(self._note, validator=validator)
-            if not self._is_small:
-                await to_thread.run_sync(self._line.shelf.write_note, self._product, self._note)
-        self._segments.validator = validator
 
     def _who(self) -> dict[str, str]:
         return {"id": self._product.id, "name": self._product.name}
@@ -322,20 +201,95 @@ class _Transfer:
         self._line.emit(DownloadRetried(**self._who(), error=message, attempt=attempt, wait=wait))
 
 
-def _content_length(response: httpx.Response) -> int | None:
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isascii() and text.isdigit() else None
+class _ToMemory(_Transfer):
+    """Of a small product, which is asked for anew by a next run."""
+
+    is_small = True
+    hint = "Run the same command again"
+
+    def __init__(self, product: Product, line: Line) -> None:
+        super().__init__(product, line)
+        self._intake = MemoryIntake(product, line, self._came)
+
+    async def _use_slot(self) -> int:
+        return await self._asking.go_on(len(self._intake.body))
+
+    async def _receive(self, response: httpx.Response, offset: int, total: int | None) -> int:  # noqa: ARG002
+        self._tell_start(offset, self._product.size)
+        try:
+            length = await self._intake.take(response, offset)
+        finally:
+            self._count_progress(len(self._intake.body))
+        return self._judge_length(length, self._product.size)
+
+    def _received(self, length: int) -> Received:
+        seconds = anyio.current_time() - self._began
+        return Received(length, None, self._retries.attempts, 0, seconds, body=self._intake.give_away())
 
 
-def _is_words(response: httpx.Response) -> bool:
-    """Whether a body is for people or programs to read, and so no product."""
-    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower() in WORDS
+class _ToPart(_Transfer):
+    """Over one connection that grows the part, and others that may bring what lies behind."""
+
+    def __init__(self, product: Product, line: Line) -> None:
+        super().__init__(product, line)
+        algorithm = product.checksum.algorithm if product.checksum else None
+        self._intake = PartIntake(product, line, self._came, line.shelf.part_path(product), algorithm)
+        self._segments = Segments(product, line, self._progress, self._asking)
+        self._present = 0
+
+    async def run(self) -> Received:
+        """Transfer what is not there yet."""
+        self._asking.note = await to_thread.run_sync(self._line.shelf.claim_part, self._product)
+        await self._segments.load()
+        self._present = self._furthest = self._progress.received
+        return await super().run()
+
+    async def _use_slot(self) -> int:
+        if self._product.size is None:
+            length = await self._asking.go_on(self._line.shelf.part_length(self._product))
+        elif not self._segments.are_possible:
+            length = await self._lead()
+        else:
+            async with task_group() as helpers:
+                helpers.start_soon(self._segments.recruit, helpers)
+                length = await self._lead()
+                helpers.cancel_scope.cancel()
+        await self._intake.hash_prefix(length)
+        return length
+
+    async def _lead(self) -> int:
+        """Grow the part until it is complete, while others may bring what lies behind; returns its length."""
+        segments = self._segments
+        while True:
+            ask = plan_request(await segments.join(self._intake), self._product.size)
+            if ask.complete:
+                return ask.offset
+            if segments.is_coming(ask.offset):
+                await segments.help()
+            else:
+                with segments.led():
+                    await self._asking.go_on(ask.offset)
+
+    async def _receive(self, response: httpx.Response, offset: int, total: int | None) -> int:
+        size = self._product.size
+        expected, limit = (total, _no_limit) if size is None else (size, lambda: self._segments.limit(offset))
+        self._tell_start(offset, expected)
+        try:
+            length = await self._intake.take(response, offset, is_start=not offset, limit=limit)
+        finally:
+            self._count_progress(self._intake.length)
+        return self._judge_length(length, expected, limit())
+
+    def _received(self, length: int) -> Received:
+        return Received(
+            length,
+            self._intake.checksum(),
+            self._retries.attempts,
+            0 if self._asking.has_restarted else min(self._present, length),
+            anyio.current_time() - self._began,
+            self._intake.data_path,
+        )
 
 
-async def _error_body(response: httpx.Response) -> bytes:
-    head = b""
-    async for chunk in response.aiter_raw():
-        head += chunk
-        if len(head) >= LARGEST_ERROR_BODY:
-            break
-    return head[:LARGEST_ERROR_BODY]
+def _no_limit() -> int:
+    return sys.maxsize

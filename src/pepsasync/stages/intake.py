@@ -1,4 +1,4 @@
-"""Intake: the body of an answer goes into a part, behind what is there, and is hashed on the way."""
+"""Intake: the body of an answer goes behind what is there, into a part or into memory, and is hashed on the way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from anyio import to_thread
 
 from pepsasync.decide.flow import Flow
 from pepsasync.errors import ServerError
-from pepsasync.events import DownloadProgressed
 from pepsasync.io.blocks import Digest, copy_blocks, digest_file, open_sink
 from pepsasync.io.drain import drain
 from pepsasync.io.http import body, rest_of
@@ -27,82 +26,115 @@ if TYPE_CHECKING:
     from pepsasync.model import Product
     from pepsasync.stages.line import Line
 
-PROGRESS_INTERVAL = 0.1
-"""Seconds between two progress events of one product."""
+DataPath = Literal["drained", "plain"]
+"""How a body came: past the event loop, or chunk by chunk over it."""
 
 JOINED_AT_ONCE = 1 << 24
 """Bytes joined to the part without looking whether the transfer was cancelled."""
 
-DataPath = Literal["drained", "plain"]
-"""How a body came: past the event loop, or chunk by chunk over it."""
 
-
-class Progress:
-    """Tells how much of one product is here, however many connections bring it.
+class Intake:
+    """What both ways have in common: is it the product that comes, and does it come fast enough.
 
     Args:
         product: Whose bytes come.
-        line: Where it is told, and whose room on the disk shrinks.
+        line: Connection, limits.
+        came: Called now and then with the number of bytes that are here.
     """
 
-    def __init__(self, product: Product, line: Line) -> None:
+    def __init__(self, product: Product, line: Line, came: Callable[[int], None]) -> None:
         self._product = product
         self._line = line
-        self._told = 0.0
-        self.part = 0
-        """Bytes of the part."""
-        self.elsewhere: Callable[[], int] = lambda: 0
-        """Tells the bytes that are not in the part yet."""
+        self._came = came
+        self.data_path: DataPath = "plain"
+        """How the latest body came."""
 
-    @property
-    def received(self) -> int:
-        """Bytes that are here."""
-        return self.part + self.elsewhere()
+    def _flow(self, offset: int) -> Flow:
+        config = self._line.config
+        return Flow(0 if config.limit_rate else config.min_rate, offset, anyio.current_time())
 
-    def tell(self) -> None:
-        """Tell it, if that was not done just before."""
-        now = anyio.current_time()
-        if now - self._told < PROGRESS_INTERVAL:
-            return
-        self._told = now
-        product, received = self._product, self.received
-        self._line.emit(DownloadProgressed(id=product.id, name=product.name, received=received))
-        if self._line.space and product.size:
-            self._line.space.shrink(product.name, max(0, product.size - received))
+    def _refuse_wrong_start(self, response: httpx.Response, chunk: bytes) -> None:
+        if error := self._line.provider.judge_download(self._product, response, chunk):
+            raise error
+
+    def _watch(self, length: int, flow: Flow) -> None:
+        """Tell what came, and end a transfer that only crawls: the next connection may be better."""
+        self._came(length)
+        came = flow.crawled(length, anyio.current_time())
+        if came is not None:
+            raise ServerError(f"only {came:,} bytes came in a minute", product=self._product.name)
 
 
-class Intake:
+class MemoryIntake(Intake):
+    """Keeps the bytes of a small product until they are verified, which is also when they are hashed.
+
+    Args:
+        product: Its size is known.
+        line: Connection, limits.
+        came: Called now and then with the number of bytes that are here.
+    """
+
+    def __init__(self, product: Product, line: Line, came: Callable[[int], None]) -> None:
+        super().__init__(product, line, came)
+        self.body = b""
+        """What is here."""
+
+    async def take(self, response: httpx.Response, offset: int) -> int:
+        """Keep a body from an offset on; returns how many bytes are here.
+
+        Args:
+            response: Its body was not begun.
+            offset: Of the product; what was here from there on is forgotten.
+
+        Raises:
+            ProviderError: What comes is not the product, or hardly anything comes.
+
+        Cancellation: every byte that came is kept.
+        """
+        flow, pieces, length = self._flow(offset), [self.body[:offset]], offset
+        try:
+            async for chunk in response.aiter_raw():
+                if not length:
+                    self._refuse_wrong_start(response, chunk)
+                await self._line.throttle.take(len(chunk))
+                pieces.append(chunk)
+                length += len(chunk)
+                self._watch(length, flow)
+                if length > (self._product.size or 0):
+                    break
+        finally:
+            self.body = b"".join(pieces)
+        return length
+
+    def give_away(self) -> bytes:
+        """What is here, and here no more: a transfer may be remembered long after its end."""
+        body, self.body = self.body, b""
+        return body
+
+
+class PartIntake(Intake):
     """Takes the bodies of one product's answers into one file.
 
     Args:
         product: Whose bytes come.
         line: Connection, limits.
+        came: Called now and then with the length of the file while it grows.
         path: The part, or a segment.
         algorithm: Of the checksum; None hashes nothing.
-        came: Called now and then with the length of the file while it grows.
     """
 
     def __init__(
-        self, product: Product, line: Line, path: Path, algorithm: str | None, came: Callable[[int], None]
+        self, product: Product, line: Line, came: Callable[[int], None], path: Path, algorithm: str | None
     ) -> None:
-        self._product = product
-        self._line = line
+        super().__init__(product, line, came)
         self._path = path
         self._algorithm = algorithm
-        self._came = came
         self._digest: Digest | None = None
         self.length = 0
         """Bytes of the file after the latest body."""
-        self.data_path: DataPath = "plain"
-        """How the latest body came."""
 
     async def take(
-        self,
-        response: httpx.Response,
-        offset: int,
-        *,
-        is_start: bool,
-        limit: Callable[[], int] = lambda: sys.maxsize,
+        self, response: httpx.Response, offset: int, *, is_start: bool, limit: Callable[[], int] = lambda: sys.maxsize
     ) -> int:
         """Write a body from an offset of the file on; returns the file's length.
 
@@ -119,13 +151,11 @@ class Intake:
 
         Cancellation: every byte that came is written.
         """
-        digest = await self.hash_prefix(offset)
-        config, http = self._line.config, self._line.http
-        flow = Flow(0 if config.limit_rate else config.min_rate, offset, anyio.current_time())
+        digest, flow, silence = await self.hash_prefix(offset), self._flow(offset), self._line.config.read_timeout
         self.data_path = "plain"
         async with open_sink(self._path, offset=offset, digest=digest) as sink:
             try:
-                async with aclosing(body(response, config.read_timeout)) as chunks:
+                async with aclosing(body(response, silence)) as chunks:
                     async for chunk in chunks:
                         if is_start and sink.length == 0:
                             self._refuse_wrong_start(response, chunk)
@@ -135,10 +165,10 @@ class Intake:
                         self._watch(sink.length, flow)
                         if len(wanted) < len(chunk):
                             break
-                        if rest := rest_of(response, sink.length - offset, config.read_timeout, limit):
+                        if rest := rest_of(response, sink.length - offset, silence, limit):
                             self.data_path = "drained"
                             watch = lambda length: self._watch(length, flow)  # noqa: E731
-                            await drain(rest, sink, self._line.throttle, http.buffers, watch)
+                            await drain(rest, sink, self._line.throttle, self._line.http.buffers, watch)
                             break
             finally:
                 self.length = sink.length
@@ -171,14 +201,3 @@ class Intake:
         """What was computed."""
         value = self._digest.hexdigest() if self._digest else None
         return Checksum(self._algorithm, value) if value and self._algorithm else None
-
-    def _refuse_wrong_start(self, response: httpx.Response, chunk: bytes) -> None:
-        if error := self._line.provider.judge_download(self._product, response, chunk):
-            raise error
-
-    def _watch(self, length: int, flow: Flow) -> None:
-        """Tell what came, and end a transfer that only crawls: the next connection may be better."""
-        self._came(length)
-        came = flow.crawled(length, anyio.current_time())
-        if came is not None:
-            raise ServerError(f"only {came:,} bytes came in a minute", product=self._product.name)

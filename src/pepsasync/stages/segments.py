@@ -6,6 +6,7 @@ leads grows the part from the front; slots that nobody else wants bring what lie
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import anyio
@@ -16,14 +17,18 @@ from pepsasync.decide.division import Division
 from pepsasync.decide.resume import parse_content_range
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
 from pepsasync.io.files import disk_errors
-from pepsasync.stages.intake import Intake, Progress
+from pepsasync.stages.intake import PartIntake
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from anyio.abc import TaskGroup
 
     from pepsasync.decide.division import Segment
     from pepsasync.model import Product
+    from pepsasync.stages.asking import Asking
     from pepsasync.stages.line import Line
+    from pepsasync.stages.progress import Progress
 
 MOST = 4
 """Connections for one product, when nobody says how many."""
@@ -51,21 +56,20 @@ class Segments:
         product: Its size is known.
         line: Archive, connection, folder, slots.
         progress: Knows how long the part is.
+        asking: Makes requests that fit the part.
     """
 
-    def __init__(self, product: Product, line: Line, progress: Progress) -> None:
+    def __init__(self, product: Product, line: Line, progress: Progress, asking: Asking) -> None:
         self._product = product
         self._line = line
         self._progress = progress
+        self._asking = asking
         self._division = Division(product.size or 0)
         self._connections = 1
         self._rate = 0.0
         self._was_refused = False
         self._one_ended = anyio.Event()
-        self.is_led = False
-        """Whether the part is growing now."""
-        self.validator: str | None = None
-        """Of the answer that the part began with."""
+        self._is_led = False
         progress.elsewhere = lambda: self._division.received(progress.part)
 
     async def load(self) -> None:
@@ -82,7 +86,16 @@ class Segments:
         """Where the part, growing from a position, meets a segment or the end of the product."""
         return self._division.limit(position)
 
-    async def join(self, intake: Intake) -> int:
+    @contextlib.contextmanager
+    def led(self) -> Iterator[None]:
+        """Know that the part is growing meanwhile."""
+        self._is_led = True
+        try:
+            yield
+        finally:
+            self._is_led = False
+
+    async def join(self, intake: PartIntake) -> int:
         """Put behind the part what belongs there and is complete; returns the part's length.
 
         Cancellation: what was joined is in the part.
@@ -161,7 +174,7 @@ class Segments:
     def _claim(self) -> Segment | None:
         share = self._rate / self._connections * SHARE_SECONDS or self._division.size / (2 * self._most)
         share = int(min(max(share, SMALLEST), LARGEST))
-        return self._division.claim(self._progress.part, share=share, smallest=SMALLEST, is_led=self.is_led)
+        return self._division.claim(self._progress.part, share=share, smallest=SMALLEST, is_led=self._is_led)
 
     async def _bring(self, segment: Segment) -> bool:
         """Fetch a segment; returns whether all of it came. Whatever keeps it from coming is met again by the lead."""
@@ -172,11 +185,12 @@ class Segments:
             self._progress.tell()
 
         path = line.shelf.segment_path(product, segment.start)
-        intake = Intake(product, line, path, None, came)
+        intake = PartIntake(product, line, came, path, None)
         try:
             with disk_errors(path):
                 await to_thread.run_sync(lambda: path.parent.mkdir(exist_ok=True))
-            async with line.http.stream(await self._request(segment)) as response:
+            request = await self._asking.request(segment.start, segment.end - 1)
+            async with line.http.stream(request) as response:
                 if self._is_wanted(response, segment):
                     await intake.take(response, 0, is_start=False, limit=lambda: segment.end - segment.start)
         except (ConfigError, DiskFullError):
@@ -190,14 +204,6 @@ class Segments:
             self._one_ended.set()
             self._one_ended = anyio.Event()
         return is_whole
-
-    async def _request(self, segment: Segment) -> httpx.Request:
-        request = await self._line.provider.download_request(self._product)
-        request.headers["Accept-Encoding"] = "identity"
-        request.headers["Range"] = f"bytes={segment.start}-{segment.end - 1}"
-        if self.validator:
-            request.headers["If-Range"] = self.validator
-        return request
 
     def _is_wanted(self, response: httpx.Response, segment: Segment) -> bool:
         first, _, total = parse_content_range(response.headers.get("Content-Range"))

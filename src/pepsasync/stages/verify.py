@@ -6,10 +6,12 @@ Also looks at what an earlier run left under a final name, with the same eyes.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import zipfile
 import zlib
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -18,6 +20,7 @@ from anyio import to_thread
 from pepsasync.errors import IntegrityError
 from pepsasync.io.blocks import digest_file
 from pepsasync.io.files import disk_errors, replace_text
+from pepsasync.model import Checksum
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,32 +33,40 @@ if TYPE_CHECKING:
 
 
 async def verify(product: Product, received: Received, shelf: Shelf) -> Path:
-    """Check size, checksum and zip structure of a part, give it its final name, and remember that it is right.
+    """Check size, checksum and zip structure of what came, give it its final name, and remember that it is right.
 
-    The checksum was computed while the bytes came. When the archive announced none, every member of the zip is read
-    and its CRC checked instead.
+    The checksum of a part was computed while the bytes came, that of a small product is computed here. When the archive
+    announced none, every member of the zip is read and its CRC checked instead.
 
     Returns:
         `DIR/NAME.zip`, on the disk.
 
     Raises:
         IntegrityError: Something is wrong; the part is still there.
+        DiskFullError, ConfigError, TransferError: A small product cannot be written.
 
     Cancellation: the rename is done or not done; nothing in between.
     """
-    _check_size(product, received.length)
-    if product.checksum is not None and received.checksum != product.checksum:
-        raise IntegrityError(
-            f"checksum is {received.checksum}, the archive announced {product.checksum}", product=product.name
-        )
+    return await to_thread.run_sync(_verify, product, received, shelf)
 
-    def promote() -> Path:
+
+def _verify(product: Product, received: Received, shelf: Shelf) -> Path:
+    _check_size(product, received.length)
+    if received.body is None:
+        _check_checksum(product, received.checksum)
         check_zip(product, shelf.part_path(product), product.checksum is None)
         final = shelf.promote(product)
-        remember(product, final, shelf)
-        return final
+    else:
+        _check_checksum(product, _checksum_of(received.body, product))
+        check_zip(product, BytesIO(received.body), product.checksum is None)
+        final = shelf.store(product, received.body)
+    remember(product, final, shelf)
+    return final
 
-    return await to_thread.run_sync(promote)
+
+def _checksum_of(body: bytes, product: Product) -> Checksum | None:
+    algorithm = product.checksum.algorithm if product.checksum else None
+    return Checksum(algorithm, hashlib.new(algorithm, body, usedforsecurity=False).hexdigest()) if algorithm else None
 
 
 def _check_size(product: Product, length: int) -> None:
@@ -63,14 +74,21 @@ def _check_size(product: Product, length: int) -> None:
         raise IntegrityError(f"{length:,} bytes instead of {product.size:,}", product=product.name)
 
 
-def check_zip(product: Product, path: Path, every_member: bool) -> None:
+def _check_checksum(product: Product, found: Checksum | None) -> None:
+    if product.checksum is not None and found != product.checksum:
+        raise IntegrityError(f"checksum is {found}, the archive announced {product.checksum}", product=product.name)
+
+
+def check_zip(product: Product, zipped: Path | BytesIO, every_member: bool) -> None:
     """Open a zip, and read all of it when asked to; blocks.
 
     Raises:
         IntegrityError: It is not a zip, or a member is damaged.
+        ConfigError, TransferError: It cannot be read.
     """
+    reading = contextlib.nullcontext() if isinstance(zipped, BytesIO) else disk_errors(zipped)
     try:
-        with disk_errors(path), zipfile.ZipFile(path) as archive:
+        with reading, zipfile.ZipFile(zipped) as archive:
             damaged = archive.testzip() if every_member else None
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, zlib.error) as error:
         raise IntegrityError(f"not a readable zip: {error}", product=product.name) from error

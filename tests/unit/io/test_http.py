@@ -107,6 +107,35 @@ async def test_send_redirect_to_another_host_loses_the_credentials():
     assert {"archive.example": "Basic eA==", "elsewhere.example": None} == seen
 
 
+@pytest.mark.parametrize("is_short", [True, False])
+async def test_stream_redirect_is_followed_without_the_credentials(is_short):
+    seen = []
+
+    def handler(request):
+        seen.append((request.url.host, request.headers.get("Authorization")))
+        if request.url.host == "archive.example":
+            return httpx.Response(302, headers={"Location": "https://storage.example/x"})
+        return httpx.Response(200, content=b"bytes")
+
+    async with client(handler) as http:
+        for _ in range(2):
+            request = http.build("GET", "https://archive.example/x", headers={"Authorization": "Bearer secret"})
+            async with http.stream(request, is_short=is_short) as response:
+                assert b"bytes" == await response.aread()
+
+    # Once it is known that a host redirects, nothing is asked twice.
+    hops = [("archive.example", "Bearer secret"), ("storage.example", None)]
+    assert hops[:1] * is_short + 2 * hops == seen
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+async def test_stream_plain_http_elsewhere_is_refused(is_short):
+    async with client(Failing()) as http:
+        with pytest.raises(ConfigError, match="plain http"):
+            async with http.stream(http.build("GET", "http://archive.example/x"), is_short=is_short):
+                pass
+
+
 async def test_send_plain_http_elsewhere_is_refused_also_after_a_redirect():
     def archive(request):
         return httpx.Response(302, headers={"Location": "http://archive.example/y"})

@@ -1,0 +1,167 @@
+"""Asking: one request for what follows a part, and what the archive's answer means."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import httpx
+from anyio import to_thread
+
+from pepsasync.decide.resume import Action, judge_answer
+from pepsasync.errors import IntegrityError, ServerError
+from pepsasync.io.http import LARGEST_ERROR_BODY
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pepsasync.decide.resume import Judgement
+    from pepsasync.model import Product
+    from pepsasync.stages.line import Line
+    from pepsasync.stages.pace import Turn
+
+FAILED_RANGES = 2
+"""Requests for the rest of a file that are answered with HTTP 500 before the whole file is asked for: some servers fail
+at ranges (GEODES protocol notes, section 6.2), and all fail now and then."""
+
+WORDS = ("text/html", "application/json")
+"""Types of bodies that say why there is no product."""
+
+
+class Asking:
+    """Asks for one product from any offset on.
+
+    Args:
+        product: What is asked for.
+        line: Archive, connection, folder.
+        take: Receives the body of an answer: the answer, the offset where it begins, bytes of the whole file as far as
+            the answer tells them. Returns the length of the part.
+        is_small: Whether there is no part file, and a request should cost little.
+    """
+
+    def __init__(
+        self,
+        product: Product,
+        line: Line,
+        take: Callable[[httpx.Response, int, int | None], Awaitable[int]],
+        *,
+        is_small: bool,
+    ) -> None:
+        self._product = product
+        self._line = line
+        self._take = take
+        self._is_small = is_small
+        self._failed_ranges = 0
+        self.note = line.shelf.note_for(product)
+        """Describes the part."""
+        self.turn: Turn | None = None
+        """Of this product at its account; begins with the first answer."""
+        self.has_restarted = False
+        """Whether what was in the part at first is not used any more."""
+
+    async def go_on(self, offset: int) -> int:
+        """Ask for what follows the part, or for the whole file when the archive cannot give only that.
+
+        Returns:
+            Length of the part.
+
+        Raises:
+            ProviderError: What the archive said, or that the answer is not the product.
+        """
+        rangeless = self._line.http.rangeless
+        is_whole = bool(rangeless) and httpx.URL(self._product.download_url).host in rangeless
+        for first in (0,) if is_whole else (offset, 0):
+            length = await self._ask(first)
+            if length is not None:
+                return length
+        raise ServerError("the archive neither continues nor repeats the product", product=self._product.name)
+
+    async def request(self, first: int, last: int | None = None) -> httpx.Request:
+        """A request for the bytes from the first to the last, or to the end of the product."""
+        request = await self._line.provider.download_request(self._product)
+        request.headers["Accept-Encoding"] = "identity"
+        if first or last is not None:
+            request.headers["Range"] = f"bytes={first}-{'' if last is None else last}"
+            if self.note.validator:
+                request.headers["If-Range"] = self.note.validator
+        return request
+
+    async def _ask(self, offset: int) -> int | None:
+        """Send one request and receive its body; None when the archive must be asked for the whole file."""
+        request = await self.request(offset)
+        async with self._line.http.stream(request, is_short=self._is_small) as response:
+            if self.turn:
+                self.turn.begin()
+            if offset and response.status_code == 500:
+                self._failed_ranges += 1
+                if self._failed_ranges >= FAILED_RANGES:
+                    return None
+            await self._refuse_errors(response)
+            self._line.pace.accept()
+            judgement = judge_answer(
+                response.status_code,
+                response.headers.get("Content-Range"),
+                _content_length(response),
+                offset=offset,
+                size=self._product.size,
+            )
+            return await self._obey(judgement, response, offset)
+
+    async def _refuse_errors(self, response: httpx.Response) -> None:
+        """Raise what the provider, or plain HTTP, finds wrong with status and headers."""
+        is_product = response.status_code in (200, 206, 416) and not _is_words(response)
+        head = b"" if is_product else await _error_body(response)
+        if error := self._line.provider.judge_download(self._product, response, head):
+            raise error
+
+    async def _obey(self, judgement: Judgement, response: httpx.Response, offset: int) -> int | None:
+        match judgement.action:
+            case Action.APPEND:
+                return await self._take(response, offset, judgement.total)
+            case Action.RESTART:
+                if self._failed_ranges >= FAILED_RANGES:
+                    self._line.http.rangeless.add(httpx.URL(self._product.download_url).host)
+                self.has_restarted = True
+                await self._remember_validator(response)
+                return await self._take(response, 0, judgement.total)
+            case Action.COMPLETE:
+                return offset
+            case Action.ASK_WHOLE:
+                return None
+            case Action.CHANGED:
+                raise IntegrityError(
+                    f"the archive now has {judgement.total:,} bytes, the catalogue said {self._product.size:,}",
+                    product=self._product.name,
+                    hint="Search again: the product was probably replaced",
+                )
+            case _:
+                raise ServerError(
+                    f"the archive announces {judgement.total} of {self._product.size} bytes", product=self._product.name
+                )
+
+    async def _remember_validator(self, response: httpx.Response) -> None:
+        etag = response.headers.get("ETag", "")
+        validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
+        if validator != self.note.validator:
+            self.note = dataclasses.replace(self.note, validator=validator)
+            if not self._is_small:
+                await to_thread.run_sync(self._line.shelf.write_note, self._product, self.note)
+
+
+def _content_length(response: httpx.Response) -> int | None:
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _is_words(response: httpx.Response) -> bool:
+    """Whether a body is for people or programs to read, and so no product."""
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower() in WORDS
+
+
+async def _error_body(response: httpx.Response) -> bytes:
+    head = b""
+    async for chunk in response.aiter_raw():
+        head += chunk
+        if len(head) >= LARGEST_ERROR_BODY:
+            break
+    return head[:LARGEST_ERROR_BODY]
