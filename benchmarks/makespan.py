@@ -1,34 +1,39 @@
 """How near does a whole run come to what tape drives and line allow?
 
 An order of which half is on tape, time scaled so that a staging of minutes takes a second. Measured in turns:
-pepsasync; pepsasync with a look a minute, as the old script did; staging everything first and downloading afterwards;
-the old script's way (one product after the other, then a pause, then the next trial). Nothing can undercut the lower
-bound: the larger of what the drives need until the last product is online and on disk, and of what the line needs for
-all bytes.
+pepsasync; pepsasync looking at fixed intervals, its shortest or the old script's minute; staging everything first and
+downloading afterwards; the old script's way (one product after the other, then a pause, then the next trial).
+
+The archive runs in a process of its own, new for each run and warm, behind a line that is the same for every way; no
+way limits itself. Time runs from the first request to the last file on disk, journal and verification included. What
+the archive has seen is told, too: looks (requests that ask where products are, the first search included; a look at two
+collections is two), staging requests, and all requests. Nothing can undercut the lower bound: the larger of what the
+drives need until the last product is online and on disk, and of what the line needs for all bytes.
 
 With `--sources`: three archives, each behind a line of its own; the total beside the sum of the three.
+
+Every line of standard output is a JSON object; tables for people go to standard error.
 """
 
 import argparse
-import asyncio
 import json
 import math
 import statistics
 import sys
 import tempfile
-import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 import httpx
+import measure
+import table
 
-from pepsasync import Client, Config, Credentials
-from pepsasync.events import TiersWatched
+import archives
+from pepsasync import Client, Config
 from pepsasync.model import Quota, StorageTier
-from pepsasync.sandbox import Sandbox
 
 SCALE = 240.0
 """Seconds of an archive in one of the benchmark."""
@@ -37,6 +42,8 @@ POLL, LONGEST_POLL, OLD_PAUSE = 5 / SCALE, 600 / SCALE, 60 / SCALE
 """Defaults of pepsasync and of the old script, scaled."""
 
 JOBS = 4
+
+COLLECTIONS = ("S1", "S2ST")
 
 
 @dataclass(frozen=True)
@@ -57,67 +64,59 @@ class Setting:
         on_tape = math.ceil(self.products / 2 / self.drives) * (self.mount + self.read)
         return max(on_tape + self.size / self.rate, self.products * self.size / self.rate)
 
-    def sandbox(self):
-        return Sandbox(
-            products=self.products,
-            product_size=self.size,
-            vary=False,
-            tape_fraction=0.5,
-            tape_drives=self.drives,
-            mount_seconds=self.mount,
-            staging_seconds=self.read,
-            seed=3,
-        )
+    def shape(self):
+        """Arguments of `Sandbox`."""
+        return {
+            "products": self.products,
+            "product_size": self.size,
+            "vary": False,
+            "tape_fraction": 0.5,
+            "tape_drives": self.drives,
+            "mount_seconds": self.mount,
+            "staging_seconds": self.read,
+            "seed": 3,
+        }
 
 
-SETTINGS = (Setting("the line is scarce", 10 << 20), Setting("the drives are scarce", 40 << 20, read=1.3))
+SETTINGS = {
+    "line": Setting("the line is scarce", 10 << 20),
+    "drives": Setting("the drives are scarce", 40 << 20, read=1.3),
+}
 
-
-@dataclass
-class Outcome:
-    seconds: float
-    looks: int = 0
+WARM_UP = Setting("warm-up", 40 << 20, products=6, read=0.1)
 
 
 class Ours:
     """pepsasync, with what may differ."""
 
-    def __init__(self, *, longest_poll=LONGEST_POLL, poll=POLL, stages_first=False):
+    def __init__(self, *, poll=POLL, longest_poll=LONGEST_POLL, stages_first=False):
         self.poll, self.longest_poll, self.stages_first = poll, longest_poll, stages_first
 
-    async def __call__(self, setting, archive, folder, outcome):
-        config = Config(
-            limit_rate=setting.rate, poll_interval=self.poll, poll_interval_max=self.longest_poll, jobs=JOBS
-        )
-        known = Credentials(username=archive.username, password=archive.password)
-        async with Client("peps", base_url=archive.peps_url, credentials=known, config=config) as client:
-            with client.listen(lambda event: count(event, outcome)):
-                products = [p for c in ("S1", "S2ST") async for p in client.search(collection=c)]
-                if self.stages_first:
-                    on_tape = [product for product in products if product.tier is not StorageTier.DISK]
-                    async for _ in client.wait_online(on_tape):
-                        pass
-                return [delivery.path async for delivery in client.fetch(products, folder)]
+    async def __call__(self, setting, archive, folder):
+        config = Config(poll_interval=self.poll, poll_interval_max=self.longest_poll, jobs=JOBS)
+        root, known = archive.roots["peps"], archive.credentials("peps")
+        async with Client("peps", base_url=root, credentials=known, config=config) as client:
+            products = [p for c in COLLECTIONS async for p in client.search(collection=c)]
+            if self.stages_first:
+                on_tape = [product for product in products if product.tier is not StorageTier.DISK]
+                async for _ in client.wait_online(on_tape):
+                    pass
+            return [delivery.path async for delivery in client.fetch(products, folder)]
 
 
-def count(event, outcome):
-    outcome.looks += isinstance(event, TiersWatched)
-
-
-async def like_the_old_script(setting, archive, folder, outcome):
+async def like_the_old_script(setting, archive, folder):
     """Search, fetch one after the other what is on disk, ask for the rest, pause, search again."""
     done = []
-    async with httpx.AsyncClient(auth=(archive.username, archive.password), timeout=60) as http:
+    async with httpx.AsyncClient(auth=archive.account, timeout=60) as http:
         while len(done) < setting.products:
-            for collection in ("S1", "S2ST"):
-                url = f"{archive.peps_url}/api/collections/{collection}/search.json?maxRecords=500"
-                outcome.looks += 1
+            for collection in COLLECTIONS:
+                url = f"{archive.roots['peps']}/api/collections/{collection}/search.json?maxRecords=500"
                 for feature in (await http.get(url)).json()["features"]:
                     properties = feature["properties"]
                     target = folder / f"{properties['productIdentifier']}.zip"
                     download = properties["services"]["download"]["url"]
                     if target not in done and properties["storage"]["mode"] == "disk":
-                        await limited(http, download, target, setting.rate)
+                        await save(http, download, target)
                         done.append(target)
                     elif target not in done and properties["storage"]["mode"] == "tape":
                         await http.get(download)
@@ -126,121 +125,75 @@ async def like_the_old_script(setting, archive, folder, outcome):
     return done
 
 
-async def limited(http, url, target, rate):
-    began, received = time.perf_counter(), 0
+async def save(http, url, target):
     async with http.stream("GET", url) as response:
         with target.open("wb") as file:
             async for chunk in response.aiter_raw():
-                received += len(chunk)
                 file.write(chunk)
-                await anyio.sleep(max(0.0, received / rate - (time.perf_counter() - began)))
 
 
 WAYS = {
     "pepsasync": Ours(),
+    "pepsasync, a look every 5 s": Ours(longest_poll=POLL),
     "pepsasync, a look a minute": Ours(poll=OLD_PAUSE, longest_poll=OLD_PAUSE),
     "stage everything, then download": Ours(stages_first=True),
     "the old script's loop": like_the_old_script,
 }
 
 
-async def measure(way, setting):
-    outcome = Outcome(0.0)
-    with tempfile.TemporaryDirectory() as folder:
-        async with setting.sandbox() as archive:
+def run(way, setting):
+    """Seconds, and what the archive has seen."""
+    with tempfile.TemporaryDirectory() as folder, archives.running(setting.shape(), setting.rate) as archive:
+
+        async def timed():
             began = time.perf_counter()
-            paths = await way(setting, archive, Path(folder), outcome)
-            outcome.seconds = time.perf_counter() - began
-            right = sum(path is not None and path.stat().st_size == setting.size for path in paths)
-    if right != setting.products:
-        sys.exit(f"only {right} of {setting.products} products are right")
-    return outcome
+            paths = await way(setting, archive, Path(folder))
+            return time.perf_counter() - began, paths
+
+        seconds, paths = anyio.run(timed)
+        right = sum(path is not None and path.stat().st_size == setting.size for path in paths)
+        if right != setting.products:
+            sys.exit(f"only {right} of {setting.products} products are right")
+        return seconds, archive.counted()
 
 
-def compare(repeats):
-    for setting in SETTINGS:
-        outcomes = {name: [] for name in WAYS}
-        for _ in range(repeats):
-            for name, way in WAYS.items():
-                outcomes[name].append(anyio.run(measure, way, setting))
-        for name, several in outcomes.items():
-            seconds = statistics.median(one.seconds for one in several)
-            told = {
-                "setting": setting.name,
-                "way": name,
-                "seconds": round(seconds, 2),
-                "of_bound": round(seconds / setting.bound(), 3),
-                "looks": statistics.median(one.looks for one in several),
-            }
-            print(json.dumps(told), flush=True)
+def compare(setting, repeats):
+    """A line for each way."""
+    runs = {name: [] for name in WAYS}
+    for turn in range(repeats):
+        for name in measure.rotated(list(WAYS), turn):
+            runs[name].append(run(WAYS[name], setting))
+    return [summary(setting, name, several) for name, several in runs.items()]
 
 
-class Line:
-    """Forwards the connections of a port at a limited rate, all together.
-
-    Args:
-        port: Of this machine.
-        rate: Bytes a second towards the client.
-    """
-
-    def __init__(self, port, rate):
-        self._target, self._rate, self._free_at = port, rate, 0.0
-
-    async def serve(self):
-        return await asyncio.start_server(self._forward, "127.0.0.1", 0)
-
-    async def _forward(self, reader, writer):
-        there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        await asyncio.gather(self._pump(reader, back), self._pump(there, writer, limited=True))
-
-    async def _pump(self, reader, writer, *, limited=False):
-        try:
-            while chunk := await reader.read(16_384):
-                if limited:
-                    now = time.monotonic()
-                    self._free_at = max(self._free_at, now - 0.05) + len(chunk) / self._rate
-                    await asyncio.sleep(self._free_at - now)
-                writer.write(chunk)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
+def summary(setting, name, runs):
+    seconds = [taken for taken, _ in runs]
+    counted = [one for _, one in runs]
+    return {
+        "setting": setting.name,
+        "way": name,
+        **spread("seconds", seconds, 2),
+        "bound": round(setting.bound(), 2),
+        "of_bound": round(statistics.median(seconds) / setting.bound(), 3),
+        "looks": statistics.median(one.looks for one in counted),
+        "staging_requests": statistics.median(one.staging_requests for one in counted),
+        "requests": statistics.median(one.requests for one in counted),
+        "runs": len(runs),
+    }
 
 
-@contextmanager
-def lines(ports, rate):
-    """A line to each of some ports; yields their own ports."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    opened = [asyncio.run_coroutine_threadsafe(Line(port, rate).serve(), loop).result() for port in ports]
-    try:
-        yield [server.sockets[0].getsockname()[1] for server in opened]
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+def spread(name, values, digits):
+    """Median, smallest and largest."""
+    found = {"": statistics.median(values), "_min": min(values), "_max": max(values)}
+    return {name + end: round(value, digits) for end, value in found.items()}
 
 
-def source(archive, provider, port):
-    """Root and account of an archive behind a line."""
-    own = {"peps": archive.peps_url, "geodes": archive.geodes_url, "cdse": archive.cdse_url}[provider]
-    address = httpx.URL(own)
-    known = (
-        Credentials(api_key=archive.api_key)
-        if provider == "geodes"
-        else Credentials(username=archive.username, password=archive.password)
-    )
-    return address.port, str(address.copy_with(port=port)) if port else own, known
-
-
-async def rate_of(providers, archives, ports, count):
+async def rate_of(providers, opened, count):
     """Bytes a second of so many products from some archives together."""
-    found = {name: source(archives[name], name, ports[name]) for name in providers}
     async with Client(
         list(providers),
-        credentials={name: known for name, (_, _, known) in found.items()},
-        base_url={name: root for name, (_, root, _) in found.items()},
+        credentials={name: opened[name].credentials(name) for name in providers},
+        base_url={name: opened[name].roots[name] for name in providers},
         config=Config(segments=1, quota=Quota(10_000, 1.0)),
     ) as client:
         products = [product async for product in client.search(start="2015-01-01", end="2018-01-01")]
@@ -250,32 +203,79 @@ async def rate_of(providers, archives, ports, count):
             return sum(came) / (time.perf_counter() - began)
 
 
-def compare_sources(products, size, rate):
+def compare_sources(products, size, rate, repeats):
+    """One line: each archive alone, and all together."""
     names = ("geodes", "cdse", "peps")
-    with ExitStack() as opened:
-        archives = {}
-        for name in names:
-            options = {"products": products, "product_size": size, "vary": False, "seed": 3}
-            archives[name] = Sandbox(**options, tape_fraction=0.0, geodes_quota=None)
-            archives[name].start()
-            opened.callback(archives[name].stop)
-        own = [source(archives[name], name, None)[0] for name in names]
-        ports = dict(zip(names, opened.enter_context(lines(own, rate)), strict=True))
-        alone = {name: anyio.run(rate_of, [name], archives, ports, products // 3) for name in names}
-        together = anyio.run(rate_of, names, archives, ports, products)
-    told = {name: round(value / 1e6, 2) for name, value in (alone | {"together": together}).items()}
-    print(json.dumps({"MB_per_second": told, "of_sum": round(together / (rate * len(names)), 3)}), flush=True)
+    shape = {"products": products, "product_size": size, "vary": False, "seed": 3}
+    shape |= {"tape_fraction": 0.0, "geodes_quota": None}
+    rates = {name: [] for name in (*names, "together")}
+    with ExitStack() as stack:
+        opened = {name: stack.enter_context(archives.running(shape, rate)) for name in names}
+        anyio.run(rate_of, names, opened, len(names))
+        for turn in range(repeats):
+            for name in measure.rotated(list(rates), turn):
+                several, count = (names, products) if name == "together" else ([name], products // len(names))
+                rates[name].append(anyio.run(rate_of, several, opened, count))
+    return {
+        "MB_per_second": {name: round(statistics.median(values) / 1e6, 2) for name, values in rates.items()},
+        **spread("of_sum", [value / (rate * len(names)) for value in rates["together"]], 3),
+        "runs": repeats,
+    }
+
+
+def show(lines):
+    """JSON for programs, a table for people."""
+    for line in lines:
+        print(json.dumps(line), flush=True)
+    text = ways_table(lines) if "way" in lines[0] else sources_table(lines[0])
+    print(f"\n{text}", file=sys.stderr, flush=True)
+
+
+def ways_table(lines):
+    setting, bound, runs = (lines[0][name] for name in ("setting", "bound", "runs"))
+    header = ("way", "seconds (min to max)", "of the bound (min to max)", "looks", "staging requests", "requests")
+    cells = [
+        (
+            line["way"],
+            told(line, "seconds", ".2f"),
+            f"{line['of_bound']:.3f} ({line['seconds_min'] / bound:.3f} to {line['seconds_max'] / bound:.3f})",
+            *(f"{line[name]:g}" for name in ("looks", "staging_requests", "requests")),
+        )
+        for line in lines
+    ]
+    return f"{setting}: bound {bound:.2f} s, runs {runs}\n\n{table.rows(header, cells)}"
+
+
+def sources_table(line):
+    rates = line["MB_per_second"]
+    cells = [(f"MB/s, runs {line['runs']}", *rates.values(), told(line, "of_sum", ".3f"))]
+    return table.rows(("three archives", *rates, "of the sum (min to max)"), cells)
+
+
+def told(line, name, form):
+    return f"{line[name]:{form}} ({line[f'{name}_min']:{form}} to {line[f'{name}_max']:{form}})"
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--quick", action="store_true", help="one repeat, smaller sources")
     options.add_argument("--sources", action="store_true", help="only the three sources")
-    chosen = options.parse_args()
-    if not chosen.sources:
-        compare(1 if chosen.quick else chosen.repeats)
-    compare_sources(45 if chosen.quick else 120, 1 << 20, 3_000_000)
+    options.add_argument("--setting", choices=SETTINGS, help="only this one, without the three sources")
+    options.add_argument("--json", type=Path, metavar="FILE", help="write all lines into a file, too")
+    given = options.parse_args()
+    repeats, lines = 1 if given.quick else given.repeats, []
+    if not given.sources:
+        for way in WAYS.values():
+            run(way, WARM_UP)
+        for name in [given.setting] if given.setting else SETTINGS:
+            lines += (found := compare(SETTINGS[name], repeats))
+            show(found)
+    if given.sources or not given.setting:
+        lines += (found := [compare_sources(45 if given.quick else 120, 1 << 20, 3_000_000, repeats)])
+        show(found)
+    if given.json:
+        given.json.write_text(json.dumps(lines, indent=1) + "\n")
 
 
 if __name__ == "__main__":
