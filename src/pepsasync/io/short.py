@@ -187,6 +187,7 @@ async def _first_bytes(connection: Connection, request: httpcore.Request, is_kep
     timeouts = _timeouts(request)
     try:
         await connection.write(_head_of(request), timeouts.get("write"))
+        await connection.until_readable(timeouts.get("read"))
         received = await connection.read(READ, timeouts.get("read"))
     except (httpcore.ReadError, httpcore.WriteError):
         if not is_kept:

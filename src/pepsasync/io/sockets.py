@@ -91,6 +91,17 @@ class Connection(httpcore.AsyncNetworkStream):
                 sent = await self._when_ready(functools.partial(self.socket.send, rest), anyio.wait_writable, timeout)
                 rest = rest[sent:]
 
+    async def until_readable(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Wait for the next bytes: to try to read when nothing can have come yet takes as long.
+
+        Raises:
+            httpcore.ReadError, httpcore.ReadTimeout: The connection broke, or nothing came in time.
+        """
+        if isinstance(self.socket, ssl.SSLSocket):
+            return  # it may hold bytes already
+        with _errors(httpcore.ReadTimeout, httpcore.ReadError), anyio.fail_after(timeout):
+            await anyio.wait_readable(self.socket)
+
     async def aclose(self) -> None:
         """Close the socket; does not wait."""
         self.close()

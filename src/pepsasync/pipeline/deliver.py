@@ -15,8 +15,9 @@ from pepsasync.io.space import UNPACKED
 from pepsasync.model import Delivery, DeliveryStatus
 from pepsasync.pipeline.bring import bring, can_try
 from pepsasync.pipeline.run import Log
+from pepsasync.stages.download import is_small
 from pepsasync.stages.extract import extract
-from pepsasync.stages.verify import find_present
+from pepsasync.stages.verify import Present, find_present
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from pepsasync.pipeline.run import Run
 
 
-async def deliver(product: Product, run: Run) -> Delivery | None:
+async def deliver(product: Product, run: Run, *, is_absent: bool = False) -> Delivery | None:
     """Bring one product from wherever it is to its final name.
 
     Args:
         product: As the catalogue described it.
         run: Archive, folder, limiters, the shared watch.
+        is_absent: Whether it is known that nothing of that name is in the folder.
 
     Returns:
         The outcome; errors of this product are in it. None when the product is on tape and the run skips those.
@@ -43,7 +45,9 @@ async def deliver(product: Product, run: Run) -> Delivery | None:
     log, shelf, emit = Log(product), run.line.shelf, run.line.emit
     emit(ProductFound(**log.who, tier=product.tier, size=product.size))
     try:
-        present = await find_present(product, shelf, extract=run.extract, limiter=run.line.slots.looks)
+        present = Present(None)
+        if not is_absent:
+            present = await find_present(product, shelf, extract=run.extract, limiter=run.line.slots.looks)
         if present.wrong:
             emit(Noticed(message=f"{product.name}: what is there is wrong and will be replaced: {present.wrong}"))
         path = present.path
@@ -71,7 +75,7 @@ def _reserve_room(product: Product, run: Run) -> None:
     """Set aside what a product still needs on the disk; one that is left out for being on tape needs nothing."""
     line, size = run.line, product.size or 0
     if line.space is not None and (can_try(product, run) or not line.config.skip_tape):
-        here = line.shelf.part_length(product)
+        here = 0 if is_small(product) else line.shelf.part_length(product)
         line.space.reserve(product.name, max(0, size - here), later=int(size * UNPACKED) if run.extract else 0)
 
 

@@ -16,6 +16,7 @@ from pepsasync.pipeline.bring import bring_online
 from pepsasync.pipeline.deliver import deliver, fail
 from pepsasync.pipeline.run import Log, Run
 from pepsasync.pipeline.sources import Sources
+from pepsasync.stages.verify import find_absent
 from pepsasync.stages.watch import OnlineWatch
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ async def deliver_all(
     """
     in_flight = anyio.CapacityLimiter(run.line.config.in_flight)
 
-    async def one(product: Product) -> None:
+    async def one(product: Product, is_absent: bool) -> None:
         try:
-            delivery = await deliver(product, run)
+            delivery = await deliver(product, run, is_absent=is_absent)
         finally:
             in_flight.release_on_behalf_of(product.id)
         if delivery is not None:
@@ -74,9 +75,10 @@ async def deliver_all(
             watching.start_soon(_watch, each, run.sources is not None)
         async with task_group() as deliveries:
             async for products in pages:
+                absent = await find_absent(products, run.line.shelf)
                 for product in products:
                     await in_flight.acquire_on_behalf_of(product.id)
-                    deliveries.start_soon(one, product)
+                    deliveries.start_soon(one, product, product.name in absent)
         watching.cancel_scope.cancel()
 
 

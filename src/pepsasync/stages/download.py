@@ -63,6 +63,11 @@ class Received:
     """The bytes of a small product; None when they are in its part."""
 
 
+def is_small(product: Product) -> bool:
+    """Whether a product never has a part."""
+    return product.size is not None and product.size < SMALL
+
+
 async def download(product: Product, line: Line) -> Received:
     """Fetch one product into its part file, going on with what is there, or into memory when it is small.
 
@@ -80,8 +85,7 @@ async def download(product: Product, line: Line) -> Received:
 
     Cancellation: bytes already received are written; the part can be continued.
     """
-    is_small = product.size is not None and product.size < SMALL
-    transfer: _Transfer = _ToMemory(product, line) if is_small else _ToPart(product, line)
+    transfer: _Transfer = _ToMemory(product, line) if is_small(product) else _ToPart(product, line)
     try:
         return await transfer.run()
     except PepsasyncError as error:

@@ -23,6 +23,7 @@ from pepsasync.io.files import disk_errors, replace_text
 from pepsasync.model import Checksum
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     import anyio
@@ -107,6 +108,15 @@ class Present:
     bytes: int = 0
 
 
+async def find_absent(products: Iterable[Product], shelf: Shelf) -> frozenset[str]:
+    """Names of products of which nothing is there: most are quickly known, all at once, to need no closer look."""
+
+    def work() -> frozenset[str]:
+        return frozenset(product.name for product in products if _is_absent(product, shelf))
+
+    return await to_thread.run_sync(work)
+
+
 async def find_present(
     product: Product, shelf: Shelf, *, extract: bool, limiter: anyio.CapacityLimiter | None = None
 ) -> Present:
@@ -132,6 +142,13 @@ def is_here(product: Product, shelf: Shelf) -> bool:
     """Whether a product is there and known to be right, without reading it; blocks for a moment."""
     folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
     return _is_right_folder(folder, shelf) or _is_remembered(product, zipped, shelf)
+
+
+def _is_absent(product: Product, shelf: Shelf) -> bool:
+    try:
+        return not (shelf.zip_path(product).exists() or shelf.folder_path(product).exists())
+    except OSError:
+        return False  # a closer look will tell
 
 
 def _look(product: Product, shelf: Shelf, extract: bool) -> Present:
