@@ -7,7 +7,7 @@ import nox
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
-nox.options.sessions = ["lint", "typing", "tests", "lowest"]
+nox.options.sessions = ["lint", "typing", "tests", "lowest", "quick_bench"]
 
 RIVALS = ["aiohttp", "obstore", "requests", "stac-asset", "parfive", "pypdl", "pygeodes", "eodag"]
 """What people use instead, for the benchmarks."""

@@ -4,18 +4,13 @@ Products as catalogues describe them, recorded in bulk, then every one noted as 
 its own. Each size runs in a process of its own, so that peak memory is that of this size.
 """
 
-import argparse
-import json
 import random
 import resource
-import subprocess
-import sys
-import tempfile
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import anyio
+from counts import measure_each
 
 from pepsasync.io.journal import JournalReader, State, open_journal
 from pepsasync.model import Checksum, Product, StorageTier
@@ -115,19 +110,5 @@ def count_once(folder):
     return time.perf_counter() - began, counts
 
 
-def main():
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--products", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    options.add_argument("--here", action="store_true", help="measure in this process")
-    chosen = options.parse_args()
-    for count in chosen.products:
-        if chosen.here:
-            with tempfile.TemporaryDirectory() as folder:
-                print(json.dumps(anyio.run(measure, count, Path(folder))))
-        else:
-            command = [sys.executable, __file__, "--here", "--products", str(count)]
-            subprocess.run(command, check=True)
-
-
 if __name__ == "__main__":
-    main()
+    measure_each(__file__, __doc__, lambda count, folder: anyio.run(measure, count, folder))

@@ -27,11 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import archive_process
 import httpx
 import measure
 import table
 
-import archives
 from pepsasync import Client, Config
 from pepsasync.model import Quota, StorageTier
 
@@ -143,7 +143,7 @@ WAYS = {
 
 def run(way, setting):
     """Seconds, and what the archive has seen."""
-    with tempfile.TemporaryDirectory() as folder, archives.running(setting.shape(), setting.rate) as archive:
+    with tempfile.TemporaryDirectory() as folder, archive_process.running(setting.shape(), setting.rate) as archive:
 
         async def timed():
             began = time.perf_counter()
@@ -210,7 +210,7 @@ def compare_sources(products, size, rate, repeats):
     shape |= {"tape_fraction": 0.0, "geodes_quota": None}
     rates = {name: [] for name in (*names, "together")}
     with ExitStack() as stack:
-        opened = {name: stack.enter_context(archives.running(shape, rate)) for name in names}
+        opened = {name: stack.enter_context(archive_process.running(shape, rate)) for name in names}
         anyio.run(rate_of, names, opened, len(names))
         for turn in range(repeats):
             for name in measure.rotated(list(rates), turn):

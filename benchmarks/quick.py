@@ -38,7 +38,7 @@ def margins():
     return (
         Margin(cases.Case("one", "one file, verified", 1, large, 1, ways), 0.6, 100),
         Margin(several, 0.5, 120),
-        Margin(small, 0.02, 120),
+        Margin(small, 0.06, 120),
         Margin(cases.Case("tls", "one file over TLS, verified", 1, large, 1, ways, tls=True), 0.6),
     )
 

@@ -7,23 +7,20 @@ large bodies (`bench.py`). Then `status` as a whole command, and the time until 
 Each size runs in a process of its own, so that peak memory is that of this size.
 """
 
-import argparse
 import hashlib
 import io
-import json
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import anyio
 import httpx
 import journal
+from counts import measure_each
 
 from pepsasync.cli.leftover import find_left_over
 from pepsasync.cli.tally import Tally
@@ -146,6 +143,7 @@ def peak_bytes():
 
 def measure(count, folder):
     tally = Tally()
+    (folder / "killed").mkdir()
     wall, cpu = time.perf_counter(), time.process_time()
     statuses = anyio.run(partial(run, count, folder / "run", tally))
     wall, cpu, peak = time.perf_counter() - wall, time.process_time() - cpu, peak_bytes()
@@ -162,19 +160,5 @@ def measure(count, folder):
     }
 
 
-def main():
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--products", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    options.add_argument("--here", action="store_true", help="measure in this process")
-    chosen = options.parse_args()
-    for count in chosen.products:
-        if chosen.here:
-            with tempfile.TemporaryDirectory() as folder:
-                (Path(folder) / "killed").mkdir()
-                print(json.dumps(measure(count, Path(folder))), flush=True)
-        else:
-            subprocess.run([sys.executable, __file__, "--here", "--products", str(count)], check=True)
-
-
 if __name__ == "__main__":
-    main()
+    measure_each(__file__, __doc__, measure)

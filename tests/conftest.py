@@ -1,10 +1,14 @@
 """What every test shares: both event loops, a clean environment, the folder of recorded replies."""
 
 import os
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import hypothesis
 import pytest
+
+from pepsasync.cli import main
 
 # The same examples in every run; a slow or busy machine is not a fault of the code.
 hypothesis.settings.register_profile(
@@ -38,3 +42,16 @@ def recordings():
     if not folder:
         pytest.skip("PEPSASYNC_RECORDINGS is not set: recorded replies of the archives are not here")
     return Path(folder)
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command line in this process; returns its exit code, standard output and standard error."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run_command(*arguments):
+        code = main([str(argument) for argument in arguments])
+        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
+
+    yield run_command
+    signal.signal(signal.SIGTERM, before)

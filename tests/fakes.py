@@ -2,8 +2,11 @@
 
 from collections import Counter
 
+from pepsasync.io.throttle import Throttle
 from pepsasync.model import Product, StorageTier
 from pepsasync.providers.base import Limits, SearchPage, StagingOutcome, StagingReply
+from pepsasync.stages.line import Line, make_slots
+from pepsasync.stages.pace import Pace
 
 
 def product(name="A", **changes):
@@ -50,3 +53,26 @@ class FakeProvider:
         if isinstance(look, Exception):
             raise look
         return {product.id: look[product.name] for product in products if product.name in look}
+
+
+class PlainArchive:
+    """The least provider of a real server: it makes requests of URLs, and finds nothing wrong."""
+
+    name = "plain"
+
+    def __init__(self, http, downloads):
+        self._http = http
+        self.limits = Limits(page_size=1, downloads=downloads, staging_requests=1, poll_batch=1, bounded_ranges=True)
+
+    async def download_request(self, product):
+        return self._http.build("GET", product.download_url)
+
+    def judge_download(self, product, response, head):
+        return None
+
+
+def plain_line(http, shelf, config, emit, *, downloads=64):
+    """A line along which the download stage brings whatever stands under a URL."""
+    provider = PlainArchive(http, downloads)
+    slots, pace = make_slots(config, provider.limits), Pace(provider, config, emit)
+    return Line(provider, http, shelf, Throttle(config.limit_rate), config, emit, slots, pace)

@@ -1,7 +1,6 @@
 """A client that reaches nothing, and a real sandbox for whole commands."""
 
 import contextlib
-import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -9,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from fakes import product
-from pepsasync.cli import main
 from pepsasync.events import ProductDelivered, ProductFailed, ProductFound, SearchFinished
 from pepsasync.model import Delivery, DeliveryStatus
 from pepsasync.providers.base import Limits, StagingOutcome, StagingReply
@@ -109,19 +107,6 @@ def clients(monkeypatch):
 
     monkeypatch.setattr("pepsasync.client.Client", make)
     return made
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a command line in this process; returns its exit code, standard output and standard error."""
-    before = signal.getsignal(signal.SIGTERM)
-
-    def run_command(*arguments):
-        code = main([str(argument) for argument in arguments])
-        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
-
-    yield run_command
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

@@ -1,32 +1,17 @@
 """A journal that is damaged, cut, newer or gone: every command says so in clear words, and no product is lost."""
 
 import random
-import signal
 import sqlite3
 from types import SimpleNamespace
 
 import pytest
 
 from archives import right_files, sandbox
-from pepsasync.cli import main
 
 pytestmark = pytest.mark.timeout(120)
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 QUICK = ["--poll-interval", "0.1", "--wait", "0.01"]
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a command line in this process."""
-    before = signal.getsignal(signal.SIGTERM)
-
-    def run_command(*arguments):
-        code = main([str(argument) for argument in arguments])
-        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
-
-    yield run_command
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

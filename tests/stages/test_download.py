@@ -11,6 +11,7 @@ import types
 import anyio
 import pytest
 
+from fakes import plain_line
 from pepsasync.config import Config
 from pepsasync.errors import DiskFullError, TransferError, UnreachableError
 from pepsasync.events import DownloadProgressed, DownloadRetried
@@ -18,12 +19,8 @@ from pepsasync.io import drain
 from pepsasync.io.blocks import BLOCK
 from pepsasync.io.files import Shelf
 from pepsasync.io.http import READ, Http
-from pepsasync.io.throttle import Throttle
 from pepsasync.model import Checksum, Product, StorageTier
-from pepsasync.providers.base import Limits
 from pepsasync.stages.download import SMALL, download
-from pepsasync.stages.line import Line, make_slots
-from pepsasync.stages.pace import Pace
 from servers import Authority, File, Server, Tunnel, wait_until_gone, whole
 
 pytestmark = pytest.mark.anyio
@@ -36,22 +33,6 @@ def content(size):
     return b"".join(hashlib.sha256(n.to_bytes(8)).digest() * 128 for n in range(size // 4096 + 1))[:size]
 
 
-class Archive:
-    """The least provider: URLs."""
-
-    name = "plain"
-    limits = Limits(page_size=1, downloads=64, staging_requests=1, poll_batch=1, bounded_ranges=True)
-
-    def __init__(self, http):
-        self._http = http
-
-    async def download_request(self, product):
-        return self._http.build("GET", product.download_url)
-
-    def judge_download(self, product, response, head):
-        return None
-
-
 class Run:
     """Downloads from one server into one folder."""
 
@@ -61,9 +42,7 @@ class Run:
         self.shelf = Shelf(folder)
         self.shelf.open()
         self.http = http
-        provider, emit = Archive(http), self._see
-        slots, pace = make_slots(config, provider.limits), Pace(provider, config, emit)
-        self._line = Line(provider, http, self.shelf, Throttle(config.limit_rate), config, emit, slots, pace)
+        self._line = plain_line(http, self.shelf, config, self._see)
 
     def _see(self, event):
         self.events.append(event)

@@ -8,18 +8,15 @@ import threading
 import anyio
 import pytest
 
+from fakes import plain_line
 from pepsasync.config import Config
 from pepsasync.errors import TransferError
 from pepsasync.events import DownloadProgressed
 from pepsasync.io.files import Shelf
 from pepsasync.io.http import Http
-from pepsasync.io.throttle import Throttle
 from pepsasync.model import Checksum, Product, StorageTier
-from pepsasync.providers.base import Limits
 from pepsasync.stages import segments
 from pepsasync.stages.download import download
-from pepsasync.stages.line import Line, make_slots
-from pepsasync.stages.pace import Pace
 from servers import Server, wait_until_gone
 
 pytestmark = pytest.mark.anyio
@@ -87,22 +84,6 @@ class Ranged:
                 self.sent += len(body[at : at + 65_536])
 
 
-class Archive:
-    """The least provider: URLs."""
-
-    name = "plain"
-    limits = Limits(page_size=1, downloads=4, staging_requests=1, poll_batch=1, bounded_ranges=True)
-
-    def __init__(self, http):
-        self._http = http
-
-    async def download_request(self, product):
-        return self._http.build("GET", product.download_url)
-
-    def judge_download(self, product, response, head):
-        return None
-
-
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(segments, "SMALLEST", SMALLEST)
@@ -125,9 +106,7 @@ def fetching(tmp_path):
         shelf = Shelf(tmp_path)
         shelf.open()
         async with Http(config) as http:
-            provider = Archive(http)
-            slots, pace = make_slots(config, provider.limits), Pace(provider, config, see)
-            yield Line(provider, http, shelf, Throttle(None), config, see, slots, pace)
+            yield plain_line(http, shelf, config, see, downloads=4)
 
     return opened
 
