@@ -13,6 +13,7 @@ from pepsasync.cli.hook import make_hook
 from pepsasync.cli.lines import SPARE
 from pepsasync.cli.records import EventLog, SearchReplies, check_writable
 from pepsasync.cli.summary import Outcomes, summary_lines
+from pepsasync.cli.tally import Tally
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,10 +40,7 @@ class Job:
     """Where the archive's search replies go."""
     outcomes: Outcomes = field(default_factory=Outcomes)
     report: ReportFile | None = None
-    left_out: list[str] = field(default_factory=list)
-    """Names of products on tape that are not waited for."""
-    total: int = 0
-    """Products that are wanted, as far as is known."""
+    tally: Tally = field(default_factory=Tally)
     provider: str = ""
 
     def run(self, wanted: Wanted, expected: int = 0) -> int:
@@ -98,27 +96,28 @@ class Job:
         directory, extract = self.delivery.write_dir, self.delivery.extract
         hook = make_hook(self.delivery.on_delivered) if self.delivery.on_delivered else None
         with self.session.watch(client, log) as view:
-            view.tally.expected = expected
-            try:
-                async with contextlib.aclosing(
-                    client.fetch(wanted, directory, extract=extract, on_delivered=hook)
-                ) as outcomes:
-                    async for delivery in outcomes:
-                        self.outcomes.take(delivery)
-                        if self.report:
-                            self.report.take(delivery)
-            finally:
-                self.total, self.left_out = view.tally.total, view.tally.left_out
+            self.tally = view.tally
+            self.tally.expected = expected
+            if self.report:
+                self.tally.names_kept = sys.maxsize
+            async with contextlib.aclosing(
+                client.fetch(wanted, directory, extract=extract, on_delivered=hook)
+            ) as outcomes:
+                async for delivery in outcomes:
+                    self.outcomes.take(delivery)
+                    if self.report:
+                        self.report.take(delivery)
 
     def _tell(self, seconds: float, *, is_over: bool) -> None:
-        unfinished = 0 if is_over else max(0, self.total - len(self.outcomes) - len(self.left_out))
+        unfinished = 0 if is_over else max(0, self.tally.total - len(self.outcomes) - self.tally.left_out)
         if not (is_over or self.outcomes or unfinished):
             return  # ended before anything was known; the error says it all
         lines = summary_lines(
             self.outcomes,
             seconds=seconds,
             directory=self.delivery.write_dir,
-            left_out=self.left_out,
+            left_out=self.tally.left_out,
+            left_out_names=self.tally.left_out_names,
             unfinished=unfinished,
         )
         for line in lines:
@@ -130,5 +129,10 @@ class Job:
         from pepsasync.model import Report  # noqa: PLC0415
 
         self.report.write(
-            Report(provider=self.provider, started=started, seconds=seconds, left_out=tuple(self.left_out))
+            Report(
+                provider=self.provider,
+                started=started,
+                seconds=seconds,
+                left_out=tuple(self.tally.left_out_names),
+            )
         )

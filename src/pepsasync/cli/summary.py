@@ -55,7 +55,8 @@ def summary_lines(
     *,
     seconds: float,
     directory: Path,
-    left_out: Sequence[str] = (),
+    left_out: int = 0,
+    left_out_names: Sequence[str] = (),
     unfinished: int = 0,
 ) -> list[str]:
     """Return the end of a run in a few lines.
@@ -64,7 +65,8 @@ def summary_lines(
         outcomes: All of them.
         seconds: How long the run took.
         directory: Where the files are.
-        left_out: Names of the products on tape that were not waited for.
+        left_out: Products on tape that were not waited for.
+        left_out_names: The first of them.
         unfinished: Products without an outcome, when the run was ended early.
     """
     delivered, skipped = outcomes.products[DeliveryStatus.DELIVERED], outcomes.products[DeliveryStatus.SKIPPED]
@@ -77,7 +79,7 @@ def summary_lines(
         lines.append(f"files are in {directory.absolute()}")
     lines += _failed(outcomes)
     if left_out:
-        lines += [f"left out, on tape: {show_count(len(left_out))}", *_listed(left_out, len(left_out))]
+        lines += [f"left out, on tape: {show_count(left_out)}", *_listed(left_out_names, left_out)]
     if unfinished:
         lines.append(f"not finished: {show_count(unfinished)}; what was received is kept")
     return lines

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pepsasync import events
+from pepsasync.cli.summary import MOST_LISTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +60,11 @@ class Tally:
     delivered: int = 0
     skipped: int = 0
     failed: int = 0
-    left_out: list[str] = field(default_factory=list)
-    """Names of the products on tape that this run does not wait for."""
+    left_out: int = 0
+    """Products on tape that this run does not wait for."""
+    left_out_names: list[str] = field(default_factory=list)
+    """The first `names_kept` of them."""
+    names_kept: int = MOST_LISTED
     done_bytes: int = 0
     """Of delivered and skipped products."""
     received_bytes: int = 0
@@ -120,7 +124,7 @@ class Tally:
     @property
     def finished(self) -> int:
         """Products whose outcome is known."""
-        return self.delivered + self.skipped + self.failed + len(self.left_out)
+        return self.delivered + self.skipped + self.failed + self.left_out
 
     @property
     def present_bytes(self) -> int:
@@ -197,5 +201,7 @@ class Tally:
                 self.lost_bytes += size
                 self.last_failure = event
             case events.ProductLeftOut():
-                self.left_out.append(event.name)
+                self.left_out += 1
+                if len(self.left_out_names) < self.names_kept:
+                    self.left_out_names.append(event.name)
                 self.lost_bytes += size
