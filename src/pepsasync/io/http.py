@@ -121,10 +121,11 @@ class Http:
             ProtocolError: The body is not JSON.
             ProviderError: As `send_patiently`.
         """
-        response = await self.send_patiently(request, _error_for_json)
+        decoded: list[Any] = []
+        response = await self.send_patiently(request, lambda answer: _decode_into(decoded, answer))
         if is_search and self.on_search_reply:
             self.on_search_reply(safe_url(response.url), response.content)
-        return response.json()
+        return decoded[-1]
 
     @contextlib.asynccontextmanager
     async def stream(self, request: httpx.Request, *, is_short: bool = False) -> AsyncIterator[httpx.Response]:
@@ -234,11 +235,12 @@ def _plain_length(response: httpx.Response) -> int | None:
     return int(text) if is_plain and text.isascii() and text.isdigit() and int(text) >= READ else None
 
 
-def _error_for_json(response: httpx.Response) -> ProviderError | None:
+def _decode_into(decoded: list[Any], response: httpx.Response) -> ProviderError | None:
+    """Append what the body says; an error when it says nothing."""
     if error := error_for_status(response):
         return error
     try:
-        json.loads(response.content)
+        decoded.append(json.loads(response.content))
     except ValueError:
         kind = response.headers.get("Content-Type", "no content type")
         return ProtocolError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pepsasync.sandbox.catalogue import TRUE_MD5, feature_id, reprocessed
 from pepsasync.sandbox.content import ProductContent
+from pepsasync.sandbox.selection import Results
 from pepsasync.sandbox.statistics import Ledger, Statistics
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class Archive:
         self._names: dict[str, str] = {}
         self._contents: dict[str, ProductContent] = {}
         self._dropped: set[str] = set()
+        self.edition = 0
+        """Grows with each change of the catalogue."""
+        self.results = Results()
         for product in products:
             self.publish(product)
 
@@ -75,6 +79,7 @@ class Archive:
     def publish(self, product: CatalogueProduct) -> None:
         """Add a product to the catalogue; the fault `hidden` may replace it by a new feature at once."""
         with self._lock:
+            self.edition += 1
             self._products[product.name] = product
             self._names[product.id] = product.name
             self.robot.add(product.name, product.size, product.mode)
@@ -148,6 +153,7 @@ class Archive:
     def hide(self, name: str, new_id: str | None = None) -> None:
         """Mark a product as replaced by the feature `new_id` (None: not available)."""
         with self._lock:
+            self.edition += 1
             self._products[name] = replace(self._products[name], visible=False, new_version=new_id)
 
     def drop_file(self, name: str) -> None:

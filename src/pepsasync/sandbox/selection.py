@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Test: TypeAlias = "Callable[[CatalogueProduct], bool]"
 
+KEPT = 8
+"""Searches whose results are remembered."""
+
 BAD_GEOMETRY = (shapely.errors.ShapelyError, ValueError, TypeError, KeyError, IndexError, AttributeError)
 """What shapely raises for a GeoJSON or WKT geometry that is none."""
 
@@ -27,19 +30,56 @@ def intersects(outline: BaseGeometry) -> Test:
     return lambda product: bool(outline.intersects(product.footprint))
 
 
+class Results:
+    """What the latest searches found: a later page comes from what was found for the first, as from an index."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[int, list[CatalogueProduct]]] = {}
+
+    def get(self, search: str, edition: int) -> list[CatalogueProduct] | None:
+        """What a search found in this edition of the catalogue, None when that is not known any more."""
+        known = self._kept.get(search)
+        return known[1] if known and known[0] == edition else None
+
+    def keep(self, search: str, edition: int, found: list[CatalogueProduct]) -> None:
+        """Remember what a search found, and forget the oldest of `KEPT`."""
+        self._kept.pop(search, None)
+        self._kept[search] = edition, found
+        if len(self._kept) > KEPT:
+            del self._kept[next(iter(self._kept))]
+
+
 async def find(
-    archive: Archive, look: Callable[[], list[CatalogueProduct]], *, key: str, is_later_page: bool
+    archive: Archive,
+    look: Callable[[], list[CatalogueProduct]],
+    *,
+    key: str,
+    search: str | None,
+    is_later_page: bool,
 ) -> list[CatalogueProduct]:
     """Return what a search finds; before a later page the fault `page-shift` publishes one product more.
 
     Args:
         archive: Where it is published.
         look: The search; runs in a thread because large catalogues take a while.
-        key: Name of the search for the fault.
+        key: Name of the request for the fault.
+        search: Name of the search, the same for all pages; None when what it finds changes with time.
         is_later_page: Whether this is not the first page.
     """
-    found = await to_thread.run_sync(look)
+    found = await _found(archive, look, search)
     if is_later_page and found and archive.faults.strikes("page-shift", key):
         archive.publish_newer(found[0])
+        found = await _found(archive, look, search)
+    return found
+
+
+async def _found(
+    archive: Archive, look: Callable[[], list[CatalogueProduct]], search: str | None
+) -> list[CatalogueProduct]:
+    edition = archive.edition
+    found = archive.results.get(search, edition) if search is not None else None
+    if found is None:
         found = await to_thread.run_sync(look)
+        if search is not None:
+            archive.results.keep(search, edition, found)
     return found

@@ -68,6 +68,7 @@ class Peps:
         page_size=500,  # clamped silently above (2.1)
         downloads=4,  # nothing published (5.5); 8 were fine on the server software (8)
         staging_requests=4,
+        search_pages=2,  # nothing published; one is read while the other is made
         poll_batch=500,  # one search page
         bounded_ranges=False,  # in PHP mode the body runs to the end of the file (5.4)
         knows_places=True,

@@ -62,7 +62,13 @@ async def search(service: Service, request: Request) -> Reply:
         return failure
     pairs = parse_qsl(key, keep_blank_values=True)
     page = _page(pairs)
-    found = await find(service.archive, lambda: _found(service, dict(pairs)), key=key, is_later_page=page.skip > 0)
+    found = await find(
+        service.archive,
+        lambda: _found(service, dict(pairs)),
+        key=key,
+        search=_name(pairs),
+        is_later_page=page.skip > 0,
+    )
     root = root_url(request)
     shown = found[page.skip : page.skip + page.top]
     described = await to_thread.run_sync(_records, service, shown, root, page.expand)
@@ -143,6 +149,12 @@ def _found(service: Service, parameters: dict[str, str]) -> list[CatalogueProduc
         return filters.ordered(filter(test, service.archive.products), parameters.get("$orderby"))
     except FilterError as error:
         raise CdseError(400, str(error)) from error
+
+
+def _name(pairs: Sequence[tuple[str, str]]) -> str | None:
+    """What is searched for, whichever page is wanted; None when that may change: products come online and leave."""
+    wanted = [f"{name}={value}" for name, value in pairs if name in {"$filter", "$orderby"}]
+    return None if "online" in "".join(wanted).lower() else "cdse?" + "&".join(sorted(wanted))
 
 
 def _page(pairs: Sequence[tuple[str, str]]) -> Page:

@@ -19,7 +19,7 @@ from pepsasync.sandbox.selection import find
 from pepsasync.sandbox.times import timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from starlette.requests import Request
 
@@ -152,13 +152,17 @@ async def _search(
     service: Service, request: Request, words: Mapping[str, Any], by_address: int, address: Address
 ) -> Reply:
     archive = service.archive
-    key = json.dumps({name: value for name, value in words.items() if value is not None}, sort_keys=True)
+    key = _name(words, paging=())
     failure = front_end_fault(archive, key)
     if failure is not None:
         return failure
     wanted = criteria.read(words, service.options)
     found = await find(
-        archive, lambda: criteria.matching(archive.products, wanted), key=key, is_later_page=wanted.page > 1
+        archive,
+        lambda: criteria.matching(archive.products, wanted),
+        key=key,
+        search=_name(words),
+        is_later_page=wanted.page > 1,
     )
     page = found[(wanted.page - 1) * wanted.limit : wanted.page * wanted.limit]
     root, sign = root_url(request), _signer(service, request)
@@ -178,6 +182,12 @@ async def _search(
     if service.options.version == "2.2":
         document |= {"numberMatched": len(found), "numberReturned": len(page)}
     return json_reply(document)
+
+
+def _name(words: Mapping[str, Any], paging: Collection[str] = ("page", "limit")) -> str:
+    """What is searched for, but for the paging."""
+    wanted = {name: value for name, value in words.items() if value is not None and name not in paging}
+    return json.dumps(wanted, sort_keys=True)
 
 
 def _version(service: Service) -> str:

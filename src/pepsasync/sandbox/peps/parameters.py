@@ -5,6 +5,7 @@ PEPS protocol notes, sections 2.1 and 8.2 to 8.11. Unknown names are ignored, as
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -27,6 +28,8 @@ DEFAULT_LIMIT = 20
 """Features of a page when `maxRecords` is absent or no number."""
 MAX_LIMIT = 500
 """Most features of a page; more is lowered to this without a word."""
+PAGING = frozenset({"maxRecords", "index", "page"})
+"""Parameters that choose a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,12 @@ class Query:
         if "page" in self.filters:
             return (int(float(self.text("page"))) - 1) * self.limit + 1
         return int(float(self.text("index") or 1))
+
+    @property
+    def name(self) -> str:
+        """What is searched for, whichever page is wanted."""
+        wanted = {name: value for name, value in self.filters.items() if name not in PAGING}
+        return json.dumps(["peps", self.collection, wanted])
 
     def text(self, name: str) -> str:
         """Return a parameter as text, empty if it was not sent."""

@@ -53,7 +53,11 @@ async def search(archive: Archive, request: Request) -> Reply:
         return failure
     query = parameters.read(collection, key)
     found = await find(
-        archive, lambda: filters.matching(archive.products, query), key=key, is_later_page=query.first > 1
+        archive,
+        lambda: filters.matching(archive.products, query),
+        key=key,
+        search=query.name,
+        is_later_page=query.first > 1,
     )
     page = found[query.first - 1 : query.first - 1 + query.limit]
     down = bool(page) and await storage_down(archive, request, key, SEARCH_TIMEOUT)
