@@ -1,9 +1,86 @@
-"""Ids of a search, each once."""
+"""Pages of a search: which are asked for, how many at once, and each product once."""
 
+import anyio
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.stages.search import Seen
+from fakes import FakeProvider, product
+from pepsasync.criteria import build_query
+from pepsasync.errors import ProtocolError
+from pepsasync.providers.base import Limits, SearchPage
+from pepsasync.stages import search as stage
+from pepsasync.stages.search import Seen, search
+
+
+class Catalogue(FakeProvider):
+    """So many products, all of one collection; knows how many pages were asked for, and at once."""
+
+    def __init__(self, count, *, at_once=2, tells_total=True):
+        limits = Limits(
+            page_size=10, downloads=1, staging_requests=1, poll_batch=9, bounded_ranges=False, search_pages=at_once
+        )
+        super().__init__({}, limits=limits)
+        self.products = [product(f"P{number}") for number in range(count)]
+        self.tells_total = tells_total
+        self.asked_pages = []
+        self.now = self.most = 0
+
+    async def search_page(self, query, page):
+        self.asked_pages.append(page)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await anyio.lowlevel.checkpoint()
+        self.now -= 1
+        found = self.products[10 * (page - 1) : 10 * page]
+        total = len(self.products) if self.tells_total else None
+        return SearchPage(tuple(found), is_last=10 * page >= len(self.products), total=total)
+
+
+async def names(catalogue, **wanted):
+    found = []
+    async for products in search(build_query(collection="S1", **wanted), catalogue, lambda _: None):
+        found += [one.name for one in products]
+    return found
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+async def test_all_pages_come_in_order_and_only_so_many_at_once(at_once, monkeypatch):
+    monkeypatch.setattr(stage, "LARGEST_GROUP", 80)
+    catalogue = Catalogue(503, at_once=at_once)
+
+    assert [f"P{number}" for number in range(503)] == await names(catalogue)
+    assert sorted(catalogue.asked_pages) == list(range(1, 52))
+    assert catalogue.most == at_once
+
+
+@pytest.mark.anyio
+async def test_nothing_is_asked_for_at_once_when_nobody_knows_how_much_there_is():
+    catalogue = Catalogue(95, tells_total=False)
+    await names(catalogue)
+
+    assert (1, list(range(1, 11))) == (catalogue.most, catalogue.asked_pages)
+
+
+@pytest.mark.anyio
+async def test_a_search_that_ends_soon_asks_for_little():
+    catalogue = Catalogue(10_000)
+
+    assert ["P0", "P1", "P2"] == await names(catalogue, limit=3)
+    assert [1] == catalogue.asked_pages
+
+    assert len(await names(catalogue, limit=25)) == 25
+    assert max(catalogue.asked_pages) <= 4
+
+
+@pytest.mark.anyio
+async def test_the_same_page_again_and_again_is_an_error():
+    catalogue = Catalogue(100)
+    catalogue.products[10:] = 9 * catalogue.products[:10]
+
+    with pytest.raises(ProtocolError, match="again and again"):
+        await names(catalogue)
 
 
 @given(st.lists(st.text(max_size=2)))

@@ -85,6 +85,8 @@ class Http:
         """
         with network_errors(request.url):
             response = await self._client.send(request)
+        # Else the answer and its stream know each other, and megabytes wait for the garbage collector.
+        response.stream = httpx.ByteStream(response.content)
         self.was_reached = True
         return response
 

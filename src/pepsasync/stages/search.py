@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import anyio
 from anyio import to_thread
 
 from pepsasync.decide.select import is_wanted, latest
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 PAGES_AHEAD = 2
 """Pages that may wait for whoever works on them before the next one is fetched."""
+
+LARGEST_GROUP = 4_000
+"""Products whose pages are asked for in one go, at most. Between two groups the archive has nothing to do until the
+last page is read; small groups first, since many searches end soon."""
 
 MOST_PAGES = 100_000
 """Guard against an archive that never sends an empty page."""
@@ -122,8 +127,11 @@ async def _pages(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
     """
     before: tuple[str, ...] = ()
     number, known, told = 1, 1, 0
+    at_once, size = provider.limits.search_pages, provider.limits.page_size
+    group, largest = at_once, max(at_once, LARGEST_GROUP // size)
     while told < MOST_PAGES:
-        count = max(1, min(provider.limits.search_pages, known - number + 1))
+        count = max(1, min(group, known - number + 1))
+        group = min(2 * group, largest) if count == group else group
         for page in await _ask(query, range(number, number + count), provider):
             number, told = number + 1, told + 1
             emit(PageSearched(page=told, products=len(page.products), total=page.total))
@@ -132,7 +140,7 @@ async def _pages(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
                 raise ProtocolError(f"{provider.name} sends the same page {told} again and again")
             before = ids
             yield page.products
-            known = max(known, -(-(page.total or 0) // provider.limits.page_size))
+            known = max(known, -(-(page.total or 0) // size))
             if page.is_last and page.rest is None:
                 return
             if page.is_last and page.rest is not None:
@@ -142,11 +150,13 @@ async def _pages(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
 
 
 async def _ask(query: Query, numbers: range, provider: Provider) -> list[SearchPage]:
-    """Some pages at once, in order."""
+    """Some pages in order, as many at once as the archive bears."""
     pages: dict[int, SearchPage] = {}
+    turns = anyio.CapacityLimiter(provider.limits.search_pages)
 
     async def one(number: int) -> None:
-        pages[number] = await provider.search_page(query, number)
+        async with turns:
+            pages[number] = await provider.search_page(query, number)
 
     async with task_group() as requests:
         for number in numbers:

@@ -158,7 +158,7 @@ class OnlineWatch:
     def _next_pause(self, previous: float | None, *, moved: bool) -> float:
         now = anyio.current_time()
         first = min((waiter.since for waiter in self._waiting.values() if waiter.answer is None), default=now)
-        return self._waits.pause(previous, moved=moved, waited=now - first)
+        return self._waits.pause(previous, moved=moved, waited=now - first, now=now)
 
     async def _sleep(self, pause: float) -> None:
         """Pause before a look.
@@ -177,7 +177,7 @@ class OnlineWatch:
     async def _look(self, pause: float) -> float:
         """Ask for all that wait; returns the seconds until the next look."""
         waiters = list(self._waiting.values())
-        moved, online, trouble, advice = False, 0, None, 0.0
+        began, moved, online, trouble, advice = anyio.current_time(), False, 0, None, 0.0
         batch = self._provider.limits.poll_batch
         for first in range(0, len(waiters), batch):
             some = waiters[first : first + batch]
@@ -190,14 +190,16 @@ class OnlineWatch:
                 trouble, tiers = error.message, None
                 advice = (error.retry_after if isinstance(error, ServerError) else None) or 0.0
             for waiter in some:
-                moved |= self._note(waiter, tiers)
+                moved |= self._note(waiter, tiers, began)
                 online += waiter.answer is True
+        if all(waiter.answer is not None for waiter in waiters):
+            self._waits.rest()
         after = max(self._next_pause(pause, moved=moved), min(advice, LONGEST_ADVICE))
         self._emit(TiersWatched(waiting=len(waiters) - online, online=online, next_poll=after, error=trouble))
         return after
 
-    def _note(self, waiter: _Waiter, tiers: Mapping[str, StorageTier] | None) -> bool:
-        """Take down what a look said of one product, None if it failed; returns whether it moved."""
+    def _note(self, waiter: _Waiter, tiers: Mapping[str, StorageTier] | None, began: float) -> bool:
+        """Take down what the look that began then said of one product, None if it failed; returns whether it moved."""
         if tiers is None:
             if anyio.current_time() >= waiter.deadline:
                 waiter.answer = too_late(waiter.product, self._config.staging_timeout)
@@ -210,7 +212,7 @@ class OnlineWatch:
         first, waiter.tier = waiter.tier is None, tier
         waiter.answer = self._answer(waiter)
         if waiter.answer is True and not first:  # one that was online already teaches nothing
-            self._waits.note(waiter.seen - waiter.since)
+            self._waits.note(waiter.seen - waiter.since, began)
         waiter.seen = anyio.current_time()
         if waiter.answer is not None:
             waiter.bell.ring()

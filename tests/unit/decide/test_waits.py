@@ -1,17 +1,24 @@
-"""When to look at what waits for tape, once it is known how long that takes."""
+"""When to look at what waits for tape, once it is known how long that takes and in which rhythm products come."""
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from pepsasync.decide.waits import ENOUGH, LEARNED, Waits
+from pepsasync.decide.waits import ENOUGH, ENOUGH_GAPS, FINENESS, LATE, LEARNED, RHYTHM, Waits
 
 
 def learned(*seconds, shortest=5, longest=600):
     waits = Waits(shortest, longest)
     for one in seconds:
-        waits.note(one)
+        waits.note(one, 0)
     return waits
+
+
+def in_rhythm(*arrivals, waits=(100,)):
+    known = learned(*waits, *[waits[-1]] * ENOUGH)
+    for now in arrivals:
+        known.note(waits[-1], now)
+    return known
 
 
 def test_pauses_grow_while_nothing_is_known():
@@ -19,9 +26,9 @@ def test_pauses_grow_while_nothing_is_known():
 
     assert not waits.are_known
     assert [5, 7.5, 5] == [
-        waits.pause(None, moved=False, waited=0),
-        waits.pause(5, moved=False, waited=0),
-        waits.pause(7.5, moved=True, waited=0),
+        waits.pause(None, moved=False, waited=0, now=0),
+        waits.pause(5, moved=False, waited=0, now=0),
+        waits.pause(7.5, moved=True, waited=0, now=0),
     ]
 
 
@@ -35,28 +42,101 @@ def test_pauses_grow_while_nothing_is_known():
     ],
 )
 def test_nobody_looks_before_the_first_can_be_there(waited, pause):
-    assert learned(300, 400, 500).pause(None, moved=False, waited=waited) == pause
+    assert learned(300, 400, 500).pause(None, moved=False, waited=waited, now=0) == pause
 
 
 def test_pauses_stay_a_fraction_of_what_a_product_takes():
     waits = learned(*[1000] * ENOUGH)
 
     assert [100, 100, 5] == [
-        waits.pause(90, moved=False, waited=1000),
-        waits.pause(100, moved=False, waited=1000),
-        waits.pause(100, moved=True, waited=1000),
+        waits.pause(90, moved=False, waited=1000, now=0),
+        waits.pause(100, moved=False, waited=1000, now=0),
+        waits.pause(100, moved=True, waited=1000, now=0),
     ]
 
 
 def test_what_was_learned_long_ago_is_forgotten():
-    assert learned(*[10_000] * LEARNED, *[100] * LEARNED).pause(None, moved=False, waited=0) == 100
+    assert learned(*[10_000] * LEARNED, *[100] * LEARNED).pause(None, moved=False, waited=0, now=0) == 100
+
+
+def test_nobody_looks_before_the_next_arrival_is_nearly_due():
+    waits = in_rhythm(0, 200, 400)
+
+    assert waits.pause(5, moved=True, waited=1000, now=400) == pytest.approx(180)
+    assert waits.pause(180, moved=False, waited=1180, now=580) == pytest.approx(10)  # the waits are shorter than gaps
+
+
+def test_pauses_stay_a_fraction_of_the_gap_when_waits_are_long():
+    waits = in_rhythm(0, 200, 400, waits=(5000,))
+
+    assert waits.pause(180, moved=False, waited=6000, now=580) == 20
+
+
+def test_one_gap_is_no_rhythm():
+    assert in_rhythm(0, 200).pause(5, moved=True, waited=1000, now=200) == 5
+
+
+def test_a_rhythm_is_over_when_nothing_comes_for_long():
+    waits = in_rhythm(0, 200, 400, waits=(5000,))
+
+    assert waits.pause(400, moved=False, waited=9000, now=400 + LATE * 200) == 20
+    assert waits.pause(400, moved=False, waited=9000, now=401 + LATE * 200) == 500
+
+
+def test_what_is_asked_for_after_a_rest_begins_no_gap():
+    waits = in_rhythm(0, 200, 400)
+    waits.rest()
+    waits.note(100, 9000)
+    waits.note(100, 9200)
+
+    assert waits.pause(5, moved=True, waited=1000, now=9200) == pytest.approx(180)
+
+
+def looks_at(arrivals, *, shortest=5.0, longest=600.0):
+    """When each arrival is found, and how often was looked until all were; all were asked for at 0."""
+    waits, now, looks, found, pause, before = Waits(shortest, longest), 0.0, 0, [], None, 0.0
+    left = sorted(arrivals)
+    pause = waits.pause(None, moved=False, waited=0.0, now=0.0)
+    while left:
+        now, looks = now + pause, looks + 1
+        here = [one for one in left if one <= now]
+        left = left[len(here) :]
+        for _ in here:
+            waits.note(before, now)
+            found.append(now)
+        before = now
+        pause = waits.pause(pause, moved=bool(here), waited=now, now=now)
+    return found, looks
+
+
+@given(gap=st.floats(60, 3000), drives=st.integers(1, 4))
+def test_a_steady_train_is_met_soon_with_few_looks(gap, drives):
+    arrivals = [gap * (number // drives + 1) for number in range(40 * drives)]
+    found, looks = looks_at(arrivals)
+    late = [there - ready for ready, there in zip(arrivals, found, strict=True)][-20 * drives :]
+
+    assert max(late) <= max(1.1 * gap / FINENESS, 5.0)
+    assert looks <= 8 * 40
+
+
+@given(st.lists(st.floats(1, 2000), min_size=1, max_size=60))
+def test_nothing_is_found_later_than_the_longest_pause(gaps):
+    arrivals = [sum(gaps[: number + 1]) for number in range(len(gaps))]
+    found, _ = looks_at(arrivals)
+
+    assert max(there - ready for ready, there in zip(arrivals, found, strict=True)) <= 600
 
 
 @given(
-    st.lists(st.floats(0, 1e6), max_size=10),
+    st.lists(st.floats(0, 1e6), min_size=RHYTHM + ENOUGH_GAPS, max_size=RHYTHM + ENOUGH_GAPS),
+    st.lists(st.floats(0, 1e5), max_size=RHYTHM + ENOUGH_GAPS).map(sorted),
     st.none() | st.floats(1, 1e4),
     st.booleans(),
     st.floats(0, 1e7),
 )
-def test_pauses_keep_their_bounds(seconds, previous, moved, waited):
-    assert 5 <= learned(*seconds).pause(previous, moved=moved, waited=waited) <= 600
+def test_pauses_keep_their_bounds(seconds, arrivals, previous, moved, waited):
+    waits = Waits(5, 600)
+    for one, now in zip(seconds, arrivals, strict=False):
+        waits.note(one, now)
+
+    assert 5 <= waits.pause(previous, moved=moved, waited=waited, now=1e5) <= 600
