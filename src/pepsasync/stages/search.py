@@ -29,9 +29,12 @@ if TYPE_CHECKING:
 PAGES_AHEAD = 2
 """Pages that may wait for whoever works on them before the next one is fetched."""
 
+ROUNDS = 4
+"""Requests one after the other in one go, at most. Between two goes the archive has nothing to do until the last page
+is read, and nobody has the first one until then. Small ones first, since many searches end soon."""
+
 LARGEST_GROUP = 4_000
-"""Products whose pages are asked for in one go, at most. Between two groups the archive has nothing to do until the
-last page is read; small groups first, since many searches end soon."""
+"""Products in one go, at most, unless the archive takes more at once."""
 
 MOST_PAGES = 100_000
 """Guard against an archive that never sends an empty page."""
@@ -128,7 +131,7 @@ async def _pages(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
     before: tuple[str, ...] = ()
     number, known, told = 1, 1, 0
     at_once, size = provider.limits.search_pages, provider.limits.page_size
-    group, largest = at_once, max(at_once, LARGEST_GROUP // size)
+    group, largest = at_once, max(at_once, min(ROUNDS * at_once, LARGEST_GROUP // size))
     while told < MOST_PAGES:
         count = max(1, min(group, known - number + 1))
         group = min(2 * group, largest) if count == group else group
@@ -144,7 +147,7 @@ async def _pages(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
             if page.is_last and page.rest is None:
                 return
             if page.is_last and page.rest is not None:
-                query, number, known, before = page.rest, 1, 1, ()
+                query, number, known, before, group = page.rest, 1, 1, (), at_once
                 break
     raise ProtocolError(f"{provider.name} sends more than {MOST_PAGES:,} pages")
 
