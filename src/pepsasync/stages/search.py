@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PAGES_AHEAD = 2
 """Pages that may wait for whoever works on them before the next one is fetched."""
 
-ROUNDS = 4
+ROUNDS = 12
 """Requests one after the other in one go, at most. Between two goes the archive has nothing to do until the last page
 is read, and nobody has the first one until then. Small ones first, since many searches end soon."""
 
