@@ -6,6 +6,7 @@ of `README.md` and the picture `results.svg`.
 """
 
 import argparse
+import contextlib
 import json
 import shutil
 import statistics
@@ -21,6 +22,7 @@ import measure
 import picture
 import server
 import table
+import warmth
 
 HERE = Path(__file__).parent
 
@@ -109,7 +111,7 @@ def measure_cases(these, results, given, folder):
         for case in these:
             say(case.title)
             files = server.make_files(folder, root, case.files, case.size, shared=case.shared, slow=case.slow)
-            measured = f"{results['machine']['date']}, scale `{given.scale}`"
+            measured = f"{results['machine']['date']}, scale `{given.scale}`{', free memory held' * given.hold_memory}"
             found = measure_case(case, case.work(files, authority), given, folder)
             results["cases"][case.name] = {"title": case.title, "is_memory": case.slow, "measured": measured} | found
             keep(results, given)
@@ -120,7 +122,10 @@ def measure_case(case, work, given, folder):
     """Figures of each way, and which ways are missing or failed."""
     missing, failed = cases.find_missing(case), []
     ways = [way for way in case.ways if way not in missing and (given.rivals or way in BASICS)]
-    runs = measure.measure(ways, work, given.repeats or cases.SIZES[given.scale]["repeats"], folder, failed.append)
+    repeats = given.repeats or cases.SIZES[given.scale]["repeats"]
+    with warmth.held(work.size) if given.hold_memory else contextlib.nullcontext():
+        touched = warmth.LEFT * work.size if given.hold_memory else None
+        runs = measure.measure(ways, work, repeats, folder, failed.append, touched=touched)
     found = {way: measure.figures(runs[way], work.size, runs.get(case.ways[0])) for way in runs}
     for line in [*table.plain_lines(found), *failed, *(f"{way}: not installed" for way in missing)]:
         say(line)
@@ -199,6 +204,7 @@ def read_options():
     options.add_argument("--results", type=Path, default=HERE / "results.json")
     options.add_argument("--note", default="", help="a remark that goes with the figures")
     options.add_argument("--no-rivals", dest="rivals", action="store_false", help="only curl and md5sum")
+    options.add_argument("--hold-memory", action="store_true", help=warmth.HELP)
     options.add_argument("--show", action="store_true", help="only write tables and picture again")
     return options.parse_args()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import commands
+import warmth
 from work import find_wrong, write_work
 
 HERE = Path(__file__).parent
@@ -20,8 +21,6 @@ PATIENCE = 300.0
 
 SLOW = 40.0
 """Seconds: a way that takes longer the first time is not repeated, and its only run counts."""
-
-TOUCH = "block = bytearray(int({size})); block[::4096] = b'1' * len(block[::4096])"
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class FailedError(Exception):
     """A way did not do its work."""
 
 
-def measure(ways, work, repeats, scratch, tell):
+def measure(ways, work, repeats, scratch, tell, *, touched=None):
     """Run every way `repeats` times after a warm-up, in turns.
 
     Args:
@@ -49,6 +48,7 @@ def measure(ways, work, repeats, scratch, tell):
         repeats: Runs of each that count.
         scratch: Folder in which each run gets one of its own.
         tell: Called with each failure.
+        touched: Bytes of memory to touch before each run (see `warmth`); None: as many as it writes.
 
     Returns:
         Runs of each way, in the order of the turns.
@@ -59,6 +59,7 @@ def measure(ways, work, repeats, scratch, tell):
             if turn and runs[way] and runs[way][0].seconds > SLOW:
                 continue
             try:
+                warmth.touch(work.size if touched is None else touched)
                 runs[way].append(run(way, work, scratch))
             except FailedError as error:
                 tell(f"{way}: {error}")
@@ -75,7 +76,6 @@ def rotated(ways, turn):
 def run(way, work, scratch):
     with tempfile.TemporaryDirectory(dir=scratch) as name, tempfile.TemporaryDirectory(dir=scratch) as home:
         folder = Path(name)
-        warm_memory(work.size)
         taken = launch(command(way, work, folder, Path(home)), folder, environment(work, home))
         if taken["code"]:
             raise FailedError(f"exit code {taken['code']} {taken['errors']}")
@@ -123,15 +123,6 @@ def own_figures(printed):
     """What a Python way says of itself takes the place of what was seen from outside."""
     last = printed.strip().rpartition("\n")[2]
     return json.loads(last) if last.startswith("{") else {}
-
-
-def warm_memory(size):
-    """Touch and free as much memory as a run writes: first writes to fresh pages are slow on virtual machines."""
-    subprocess.run([sys.executable, "-I", "-S", "-c", TOUCH.format(size=min(size, free_memory() // 2))], check=True)
-
-
-def free_memory():
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def spread(values):

@@ -35,8 +35,11 @@ IN_MEMORY = 16 << 20
 
 SMALLEST_BLOCK = 1 << 16
 
-ROUND = 3
-"""Blocks of a drain: one is filled, one is hashed, one lies between."""
+FEWEST = 3
+"""Blocks of a drain with two threads: one is filled, one is hashed, one lies between."""
+
+MOST = 8
+"""Blocks of a drain while there is memory for them: neither thread has to wait for a pause of the other."""
 
 LINGER = 0.5
 """Seconds after which a block is written though it is not full."""
@@ -83,7 +86,9 @@ class Buffers:
     @property
     def blocks(self) -> int:
         """Blocks of one drain now; with one, the thread that reads hashes too."""
-        return ROUND if self._rings <= 2 * self._processors else 1
+        if self._rings > 2 * self._processors:
+            return 1
+        return min(max(self._in_memory // (BLOCK * max(self._rings, 1)), FEWEST), MOST)
 
     @property
     def block_size(self) -> int:

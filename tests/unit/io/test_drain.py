@@ -5,15 +5,16 @@ import contextlib
 import pytest
 
 from pepsasync.io.blocks import BLOCK
-from pepsasync.io.drain import ROUND, SMALLEST_BLOCK, Buffers
+from pepsasync.io.drain import FEWEST, MOST, SMALLEST_BLOCK, Buffers
 
 
 @pytest.mark.parametrize(
     ("drains", "blocks", "size"),
     [
-        pytest.param(1, ROUND, BLOCK, id="one"),
-        pytest.param(5, ROUND, BLOCK, id="some"),
-        pytest.param(8, ROUND, BLOCK // 2, id="twice-the-processors"),
+        pytest.param(1, MOST, BLOCK, id="one"),
+        pytest.param(3, 5, BLOCK, id="some"),
+        pytest.param(5, FEWEST, BLOCK, id="several"),
+        pytest.param(8, FEWEST, BLOCK // 2, id="twice-the-processors"),
         pytest.param(9, 1, BLOCK, id="more"),
         pytest.param(17, 1, BLOCK // 2, id="no-room-for-large-blocks"),
         pytest.param(64, 1, BLOCK // 4, id="many"),
@@ -43,8 +44,8 @@ def test_ring_makes_blocks_only_when_none_is_free():
 def test_ring_becomes_smaller_while_others_drain_and_large_again():
     buffers = Buffers(in_memory=BLOCK, processors=1)
     with buffers.ring() as ring:
-        taken = [ring.take() for _ in range(ROUND)]
-        assert [BLOCK // 4] * ROUND == [len(block) for block in taken]
+        taken = [ring.take() for _ in range(FEWEST)]
+        assert [BLOCK // 4] * FEWEST == [len(block) for block in taken]
         assert not ring.is_single
 
         with contextlib.ExitStack() as others:
