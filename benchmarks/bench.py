@@ -115,7 +115,6 @@ def measure_cases(these, results, given, folder):
             found = measure_case(case, case.work(files, authority), given, folder)
             results["cases"][case.name] = {"title": case.title, "is_memory": case.slow, "measured": measured} | found
             keep(results, given)
-            server.remove_files(folder)
 
 
 def measure_case(case, work, given, folder):
@@ -124,7 +123,7 @@ def measure_case(case, work, given, folder):
     ways = [way for way in case.ways if way not in missing and (given.rivals or way in BASICS)]
     repeats = given.repeats or cases.SIZES[given.scale]["repeats"]
     with warmth.held(work.size) if given.hold_memory else contextlib.nullcontext():
-        touched = warmth.LEFT * work.size if given.hold_memory else None
+        touched = warmth.needed(work.size) if given.hold_memory else None
         runs = measure.measure(ways, work, repeats, folder, failed.append, touched=touched)
     found = {way: measure.figures(runs[way], work.size, runs.get(case.ways[0])) for way in runs}
     for line in [*table.plain_lines(found), *failed, *(f"{way}: not installed" for way in missing)]:

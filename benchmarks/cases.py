@@ -103,6 +103,7 @@ TARGETS = (
     Target("bare-tls", ALONE, "faster", 0.95, "curl"),
     Target("bare", ALONE, "cpu", 1.15, "curl"),
     Target("many", ALONE, "faster", 1.5, CURL),
+    Target("small", ALONE, "faster", 1.05, "stac-asset"),
     Target("small", "pepsasync", "faster", 1.05, "stac-asset"),
     Target("crowd", "pepsasync", "peak_MB", 100),
 )

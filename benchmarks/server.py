@@ -116,12 +116,6 @@ def make_files(folder, root, count, size, *, shared, slow=False):
     return tuple(files)
 
 
-def remove_files(folder):
-    """Leave nothing of `make_files`; the server goes on."""
-    shutil.rmtree(folder / "www")
-    (folder / "www" / "slow").mkdir(parents=True)
-
-
 def make_zip(path, size):
     """A zip of one stored member of so many random bytes."""
     with zipfile.ZipFile(path, "w") as archive, archive.open("measurement.tiff", "w", force_zip64=True) as member:

@@ -25,11 +25,14 @@ HELP = "leave no more memory free than can be touched before each run; for virtu
 LEFT = 5
 """Times what a run writes: Linux slows writers down when a fifth of what is left waits for the disk."""
 
+LEAST = 2 << 30
+"""Bytes that are left at least."""
+
 
 @contextlib.contextmanager
 def held(written):
     """Hold all free memory but what runs that write so many bytes need; takes a minute for 20 GB."""
-    held = max(0, free_memory() - LEFT * written - SPARE)
+    held = max(0, free_memory() - needed(written) - SPARE)
     pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(_python(HOLD, held), **pipe) as process:
         process.stdout.readline()
@@ -37,6 +40,11 @@ def held(written):
             yield
         finally:
             process.stdin.close()
+
+
+def needed(written):
+    """Bytes of memory that runs that write so many meet."""
+    return max(LEFT * written, LEAST)
 
 
 def touch(size):

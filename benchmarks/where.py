@@ -90,7 +90,7 @@ def main():
         files = server.make_files(Path(name), root, given.files, given.size, shared=False)
         work = Work(files, given.jobs, verified=True, authority=authority)
         with warmth.held(work.size) if given.hold_memory else contextlib.nullcontext():
-            warmth.touch(warmth.LEFT * work.size if given.hold_memory else work.size)
+            warmth.touch(warmth.needed(work.size) if given.hold_memory else work.size)
             seconds, lines = measure(given.way, work, target, profile)
     print(json.dumps({"MB_s": round(work.size / seconds / 1e6), "seconds": round(seconds, 2)}))
     for line in lines:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pepsasync.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from pepsasync.client import Client
     from pepsasync.compat import peps_download
@@ -108,10 +110,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 - reading metadata is slow
-
-        return version("pepsasync")
     if name not in _HOME:
         raise AttributeError(f"module 'pepsasync' has no attribute {name!r}")
     return getattr(import_module(f"pepsasync.{_HOME[name]}"), name)

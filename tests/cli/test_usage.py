@@ -1,5 +1,7 @@
 """What command lines mean, and what is said about wrong ones."""
 
+from importlib import metadata
+
 import pytest
 
 from pepsasync import errors
@@ -144,10 +146,8 @@ def test_help_lists_the_commands(run, arguments):
     assert all(f"\n  {command} " in done.out for command in COMMANDS)
 
 
-def test_version_is_shown(run, monkeypatch):
-    monkeypatch.setattr("importlib.metadata.version", lambda _: "1.2.3")
-
-    assert run("--version").out == "pepsasync 1.2.3\n"
+def test_version_is_that_of_the_installed_package(run):
+    assert run("--version").out == f"pepsasync {metadata.version('pepsasync')}\n"
 
 
 @pytest.mark.parametrize(

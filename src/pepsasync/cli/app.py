@@ -9,6 +9,7 @@ import typer
 from typer.main import get_command
 
 from pepsasync.cli.flatten import GroupedCommand
+from pepsasync.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,9 +64,7 @@ def _not_loaded() -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version  # noqa: PLC0415 - reading metadata is slow
-
-        typer.echo(f"pepsasync {version('pepsasync')}")
+        typer.echo(f"pepsasync {__version__}")
         raise typer.Exit
 
 
