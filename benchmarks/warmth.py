@@ -31,13 +31,16 @@ LEAST = 2 << 30
 
 @contextlib.contextmanager
 def held(written):
-    """Hold all free memory but what runs that write so many bytes need; takes a minute for 20 GB."""
+    """Hold all free memory but what runs that write so many bytes need; takes a minute for 20 GB.
+
+    Gives the process that holds it.
+    """
     held = max(0, free_memory() - needed(written) - SPARE)
     pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(_python(HOLD, held), **pipe) as process:
         process.stdout.readline()
         try:
-            yield
+            yield process
         finally:
             process.stdin.close()
 

@@ -1,14 +1,17 @@
 """Whether the benchmarks measure what they say: runs of real commands, and the arithmetic on them."""
 
 import hashlib
+import os
 import shutil
 import sys
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import server
-from measure import FailedError, Run, compare, environment, figures, launch, measure, rotated, run
+import warmth
+from measure import FailedError, Run, compare, environment, figures, fresh_folder, launch, measure, rotated, run
 from work import File, Work, find_wrong, read_work, write_work
 
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
@@ -80,6 +83,27 @@ class TestLaunch:
 
     def test_passes_the_exit_code_on(self, tmp_path):
         assert 3 == launch(["bash", "-c", "exit 3"], tmp_path, None)["code"]
+
+
+def test_what_a_run_leaves_is_emptied_but_for_what_it_only_links_to(tmp_path):
+    source = work_with(tmp_path).files[0].path
+    with fresh_folder(tmp_path) as folder:
+        (folder / "below").mkdir()
+        (folder / "below" / "0.zip").write_bytes(BODY)
+        (folder / "link").symlink_to(source)
+
+    assert 0 == (folder / "below" / "0.zip").stat().st_size
+    assert BODY == Path(source).read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_held_memory_is_really_used_and_given_back(monkeypatch):
+    monkeypatch.setattr(warmth, "free_memory", lambda: warmth.needed(1000) + warmth.SPARE + (64 << 20))
+    with warmth.held(1000) as process:
+        pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+
+    assert 64 << 20 <= pages * os.sysconf("SC_PAGE_SIZE") < 128 << 20
+    assert 0 == process.returncode
 
 
 @needs_curl

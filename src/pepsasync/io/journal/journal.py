@@ -15,16 +15,17 @@ from anyio import to_thread
 from pepsasync.io.files import STATE, disk_errors
 from pepsasync.io.journal.lease import Lease, LeaseWatch, busy, look
 from pepsasync.io.journal.opening import JOURNAL
+from pepsasync.io.journal.pending import order_row
 from pepsasync.io.journal.reading import LEASE, JournalReader
 from pepsasync.io.journal.rows import Changes, Now, State, storable, without_account, without_secrets
 from pepsasync.io.journal.schema import MIGRATIONS
-from pepsasync.io.journal.writer import INTERVAL, Writer, order_row
+from pepsasync.io.journal.writer import INTERVAL, Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from pepsasync.io.journal.writer import Pending
+    from pepsasync.io.journal.pending import Pending
     from pepsasync.model import Product
 
 _SLICE = 1_000
