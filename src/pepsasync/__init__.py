@@ -9,8 +9,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pepsasync.version import __version__ as __version__
-
 if TYPE_CHECKING:
     from pepsasync.client import Client
     from pepsasync.compat import peps_download
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     )
     from pepsasync.model import Checksum, Delivery, DeliveryStatus, Product, Query, Report, StorageTier
     from pepsasync.results.tables import to_geodataframe
+    from pepsasync.version import __version__ as __version__
 
 _HOMES = {
     "client": ("Client",),
@@ -70,6 +69,7 @@ _HOMES = {
     ),
     "model": ("Checksum", "Delivery", "DeliveryStatus", "Product", "Query", "Report", "StorageTier"),
     "results.tables": ("to_geodataframe",),
+    "version": ("__version__",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
