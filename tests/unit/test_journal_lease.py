@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -116,6 +117,22 @@ def test_watch_says_dead_at_once_for_a_dead_process_of_this_machine(tmp_path):
     lease.take()
 
     assert LeaseWatch(30.0).judge(look(lease.path), 0.0) is False
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="needs /proc to tell a process that only waits for its parent"
+)
+def test_watch_says_dead_at_once_for_a_process_that_nobody_waited_for(tmp_path):
+    lease = Lease(tmp_path / "lease")
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    lease.owner = replace(lease.owner, pid=process.pid)
+    lease.take()
+
+    judgement = LeaseWatch(30.0).judge(look(lease.path), 0.0)
+
+    process.wait()
+    assert judgement is False
 
 
 def test_watch_does_not_believe_a_process_id_of_another_boot(tmp_path):

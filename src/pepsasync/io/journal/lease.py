@@ -209,7 +209,19 @@ def _process_exists(pid: int) -> bool:
         return False
     except (OSError, OverflowError, TypeError):
         return True
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a process has ended, with all its threads, and only waits for its parent: for ever, in many containers.
+
+    Source: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html.
+    """
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2]
+        return after_name.split()[0] == "Z" and len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
+    except (OSError, IndexError):
+        return False
 
 
 def _minute(wall: float) -> str:
