@@ -228,3 +228,8 @@ def test_collections_of_peps_are_listed(run):
     done = run("collections")
 
     assert {"S1", "S2", "S2ST", "S3"} <= {line.split()[0] for line in done.out.splitlines()}
+
+
+def test_collections_takes_the_provider_as_all_commands_do(run):
+    assert "SENTINEL-1" in run("collections", "--provider", "cdse").out
+    assert run("collections", "cdse", "--provider", "peps").out == run("collections", "cdse").out

@@ -89,12 +89,25 @@ def test_whole_run_reads_as_a_story():
 
     assert log.text == [
         "found 3 products, 3.00 MB: 2 on disk, 1 on tape",
-        "delivered 2/3 A, 1.00 MB, 500.0 kB/s",
         "already here: 1 product, complete and verified (2/3 done)",
         "staging requested for 1 product",
+        "delivered 2/3 A, 1.00 MB, 500.0 kB/s",
         "still waiting for tape: 1 product, oldest since 2.0 s, next look in 5.0 s",
         "failed 3/3 B: broke",
     ]
+
+
+def test_staging_requests_between_deliveries_make_one_line():
+    log = Log()
+    log.take(SearchFinished(products=40, bytes=40))
+    for number in range(20):
+        log.take(found(f"A{number}"), found(f"B{number}", "tape"), asked(f"B{number}"))
+        log.take(ProductDelivered(**who(f"A{number}"), path="A.zip", bytes=1))
+    log.clock.now += 2
+    log.take(ProductDelivered(**who("B0"), path="B.zip", bytes=1))
+
+    assert [line for line in log.text if line.startswith("staging")] == ["staging requested for 20 products"]
+    assert log.text[-2:] == ["staging requested for 20 products", "delivered 21/40 B0, 1 B"]
 
 
 def test_same_news_is_told_every_30_seconds_only():

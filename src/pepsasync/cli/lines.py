@@ -18,13 +18,16 @@ QUIET, SPARE, NORMAL, VERBOSE = range(4)
 SAME_NEWS_EVERY = 30.0
 """Seconds before a line that says nothing new is said again."""
 
+COUNTED_AFTER = 2.0
+"""Seconds for which products without work and staging requests are gathered into one line."""
+
 TIER_WORDS = {"disk": "on disk", "tape": "on tape", "staging": "on the way from tape", "unknown": "somewhere"}
 
 
 class Lines:
     """Writes one line for each thing that matters.
 
-    Products that need no work and staging requests are counted, and told together with the next line.
+    Products that need no work and staging requests are counted for a while, and told together before the next line.
 
     Args:
         write: Takes one line of text.
@@ -49,7 +52,7 @@ class Lines:
         self._skipped = 0
         self._is_found_told = False
         self._waiting_told: tuple[object, ...] = ()
-        self._waiting_told_at = self._bytes_told_at = self.tally.clock()
+        self._waiting_told_at = self._bytes_told_at = self._counted_told_at = self.tally.clock()
 
     def __enter__(self) -> Self:
         return self
@@ -62,6 +65,8 @@ class Lines:
         began = self.tally.active.get(event.name) if isinstance(event, events.ProductDelivered) else None
         self.tally.take(event)
         self._tell_found(event)
+        if isinstance(event, (events.ProductDelivered, events.ProductFailed)):
+            self._tell_counted()
         match event:
             case events.DownloadProgressed():
                 self._tell_bytes()
@@ -87,6 +92,7 @@ class Lines:
 
     def flush(self) -> None:
         """Tell what was only counted so far."""
+        self._counted_told_at = self.tally.clock()
         skipped, self._skipped = self._skipped, 0
         requested, self._requested = self._requested, 0
         if skipped:
@@ -110,6 +116,10 @@ class Lines:
         if is_complete or not isinstance(event, (events.SearchFinished, events.ProductFound, events.StagingRequested)):
             self._is_found_told = True
             self._tell(found_words(searched, self.tally.tiers if is_complete else {}))
+
+    def _tell_counted(self) -> None:
+        if self.tally.clock() - self._counted_told_at >= COUNTED_AFTER:
+            self.flush()
 
     def _tell_waiting(self, event: events.TiersWatched) -> None:
         news = (event.waiting, event.error)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pepsasync.providers.base import Account
 
 ProviderArgument = Annotated[
-    str | None, Argument(metavar="[PROVIDER]", envvar="PEPSASYNC_PROVIDER", help="which archive")
+    str | None, Argument(metavar="PROVIDER", envvar="PEPSASYNC_PROVIDER", help="which archive")
 ]
 
 

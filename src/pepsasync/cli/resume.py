@@ -18,7 +18,7 @@ from pepsasync.cli.session import Session
 def resume(
     *,
     context: Context,
-    directory: Annotated[Path, Argument(metavar="[DIR]", help="folder of the products", show_default=False)] = Path(),
+    directory: Annotated[Path, Argument(metavar="DIR", help="folder of the products", show_default=False)] = Path(),
     archive: ArchiveOptions,
     staging: StagingOptions,
     delivery: DeliveryOptions,

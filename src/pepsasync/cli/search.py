@@ -129,15 +129,16 @@ async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: P
 def collections(
     *,
     output: OutputOptions,  # noqa: ARG001 - every command takes these options
+    archive: Annotated[str | None, Argument(metavar="PROVIDER", help="which archive")] = None,
     provider: Annotated[
-        str | None, Argument(metavar="[PROVIDER]", envvar="PEPSASYNC_PROVIDER", help="which archive")
+        str | None, Option("--provider", metavar="NAME", envvar="PEPSASYNC_PROVIDER", help="the same, as elsewhere")
     ] = None,
 ) -> None:
     """Show collections, types and filters of an archive."""
     from pepsasync.providers import public_url  # noqa: PLC0415 - not needed for help
     from pepsasync.settings import read_settings  # noqa: PLC0415
 
-    name = read_settings(os.environ).choose(provider)
+    name = read_settings(os.environ).choose(archive or provider)
     public_url(name)  # refuses unknown names
     if name not in COLLECTIONS:
         raise ConfigError(f"the collections of {name} are not listed here", hint="Search with -c and its own names")

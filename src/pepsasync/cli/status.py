@@ -36,7 +36,7 @@ WORDS = {
 @flatten()
 def status(
     *,
-    directory: Annotated[Path, Argument(metavar="[DIR]", help="folder of the products", show_default=False)] = Path(),
+    directory: Annotated[Path, Argument(metavar="DIR", help="folder of the products", show_default=False)] = Path(),
     output: OutputOptions,  # noqa: ARG001 - every command takes these options
     form: Annotated[str, Option("--format", metavar="text|json", help="for people or for programs")] = "text",
     everything: Annotated[bool, Option("--all", help="list every failure, not only the latest 20")] = False,

@@ -19,7 +19,7 @@ from pepsasync.errors import ConfigError
 def verify(
     *,
     context: Context,
-    directory: Annotated[Path, Argument(metavar="[DIR]", help="folder of the products", show_default=False)] = Path(),
+    directory: Annotated[Path, Argument(metavar="DIR", help="folder of the products", show_default=False)] = Path(),
     archive: ArchiveOptions,
     staging: StagingOptions,
     delivery: DeliveryOptions,
