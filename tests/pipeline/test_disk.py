@@ -10,32 +10,34 @@ from archives import connect, everything, fetch_all, final_names, right_files, s
 from pepsasync import ConfigError, DeliveryStatus, DiskFullError
 from pepsasync.io import blocks, files
 from pepsasync.sandbox import Sandbox
-from pepsasync.stages import verify
+from pepsasync.stages import notes
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("size", [400_000, 800_000])
 async def test_full_disk_ends_the_run_and_the_next_one_goes_on(size, tmp_path, monkeypatch):
-    write_all, room = files.write_all, [2_000_000]
+    room = [2_000_000]
 
-    def on_a_small_disk(file, block):
-        if room[0] < len(block):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        room[0] -= len(block)
-        write_all(file, block)
+    def on_a_small_disk(write):
+        def checked(where, block, **options):
+            if room[0] < len(block):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            room[0] -= len(block)
+            write(where, block, **options)
+
+        return checked
 
     async with sandbox(6, tape_fraction=0, product_size=size) as archive:
-        monkeypatch.setattr(blocks, "write_all", on_a_small_disk)
-        monkeypatch.setattr(files, "write_all", on_a_small_disk)
+        monkeypatch.setattr(blocks, "write_all", on_a_small_disk(blocks.write_all))
+        monkeypatch.setattr(files, "write_new", on_a_small_disk(files.write_new))
         async with connect(archive) as client:
             products = await everything(client)
             with pytest.raises(DiskFullError, match="no space left"):
                 async for _ in client.fetch(products, tmp_path):
                     pass
         names = final_names(tmp_path)
-        monkeypatch.setattr(blocks, "write_all", write_all)
-        monkeypatch.setattr(files, "write_all", write_all)
+        room[0] = 100_000_000
         await fetch_all(archive, tmp_path)
 
         assert len(names) < 6
@@ -72,11 +74,11 @@ async def test_hostile_product_name_stays_in_the_folder(name, tmp_path):
 async def test_full_disk_when_only_the_record_is_left_to_write_costs_nothing(tmp_path, monkeypatch):
     """The product is complete and has its name; the record only saves hashing it again."""
 
-    def fails(path, text):
+    def fails(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     async with sandbox(2, tape_fraction=0) as archive:
-        monkeypatch.setattr(verify, "replace_text", fails)
+        monkeypatch.setattr(notes, "write_new", fails)
         first, _ = await fetch_all(archive, tmp_path)
         second, _ = await fetch_all(archive, tmp_path)
 

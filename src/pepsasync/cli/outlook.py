@@ -95,7 +95,7 @@ def look_out(
         quota: Of the account.
         rate: Bytes a second; None when it was never measured.
     """
-    from pepsasync.stages.verify import is_here  # noqa: PLC0415 - loads zip and XML readers
+    from pepsasync.stages.present import is_here  # noqa: PLC0415 - loads zip and XML readers
 
     left = [product for product in products if not is_here(product, shelf)]
     sizes = {product.id: max(0, (product.size or 0) - shelf.part_length(product)) for product in left}

@@ -105,7 +105,7 @@ async def fetch_verified(product: Product, run: Run, log: Log) -> Path:
         try:
             received = await download(product, run.line)
             log.attempts += received.attempts
-            path = await verify(product, received, shelf)
+            path = await verify(product, received, run.line)
             break
         except PepsasyncError as error:
             log.attempts += error.attempts

@@ -17,7 +17,7 @@ from pepsasync.pipeline.bring import bring, can_try
 from pepsasync.pipeline.run import Log
 from pepsasync.stages.download import is_small
 from pepsasync.stages.extract import extract
-from pepsasync.stages.verify import Present, find_present
+from pepsasync.stages.present import Present, find_present
 
 if TYPE_CHECKING:
     from pathlib import Path

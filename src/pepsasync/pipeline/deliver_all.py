@@ -16,7 +16,7 @@ from pepsasync.pipeline.bring import bring_online
 from pepsasync.pipeline.deliver import deliver, fail
 from pepsasync.pipeline.run import Log, Run
 from pepsasync.pipeline.sources import Sources
-from pepsasync.stages.verify import find_absent
+from pepsasync.stages.present import find_absent
 from pepsasync.stages.watch import OnlineWatch
 
 if TYPE_CHECKING:

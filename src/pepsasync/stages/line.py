@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pepsasync.stages.slots import DownloadSlots, StagingSlots
+from pepsasync.stages.verify import small_products
 from pepsasync.stages.window import StagingWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pepsasync.config import Config
     from pepsasync.events import Emit
+    from pepsasync.io.batches import Batches
     from pepsasync.io.files import Shelf
     from pepsasync.io.http import Http
     from pepsasync.io.space import Space
     from pepsasync.io.throttle import Throttle
     from pepsasync.providers.base import Limits, Provider
     from pepsasync.stages.pace import Pace
+    from pepsasync.stages.verify import SmallProduct
 
 LOOKS = 2
 """Products at once that are looked for in the folder; each thread more keeps memory of its own."""
@@ -43,6 +47,7 @@ class Slots:
     hooks: anyio.CapacityLimiter
     looks: anyio.CapacityLimiter
     window: StagingWindow
+    small: Batches[SmallProduct, Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +85,5 @@ def make_slots(config: Config, limits: Limits) -> Slots:
         looks=anyio.CapacityLimiter(LOOKS),
         # Where programs cannot ask for staging, somebody asks by hand: everything is waited for.
         window=StagingWindow(config.staging_window if limits.stages else sys.maxsize),
+        small=small_products(),
     )

@@ -15,7 +15,8 @@ from pepsasync.errors import IntegrityError, PepsasyncError
 from pepsasync.io.blocks import digest_file
 from pepsasync.io.files import Shelf
 from pepsasync.model import Checksum, Product
-from pepsasync.stages.verify import check_zip, distrust, read_note, trust
+from pepsasync.stages.notes import distrust, read_note, trust
+from pepsasync.stages.verify import check_zip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

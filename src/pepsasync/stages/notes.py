@@ -1,0 +1,93 @@
+"""Notes beside what has a final name: what was verified need not be hashed again, what is wrong is replaced.
+
+Everything here blocks for a moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from pepsasync.io.files import replace_text, write_new
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pepsasync.io.files import Shelf
+    from pepsasync.model import Product
+
+
+def remember(product: Product, path: Path, shelf: Shelf) -> None:
+    """Note that a file was found right, so that it need not be hashed again while it is untouched.
+
+    A note of which a crash leaves only half is as good as none.
+    """
+    stat = path.stat()
+    record = {
+        "bytes": stat.st_size,
+        "mtime_ns": stat.st_mtime_ns,
+        "checksum": str(product.checksum or ""),
+        "source": product.provider,
+    }
+    with contextlib.suppress(OSError):  # the file is right without it; it would only be hashed once more
+        write_new(_record(path, shelf), json.dumps(record).encode())
+
+
+def is_remembered(product: Product, path: Path, shelf: Shelf) -> bool:
+    """Whether a file was found right before and is untouched since."""
+    note = read_note(path, shelf)
+    try:
+        stat = path.stat()
+    except OSError:
+        return False
+    if (note.get("bytes"), note.get("mtime_ns")) != (stat.st_size, stat.st_mtime_ns) or note.get("wrong"):
+        return False
+    if note.get("source") not in (None, product.provider):
+        return True  # right as another archive has it: sizes and checksums of archives differ
+    return note.get("checksum") == str(product.checksum or "") and product.size in (None, stat.st_size)
+
+
+def distrust(path: Path, shelf: Shelf) -> None:
+    """Note that what stands under a final name is wrong, so that the next run replaces it.
+
+    What is known of the right file is kept, to compare with. What takes its place is not meant by the note.
+    """
+    _rewrite(path, shelf, read_note(path, shelf) | {"wrong": _stamp(path)})
+
+
+def trust(path: Path, shelf: Shelf) -> None:
+    """Take back what `distrust` has noted."""
+    note = read_note(path, shelf)
+    if note.pop("wrong", None):
+        _rewrite(path, shelf, note)
+
+
+def is_marked_wrong(path: Path, shelf: Shelf) -> bool:
+    """Whether `distrust` has noted what stands there now."""
+    return read_note(path, shelf).get("wrong") == _stamp(path)
+
+
+def read_note(path: Path, shelf: Shelf) -> dict[str, Any]:
+    """What is noted of a file or folder with a final name; empty when nothing is, or nobody can read it."""
+    try:
+        note = json.loads(_record(path, shelf).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _rewrite(path: Path, shelf: Shelf, note: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # a folder that cannot be written is not filled by a next run either
+        shelf.records.mkdir(parents=True, exist_ok=True)
+        replace_text(_record(path, shelf), json.dumps(note))
+
+
+def _stamp(path: Path) -> list[int]:
+    """Tells what stands there now from what takes its place."""
+    stat = path.stat()
+    return [stat.st_ino, stat.st_mtime_ns]
+
+
+def _record(path: Path, shelf: Shelf) -> Path:
+    return shelf.records / f"{path.name}.json"

@@ -1,0 +1,132 @@
+"""Present: what an earlier run left under a final name is looked at with the same eyes as what has just come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from anyio import to_thread
+
+from pepsasync.errors import IntegrityError
+from pepsasync.io.blocks import digest_file
+from pepsasync.io.files import disk_errors
+from pepsasync.stages.notes import is_marked_wrong, is_remembered, remember
+from pepsasync.stages.verify import check_size, check_zip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import anyio
+
+    from pepsasync.io.files import Shelf
+    from pepsasync.model import Product
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What already stands under a final name."""
+
+    path: Path | None
+    """A complete and verified zip or folder, None when there is none."""
+    wrong: str | None = None
+    """Why a zip of that name cannot be trusted; it will be replaced."""
+    bytes: int = 0
+
+
+async def find_absent(products: Iterable[Product], shelf: Shelf) -> frozenset[str]:
+    """Names of products of which nothing is there: most are quickly known, all at once, to need no closer look."""
+
+    def work() -> frozenset[str]:
+        return frozenset(product.name for product in products if _is_absent(product, shelf))
+
+    return await to_thread.run_sync(work)
+
+
+async def find_present(
+    product: Product, shelf: Shelf, *, extract: bool, limiter: anyio.CapacityLimiter | None = None
+) -> Present:
+    """Look for a product that is already there and right.
+
+    A folder counts whether or not `extract` was asked for; a zip counts in both cases too, and is unpacked by the
+    caller. A zip that pepsasync did not verify itself is hashed once.
+
+    Raises:
+        PepsasyncError: The folder cannot be read.
+    """
+
+    def work() -> Present:
+        present = _look(product, shelf, extract)
+        if present.path is not None:
+            shelf.discard_part(product)  # left by a run that was killed after the rename
+        return present
+
+    return await to_thread.run_sync(work, limiter=limiter)
+
+
+def is_here(product: Product, shelf: Shelf) -> bool:
+    """Whether a product is there and known to be right, without reading it; blocks for a moment."""
+    folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
+    return _is_right_folder(folder, shelf) or is_remembered(product, zipped, shelf)
+
+
+def _is_absent(product: Product, shelf: Shelf) -> bool:
+    try:
+        return not (shelf.zip_path(product).exists() or shelf.folder_path(product).exists())
+    except OSError:
+        return False  # a closer look will tell
+
+
+def _look(product: Product, shelf: Shelf, extract: bool) -> Present:
+    folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
+    if (extract or not zipped.exists()) and _is_right_folder(folder, shelf):
+        return Present(folder, bytes=product.size or 0)
+    if not zipped.is_file():
+        return Present(None)
+    with disk_errors(zipped):
+        length = zipped.stat().st_size
+    if is_remembered(product, zipped, shelf):
+        return Present(zipped, bytes=length)
+    try:
+        check_size(product, length)
+        _check_digest(product, zipped, length)
+        check_zip(product, zipped, every_member=product.checksum is None)
+    except IntegrityError as error:
+        return Present(None, wrong=error.message)
+    remember(product, zipped, shelf)
+    return Present(zipped, bytes=length)
+
+
+def _check_digest(product: Product, path: Path, length: int) -> None:
+    if product.checksum is None:
+        return
+    found = digest_file(path, product.checksum.algorithm, length).hexdigest()
+    if found != product.checksum.value:
+        raise IntegrityError(f"its checksum is {found}, the archive announced {product.checksum}", product=product.name)
+
+
+def _is_right_folder(folder: Path, shelf: Shelf) -> bool:
+    return folder.is_dir() and not is_marked_wrong(folder, shelf) and _is_whole_folder(folder)
+
+
+def _is_whole_folder(folder: Path) -> bool:
+    """Whether every file that the SAFE manifest lists is there with its size.
+
+    A folder gets its name only when it is complete, so this guards against what others did to it since.
+    """
+    manifest = folder / "manifest.safe"
+    try:
+        root = ET.parse(manifest).getroot()  # noqa: S314 - written by us, from a verified zip
+    except (OSError, ET.ParseError, LookupError, ValueError):  # the last two for encodings
+        return False
+    for stream in root.iter("byteStream"):
+        location = stream.find("fileLocation")
+        if location is None or not _has_size(folder, location.get("href", ""), stream.get("size")):
+            return False
+    return True
+
+
+def _has_size(folder: Path, href: str, size: str | None) -> bool:
+    path = folder / href.removeprefix("./")
+    return path.is_file() and (size is None or not size.isdigit() or path.stat().st_size == int(size))
