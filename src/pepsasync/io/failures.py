@@ -29,6 +29,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
+    httpcore.ConnectTimeout: httpx.ConnectTimeout,
+    httpcore.ReadTimeout: httpx.ReadTimeout,
+    httpcore.WriteTimeout: httpx.WriteTimeout,
+    httpcore.PoolTimeout: httpx.PoolTimeout,
+    httpcore.ConnectError: httpx.ConnectError,
+    httpcore.ReadError: httpx.ReadError,
+    httpcore.WriteError: httpx.WriteError,
+    httpcore.ProxyError: httpx.ProxyError,
+    httpcore.UnsupportedProtocol: httpx.UnsupportedProtocol,
+    httpcore.LocalProtocolError: httpx.LocalProtocolError,
+    httpcore.RemoteProtocolError: httpx.RemoteProtocolError,
+}
+
+
+@contextlib.contextmanager
+def httpx_errors() -> Iterator[None]:
+    """Turn what httpcore raises into what httpx does.
+
+    Raises:
+        httpx.TransportError: The connection, or what came over it, failed.
+    """
+    try:
+        yield
+    except tuple(_ERRORS) as error:
+        raise _ERRORS[type(error)](str(error)) from error
+
+
 def safe_url(url: httpx.URL | str) -> str:
     """The URL without user, password, query and fragment: what may be shown and logged."""
     return str(httpx.URL(url).copy_with(username=None, password=None, query=None, fragment=None))

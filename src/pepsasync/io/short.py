@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import httpcore
+import httpx
 
+from pepsasync.io.failures import httpx_errors
+from pepsasync.io.heads import head_of, parse_head, plain_length, says_close
 from pepsasync.io.sockets import Sockets
 
 if TYPE_CHECKING:
@@ -31,13 +33,10 @@ READ = 1 << 17
 LONGEST_HEAD = 1 << 16
 """Bytes in which the head of an answer has to end."""
 
-_STATUS = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
-_HEADER = re.compile(rb"([-!#$%&'*+.^_`|~0-9A-Za-z]+):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[ \t]+(?=[^ \t]))?)*)[ \t]*")
-_LENGTH = re.compile(rb"[0-9]{1,19}")
-_BODILESS = (204, 304)
+_PORTS = {b"http": 80, b"https": 443}
 
-Origin = tuple[str, str, int]
-Head = tuple[int, list[tuple[bytes, bytes]]]
+Origin = tuple[bytes, bytes, int]
+"""Scheme, host and port."""
 
 
 class _StaleError(Exception):
@@ -61,18 +60,20 @@ class ShortPool:
         self._most = idle
         self._idle: dict[Origin, deque[tuple[Connection, float]]] = {}
 
-    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; its answer's body is still to be read, and to be closed.
 
         Raises:
-            httpcore errors: As those of its own pool.
+            httpx.TransportError: No answer came.
 
         Cancellation: the connection is closed.
         """
-        while (kept := self._take(_origin(request))) is not None:
-            with contextlib.suppress(_StaleError):
-                return await self._exchange(kept, request, is_kept=True)
-        return await self._exchange(await self._connect(request), request)
+        origin = _origin(request.url)
+        with httpx_errors():
+            while (kept := self._take(origin)) is not None:
+                with contextlib.suppress(_StaleError):
+                    return await self._exchange(kept, request, origin, is_kept=True)
+            return await self._exchange(await self._connect(request, origin), request, origin)
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -99,24 +100,27 @@ class ShortPool:
             connection.close()
         return None
 
-    async def _connect(self, request: httpcore.Request) -> Connection:
-        (scheme, host, port), timeout = _origin(request), _timeouts(request).get("connect")
+    async def _connect(self, request: httpx.Request, origin: Origin) -> Connection:
+        timeout, (scheme, raw_host, port) = _timeouts(request).get("connect"), origin
+        host = raw_host.decode("ascii")
         connection = await self._sockets.connect_tcp(host, port, timeout)
-        if scheme == "http":
+        if scheme == b"http":
             return connection
         return await connection.start_tls(self._tls, request.extensions.get("sni_hostname") or host, timeout)
 
     async def _exchange(
-        self, connection: Connection, request: httpcore.Request, *, is_kept: bool = False
-    ) -> httpcore.Response:
+        self, connection: Connection, request: httpx.Request, origin: Origin, *, is_kept: bool = False
+    ) -> httpx.Response:
         try:
             received = await _first_bytes(connection, request, is_kept)
-            return await self._answer(connection, request, received)
+            return await self._answer(connection, request, origin, received)
         except BaseException:
             connection.close()
             raise
 
-    async def _answer(self, connection: Connection, request: httpcore.Request, received: bytes) -> httpcore.Response:
+    async def _answer(
+        self, connection: Connection, request: httpx.Request, origin: Origin, received: bytes
+    ) -> httpx.Response:
         silence = _timeouts(request).get("read")
         while (end := received.find(b"\r\n\r\n")) < 0 and 0 < len(received) < LONGEST_HEAD:
             chunk = await connection.read(READ, silence)
@@ -128,14 +132,14 @@ class ShortPool:
         if head is None or length is None:
             return await _as_httpcore(connection, request, received)
         first = received[end + 4 :]
-        is_last = len(first) > length or _says_close(head[1])
-        keep = None if is_last else functools.partial(self.keep, _origin(request), connection)
+        is_last = len(first) > length or says_close(head[1])
+        keep = None if is_last else functools.partial(self.keep, origin, connection)
         body = _Body(connection, first, length, silence, keep)
-        return httpcore.Response(head[0], headers=head[1], content=body, extensions={"http_version": b"HTTP/1.1"})
+        return httpx.Response(head[0], headers=head[1], stream=body, extensions={"http_version": b"HTTP/1.1"})
 
 
 @dataclass(slots=True)
-class _Body:
+class _Body(httpx.AsyncByteStream):
     """A body of known length."""
 
     connection: Connection
@@ -155,10 +159,8 @@ class _Body:
         if not self.left:
             self._end()
             raise StopAsyncIteration
-        chunk = self.first[: self.left] or await self.connection.read(min(READ, self.left), self.silence)
+        chunk = self.first[: self.left] or await self._read()
         self.first = b""
-        if not chunk:
-            raise httpcore.RemoteProtocolError(f"closed {self.left:,} bytes before the end")
         self.left -= len(chunk)
         if not self.left:
             self._end()
@@ -167,6 +169,13 @@ class _Body:
     async def aclose(self) -> None:
         """Close the connection, unless the body was read to its end."""
         self._end()
+
+    async def _read(self) -> bytes:
+        with httpx_errors():
+            chunk = await self.connection.read(min(READ, self.left), self.silence)
+        if not chunk:
+            raise httpx.RemoteProtocolError(f"closed {self.left:,} bytes before the end")
+        return chunk
 
     def _end(self) -> None:
         if self.is_over:
@@ -178,7 +187,7 @@ class _Body:
             self.connection.close()
 
 
-async def _first_bytes(connection: Connection, request: httpcore.Request, is_kept: bool) -> bytes:
+async def _first_bytes(connection: Connection, request: httpx.Request, is_kept: bool) -> bytes:
     """Send a request and wait for its answer to begin.
 
     Raises:
@@ -186,7 +195,7 @@ async def _first_bytes(connection: Connection, request: httpcore.Request, is_kep
     """
     timeouts = _timeouts(request)
     try:
-        await connection.write(_head_of(request), timeouts.get("write"))
+        await connection.write(head_of(request), timeouts.get("write"))
         await connection.until_readable(timeouts.get("read"))
         received = await connection.read(READ, timeouts.get("read"))
     except (httpcore.ReadError, httpcore.WriteError):
@@ -198,66 +207,42 @@ async def _first_bytes(connection: Connection, request: httpcore.Request, is_kep
     return received
 
 
-def parse_head(head: bytes) -> Head | None:
-    """Status and headers of an answer; None for anything that is not plain HTTP/1.1, including 1xx.
-
-    Args:
-        head: Without the empty line that ends it.
-    """
-    first, *lines = head.split(b"\r\n")
-    status, headers = _STATUS.fullmatch(first), [_HEADER.fullmatch(line) for line in lines]
-    if status is None or None in headers:
-        return None
-    return int(status[1]), [(header[1], header[2]) for header in headers if header]
+def _origin(url: httpx.URL) -> Origin:
+    scheme = url.raw_scheme
+    return scheme, url.raw_host, url.port or _PORTS[scheme]
 
 
-def plain_length(status: int, headers: list[tuple[bytes, bytes]]) -> int | None:
-    """Bytes of a body whose length is announced once and that is not transformed for its way; None for others."""
-    names = [name.lower() for name, _ in headers]
-    if b"transfer-encoding" in names or status in _BODILESS or names.count(b"content-length") != 1:
-        return None
-    text = headers[names.index(b"content-length")][1]
-    return int(text) if _LENGTH.fullmatch(text) else None
-
-
-def _says_close(headers: list[tuple[bytes, bytes]]) -> bool:
-    return any(name.lower() == b"connection" and b"close" in value.lower() for name, value in headers)
-
-
-def _head_of(request: httpcore.Request) -> bytes:
-    pairs = [b"%s: %s" % pair for pair in request.headers]
-    head = b"\r\n".join([b"%s %s HTTP/1.1" % (request.method, request.url.target), *pairs, b"", b""])
-    if head.count(b"\n") != head.count(b"\r") or head.count(b"\n") != len(pairs) + 2:
-        raise httpcore.LocalProtocolError("a header of the request has a line break")
-    return head
-
-
-def _origin(request: httpcore.Request) -> Origin:
-    """Scheme, host and port."""
-    origin = request.url.origin
-    scheme, host = origin.scheme.decode("ascii"), origin.host.decode("ascii")
-    return scheme, host, origin.port or {"http": 80, "https": 443}[scheme]
-
-
-def _timeouts(request: httpcore.Request) -> dict[str, float | None]:
+def _timeouts(request: httpx.Request) -> dict[str, float | None]:
     timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
     return timeouts
 
 
-async def _as_httpcore(connection: Connection, request: httpcore.Request, received: bytes) -> httpcore.Response:
+def for_httpcore(request: httpx.Request) -> httpcore.Request:
+    """The same request in httpcore's words."""
+    url = request.url
+    return httpcore.Request(
+        request.method,
+        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions=request.extensions,
+    )
+
+
+async def _as_httpcore(connection: Connection, request: httpx.Request, received: bytes) -> httpx.Response:
     """Let httpcore make sense of an answer: its parser is given what was received, and the connection."""
-    replayed = _Replayed(connection, received)
-    ordinary = httpcore.AsyncHTTP11Connection(request.url.origin, replayed)
-    answer = await ordinary.handle_async_request(request)
-    return httpcore.Response(
+    again = for_httpcore(request)
+    ordinary = httpcore.AsyncHTTP11Connection(again.url.origin, _Replayed(connection, received))
+    answer = await ordinary.handle_async_request(again)
+    return httpx.Response(
         answer.status,
         headers=answer.headers,
-        content=_Ordinary(answer, ordinary),
+        stream=_Ordinary(answer, ordinary),
         extensions={"http_version": answer.extensions["http_version"]},
     )
 
 
-class _Ordinary:
+class _Ordinary(httpx.AsyncByteStream):
     """A body that httpcore reads, over a connection that is not kept."""
 
     def __init__(self, answer: httpcore.Response, connection: httpcore.AsyncHTTP11Connection) -> None:
@@ -268,7 +253,8 @@ class _Ordinary:
         return self
 
     async def __anext__(self) -> bytes:
-        return await anext(self._chunks)
+        with httpx_errors():
+            return await anext(self._chunks)
 
     async def aclose(self) -> None:
         await self._answer.aclose()

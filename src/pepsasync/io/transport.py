@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import ipaddress
 import urllib.request
 from typing import TYPE_CHECKING, Self
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Self
 import httpcore
 import httpx
 
-from pepsasync.io.short import ShortPool
+from pepsasync.io.failures import httpx_errors
+from pepsasync.io.short import ShortPool, for_httpcore
 from pepsasync.io.sockets import Sockets
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
     from types import TracebackType
 
 IDLE = 32
@@ -26,20 +26,6 @@ IDLE_SECONDS = 30.0
 
 SHORT = "pepsasync.short"
 """Extension of a request whose answer is expected to be short."""
-
-_ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
-    httpcore.ConnectTimeout: httpx.ConnectTimeout,
-    httpcore.ReadTimeout: httpx.ReadTimeout,
-    httpcore.WriteTimeout: httpx.WriteTimeout,
-    httpcore.PoolTimeout: httpx.PoolTimeout,
-    httpcore.ConnectError: httpx.ConnectError,
-    httpcore.ReadError: httpx.ReadError,
-    httpcore.WriteError: httpx.WriteError,
-    httpcore.ProxyError: httpx.ProxyError,
-    httpcore.UnsupportedProtocol: httpx.UnsupportedProtocol,
-    httpcore.LocalProtocolError: httpx.LocalProtocolError,
-    httpcore.RemoteProtocolError: httpx.RemoteProtocolError,
-}
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -89,9 +75,10 @@ class Transport(httpx.AsyncBaseTransport):
         """
         if (proxied := self._proxied.get(request.url.scheme)) and not _goes_straight(request.url.host):
             return await proxied.handle_async_request(request)
-        pool = self._short if request.extensions.get(SHORT) else self._pool
-        with _errors():
-            answer = await pool.handle_async_request(_for_httpcore(request))
+        if request.extensions.get(SHORT):
+            return await self._short.handle_async_request(request)
+        with httpx_errors():
+            answer = await self._pool.handle_async_request(for_httpcore(request))
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
 
 
@@ -106,30 +93,11 @@ class _Body(httpx.AsyncByteStream):
         return self
 
     async def __anext__(self) -> bytes:
-        with _errors():
+        with httpx_errors():
             return await anext(self._chunks)
 
     async def aclose(self) -> None:
         await self._answer.aclose()
-
-
-def _for_httpcore(request: httpx.Request) -> httpcore.Request:
-    url = request.url
-    return httpcore.Request(
-        request.method,
-        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        headers=request.headers.raw,
-        content=request.stream,
-        extensions=request.extensions,
-    )
-
-
-@contextlib.contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except tuple(_ERRORS) as error:
-        raise _ERRORS[type(error)](str(error)) from error
 
 
 def _proxies() -> dict[str, str]:
@@ -148,6 +116,7 @@ def _goes_straight(host: str) -> bool:
     return is_loopback(host) or bool(urllib.request.proxy_bypass(host))
 
 
+@functools.lru_cache
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine."""
     if host == "localhost":

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pepsasync.io.short import READ, parse_head, plain_length
+from pepsasync.io.heads import parse_head, plain_length
+from pepsasync.io.short import READ
 from pepsasync.io.transport import SHORT, Transport
 from servers import File, Server, wait_until_gone, whole
 
