@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-import anyio
 import httpcore
 import httpx
 
@@ -87,7 +87,7 @@ class ShortPool:
         kept = self._idle.setdefault(origin, deque(maxlen=self._most))
         if len(kept) == self._most:
             kept[0][0].close()
-        kept.append((connection, anyio.current_time()))
+        kept.append((connection, time.monotonic()))
 
     def _take(self, origin: Origin) -> Connection | None:
         """The connection that was used last and is still open."""
@@ -95,7 +95,7 @@ class ShortPool:
         while kept:
             connection, since = kept.pop()
             # One that can be read has nothing to give but its end.
-            if anyio.current_time() - since < self._idle_seconds and not connection.is_readable:
+            if time.monotonic() - since < self._idle_seconds and not connection.is_readable:
                 return connection
             connection.close()
         return None
@@ -196,8 +196,7 @@ async def _first_bytes(connection: Connection, request: httpx.Request, is_kept: 
     timeouts = _timeouts(request)
     try:
         await connection.write(head_of(request), timeouts.get("write"))
-        await connection.until_readable(timeouts.get("read"))
-        received = await connection.read(READ, timeouts.get("read"))
+        received = await connection.read_answer(READ, timeouts.get("read"))
     except (httpcore.ReadError, httpcore.WriteError):
         if not is_kept:
             raise

@@ -23,9 +23,12 @@ from anyio.lowlevel import cancel_shielded_checkpoint
 from pepsasync.io.groups import task_group
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 T = TypeVar("T")
+
+_FAILURES = (OSError, anyio.ClosedResourceError)
+"""Of a socket; `TimeoutError` is one of them."""
 
 NEXT_ADDRESS = 0.25
 """Seconds after which the next address of a host is tried beside those before it (RFC 8305, section 5)."""
@@ -47,12 +50,15 @@ class Sockets(httpcore.AsyncNetworkBackend):
         Raises:
             httpcore.ConnectError, httpcore.ConnectTimeout: No address answered.
         """
-        with _errors(httpcore.ConnectTimeout, httpcore.ConnectError), anyio.fail_after(timeout):
-            found = await _connect_first(await _addresses(host, port), local_address)
-            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for option in socket_options or ():
-                found.setsockopt(*option)
-            return Connection(found)
+        try:
+            with anyio.fail_after(timeout):
+                found = await _connect_first(await _addresses(host, port), local_address)
+                found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                for option in socket_options or ():
+                    found.setsockopt(*option)
+                return Connection(found)
+        except _FAILURES as error:
+            raise _as_httpcore(error, httpcore.ConnectTimeout, httpcore.ConnectError) from error
 
     async def sleep(self, seconds: float) -> None:
         """Pause."""
@@ -76,8 +82,25 @@ class Connection(httpcore.AsyncNetworkStream):
         Raises:
             httpcore.ReadError, httpcore.ReadTimeout: The connection broke, or nothing came in time.
         """
-        with _errors(httpcore.ReadTimeout, httpcore.ReadError):
+        try:
             return await self._when_ready(functools.partial(self.socket.recv, max_bytes), anyio.wait_readable, timeout)
+        except _FAILURES as error:
+            raise _as_httpcore(error, httpcore.ReadTimeout, httpcore.ReadError) from error
+
+    async def read_answer(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        """As `read`, right after something was sent: to try when nothing can have come yet takes as long as to wait.
+
+        Raises:
+            httpcore.ReadError, httpcore.ReadTimeout: The connection broke, or nothing came in time.
+        """
+        if isinstance(self.socket, ssl.SSLSocket):  # it may hold bytes already
+            return await self.read(max_bytes, timeout)
+        try:
+            with anyio.fail_after(timeout):
+                receive = functools.partial(self.socket.recv, max_bytes)
+                return await self._once_ready(receive, anyio.wait_readable, BlockingIOError())
+        except _FAILURES as error:
+            raise _as_httpcore(error, httpcore.ReadTimeout, httpcore.ReadError) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Send everything.
@@ -86,21 +109,12 @@ class Connection(httpcore.AsyncNetworkStream):
             httpcore.WriteError, httpcore.WriteTimeout: The connection broke, or nothing was taken in time.
         """
         rest = memoryview(buffer)
-        with _errors(httpcore.WriteTimeout, httpcore.WriteError):
+        try:
             while rest:
                 sent = await self._when_ready(functools.partial(self.socket.send, rest), anyio.wait_writable, timeout)
                 rest = rest[sent:]
-
-    async def until_readable(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """Wait for the next bytes: to try to read when nothing can have come yet takes as long.
-
-        Raises:
-            httpcore.ReadError, httpcore.ReadTimeout: The connection broke, or nothing came in time.
-        """
-        if isinstance(self.socket, ssl.SSLSocket):
-            return  # it may hold bytes already
-        with _errors(httpcore.ReadTimeout, httpcore.ReadError), anyio.fail_after(timeout):
-            await anyio.wait_readable(self.socket)
+        except _FAILURES as error:
+            raise _as_httpcore(error, httpcore.WriteTimeout, httpcore.WriteError) from error
 
     async def aclose(self) -> None:
         """Close the socket; does not wait."""
@@ -128,14 +142,16 @@ class Connection(httpcore.AsyncNetworkStream):
             httpcore.ConnectError, httpcore.ConnectTimeout: No, late, or not to be trusted.
         """
         try:
-            with _errors(httpcore.ConnectTimeout, httpcore.ConnectError), anyio.fail_after(timeout):
+            with anyio.fail_after(timeout):
                 secured = ssl_context.wrap_socket(
                     self.socket, server_hostname=server_hostname, do_handshake_on_connect=False
                 )
                 self.socket = secured  # the plain one gave its descriptor away
                 await self._when_ready(secured.do_handshake, anyio.wait_readable)
-        except BaseException:
+        except BaseException as error:
             self.socket.close()
+            if isinstance(error, _FAILURES):
+                raise _as_httpcore(error, httpcore.ConnectTimeout, httpcore.ConnectError) from error
             raise
         return Connection(secured)
 
@@ -191,14 +207,9 @@ class Connection(httpcore.AsyncNetworkStream):
                 not_ready = error
 
 
-@contextlib.contextmanager
-def _errors(late: type[Exception], broken: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError as error:
-        raise late(str(error)) from error
-    except (OSError, anyio.ClosedResourceError) as error:
-        raise broken(str(error)) from error
+def _as_httpcore(error: Exception, late: type[Exception], broken: type[Exception]) -> Exception:
+    """The error in httpcore's words. Not a context manager: there would be one for each call to the system."""
+    return (late if isinstance(error, TimeoutError) else broken)(str(error))
 
 
 def _is_readable(connected: socket.socket) -> bool:
