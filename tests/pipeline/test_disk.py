@@ -3,14 +3,17 @@
 import dataclasses
 import errno
 import pathlib
+import threading
 
 import pytest
 
-from archives import connect, everything, fetch_all, final_names, right_files, sandbox
+from archives import QUICK, connect, everything, fetch_all, final_names, right_files, sandbox
 from pepsasync import ConfigError, DeliveryStatus, DiskFullError
+from pepsasync.events import ProductDownloaded, ProductVerified
 from pepsasync.io import blocks, files
 from pepsasync.sandbox import Sandbox
 from pepsasync.stages import notes
+from pepsasync.stages.verify import BATCH, THREADS
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +45,35 @@ async def test_full_disk_ends_the_run_and_the_next_one_goes_on(size, tmp_path, m
 
         assert len(names) < 6
         assert 6 == right_files(archive, tmp_path)
+
+
+async def test_small_products_do_not_pile_up_in_memory_before_a_slow_disk(tmp_path, monkeypatch):
+    store, far_behind = files.Shelf.store, threading.Event()
+    backlog, longest = set(), [0]
+
+    def slow_store(shelf, product, body):
+        far_behind.wait(1.0)  # more than enough for all downloads
+        return store(shelf, product, body)
+
+    def count(event):
+        match event:
+            case ProductDownloaded():
+                backlog.add(event.name)
+                longest[0] = max(longest[0], len(backlog))
+            case ProductVerified():
+                backlog.discard(event.name)
+        if longest[0] > 60:
+            far_behind.set()
+
+    monkeypatch.setattr(files.Shelf, "store", slow_store)
+    async with sandbox(120, tape_fraction=0, product_size=20_000) as archive, connect(archive) as client:
+        with client.listen(count):
+            products = await everything(client)
+            async for _ in client.fetch(products, tmp_path):
+                far_behind.set()
+
+        assert len(products) == right_files(archive, tmp_path)
+    assert longest[0] <= BATCH * (THREADS + 1) + QUICK["jobs"]
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOENT])

@@ -49,6 +49,15 @@ class Batches(Generic[Item, Result]):
         self._free = threads
         self._most = most
         self._waiting: deque[_Piece[Item, Result]] = deque()
+        self._has_room = anyio.Event()
+        self._has_room.set()
+
+    async def until_room(self) -> None:
+        """Wait while a whole batch waits already: who has an item that takes memory makes it after this."""
+        while len(self._waiting) >= self._most:
+            if self._has_room.is_set():
+                self._has_room = anyio.Event()
+            await self._has_room.wait()
 
     async def do(self, item: Item) -> Result:
         """Have an item worked on, together with others that wait.
@@ -83,10 +92,12 @@ class Batches(Generic[Item, Result]):
                 self._free_thread()
             else:
                 self._waiting.remove(mine)
+                self._has_room.set()
             raise
 
     async def _see_to_batch(self, mine: _Piece[Item, Result]) -> None:
         batch = [mine, *(self._waiting.popleft() for _ in range(min(self._most - 1, len(self._waiting))))]
+        self._has_room.set()
         for piece in batch:
             piece.is_taken = True
         outcomes: Sequence[Result | BaseException] = ()
@@ -106,5 +117,6 @@ class Batches(Generic[Item, Result]):
         """Call whoever waits longest."""
         if self._waiting:
             self._waiting.popleft().called.set()
+            self._has_room.set()
         else:
             self._free += 1

@@ -216,6 +216,7 @@ class _ToMemory(_Transfer):
         self._intake = MemoryIntake(product, line, self._came)
 
     async def _use_slot(self) -> int:
+        await self._line.slots.small.until_room()
         return await self._asking.go_on(len(self._intake.body))
 
     async def _receive(self, response: httpx.Response, offset: int, total: int | None) -> int:  # noqa: ARG002

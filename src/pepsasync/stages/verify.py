@@ -31,7 +31,7 @@ THREADS = 2
 """That verify small products: one waits for the disk while the other hashes."""
 
 BATCH = 16
-"""Small products that are verified together, at most."""
+"""Small products that are verified together, at most; as many may wait, in memory, before no more are asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,56 @@ async def test_thread_is_passed_on_when_whoever_was_called_to_it_is_cancelled():
         assert await batches.do(3) == 6
 
 
+async def test_there_is_room_again_once_a_batch_was_taken():
+    work = Work()
+    work.may_go_on.clear()
+    batches, let_in = Batches(work, threads=1, most=2), []
+
+    async def another(item):
+        await batches.until_room()
+        let_in.append(item)
+        await batches.do(item)
+
+    async with anyio.create_task_group() as tasks:
+        for item in (1, 2, 3):
+            tasks.start_soon(batches.do, item)
+        await until(lambda: work.batches)
+        await anyio.wait_all_tasks_blocked()
+        for item in (4, 5):
+            tasks.start_soon(another, item)
+        await anyio.wait_all_tasks_blocked()
+        assert let_in == []
+        work.may_go_on.set()
+
+    assert sorted(let_in) == [4, 5]
+    assert work.items == [1, 2, 3, 4, 5]
+
+
+async def test_there_is_room_again_once_somebody_gave_up():
+    work = Work()
+    work.may_go_on.clear()
+    batches, scope = Batches(work, threads=1, most=1), anyio.CancelScope()
+
+    async def gives_up():
+        with scope:
+            await batches.do(2)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(batches.do, 1)
+        await until(lambda: work.batches)
+        tasks.start_soon(gives_up)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.move_on_after(0.01):
+            await batches.until_room()
+            raise AssertionError("there was room")
+        scope.cancel()
+        with anyio.fail_after(5):
+            await batches.until_room()
+        work.may_go_on.set()
+
+    assert work.items == [1]
+
+
 @given(st.lists(st.tuples(st.integers(-3, 30), st.booleans()), max_size=25), st.integers(1, 3), st.integers(1, 5))
 def test_whatever_is_cancelled_the_rest_is_done_once(asked, threads, most):
     work = Work()
