@@ -76,13 +76,17 @@ class Http:
         await self._client.aclose()
 
     def build(self, method: str, url: str, **options: Any) -> httpx.Request:
-        """Build a request for an absolute URL; options are those of `httpx.Request`.
+        """Build a request for an absolute URL, without all that httpx may merge; options are those of `httpx.Request`.
 
-        What httpx would merge into it takes it longer than all the rest; of that there are only headers here.
+        Raises:
+            ConfigError: It is no URL.
         """
         headers, own = self._client.headers, options.pop("headers", None)
         extensions = {"timeout": self._timeouts, **options.pop("extensions", {})}
-        request = httpx.Request(method, url, headers=headers, extensions=extensions, **options)
+        try:
+            request = httpx.Request(method, url, headers=headers, extensions=extensions, **options)
+        except httpx.InvalidURL as error:
+            raise ConfigError(f"not a usable URL: {reason(error)}") from error
         if own:
             request.headers.update(own)
         return request

@@ -208,6 +208,8 @@ async def _first_bytes(connection: Connection, request: httpx.Request, is_kept: 
 
 def _origin(url: httpx.URL) -> Origin:
     scheme = url.raw_scheme
+    if scheme not in _PORTS:
+        raise httpx.UnsupportedProtocol(f"neither http nor https: {url.scheme!r}")
     return scheme, url.raw_host, url.port or _PORTS[scheme]
 
 

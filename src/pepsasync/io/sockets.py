@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_FAILURES = (OSError, anyio.ClosedResourceError)
-"""Of a socket; `TimeoutError` is one of them."""
+_FAILURES = (OSError, anyio.ClosedResourceError, OverflowError)
+"""Of a socket; `TimeoutError` is one of them, and the last is about ports that there cannot be."""
 
 NEXT_ADDRESS = 0.25
 """Seconds after which the next address of a host is tried beside those before it (RFC 8305, section 5)."""

@@ -129,6 +129,23 @@ async def test_stream_redirect_is_followed_without_the_credentials(is_short):
 
 
 @pytest.mark.parametrize("is_short", [True, False])
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("ftp://127.0.0.1/x", ConfigError),
+        ("/x", ConfigError),
+        ("https://[::1/x", ConfigError),
+        ("http://127.0.0.1:99999/x", UnreachableError),
+    ],
+)
+async def test_stream_url_that_cannot_be_used_is_a_clear_error(url, expected, is_short):
+    async with Http(Config(connect_timeout=5)) as http:
+        with pytest.raises(expected):
+            async with http.stream(http.build("GET", url), is_short=is_short):
+                pass
+
+
+@pytest.mark.parametrize("is_short", [True, False])
 async def test_stream_plain_http_elsewhere_is_refused(is_short):
     async with client(Failing()) as http:
         with pytest.raises(ConfigError, match="plain http"):
