@@ -49,15 +49,13 @@ class Batches(Generic[Item, Result]):
         self._free = threads
         self._most = most
         self._waiting: deque[_Piece[Item, Result]] = deque()
-        self._has_room = anyio.Event()
-        self._has_room.set()
+        self._room: anyio.Event | None = None
 
     async def until_room(self) -> None:
         """Wait while a whole batch waits already: who has an item that takes memory makes it after this."""
         while len(self._waiting) >= self._most:
-            if self._has_room.is_set():
-                self._has_room = anyio.Event()
-            await self._has_room.wait()
+            self._room = self._room or anyio.Event()
+            await self._room.wait()
 
     async def do(self, item: Item) -> Result:
         """Have an item worked on, together with others that wait.
@@ -92,12 +90,12 @@ class Batches(Generic[Item, Result]):
                 self._free_thread()
             else:
                 self._waiting.remove(mine)
-                self._has_room.set()
+                self._tell_room()
             raise
 
     async def _see_to_batch(self, mine: _Piece[Item, Result]) -> None:
         batch = [mine, *(self._waiting.popleft() for _ in range(min(self._most - 1, len(self._waiting))))]
-        self._has_room.set()
+        self._tell_room()
         for piece in batch:
             piece.is_taken = True
         outcomes: Sequence[Result | BaseException] = ()
@@ -113,10 +111,15 @@ class Batches(Generic[Item, Result]):
                 piece.called.set()
             self._free_thread()
 
+    def _tell_room(self) -> None:
+        if self._room:
+            self._room.set()
+            self._room = None
+
     def _free_thread(self) -> None:
         """Call whoever waits longest."""
         if self._waiting:
             self._waiting.popleft().called.set()
-            self._has_room.set()
+            self._tell_room()
         else:
             self._free += 1
