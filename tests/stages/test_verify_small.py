@@ -89,6 +89,28 @@ async def test_names_that_cannot_be_forced_to_the_disk_are_not_trusted(line, mon
     assert present.path == line.shelf.zip_path(small("S1A_1"))  # it was hashed again, and is right
 
 
+async def test_zip_that_wants_a_password_is_refused_by_itself(line):
+    """Its members are read, since the archive announced no checksum."""
+    bodies = {name: zipped(name) for name in NAMES[:3]}
+    locked = bytearray(bodies["S1A_1"])
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        locked[locked.find(mark) + place] |= 1
+    outcomes = {}
+
+    async def one(name, body):
+        try:
+            came = Received(len(body), None, 1, 0, 0.0, body=body)
+            outcomes[name] = await stage.verify(product(name, size=len(body)), came, line)
+        except PepsasyncError as error:
+            outcomes[name] = error
+
+    async with anyio.create_task_group() as tasks:
+        for name, body in (bodies | {"S1A_1": bytes(locked)}).items():
+            tasks.start_soon(one, name, body)
+
+    assert [name for name, outcome in outcomes.items() if isinstance(outcome, IntegrityError)] == ["S1A_1"]
+
+
 async def test_part_of_an_earlier_run_is_gone_once_the_product_is_there(line):
     line.shelf.claim_part(small("S1A_1"))
     line.shelf.part_path(small("S1A_1")).write_bytes(b"began")

@@ -135,7 +135,7 @@ def check_zip(product: Product, zipped: Path | BytesIO, every_member: bool) -> N
     try:
         with reading, zipfile.ZipFile(zipped) as archive:
             damaged = archive.testzip() if every_member else None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
         raise IntegrityError(f"not a readable zip: {error}", product=product.name) from error
     if damaged is not None:
         raise IntegrityError(f"member {damaged} is damaged", product=product.name)
