@@ -111,6 +111,17 @@ async def test_zip_that_wants_a_password_is_refused_by_itself(line):
     assert [name for name, outcome in outcomes.items() if isinstance(outcome, IntegrityError)] == ["S1A_1"]
 
 
+async def test_product_that_somebody_takes_away_at_once_harms_no_other(line, monkeypatch):
+    def taken_away(directory):
+        line.shelf.zip_path(small("S1A_2")).unlink(missing_ok=True)
+
+    monkeypatch.setattr(stage, "sync", taken_away)
+
+    outcomes = await verify_all(line, {name: zipped(name) for name in NAMES})
+
+    assert outcomes == {name: line.shelf.zip_path(small(name)) for name in NAMES}
+
+
 async def test_part_of_an_earlier_run_is_gone_once_the_product_is_there(line):
     line.shelf.claim_part(small("S1A_1"))
     line.shelf.part_path(small("S1A_1")).write_bytes(b"began")

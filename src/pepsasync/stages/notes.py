@@ -23,14 +23,14 @@ def remember(product: Product, path: Path, shelf: Shelf) -> None:
 
     A note of which a crash leaves only half is as good as none.
     """
-    stat = path.stat()
-    record = {
-        "bytes": stat.st_size,
-        "mtime_ns": stat.st_mtime_ns,
-        "checksum": str(product.checksum or ""),
-        "source": product.provider,
-    }
     with contextlib.suppress(OSError):  # the file is right without it; it would only be hashed once more
+        stat = path.stat()
+        record = {
+            "bytes": stat.st_size,
+            "mtime_ns": stat.st_mtime_ns,
+            "checksum": str(product.checksum or ""),
+            "source": product.provider,
+        }
         write_new(_record(path, shelf), json.dumps(record).encode())
 
 
