@@ -38,6 +38,11 @@ SCRIPTS = {
         "half": ["--products", "100", "1000"],
         "quick": ["--products", "100"],
     },
+    "length.py": {
+        "full": ["--gigabytes", "1", "20"],
+        "half": ["--gigabytes", "1", "5"],
+        "quick": ["--gigabytes", "0.2", "1"],
+    },
     "journal.py": {
         "full": ["--products", "10000", "100000"],
         "half": ["--products", "10000", "100000"],
