@@ -1,5 +1,7 @@
 """Pages of a search: which are asked for, how many at once, and each product once."""
 
+import dataclasses
+
 import anyio
 import pytest
 from hypothesis import given
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 
 from fakes import FakeProvider, product
 from pepsasync.criteria import build_query
-from pepsasync.errors import ProtocolError
+from pepsasync.errors import ProtocolError, ServerError
+from pepsasync.model import StorageTier
 from pepsasync.providers.base import Limits, SearchPage
 from pepsasync.stages import search as stage
 from pepsasync.stages.search import Seen, search
@@ -37,11 +40,34 @@ class Catalogue(FakeProvider):
         return SearchPage(tuple(found), is_last=10 * page >= len(self.products), total=total)
 
 
-async def names(catalogue, **wanted):
+class SilentCatalogue(Catalogue):
+    """Tells in another call where products are: odd ones on disk, and nothing about those of one page."""
+
+    def __init__(self, count, *, at_once):
+        super().__init__(count, at_once=at_once)
+        self.limits = dataclasses.replace(self.limits, tiers_in_search=False, poll_batch=10)
+        self.products = [product(f"P{number}", tier=StorageTier.UNKNOWN) for number in range(count)]
+        self.looks_now = self.most_looks = 0
+
+    async def tiers(self, products):
+        self.looks_now += 1
+        self.most_looks = max(self.most_looks, self.looks_now + self.now)
+        await anyio.lowlevel.checkpoint()
+        self.looks_now -= 1
+        if "P40" in [one.name for one in products]:
+            raise ServerError("out of order")
+        return {one.id: StorageTier.DISK for one in products if int(one.name[1:]) % 2}
+
+
+async def listed(catalogue, **wanted):
     found = []
     async for products in search(build_query(collection="S1", **wanted), catalogue, lambda _: None):
-        found += [one.name for one in products]
+        found += products
     return found
+
+
+async def names(catalogue, **wanted):
+    return [one.name for one in await listed(catalogue, **wanted)]
 
 
 @pytest.mark.anyio
@@ -72,6 +98,19 @@ async def test_a_search_that_ends_soon_asks_for_little():
 
     assert len(await names(catalogue, limit=25)) == 25
     assert max(catalogue.asked_pages) <= 4
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("at_once", [1, 3])
+async def test_where_products_are_is_asked_for_several_pages_at_once(at_once):
+    catalogue = SilentCatalogue(100, at_once=at_once)
+    found = await listed(catalogue)
+
+    assert [f"P{number}" for number in range(100)] == [one.name for one in found]
+    odd = [one for number, one in enumerate(found) if number % 2 and not 40 <= number < 50]
+    assert {StorageTier.DISK} == {one.tier for one in odd}
+    assert {StorageTier.UNKNOWN} == {one.tier for one in found if one not in odd}
+    assert catalogue.most_looks == at_once
 
 
 @pytest.mark.anyio

@@ -108,7 +108,7 @@ async def search(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
             count += len(chosen)
             size += sum(product.size or 0 for product in chosen)
             if chosen:
-                yield chosen if provider.limits.tiers_in_search else await _located(chosen, provider)
+                yield chosen
             if count == query.limit:
                 break
     emit(SearchFinished(products=count, bytes=size))
@@ -153,13 +153,14 @@ async def _pages(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
 
 
 async def _ask(query: Query, numbers: range, provider: Provider) -> list[SearchPage]:
-    """Some pages in order, as many at once as the archive bears."""
+    """Some pages in order, with tiers, as many at once as the archive bears."""
     pages: dict[int, SearchPage] = {}
     turns = anyio.CapacityLimiter(provider.limits.search_pages)
 
     async def one(number: int) -> None:
         async with turns:
-            pages[number] = await provider.search_page(query, number)
+            page = await provider.search_page(query, number)
+            pages[number] = page if provider.limits.tiers_in_search else await _located(page, provider)
 
     async with task_group() as requests:
         for number in numbers:
@@ -180,13 +181,13 @@ async def _placed(query: Query, text: str, emit: Emit) -> Query:
     return replace(query, location=None, area=places.place_area(place))
 
 
-async def _located(products: list[Product], provider: Provider) -> list[Product]:
+async def _located(page: SearchPage, provider: Provider) -> SearchPage:
     """Products with the tier that another call tells; a call that fails leaves them as they are.
 
     Raises:
         AuthError: The archive refused the credentials.
     """
-    batch = provider.limits.poll_batch
+    products, batch = page.products, provider.limits.poll_batch
     tiers: dict[str, StorageTier] = {}
     for first in range(0, len(products), batch):
         try:
@@ -195,7 +196,8 @@ async def _located(products: list[Product], provider: Provider) -> list[Product]
             raise
         except ProviderError:
             continue
-    return [replace(product, tier=tiers.get(product.id, product.tier)) for product in products]
+    located = (replace(product, tier=tiers.get(product.id, product.tier)) for product in products)
+    return replace(page, products=tuple(located))
 
 
 async def _newest_processing(
