@@ -42,7 +42,7 @@ def relative_orbit(name: str, platform: str | None, orbit: int | None, start: da
 
 
 def _of_sentinel1(name: str, satellite: str, orbit: int | None, start: datetime | None) -> int | None:
-    match = _S1_NAME.match(name)
+    match = _S1_NAME.match(name) if orbit is None or start is None else None
     if orbit is None and match:
         orbit = int(match[2])
     if start is None and match:

@@ -78,8 +78,9 @@ def _has_mode(product: Product, query: Query) -> bool:
 
 
 def _has_platform(product: Product, query: Query) -> bool:
-    satellite = _platform(product)
-    return query.platform is None or satellite is None or satellite == query.platform.upper()
+    if query.platform is None:
+        return True
+    return _platform(product) in (None, query.platform.upper())
 
 
 def _is_late_enough(product: Product, query: Query) -> bool:
@@ -108,10 +109,12 @@ def _is_clear(product: Product, query: Query) -> bool:
 
 def _has_tile(product: Product, query: Query) -> bool:
     """Products without a tile are left to the area, if there is one; old Sentinel-2 products hold many tiles."""
-    actual = _tile(product)
-    if query.tile is None or actual == query.tile:
+    if query.tile is None:
         return True
-    return actual is None and (query.area is not None or product.name.startswith("S2"))
+    actual = _tile(product)
+    if actual is not None:
+        return actual == query.tile
+    return query.area is not None or product.name.startswith("S2")
 
 
 def _is_in_area(product: Product, query: Query) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from pepsasync.model import Checksum
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_HEX = frozenset("0123456789abcdef")
+_NUMBERS = (int, float, str)
+_MD5 = re.compile("[0-9a-f]{32}")
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:
@@ -38,7 +40,7 @@ def as_word(value: Any) -> str | None:
 
 def as_number(value: Any) -> float | None:
     """A finite number, sent as a number or as text."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         return None
     try:
         number = float(value)
@@ -49,6 +51,8 @@ def as_number(value: Any) -> float | None:
 
 def as_integer(value: Any) -> int | None:
     """A whole number, sent as a number or as text."""
+    if type(value) is int:
+        return value
     number = as_number(value)
     return int(number) if number is not None else None
 
@@ -63,6 +67,8 @@ def as_instant(value: Any) -> datetime | None:
     """An instant such as `2020-08-15T00:52:51.024Z`, UTC and aware; a time without zone is UTC."""
     try:
         instant = datetime.fromisoformat(str(value))
+        if instant.tzinfo is UTC:
+            return instant
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
@@ -71,7 +77,7 @@ def as_instant(value: Any) -> datetime | None:
 def as_md5(value: Any) -> Checksum | None:
     """An MD5 in upper or lower case."""
     text = (as_text(value) or "").lower()
-    return Checksum("md5", text) if len(text) == 32 and set(text) <= _HEX else None
+    return Checksum("md5", text) if _MD5.fullmatch(text) else None
 
 
 def as_footprint(value: Any) -> Mapping[str, Any] | None:

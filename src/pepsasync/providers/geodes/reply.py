@@ -188,8 +188,10 @@ def _cleaned(text: str, root: str) -> str:
 
 
 def _size(asset: Mapping[str, Any]) -> int | None:
+    if size := as_size(asset.get("file:size")):
+        return size
     match = _SIZE_LINE.search(as_text(asset.get("description")) or "")
-    return as_size(asset.get("file:size")) or (as_size(match[1]) if match else None)
+    return as_size(match[1]) if match else None
 
 
 def _checksum(asset: Mapping[str, Any]) -> Checksum | None:
