@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fakes import FakeProvider, product
 from pepsasync.criteria import build_query
 from pepsasync.errors import ProtocolError, ServerError
-from pepsasync.model import StorageTier
+from pepsasync.model import Query, StorageTier
 from pepsasync.providers.base import Limits, SearchPage
 from pepsasync.stages import search as stage
 from pepsasync.stages.search import Seen, search
@@ -111,6 +111,41 @@ async def test_where_products_are_is_asked_for_several_pages_at_once(at_once):
     assert {StorageTier.DISK} == {one.tier for one in odd}
     assert {StorageTier.UNKNOWN} == {one.tier for one in found if one not in odd}
     assert catalogue.most_looks == at_once
+
+
+class NamesCatalogue(Catalogue):
+    """Asked for one name at a time; some names it does not know."""
+
+    def slices(self, query):
+        return [dataclasses.replace(query, names=(name,)) for name in query.names]
+
+    async def search_page(self, query, page):
+        await super().search_page(query, page)
+        known = tuple(one for one in self.products if one.name in query.names)
+        return SearchPage(known, is_last=True, total=len(known))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("at_once", [1, 4])
+async def test_names_are_asked_for_several_at_once_and_found_in_order(at_once):
+    catalogue = NamesCatalogue(100, at_once=at_once)
+    wanted = tuple(f"P{number}" for number in range(120, -1, -1))
+    query = Query(names=wanted)
+    found = [one.name async for page in search(query, catalogue, lambda _: None) for one in page]
+
+    assert list(wanted[21:]) == found
+    assert (121, at_once) == (len(catalogue.asked_pages), catalogue.most)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("at_once", [1, 4])
+async def test_few_names_too_many_are_asked_for(at_once):
+    catalogue = NamesCatalogue(100, at_once=at_once)
+    query = Query(names=tuple(f"P{number}" for number in range(100)), limit=2)
+    found = [one.name async for page in search(query, catalogue, lambda _: None) for one in page]
+
+    assert ["P0", "P1"] == found
+    assert len(catalogue.asked_pages) <= max(3, at_once)
 
 
 @pytest.mark.anyio

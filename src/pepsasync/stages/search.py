@@ -20,7 +20,7 @@ from pepsasync.events import Noticed, PageSearched, SearchFinished
 from pepsasync.io.groups import task_group
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from pepsasync.events import Emit
     from pepsasync.model import Product, Query, StorageTier
@@ -117,25 +117,34 @@ async def search(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
 async def _wanted(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator[list[Product], None]:
     """Pages of products that match, each product once."""
     seen = Seen()
-    for part in provider.slices(query):
-        async with aclosing(_pages(part, provider, emit)) as pages:
-            async for products in pages:
-                yield [product for product in products if seen.add(product.id) and is_wanted(product, query)]
+    async with aclosing(_begun(provider.slices(query), provider)) as parts:
+        async for part, first in parts:
+            async with aclosing(_pages(part, first, provider, emit)) as pages:
+                async for products in pages:
+                    yield [product for product in products if seen.add(product.id) and is_wanted(product, query)]
 
 
-async def _pages(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator[tuple[Product, ...], None]:
+async def _begun(parts: Sequence[Query], provider: Provider) -> AsyncGenerator[tuple[Query, SearchPage], None]:
+    """Slices with their first page, which is all there is of most: of those by name, several are asked for at once."""
+    begun, group = 0, provider.limits.search_pages
+    while begun < len(parts):
+        together = parts[begun : begun + group]
+        for part, first in zip(together, await _ask([(part, 1) for part in together], provider), strict=True):
+            yield part, first
+        begun, group = begun + len(together), _next_group(group, provider)
+
+
+async def _pages(
+    query: Query, first: SearchPage, provider: Provider, emit: Emit
+) -> AsyncGenerator[tuple[Product, ...], None]:
     """All pages of one slice in order, several asked for at once as long as the archive says that there are more.
 
     An archive that sends a page twice in a row is believed to go in circles.
     """
-    before: tuple[str, ...] = ()
-    number, known, told = 1, 1, 0
-    at_once, size = provider.limits.search_pages, provider.limits.page_size
-    group, largest = at_once, max(at_once, min(ROUNDS * at_once, LARGEST_GROUP // size))
+    pages, before = [first], tuple[str, ...]()
+    number, known, told, group = 1, 1, 0, provider.limits.search_pages
     while told < MOST_PAGES:
-        count = max(1, min(group, known - number + 1))
-        group = min(2 * group, largest) if count == group else group
-        for page in await _ask(query, range(number, number + count), provider):
+        for page in pages:
             number, told = number + 1, told + 1
             emit(PageSearched(page=told, products=len(page.products), total=page.total))
             ids = tuple(product.id for product in page.products)
@@ -143,29 +152,38 @@ async def _pages(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
                 raise ProtocolError(f"{provider.name} sends the same page {told} again and again")
             before = ids
             yield page.products
-            known = max(known, -(-(page.total or 0) // size))
+            known = max(known, -(-(page.total or 0) // provider.limits.page_size))
             if page.is_last and page.rest is None:
                 return
             if page.is_last and page.rest is not None:
-                query, number, known, before, group = page.rest, 1, 1, (), at_once
+                query, number, known, before, group = page.rest, 1, 1, (), provider.limits.search_pages
                 break
+        count = max(1, min(group, known - number + 1))
+        group = _next_group(group, provider) if count == group else group
+        pages = await _ask([(query, ahead) for ahead in range(number, number + count)], provider)
     raise ProtocolError(f"{provider.name} sends more than {MOST_PAGES:,} pages")
 
 
-async def _ask(query: Query, numbers: range, provider: Provider) -> list[SearchPage]:
+def _next_group(group: int, provider: Provider) -> int:
+    """How many pages to ask for in the next go."""
+    at_once = provider.limits.search_pages
+    return min(2 * group, max(at_once, min(ROUNDS * at_once, LARGEST_GROUP // provider.limits.page_size)))
+
+
+async def _ask(wanted: Sequence[tuple[Query, int]], provider: Provider) -> list[SearchPage]:
     """Some pages in order, with tiers, as many at once as the archive bears."""
     pages: dict[int, SearchPage] = {}
     turns = anyio.CapacityLimiter(provider.limits.search_pages)
 
-    async def one(number: int) -> None:
+    async def one(place: int, query: Query, number: int) -> None:
         async with turns:
             page = await provider.search_page(query, number)
-            pages[number] = page if provider.limits.tiers_in_search else await _located(page, provider)
+            pages[place] = page if provider.limits.tiers_in_search else await _located(page, provider)
 
     async with task_group() as requests:
-        for number in numbers:
-            requests.start_soon(one, number)
-    return [pages[number] for number in numbers]
+        for place, (query, number) in enumerate(wanted):
+            requests.start_soon(one, place, query, number)
+    return [pages[place] for place in range(len(wanted))]
 
 
 async def _placed(query: Query, text: str, emit: Emit) -> Query:
