@@ -21,6 +21,7 @@ from pepsasync.io.groups import task_group
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from io import FileIO
     from pathlib import Path
 
     from anyio.abc import TaskGroup
@@ -115,9 +116,7 @@ class BlockSink:
     def __init__(self, path: Path, offset: int, digest: Digest, threads: TaskGroup) -> None:
         self.path = path
         self.digest = digest
-        self.file = path.open("r+b" if offset else "wb", buffering=0)
-        self.file.seek(offset)
-        self.file.truncate()
+        self.file = _open_at(path, offset)
         self.length = offset
         """Bytes taken so far, counted from the start of the file."""
         self._threads = threads
@@ -241,6 +240,21 @@ class BlockSink:
             if (room := self._room) is not None:
                 self._room = None
                 anyio.from_thread.run_sync(room.set)
+
+
+def _open_at(path: Path, offset: int) -> FileIO:
+    """Open a file to be written from an offset on, with nothing behind it.
+
+    A file that was emptied is written to the disk by ext4 when it is closed, a third of a second for each GB, and the
+    event loop would wait for that: one that begins anew is a new one.
+    """
+    if not offset:
+        path.unlink(missing_ok=True)
+        return path.open("xb", buffering=0)
+    file = path.open("r+b", buffering=0)
+    file.seek(offset)
+    file.truncate()
+    return file
 
 
 @contextlib.asynccontextmanager
