@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from archives import connect, everything, fetch_all, right_files, sandbox
 from pepsasync import ConfigError
 from pepsasync.criteria import build_query
-from pepsasync.events import QuotaReached, StagingRequested
-from pepsasync.io.journal import JournalBusyError, JournalReader, State
+from pepsasync.events import DownloadStarted, ProductFailed, QuotaReached, StagingRequested
+from pepsasync.io.journal import JournalBusyError, JournalReader, State, open_journal
 from pepsasync.model import Query, Quota
 from pepsasync.pipeline.order import query_from_json, wanted_as_json
+from pepsasync.pipeline.record import Recorder
 
 pytestmark = pytest.mark.anyio
 
@@ -124,6 +125,16 @@ async def test_the_quota_of_an_earlier_run_counts(tmp_path):
                         pass
 
     assert 3590 < waits[0] <= 3600
+
+
+async def test_a_recorder_forgets_how_far_failed_downloads_came(tmp_path):
+    async with open_journal(tmp_path, tell=print) as journal:
+        recorder = Recorder(journal, lambda event: None, ["peps"], {})
+        for name in ("A", "B"):
+            recorder.take(DownloadStarted(id=name, name=name, offset=0, size=10))
+        recorder.take(ProductFailed(id="A", name="A", error="TransferError", message="gave up"))
+
+        assert ["B"] == list(recorder._received)
 
 
 async def test_several_runs_of_a_client_share_a_folder(tmp_path):

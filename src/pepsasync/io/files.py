@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import shutil
@@ -50,7 +51,7 @@ def _identity(note: PartNote) -> tuple[object, ...]:
     return (note.size, note.checksum) if note.checksum else (note.source, note.id, note.size)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shelf:
     """Where the products of a run stand.
 
@@ -82,17 +83,17 @@ class Shelf:
             hint = "Choose another folder with -w DIR"
             raise ConfigError(f"cannot write to {self.directory}: {error.strerror or error}", hint=hint) from error
 
-    @property
+    @functools.cached_property
     def state(self) -> Path:
         """`DIR/.pepsasync`."""
         return self.directory / STATE
 
-    @property
+    @functools.cached_property
     def parts(self) -> Path:
         """Unfinished downloads."""
         return self.state / "parts"
 
-    @property
+    @functools.cached_property
     def records(self) -> Path:
         """What is known of finished products, so that they need not be hashed again."""
         return self.state / "verified"

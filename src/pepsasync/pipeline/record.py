@@ -71,6 +71,9 @@ class Recorder:
                 self._note_speed(event)
             case events.ProductDownloaded():
                 self._received.pop(event.name, None)
+            case events.ProductFailed():
+                self._received.pop(event.name, None)
+                self._note(event)
             case events.ProductEvent():
                 self._note(event)
             case events.TiersWatched():

@@ -40,6 +40,18 @@ async def test_open_sink_continues_and_cuts_off_what_stands_behind(tmp_path):
     assert hashlib.md5(b"abcdef").hexdigest() == digest.hexdigest()
 
 
+async def test_open_sink_that_begins_anew_leaves_the_old_file_alone(tmp_path):
+    """An emptied file would be forced to the disk when it is closed, which takes seconds for gigabytes."""
+    path, old = tmp_path / "part", tmp_path / "old"
+    path.write_bytes(b"abc")
+    old.hardlink_to(path)
+
+    async with open_sink(path, offset=0, digest=Digest(None)) as sink:
+        await sink.write(b"def")
+
+    assert (b"abc", b"def") == (old.read_bytes(), path.read_bytes())
+
+
 async def test_open_sink_error_in_the_block_keeps_what_was_taken(tmp_path):
     path = tmp_path / "part"
 
