@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import cases
+import commands
 import facts
 import measure
 import picture
@@ -27,6 +28,7 @@ import warmth
 HERE = Path(__file__).parent
 
 SCRIPTS = {
+    "page.py": {"full": ["--repeats", "9"], "half": ["--repeats", "5"], "quick": ["--repeats", "3"]},
     "makespan.py": {"full": ["--repeats", "3"], "half": ["--repeats", "1"], "quick": ["--quick"]},
     "search.py": {
         "full": ["--products", "100000"],
@@ -136,7 +138,7 @@ def measure_case(case, work, given, folder):
     return {"ways": found, "missing": missing, "failed": failed}
 
 
-BASICS = (*cases.OURS, "pepsasync on trio", "curl", cases.CURL, "md5sum alone")
+BASICS = (*cases.OURS, "pepsasync on trio", "curl", cases.CURL, *commands.LIMITS)
 """Ways that are measured even without rivals."""
 
 

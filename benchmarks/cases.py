@@ -1,5 +1,6 @@
 """What is measured, at three scales, and what is promised of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import commands
@@ -45,7 +46,7 @@ class Target:
     case: str
     way: str
     figure: str
-    """`faster` (times the other way), `MB_s`, `peak_MB` or `cpu` (of the other way's seconds a GB)."""
+    """`faster` (times the other way), `MB_s`, `peak_MB`, `cpu` (of the other way's seconds a GB), or `busy`."""
     limit: float
     other: str | None = None
 
@@ -80,7 +81,7 @@ def make_cases(scale):
     single, verified = f"One file of {_words(one)}", "MD5 verified"
     files, small_files = f"{count} files of {_words(large)}, 4 at a time", f"{small:,} files of 100 KiB, 16 at a time"
     crowd = f"64 files of {_words(size['crowd'])} at once, 4 MiB/s each"
-    one_way, bare_way = (*OURS, "md5sum alone", *ONE), (ALONE, *UNVERIFIED)
+    one_way, bare_way = (*OURS, *commands.LIMITS, *ONE), (ALONE, *UNVERIFIED)
     return (
         Case("one", f"{single}, {verified}", 1, one, 1, (*one_way, "pepsasync on trio")),
         Case("one-tls", f"{single} over TLS, {verified}", 1, one, 1, one_way, tls=True),
@@ -93,20 +94,59 @@ def make_cases(scale):
 
 
 TARGETS = (
-    Target("one", ALONE, "faster", 0.95, "md5sum alone"),
+    Target("one", ALONE, "faster", 0.95, commands.IN_MEMORY),
     Target("one", ALONE, "faster", 1.3, CURL),
     Target("one", "pepsasync", "faster", 1.3, TO_DISK),
     Target("one", ALONE, "faster", 4.0, "aria2c"),
-    Target("one-tls", ALONE, "faster", 0.85, "md5sum alone"),
+    Target("one-tls", ALONE, "faster", 0.85, commands.IN_MEMORY),
     Target("one-tls", ALONE, "faster", 1.3, CURL),
     Target("bare", ALONE, "faster", 0.95, "curl"),
     Target("bare-tls", ALONE, "faster", 0.95, "curl"),
     Target("bare", ALONE, "cpu", 1.15, "curl"),
+    Target("bare-tls", ALONE, "cpu", 1.15, "curl"),
     Target("many", ALONE, "faster", 1.5, CURL),
+    Target("many", ALONE, "busy", 0.9),
     Target("small", ALONE, "faster", 1.05, "stac-asset"),
     Target("small", "pepsasync", "faster", 1.05, "stac-asset"),
     Target("crowd", "pepsasync", "peak_MB", 100),
 )
+
+
+@dataclass(frozen=True)
+class ScriptTarget:
+    """What is promised of the lines that another script prints."""
+
+    script: str
+    what: str
+    key: str
+    limit: float
+    """At most."""
+    fold: Callable[[list[float]], float] = max
+    """One figure of those of all lines."""
+    way: str | None = None
+    """Only lines of this way."""
+
+
+def growth(values):
+    """How many times the first is the last."""
+    return values[-1] / values[0]
+
+
+SCRIPT_TARGETS = (
+    ScriptTarget("page.py", "`pepsasync search` of one page, ms longer than the archive", "more_ms", 500),
+    ScriptTarget("search.py", "Listing all products, times the archive's own time", "ratio", 1.2),
+    ScriptTarget("search.py", "Parsing, microseconds a product", "parse_us", 50),
+    ScriptTarget("length.py", "Memory of a file of 20 GB, times that of 1 GB", "peak_MB", 1.1, growth),
+    ScriptTarget("scale.py", "Memory of ten times as many products, times", "peak_MB", 1.25, growth),
+    ScriptTarget("makespan.py", "A whole order with tape, times the lower bound", "of_bound", 1.05, way="pepsasync"),
+)
+
+
+def judge_script(target, lines):
+    """What was reached; None when it was not measured."""
+    values = [line[target.key] for line in lines if target.key in line and target.way in (None, line.get("way"))]
+    return round(target.fold(values), 2) if values else None
+
 
 SLOWEST_START = {"pepsasync --version": 150, "pepsasync --help": 150}
 """Milliseconds, at most."""

@@ -3,6 +3,7 @@
 from html import escape
 
 import cases
+import commands
 from table import fastest_first
 
 WIDTH, LABEL, ROW, GAP, TOP = 860, 210, 20, 34, 44
@@ -62,7 +63,7 @@ def _memory(case):
 
 def _bar(bar, scale, y):
     name, value, low, high = bar
-    kind = "ours" if name.startswith("pepsasync") else "limit" if name == "md5sum alone" else "other"
+    kind = "ours" if name.startswith("pepsasync") else "limit" if name in commands.LIMITS else "other"
     weight = "bold" if name in cases.OURS else ""
     low, high = LABEL + low * scale, LABEL + high * scale
     centre, width = y + ROW / 2, max(1, value * scale)

@@ -67,6 +67,11 @@ def _targets(results):
         if reached is not None:
             verdict = "yes" if cases.is_met(target, reached) else "**no**"
             lines.append((f"{case['title']}: {_promise(target)}", f"{target.limit:g}", f"{reached:g}", verdict))
+    for target in cases.SCRIPT_TARGETS:
+        found = results["scripts"].get(target.script, {})
+        if (reached := cases.judge_script(target, found.get("lines", []))) is not None:
+            verdict = "yes" if reached <= target.limit else "**no**"
+            lines.append((f"{target.what}, at most", f"{target.limit:g}", f"{reached:g}", verdict))
     for command, limit in cases.SLOWEST_START.items():
         if found := results.get("start", {}).get(command):
             verdict = "yes" if found["ms"] <= limit else "**no**"
@@ -82,6 +87,8 @@ def _promise(target):
             return f"{target.way}, processor time of that of {target.other}, at most"
         case "peak_MB":
             return f"{target.way}, MB of memory, at most"
+        case "busy":
+            return f"{target.way}, share of all processors' time that client and server use"
     return f"{target.way}, MB/s"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import server
 import warmth
-from measure import FailedError, Run, compare, environment, figures, fresh_folder, launch, measure, rotated, run
+from measure import FailedError, Run, busy, compare, environment, figures, fresh_folder, launch, measure, rotated, run
 from work import File, Work, find_wrong, read_work, write_work
 
 needs_curl = pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
@@ -59,6 +59,10 @@ def test_figures_are_medians_with_their_spread():
 
     assert (2000, 1000, 4000) == (found["MB_s"], found["MB_s_min"], found["MB_s_max"])
     assert (1.0, 50, 2) == (found["cpu_s_per_GB"], found["peak_MB"], found["pepsasync_times"])
+
+
+def test_busy_is_the_share_of_all_processors():
+    assert 1.0 == busy(Run(2.0, os.cpu_count() * 1.5, 0, server_seconds=os.cpu_count() * 0.5))
 
 
 class TestLaunch:

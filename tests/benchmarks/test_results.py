@@ -114,6 +114,26 @@ def test_targets_are_judged(target, reached, met):
     assert met is cases.is_met(target, reached)
 
 
+def test_scripts_are_judged_by_their_worst_line():
+    target = cases.ScriptTarget("a.py", "seconds", "s", 2, way="ours")
+    lines = [{"way": "ours", "s": 1.0}, {"way": "theirs", "s": 9.0}, {"way": "ours", "s": 1.5}, {"way": "ours"}]
+
+    assert 1.5 == cases.judge_script(target, lines)
+    assert cases.judge_script(target, []) is None
+
+
+def test_growth_is_from_the_first_line_to_the_last():
+    target = cases.ScriptTarget("a.py", "memory", "MB", 1.1, cases.growth)
+
+    assert 1.5 == cases.judge_script(target, [{"MB": 50}, {"MB": 90}, {"MB": 75}])
+
+
+def test_tables_judge_what_scripts_have_measured(results):
+    results["scripts"]["page.py"] = {"lines": [{"archive": "peps", "more_ms": 501}, {"archive": "cdse", "more_ms": 9}]}
+
+    assert "| 500 | 501 | **no** |" in table.markdown(results)
+
+
 def test_a_target_without_its_rival_is_not_judged():
     assert cases.judge(cases.Target("one", "a", "faster", 1.3, "b"), {"a": way(1.0)}) is None
 
