@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 from pathlib import Path
@@ -21,9 +22,6 @@ from pepsasync.io.http import Http
 from pepsasync.io.space import Space
 from pepsasync.io.throttle import Throttle
 from pepsasync.model import Delivery, Product, Query, Quota, StorageTier
-from pepsasync.pipeline.deliver_all import bring_all_online, deliver_all, make_run
-from pepsasync.pipeline.record import Journals
-from pepsasync.pipeline.wanted import feed
 from pepsasync.settings import read_settings
 from pepsasync.stages.search import PAGES_AHEAD, search
 from pepsasync.stages.stage import request_staging
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from pepsasync.archives import Archive
     from pepsasync.config import Config
     from pepsasync.credentials import Credentials
+    from pepsasync.pipeline.record import Journals
     from pepsasync.pipeline.wanted import Wanted
     from pepsasync.providers.base import Provider, StagingReply
     from pepsasync.stages.line import Line
@@ -59,8 +58,7 @@ class Client:
         credentials: None looks for them in the environment, the keyring or what `login` kept, `~/.netrc` and the config
             file. With several providers a mapping by name.
         config: How to work; None for what the config file says.
-        base_url: Root of another instance of the archive; plain http to loopback addresses only. With several providers
-            a mapping by name.
+        base_url: Root of another instance; plain http to loopback only. With several providers a mapping by name.
         ask_code: Returns the code of a second factor, when an archive wants one; None for programs without a user.
 
     Raises:
@@ -84,7 +82,6 @@ class Client:
         self._listeners: list[Callable[[Event], None]] = []
         self._stack = contextlib.AsyncExitStack()
         self._running: TaskGroup | None = None
-        self._journals = Journals(self._emit)
         self._archives = open_archives(
             names,
             settings,
@@ -115,6 +112,12 @@ class Client:
         if self._running is None:
             raise RuntimeError("use the client inside 'async with Client(...) as client:'")
         return self._running
+
+    @functools.cached_property
+    def _journals(self) -> Journals:
+        from pepsasync.pipeline.record import Journals  # noqa: PLC0415 - whoever only searches need not wait for it
+
+        return Journals(self._emit)
 
     @property
     def quota(self) -> Quota | None:
@@ -171,6 +174,8 @@ class Client:
         Raises:
             AuthError, UnreachableError: No product can be staged.
         """
+        from pepsasync.pipeline.deliver_all import bring_all_online, make_run  # noqa: PLC0415 - as for journals
+
         wanted = list({product.id: product for product in products}.values())
 
         async def work(online: MemoryObjectSendStream[Product]) -> None:
@@ -226,6 +231,8 @@ class Client:
 
         Cancellation, or leaving the loop early: everything under way stops and is resumable.
         """
+        from pepsasync.pipeline.deliver_all import deliver_all, make_run  # noqa: PLC0415 - as for journals
+        from pepsasync.pipeline.wanted import feed  # noqa: PLC0415
 
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
             space = None if on_delivered else Space(Path(directory))  # a hook may move files away

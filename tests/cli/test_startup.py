@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from pepsasync.sandbox import Sandbox
+
 ALLOWED = {"pepsasync", "typer", "click", "shellingham", "annotated_doc", "typing_extensions", "colorama"}
 """Top-level modules outside the standard library that start-up may load: ours, and what typer itself loads."""
 
@@ -65,6 +67,18 @@ def test_help_loads_nothing_but_the_parser():
 )
 def test_heavy_modules_wait_until_they_are_needed(arguments):
     assert set() == loaded_by(*arguments) & NEVER
+
+
+def test_searching_loads_neither_pipeline_nor_journal():
+    archive = Sandbox(products=4)
+    archive.start()
+    try:
+        loaded = loaded_by("search", "--provider", "peps", "--base-url", archive.peps_url, "-c", "S1", "--limit", "1")
+    finally:
+        archive.stop()
+
+    assert "httpx" in loaded
+    assert set() == {name for name in loaded if name.startswith(("pepsasync.pipeline", "pepsasync.io.journal"))}
 
 
 def test_package_itself_costs_nothing():
