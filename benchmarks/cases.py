@@ -167,7 +167,7 @@ def judge(target, figures):
             return round(other["seconds"] / ours["seconds"], 2)
         case "cpu":
             return round(ours["cpu_s_per_GB"] / other["cpu_s_per_GB"], 2)
-    return ours[target.figure]
+    return ours.get(target.figure)
 
 
 def is_met(target, reached):

@@ -114,6 +114,10 @@ def test_targets_are_judged(target, reached, met):
     assert met is cases.is_met(target, reached)
 
 
+def test_a_figure_that_older_results_lack_is_not_judged():
+    assert cases.judge(cases.Target("many", "a", "busy", 0.9), {"a": {"seconds": 1.0}}) is None
+
+
 def test_scripts_are_judged_by_their_worst_line():
     target = cases.ScriptTarget("a.py", "seconds", "s", 2, way="ours")
     lines = [{"way": "ours", "s": 1.0}, {"way": "theirs", "s": 9.0}, {"way": "ours", "s": 1.5}, {"way": "ours"}]
