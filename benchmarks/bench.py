@@ -52,8 +52,8 @@ SCRIPTS = {
     },
     "scale.py": {
         "full": ["--products", "10000", "100000"],
-        "half": ["--products", "10000"],
-        "quick": ["--products", "1000"],
+        "half": ["--products", "10000", "100000"],
+        "quick": ["--products", "100", "1000"],
     },
     "endurance.py": {
         "full": ["--products", "1200"],

@@ -121,15 +121,15 @@ class ScriptTarget:
     key: str
     limit: float
     """At most."""
-    fold: Callable[[list[float]], float] = max
+    fold: Callable[[list[float]], float | None] = max
     """One figure of those of all lines."""
     way: str | None = None
     """Only lines of this way."""
 
 
 def growth(values):
-    """How many times the first is the last."""
-    return values[-1] / values[0]
+    """How many times the first is the last; None where there is nothing to compare with."""
+    return values[-1] / values[0] if len(values) > 1 else None
 
 
 SCRIPT_TARGETS = (
@@ -145,7 +145,8 @@ SCRIPT_TARGETS = (
 def judge_script(target, lines):
     """What was reached; None when it was not measured."""
     values = [line[target.key] for line in lines if target.key in line and target.way in (None, line.get("way"))]
-    return round(target.fold(values), 2) if values else None
+    reached = target.fold(values) if values else None
+    return None if reached is None else round(reached, 2)
 
 
 SLOWEST_START = {"pepsasync --version": 150, "pepsasync --help": 150}

@@ -130,6 +130,7 @@ def test_growth_is_from_the_first_line_to_the_last():
     target = cases.ScriptTarget("a.py", "memory", "MB", 1.1, cases.growth)
 
     assert 1.5 == cases.judge_script(target, [{"MB": 50}, {"MB": 90}, {"MB": 75}])
+    assert cases.judge_script(target, [{"MB": 50}]) is None
 
 
 def test_tables_judge_what_scripts_have_measured(results):
