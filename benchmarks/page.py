@@ -40,8 +40,9 @@ async def find_requests(name, root):
     """What the command asks the archive for."""
     async with Http(Config()) as http:
         provider, asked = make_provider(name, http, None, root), Asked(http)
-        async for _ in search(build_query(collection="S1", limit=LIMIT), provider, lambda _: None):
-            pass
+        async with search(build_query(collection="S1", limit=LIMIT), provider, lambda _: None) as pages:
+            async for _ in pages:
+                pass
     return asked.requests
 
 

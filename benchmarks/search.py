@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -84,40 +85,50 @@ class Asked:
         http.json, http.on_search_reply = self._send, None
 
 
-async def measure(name, url, server):
+async def measure(name, url, server, repeats):
     async with Http(Config()) as http:
         provider, asked = make_provider(name, http, None, url), Asked(http)
         await list_all(provider)
         asked.leave(http)
         peak = peak_bytes()  # ours: the bare client keeps its replies until the garbage collector comes
-        with Cost(server) as bare:
-            await fetch_bare(asked.requests, provider.limits.search_pages)
-        with Cost(server) as ours:
-            found = await list_all(provider)
+        bare, ours = [], []
+        for _ in range(repeats):
+            with Cost(server) as cost:
+                await fetch_bare(asked.requests, provider.limits.search_pages)
+            bare.append(cost)
+            with Cost(server) as cost:
+                found = await list_all(provider)
+            ours.append(cost)
         parsing, reading = await parse(provider, http, asked.page)
     return {
         "archive": name,
         "products": found,
         "requests": len(asked.requests),
         "at_once": provider.limits.search_pages,
-        "seconds": round(ours.wall, 2),
-        "bare_seconds": round(bare.wall, 2),
-        "ratio": round(ours.wall / bare.wall, 2),
-        "cpu_s": round(ours.own, 2),
-        "server_cpu_s": round(ours.server, 2),
-        "bare_cpu_s": round(bare.own, 2),
-        "bare_server_cpu_s": round(bare.server, 2),
+        "seconds": round(middle(ours, "wall"), 2),
+        "bare_seconds": round(middle(bare, "wall"), 2),
+        "ratio": round(middle(ours, "wall") / middle(bare, "wall"), 2),
+        "ratios": [round(mine.wall / theirs.wall, 2) for mine, theirs in zip(ours, bare, strict=True)],
+        "cpu_s": round(middle(ours, "own"), 2),
+        "server_cpu_s": round(middle(ours, "server"), 2),
+        "bare_cpu_s": round(middle(bare, "own"), 2),
+        "bare_server_cpu_s": round(middle(bare, "server"), 2),
         "parse_us": round(parsing * 1e6, 1),
         "json_us": round(reading * 1e6, 1),
         "peak_MB": round(peak / 1e6, 1),
     }
 
 
+def middle(costs, which):
+    return statistics.median(getattr(cost, which) for cost in costs)
+
+
 async def list_all(provider):
     """Products of the whole catalogue, each forgotten at once."""
     found = 0
-    async for products in search(build_query(collection="S1"), provider, lambda _: None):
-        found += len(products)
+    async with search(build_query(collection="S1"), provider, lambda _: None) as pages:
+        async for products in pages:
+            found += len(products)
     return found
 
 
@@ -164,12 +175,13 @@ async def parse(provider, http, body):
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--products", type=int, default=100_000)
+    options.add_argument("--repeats", type=int, default=3, help="in turns; medians are told")
     options.add_argument("--archives", nargs="+", choices=ARCHIVES, default=ARCHIVES)
     options.add_argument("--here", nargs=3, metavar=("ARCHIVE", "URL", "PID"), help="measure in this process")
     chosen = options.parse_args()
     if chosen.here:
         name, url, server = chosen.here
-        print(json.dumps(anyio.run(measure, name, url, int(server))), flush=True)
+        print(json.dumps(anyio.run(measure, name, url, int(server), chosen.repeats)), flush=True)
         return
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -178,7 +190,8 @@ def main():
     urls = ours.recv()
     try:
         for name in chosen.archives:
-            subprocess.run([sys.executable, __file__, "--here", name, urls[name], str(server.pid)], check=True)
+            here = ["--here", name, urls[name], str(server.pid), "--repeats", str(chosen.repeats)]
+            subprocess.run([sys.executable, __file__, *here], check=True)
     finally:
         ours.send("done")
         server.join()

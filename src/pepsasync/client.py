@@ -139,7 +139,7 @@ class Client:
         wanted = _one_query(query, criteria)
 
         async def work(pages: MemoryObjectSendStream[list[Product]]) -> None:
-            async with contextlib.aclosing(search(wanted, self.provider, self._emit)) as found:
+            async with search(wanted, self.provider, self._emit) as found:
                 async for page in found:
                     await pages.send(page)
 

@@ -12,7 +12,7 @@ from pepsasync.criteria import build_query
 from pepsasync.errors import ProtocolError, ServerError
 from pepsasync.model import Query, StorageTier
 from pepsasync.providers.base import Limits, SearchPage
-from pepsasync.stages import search as stage
+from pepsasync.stages.paging import UNREAD
 from pepsasync.stages.search import Seen, search
 
 
@@ -60,10 +60,12 @@ class SilentCatalogue(Catalogue):
 
 
 async def listed(catalogue, **wanted):
-    found = []
-    async for products in search(build_query(collection="S1", **wanted), catalogue, lambda _: None):
-        found += products
-    return found
+    return await found_by(build_query(collection="S1", **wanted), catalogue)
+
+
+async def found_by(query, catalogue):
+    async with search(query, catalogue, lambda _: None) as pages:
+        return [one async for page in pages for one in page]
 
 
 async def names(catalogue, **wanted):
@@ -72,8 +74,7 @@ async def names(catalogue, **wanted):
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("at_once", [1, 2, 5])
-async def test_all_pages_come_in_order_and_only_so_many_at_once(at_once, monkeypatch):
-    monkeypatch.setattr(stage, "LARGEST_GROUP", 80)
+async def test_all_pages_come_in_order_and_only_so_many_at_once(at_once):
     catalogue = Catalogue(503, at_once=at_once)
 
     assert [f"P{number}" for number in range(503)] == await names(catalogue)
@@ -97,7 +98,7 @@ async def test_a_search_that_ends_soon_asks_for_little():
     assert [1] == catalogue.asked_pages
 
     assert len(await names(catalogue, limit=25)) == 25
-    assert max(catalogue.asked_pages) <= 4
+    assert max(catalogue.asked_pages) <= 3 + UNREAD * 2
 
 
 @pytest.mark.anyio
@@ -111,6 +112,46 @@ async def test_where_products_are_is_asked_for_several_pages_at_once(at_once):
     assert {StorageTier.DISK} == {one.tier for one in odd}
     assert {StorageTier.UNKNOWN} == {one.tier for one in found if one not in odd}
     assert catalogue.most_looks == at_once
+
+
+@pytest.mark.anyio
+async def test_pages_are_asked_for_while_one_is_worked_on_and_no_more_than_wait():
+    catalogue = Catalogue(1_000)
+    async with search(build_query(collection="S1"), catalogue, lambda _: None) as pages:
+        for _ in range(10):
+            await anext(pages)
+        await anyio.wait_all_tasks_blocked()
+
+        assert set(range(1, 10 + UNREAD * 2)) == set(catalogue.asked_pages)
+
+
+class BrokenCatalogue(Catalogue):
+    """One page fails, before earlier ones come."""
+
+    async def search_page(self, query, page):
+        if page == 4:
+            raise ServerError("out of order")
+        await anyio.wait_all_tasks_blocked()
+        return await super().search_page(query, page)
+
+
+@pytest.mark.anyio
+async def test_pages_before_one_that_fails_are_read():
+    found = []
+    with pytest.raises(ServerError, match="out of order"):
+        async with search(build_query(collection="S1"), BrokenCatalogue(1_000, at_once=4), lambda _: None) as pages:
+            async for page in pages:
+                found += page
+
+    assert [f"P{number}" for number in range(30)] == [one.name for one in found]
+
+
+@pytest.mark.anyio
+async def test_what_breaks_while_a_page_is_worked_on_is_raised_as_it_is():
+    with pytest.raises(ZeroDivisionError):
+        async with search(build_query(collection="S1"), Catalogue(1_000), lambda _: None) as pages:
+            async for _ in pages:
+                raise ZeroDivisionError
 
 
 class NamesCatalogue(Catalogue):
@@ -131,7 +172,7 @@ async def test_names_are_asked_for_several_at_once_and_found_in_order(at_once):
     catalogue = NamesCatalogue(100, at_once=at_once)
     wanted = tuple(f"P{number}" for number in range(120, -1, -1))
     query = Query(names=wanted)
-    found = [one.name async for page in search(query, catalogue, lambda _: None) for one in page]
+    found = [one.name for one in await found_by(query, catalogue)]
 
     assert list(wanted[21:]) == found
     assert (121, at_once) == (len(catalogue.asked_pages), catalogue.most)
@@ -142,10 +183,10 @@ async def test_names_are_asked_for_several_at_once_and_found_in_order(at_once):
 async def test_few_names_too_many_are_asked_for(at_once):
     catalogue = NamesCatalogue(100, at_once=at_once)
     query = Query(names=tuple(f"P{number}" for number in range(100)), limit=2)
-    found = [one.name async for page in search(query, catalogue, lambda _: None) for one in page]
+    found = [one.name for one in await found_by(query, catalogue)]
 
     assert ["P0", "P1"] == found
-    assert len(catalogue.asked_pages) <= max(3, at_once)
+    assert len(catalogue.asked_pages) <= 2 + UNREAD * at_once
 
 
 @pytest.mark.anyio

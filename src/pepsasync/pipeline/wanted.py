@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import NotFoundError
@@ -12,7 +12,7 @@ from pepsasync.model import Delivery, DeliveryStatus, Product, Query
 from pepsasync.stages.search import Seen, search
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from anyio.streams.memory import MemoryObjectSendStream
 
@@ -49,17 +49,20 @@ async def feed(
     """
     seen = Seen()
     names_order = await recorder.order(wanted) if isinstance(wanted, Collection) else None
+
+    async def found(order: int | None, products: list[Product]) -> None:
+        new = [product for product in products if seen.add(product.id)]
+        if new:
+            await recorder.found(order, new)
+            await pages.send(new)
+
     async with pages, outcomes:
         for part in _parts(wanted):
             order = await recorder.order(part) if isinstance(part, Query) else names_order
-            async with aclosing(_found(part, provider, recorder)) as batches:
-                async for products, unknown in batches:
-                    new = [product for product in products if seen.add(product.id)]
-                    if new:
-                        await recorder.found(order, new)
-                        await pages.send(new)
-                    for name in unknown:
-                        await outcomes.send(_unknown(name, provider, recorder.take))
+            if not isinstance(part, Query):
+                await found(order, [item for item in part if isinstance(item, Product)])
+            for name in await _look_for(_query(part), partial(found, order), provider, recorder.take):
+                await outcomes.send(_unknown(name, provider, recorder.take))
             recorder.search_finished(order)
 
 
@@ -79,25 +82,27 @@ def _parts(wanted: Wanted) -> Iterator[Query | list[Product | str]]:
         yield together
 
 
-async def _found(
-    part: Query | list[Product | str], provider: Provider, recorder: Recorder
-) -> AsyncGenerator[tuple[list[Product], list[str]], None]:
-    """Products of one part, and at its end the names that were not found."""
+def _query(part: Query | list[Product | str]) -> Query | None:
+    """What the archive has to be asked for."""
     if isinstance(part, Query):
-        query: Query | None = part
-    else:
-        names = tuple(dict.fromkeys(item for item in part if isinstance(item, str)))
-        query = Query(names=names) if names else None
-        yield [item for item in part if isinstance(item, Product)], []
+        return part
+    names = tuple(dict.fromkeys(item for item in part if isinstance(item, str)))
+    return Query(names=names) if names else None
+
+
+async def _look_for(
+    query: Query | None, found: Callable[[list[Product]], Awaitable[None]], provider: Provider, emit: Emit
+) -> list[str]:
+    """Hand on what the archive has; returns the names that it does not know."""
     if query is None:
-        return
+        return []
     missing = dict.fromkeys(query.names)
-    async with aclosing(search(query, provider, recorder.take)) as found:
-        async for products in found:
+    async with search(query, provider, emit) as pages:
+        async for products in pages:
             for product in products:
                 missing.pop(product.name, None)
-            yield products, []
-    yield [], sorted(missing)
+            await found(products)
+    return sorted(missing)
 
 
 def _unknown(name: str, provider: Provider, emit: Emit) -> Delivery:

@@ -1,43 +1,32 @@
 """Search: a query goes in, wanted products come out, each once, newest acquisition first.
 
 Archives ignore filters, repeat products and shift pages while new ones are published, so everything that arrives is
-checked again here. Pages are fetched while earlier products are already being worked on.
+checked again here.
 """
 
 from __future__ import annotations
 
 from array import array
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import anyio
 from anyio import to_thread
 
 from pepsasync.decide.select import is_wanted, latest
-from pepsasync.errors import AuthError, ProtocolError, ProviderError
-from pepsasync.events import Noticed, PageSearched, SearchFinished
+from pepsasync.events import Noticed, SearchFinished
 from pepsasync.io.groups import task_group
+from pepsasync.stages.paging import Paging
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from pepsasync.events import Emit
-    from pepsasync.model import Product, Query, StorageTier
-    from pepsasync.providers.base import Provider, SearchPage
+    from pepsasync.model import Product, Query
+    from pepsasync.providers.base import Provider
 
 PAGES_AHEAD = 2
-"""Pages that may wait for whoever works on them before the next one is fetched."""
-
-ROUNDS = 12
-"""Requests one after the other in one go, at most. Between two goes the archive has nothing to do until the last page
-is read, and nobody has the first one until then. Small ones first, since many searches end soon."""
-
-LARGEST_GROUP = 4_000
-"""Products in one go, at most, unless the archive takes more at once."""
-
-MOST_PAGES = 100_000
-"""Guard against an archive that never sends an empty page."""
+"""Pages that may wait for whoever works on them before the next one is read."""
 
 _FIRST_SLOTS = 1 << 10
 """A power of two, as all sizes of the table."""
@@ -85,10 +74,11 @@ class Seen:
             slots[place] = mark
 
 
-async def search(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator[list[Product], None]:
-    """Pages of wanted products; a page is fetched when it is asked for.
+@asynccontextmanager
+async def search(query: Query, provider: Provider, emit: Emit) -> AsyncIterator[AsyncGenerator[list[Product], None]]:
+    """Open a loop over pages of wanted products; leaving the block ends the search.
 
-    Whoever wants pages fetched ahead reads this into a stream with room for `PAGES_AHEAD` of them.
+    Whoever wants to work while pages are read sends them into a stream with room for `PAGES_AHEAD` of them.
 
     Args:
         query: What to look for.
@@ -99,10 +89,18 @@ async def search(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
         ProviderError: The archive did not answer as it should.
         ConfigError: The archive cannot answer such a query.
     """
+    async with task_group() as requests:
+        async with aclosing(_chosen(query, provider, emit, Paging(provider, emit, requests))) as pages:
+            yield pages
+        requests.cancel_scope.cancel()
+
+
+async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) -> AsyncGenerator[list[Product], None]:
+    """Pages of wanted products, no more than are wanted."""
     if query.location is not None and not provider.limits.knows_places:
         query = await _placed(query, query.location, emit)
     count = size = 0
-    async with aclosing(_newest_processing(query, _wanted(query, provider, emit))) as pages:
+    async with aclosing(_newest_processing(query, _wanted(query, paging))) as pages:
         async for products in pages:
             chosen = products if query.limit is None else products[: query.limit - count]
             count += len(chosen)
@@ -114,76 +112,14 @@ async def search(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator
     emit(SearchFinished(products=count, bytes=size))
 
 
-async def _wanted(query: Query, provider: Provider, emit: Emit) -> AsyncGenerator[list[Product], None]:
+async def _wanted(query: Query, paging: Paging) -> AsyncGenerator[list[Product], None]:
     """Pages of products that match, each product once."""
     seen = Seen()
-    async with aclosing(_begun(provider.slices(query), provider)) as parts:
+    async with aclosing(paging.slices(query)) as parts:
         async for part, first in parts:
-            async with aclosing(_pages(part, first, provider, emit)) as pages:
+            async with aclosing(paging.pages(part, first)) as pages:
                 async for products in pages:
                     yield [product for product in products if seen.add(product.id) and is_wanted(product, query)]
-
-
-async def _begun(parts: Sequence[Query], provider: Provider) -> AsyncGenerator[tuple[Query, SearchPage], None]:
-    """Slices with their first page, which is all there is of most: of those by name, several are asked for at once."""
-    begun, group = 0, provider.limits.search_pages
-    while begun < len(parts):
-        together = parts[begun : begun + group]
-        for part, first in zip(together, await _ask([(part, 1) for part in together], provider), strict=True):
-            yield part, first
-        begun, group = begun + len(together), _next_group(group, provider)
-
-
-async def _pages(
-    query: Query, first: SearchPage, provider: Provider, emit: Emit
-) -> AsyncGenerator[tuple[Product, ...], None]:
-    """All pages of one slice in order, several asked for at once as long as the archive says that there are more.
-
-    An archive that sends a page twice in a row is believed to go in circles.
-    """
-    pages, before = [first], tuple[str, ...]()
-    number, known, told, group = 1, 1, 0, provider.limits.search_pages
-    while told < MOST_PAGES:
-        for page in pages:
-            number, told = number + 1, told + 1
-            emit(PageSearched(page=told, products=len(page.products), total=page.total))
-            ids = tuple(product.id for product in page.products)
-            if ids and ids == before:
-                raise ProtocolError(f"{provider.name} sends the same page {told} again and again")
-            before = ids
-            yield page.products
-            known = max(known, -(-(page.total or 0) // provider.limits.page_size))
-            if page.is_last and page.rest is None:
-                return
-            if page.is_last and page.rest is not None:
-                query, number, known, before, group = page.rest, 1, 1, (), provider.limits.search_pages
-                break
-        count = max(1, min(group, known - number + 1))
-        group = _next_group(group, provider) if count == group else group
-        pages = await _ask([(query, ahead) for ahead in range(number, number + count)], provider)
-    raise ProtocolError(f"{provider.name} sends more than {MOST_PAGES:,} pages")
-
-
-def _next_group(group: int, provider: Provider) -> int:
-    """How many pages to ask for in the next go."""
-    at_once = provider.limits.search_pages
-    return min(2 * group, max(at_once, min(ROUNDS * at_once, LARGEST_GROUP // provider.limits.page_size)))
-
-
-async def _ask(wanted: Sequence[tuple[Query, int]], provider: Provider) -> list[SearchPage]:
-    """Some pages in order, with tiers, as many at once as the archive bears."""
-    pages: dict[int, SearchPage] = {}
-    turns = anyio.CapacityLimiter(provider.limits.search_pages)
-
-    async def one(place: int, query: Query, number: int) -> None:
-        async with turns:
-            page = await provider.search_page(query, number)
-            pages[place] = page if provider.limits.tiers_in_search else await _located(page, provider)
-
-    async with task_group() as requests:
-        for place, (query, number) in enumerate(wanted):
-            requests.start_soon(one, place, query, number)
-    return [pages[place] for place in range(len(wanted))]
 
 
 async def _placed(query: Query, text: str, emit: Emit) -> Query:
@@ -197,25 +133,6 @@ async def _placed(query: Query, text: str, emit: Emit) -> Query:
     place = await to_thread.run_sync(places.find_place, text)
     emit(Noticed(message=places.describe(place)))
     return replace(query, location=None, area=places.place_area(place))
-
-
-async def _located(page: SearchPage, provider: Provider) -> SearchPage:
-    """Products with the tier that another call tells; a call that fails leaves them as they are.
-
-    Raises:
-        AuthError: The archive refused the credentials.
-    """
-    products, batch = page.products, provider.limits.poll_batch
-    tiers: dict[str, StorageTier] = {}
-    for first in range(0, len(products), batch):
-        try:
-            tiers |= await provider.tiers(products[first : first + batch])
-        except AuthError:
-            raise
-        except ProviderError:
-            continue
-    located = (replace(product, tier=tiers.get(product.id, product.tier)) for product in products)
-    return replace(page, products=tuple(located))
 
 
 async def _newest_processing(
