@@ -87,10 +87,12 @@ class Asked:
 
 async def measure(name, url, server, repeats):
     async with Http(Config()) as http:
-        provider, asked = make_provider(name, http, None, url), Asked(http)
+        provider = make_provider(name, http, None, url)
+        await list_all(provider)
+        peak = peak_bytes()  # before requests are kept, and without those of the bare client
+        asked = Asked(http)
         await list_all(provider)
         asked.leave(http)
-        peak = peak_bytes()  # ours: the bare client keeps its replies until the garbage collector comes
         bare, ours = [], []
         for _ in range(repeats):
             with Cost(server) as cost:
