@@ -72,8 +72,9 @@ class Waits:
         """Seconds until the next look.
 
         While nothing is known, pauses grow as long as nothing moves. Later they stay a fraction of what a product
-        usually takes, and nobody looks before the first of those that wait can be there. In a rhythm nobody looks
-        before the next arrival is nearly due, and then more often.
+        usually takes, and nobody looks before the first of those that wait can be there. In a rhythm there are two
+        looks soon after an arrival, since another drive may be done a moment later; then nobody looks before the next
+        arrival is nearly due, and from then on more often.
 
         Args:
             previous: The pause before the latest look, None before the first.
@@ -89,7 +90,9 @@ class Waits:
             usual = min(usual, statistics.median(self._gaps))
         finest = min(self._longest, max(self._shortest, usual / FINENESS))
         pause = next_pause(previous, moved=moved, shortest=self._shortest, longest=finest)
-        return min(max(pause, min(self._seconds) - waited, (due or 0.0) - since), self._longest)
+        if due is not None and not moved:
+            pause = max(pause, finest if since < finest else due - since)
+        return min(max(pause, min(self._seconds) - waited), self._longest)
 
     def _rhythm(self, now: float) -> tuple[float, float | None]:
         """Seconds since the latest arrival, and after which the next is nearly due; None when there is no rhythm."""

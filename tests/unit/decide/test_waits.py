@@ -62,8 +62,17 @@ def test_what_was_learned_long_ago_is_forgotten():
 def test_nobody_looks_before_the_next_arrival_is_nearly_due():
     waits = in_rhythm(0, 200, 400)
 
-    assert waits.pause(5, moved=True, waited=1000, now=400) == pytest.approx(180)
+    assert waits.pause(5, moved=False, waited=1025, now=425) == pytest.approx(155)
     assert waits.pause(180, moved=False, waited=1180, now=580) == pytest.approx(10)  # the waits are shorter than gaps
+
+
+def test_another_drive_may_be_done_a_moment_after_an_arrival():
+    waits = in_rhythm(0, 200, 400, waits=(5000,))
+
+    assert [5, 20] == [
+        waits.pause(180, moved=True, waited=6000, now=400),
+        waits.pause(5, moved=False, waited=6005, now=405),
+    ]
 
 
 def test_pauses_stay_a_fraction_of_the_gap_when_waits_are_long():
@@ -89,7 +98,7 @@ def test_what_is_asked_for_after_a_rest_begins_no_gap():
     waits.note(100, 9000)
     waits.note(100, 9200)
 
-    assert waits.pause(5, moved=True, waited=1000, now=9200) == pytest.approx(180)
+    assert waits.pause(5, moved=False, waited=1025, now=9225) == pytest.approx(155)
 
 
 def looks_at(arrivals, *, shortest=5.0, longest=600.0):
@@ -116,7 +125,17 @@ def test_a_steady_train_is_met_soon_with_few_looks(gap, drives):
     late = [there - ready for ready, there in zip(arrivals, found, strict=True)][-20 * drives :]
 
     assert max(late) <= max(1.1 * gap / FINENESS, 5.0)
-    assert looks <= 8 * 40
+    assert looks <= 9 * 40
+
+
+@given(st.floats(100, 3000), st.lists(st.floats(0, 0.09), min_size=40, max_size=40), st.integers(0, 39))
+def test_drives_that_end_a_moment_apart_are_met_soon(gap, apart, together):
+    apart[:together] = [0.0] * together
+    arrivals = [gap * (number // 2 + 1 + share) for number, share in enumerate(apart)]
+    found, _ = looks_at(arrivals)
+    late = [there - ready for ready, there in zip(sorted(arrivals), found, strict=True)][-20:]
+
+    assert max(late) <= 1.1 * gap / FINENESS
 
 
 @given(st.lists(st.floats(1, 2000), min_size=1, max_size=60))
