@@ -15,7 +15,7 @@ from fakes import plain_line
 from pepsasync.config import Config
 from pepsasync.errors import DiskFullError, TransferError, UnreachableError
 from pepsasync.events import DownloadProgressed, DownloadRetried
-from pepsasync.io import drain
+from pepsasync.io import direct, drain
 from pepsasync.io.blocks import BLOCK
 from pepsasync.io.files import Shelf
 from pepsasync.io.http import READ, Http
@@ -327,7 +327,7 @@ async def test_download_full_disk_ends_everything(run, serve, scheme, monkeypatc
 
     body = content(4 * BLOCK)
     server = serve(File(body))
-    monkeypatch.setattr(drain, "write_all", fails)
+    monkeypatch.setattr(direct, "write_all", fails)
 
     async with run() as line:
         with pytest.raises(DiskFullError):

@@ -1,6 +1,6 @@
 """The rest of a large body, from its socket to the part and the digest, past the event loop.
 
-One thread reads the socket into a block and writes the block, another hashes it; neither copies anything, and nothing
+One thread reads the socket into a block, another writes the block, a third hashes it; none copies anything, and nothing
 is done for each chunk. The event loop only looks at how far they are, and stops them.
 """
 
@@ -20,7 +20,8 @@ import anyio
 import httpx
 
 from pepsasync.io.blocks import BLOCK, in_thread
-from pepsasync.io.files import disk_error, write_all
+from pepsasync.io.direct import PAGE, DirectFile
+from pepsasync.io.files import disk_error
 from pepsasync.io.groups import task_group
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ IN_MEMORY = 16 << 20
 SMALLEST_BLOCK = 1 << 16
 
 FEWEST = 3
-"""Blocks of a drain with two threads: one is filled, one is hashed, one lies between."""
+"""Blocks of a drain with several threads: one is filled, one is written, one is hashed."""
 
 MOST = 8
-"""Blocks of a drain while there is memory for them: neither thread has to wait for a pause of the other."""
+"""Blocks of a drain while there is memory for them: no thread has to wait for a pause of another."""
 
 LINGER = 0.5
 """Seconds after which a block is written though it is not full."""
@@ -85,7 +86,7 @@ class Buffers:
 
     @property
     def blocks(self) -> int:
-        """Blocks of one drain now; with one, the thread that reads hashes too."""
+        """Blocks of one drain now; with one, the thread that reads does everything."""
         if self._rings > 2 * self._processors:
             return 1
         return min(max(self._in_memory // (BLOCK * max(self._rings, 1)), FEWEST), MOST)
@@ -98,7 +99,7 @@ class Buffers:
 
 
 class Ring:
-    """Blocks that go round between two threads; made when they are needed.
+    """Blocks that go round between the threads of a drain; made when they are needed.
 
     They are mappings because those give their memory back to the system when they are dropped.
     """
@@ -131,7 +132,7 @@ class Ring:
 
 
 class _Drain:
-    """What the two threads of one drain do, and the state between them."""
+    """What the threads of one drain do, and the state between them."""
 
     def __init__(self, rest: Rest, sink: BlockSink, throttle: Throttle, ring: Ring) -> None:
         self._rest = rest
@@ -140,35 +141,46 @@ class _Drain:
         self._throttle = throttle
         self._ring = ring
         self._stopped = threading.Event()
+        self._file = DirectFile(sink.file, sink.length)
+        self._to_write: queue.SimpleQueue[tuple[mmap.mmap, int] | None] = queue.SimpleQueue()
         self._to_hash: queue.SimpleQueue[tuple[mmap.mmap, int] | None] = queue.SimpleQueue()
         self._error: Exception | None = None
+        self._is_disk_broken = False
 
     def stop(self) -> None:
-        """End both threads soon; what was received until now is still written and hashed."""
+        """End the threads soon; what was received until now is still written and hashed."""
         self._stopped.set()
         self._rest.connection.interrupt()
 
-    def check(self) -> None:
-        """Raise what went wrong in the reading thread."""
+    def finish(self) -> None:
+        """Leave the file as it was when all threads have ended, and raise what went wrong in them."""
+        self._file.close()
         if self._error is not None:
             raise self._error
 
     def read_blocks(self) -> None:
-        """The reading thread, which also writes."""
+        """The reading thread."""
         try:
             self._rest.connection.socket.settimeout(self._rest.silence)
             while self._wanted and self._error is None and not self._stopped.is_set():
                 block = self._ring.take()
-                self._write(block, self._fill(memoryview(block)))
+                self._pass_on(block, self._fill(memoryview(block)))
+        finally:
+            self._to_write.put(None)
+
+    def write_blocks(self) -> None:
+        """The writing thread."""
+        try:
+            while (item := self._to_write.get()) is not None:
+                block, count = item
+                self._to_hash.put((block, self._write(block, count, may_wait=True)))
         finally:
             self._to_hash.put(None)
 
     def hash_blocks(self) -> None:
         """The hashing thread."""
         while (item := self._to_hash.get()) is not None:
-            block, count = item
-            self._sink.digest.update(memoryview(block)[:count])
-            self._ring.give_back(block)
+            self._hash(*item)
 
     @property
     def _wanted(self) -> int:
@@ -177,7 +189,8 @@ class _Drain:
 
     def _fill(self, block: memoryview) -> int:
         """Receive into a block until it is full, or it is time to write it, or nothing more comes."""
-        filled, wanted, until = 0, min(len(block), self._wanted), time.monotonic() + LINGER
+        room = len(block) - self._sink.length % PAGE  # the next one begins with a page
+        filled, wanted, until = 0, min(room, self._wanted), time.monotonic() + LINGER
         while filled < wanted and not self._stopped.is_set() and time.monotonic() < until:
             count = self._receive(block[filled : filled + self._throttle.piece(wanted - filled)])
             if not count:
@@ -201,18 +214,27 @@ class _Drain:
             self._error = httpx.ReadError(str(error))
         return 0
 
-    def _write(self, block: mmap.mmap, count: int) -> None:
-        filled = memoryview(block)[:count]
-        try:
-            write_all(self._sink.file, filled)
-        except OSError as error:
-            self._error = disk_error(self._sink.path, error)
-            return
+    def _pass_on(self, block: mmap.mmap, count: int) -> None:
         if self._sink.digest.is_hashing and not self._ring.is_single:
-            self._to_hash.put((block, count))
+            self._to_write.put((block, count))
         else:
-            self._sink.digest.update(filled)
-            self._ring.give_back(block)
+            self._hash(block, self._write(block, count, may_wait=False))
+
+    def _write(self, block: mmap.mmap, count: int, *, may_wait: bool) -> int:
+        """Returns how many bytes are in the file now; none once one block failed, since a part has no holes."""
+        if self._is_disk_broken:
+            return 0
+        try:
+            self._file.write(memoryview(block)[:count], may_wait=may_wait)
+        except OSError as error:
+            self._is_disk_broken = True
+            self._error = disk_error(self._sink.path, error)
+            return 0
+        return count
+
+    def _hash(self, block: mmap.mmap, count: int) -> None:
+        self._sink.digest.update(memoryview(block)[:count])
+        self._ring.give_back(block)
 
 
 async def drain(rest: Rest, sink: BlockSink, throttle: Throttle, buffers: Buffers, tell: Callable[[int], None]) -> None:
@@ -229,10 +251,10 @@ async def drain(rest: Rest, sink: BlockSink, throttle: Throttle, buffers: Buffer
         httpx.TransportError: The connection broke or went silent.
         DiskFullError, ConfigError, TransferError: The part could not be written.
 
-    Cancellation: the connection is cut; every byte received is written and hashed, and both threads have ended.
+    Cancellation: the connection is cut; every byte received is written and hashed, and the threads have ended.
     """
     sink.flush()
-    limiter = anyio.CapacityLimiter(2)
+    limiter = anyio.CapacityLimiter(3)
     ended = anyio.Event()
     with buffers.ring() as ring:
         work = _Drain(rest, sink, throttle, ring)
@@ -246,6 +268,7 @@ async def drain(rest: Rest, sink: BlockSink, throttle: Throttle, buffers: Buffer
         async with task_group() as threads:
             threads.start_soon(read)
             if sink.digest.is_hashing:
+                threads.start_soon(in_thread, work.write_blocks, limiter)
                 threads.start_soon(in_thread, work.hash_blocks, limiter)
             try:
                 while not ended.is_set():
@@ -255,4 +278,4 @@ async def drain(rest: Rest, sink: BlockSink, throttle: Throttle, buffers: Buffer
             finally:
                 if not ended.is_set():
                     work.stop()
-    work.check()
+    work.finish()
