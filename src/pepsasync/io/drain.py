@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.from_thread
 import httpx
 
 from pepsasync.io.blocks import BLOCK, in_thread
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from pepsasync.io.throttle import Throttle
 
 IN_MEMORY = 16 << 20
-"""Bytes that the blocks of all drains of a run have together."""
+"""Bytes that the blocks of all drains of a run have together, at most. Many that have one each have half of it: so many
+connections take memory, too."""
 
 SMALLEST_BLOCK = 1 << 16
 
@@ -94,7 +96,8 @@ class Buffers:
     @property
     def block_size(self) -> int:
         """Bytes of a block now: a power of two, so that one more drain rarely changes it."""
-        share = self._in_memory // (self.blocks * max(self._rings, 1))
+        in_memory = self._in_memory if self.blocks > 1 else self._in_memory // 2
+        share = in_memory // (self.blocks * max(self._rings, 1))
         return min(max(1 << share.bit_length() - 1, SMALLEST_BLOCK), BLOCK)
 
 
@@ -132,14 +135,21 @@ class Ring:
 
 
 class _Drain:
-    """What the threads of one drain do, and the state between them."""
+    """What the threads of one drain do, and the state between them.
 
-    def __init__(self, rest: Rest, sink: BlockSink, throttle: Throttle, ring: Ring) -> None:
+    `start` has the event loop start a thread: the two that write and hash, which most of very many drains never need.
+    """
+
+    def __init__(
+        self, rest: Rest, sink: BlockSink, throttle: Throttle, ring: Ring, start: Callable[[Callable[[], None]], object]
+    ) -> None:
         self._rest = rest
         self._left = rest.length
         self._sink = sink
         self._throttle = throttle
         self._ring = ring
+        self._start = start
+        self._has_helpers = False
         self._stopped = threading.Event()
         self._file = DirectFile(sink.file, sink.length)
         self._to_write: queue.SimpleQueue[tuple[mmap.mmap, int] | None] = queue.SimpleQueue()
@@ -216,6 +226,10 @@ class _Drain:
 
     def _pass_on(self, block: mmap.mmap, count: int) -> None:
         if self._sink.digest.is_hashing and not self._ring.is_single:
+            if not self._has_helpers:
+                self._has_helpers = True
+                anyio.from_thread.run_sync(self._start, self.write_blocks)
+                anyio.from_thread.run_sync(self._start, self.hash_blocks)
             self._to_write.put((block, count))
         else:
             self._hash(block, self._write(block, count, may_wait=False))
@@ -257,19 +271,18 @@ async def drain(rest: Rest, sink: BlockSink, throttle: Throttle, buffers: Buffer
     limiter = anyio.CapacityLimiter(3)
     ended = anyio.Event()
     with buffers.ring() as ring:
-        work = _Drain(rest, sink, throttle, ring)
-
-        async def read() -> None:
-            try:
-                await in_thread(work.read_blocks, limiter)
-            finally:
-                ended.set()
-
         async with task_group() as threads:
+            # Nothing in here may lead back to the drain: its blocks would wait for the garbage collector.
+            start = lambda work: threads.start_soon(in_thread, work, limiter)  # noqa: E731
+            work = _Drain(rest, sink, throttle, ring, start)
+
+            async def read() -> None:
+                try:
+                    await in_thread(work.read_blocks, limiter)
+                finally:
+                    ended.set()
+
             threads.start_soon(read)
-            if sink.digest.is_hashing:
-                threads.start_soon(in_thread, work.write_blocks, limiter)
-                threads.start_soon(in_thread, work.hash_blocks, limiter)
             try:
                 while not ended.is_set():
                     tell(sink.length)

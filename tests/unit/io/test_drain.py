@@ -15,9 +15,9 @@ from pepsasync.io.drain import FEWEST, MOST, SMALLEST_BLOCK, Buffers
         pytest.param(3, 5, BLOCK, id="some"),
         pytest.param(5, FEWEST, BLOCK, id="several"),
         pytest.param(8, FEWEST, BLOCK // 2, id="twice-the-processors"),
-        pytest.param(9, 1, BLOCK, id="more"),
-        pytest.param(17, 1, BLOCK // 2, id="no-room-for-large-blocks"),
-        pytest.param(64, 1, BLOCK // 4, id="many"),
+        pytest.param(9, 1, BLOCK // 2, id="more"),
+        pytest.param(17, 1, BLOCK // 4, id="no-room-for-large-blocks"),
+        pytest.param(64, 1, BLOCK // 8, id="many"),
         pytest.param(1000, 1, SMALLEST_BLOCK, id="far-too-many"),
     ],
 )
@@ -57,7 +57,7 @@ def test_ring_becomes_smaller_while_others_drain_and_large_again():
             for block in taken:
                 ring.give_back(block)
 
-            assert BLOCK // 8 == len(ring.take())  # eight drains, one block each
+            assert BLOCK // 16 == len(ring.take())  # eight drains, one block each
             assert ring.is_single
 
         assert not ring.is_single
