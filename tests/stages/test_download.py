@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import gc
 import hashlib
 import itertools
 import sys
@@ -337,20 +336,6 @@ async def test_download_full_disk_ends_everything(run, serve, scheme, monkeypatc
         assert 1 == len(written)
         assert 0 == threads_at_work()
         assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=5))
-
-
-async def test_download_leaves_no_block_to_the_garbage_collector(run, serve, scheme):
-    body = content(4 * BLOCK)
-    server = serve(File(body))
-    gc.collect()
-    gc.disable()
-    try:
-        async with run() as line:
-            await line.fetch(product(f"{scheme}://127.0.0.1:{server.port}/", body))
-
-            assert not [one for one in gc.get_objects() if isinstance(one, drain.Ring)]
-    finally:
-        gc.enable()
 
 
 async def test_download_many_at_once(run, serve, scheme):
