@@ -338,6 +338,25 @@ async def test_download_full_disk_ends_everything(run, serve, scheme, monkeypatc
         assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=5))
 
 
+async def test_download_full_disk_is_told_though_the_server_goes_silent(run, serve, scheme, monkeypatch):
+    body = content(4 * BLOCK)
+
+    def stalls(connection, head):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[: 3 * BLOCK // 2])
+        wait_until_gone(connection)
+        return False
+
+    def fails(file, block):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    server = serve(stalls)
+    monkeypatch.setattr(direct, "write_all", fails)
+
+    async with run(read_timeout=2, retries=1) as line:
+        with pytest.raises(DiskFullError):
+            await line.fetch(product(f"{scheme}://127.0.0.1:{server.port}/", body))
+
+
 async def test_download_many_at_once(run, serve, scheme):
     body = content(3 * BLOCK + 13)
     server = serve(File(body))

@@ -155,7 +155,8 @@ class _Drain:
         self._to_write: queue.SimpleQueue[tuple[mmap.mmap, int] | None] = queue.SimpleQueue()
         self._to_hash: queue.SimpleQueue[tuple[mmap.mmap, int] | None] = queue.SimpleQueue()
         self._error: Exception | None = None
-        self._is_disk_broken = False
+        self._disk_error: Exception | None = None
+        """Told before what the connection, which it cuts, has to say."""
 
     def stop(self) -> None:
         """End the threads soon; what was received until now is still written and hashed."""
@@ -165,8 +166,8 @@ class _Drain:
     def finish(self) -> None:
         """Leave the file as it was when all threads have ended, and raise what went wrong in them."""
         self._file.close()
-        if self._error is not None:
-            raise self._error
+        if error := self._disk_error or self._error:
+            raise error
 
     def read_blocks(self) -> None:
         """The reading thread."""
@@ -236,13 +237,13 @@ class _Drain:
 
     def _write(self, block: mmap.mmap, count: int, *, may_wait: bool) -> int:
         """Returns how many bytes are in the file now; none once one block failed, since a part has no holes."""
-        if self._is_disk_broken:
+        if self._disk_error is not None:
             return 0
         try:
             self._file.write(memoryview(block)[:count], may_wait=may_wait)
         except OSError as error:
-            self._is_disk_broken = True
-            self._error = disk_error(self._sink.path, error)
+            self._disk_error = disk_error(self._sink.path, error)
+            self.stop()
             return 0
         return count
 
