@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 
 from pepsasync import Checksum, Client, Config, Credentials, Product, StorageTier
+from pepsasync.credentials import Lookup
 from pepsasync.io.files import Shelf
 from pepsasync.io.http import Http
 from pepsasync.io.throttle import Throttle
@@ -44,7 +45,7 @@ async def _fetch(work, folder):
 async def _transfer(work, folder):
     config = settings(work)
     async with Http(config) as http, anyio.create_task_group() as tasks:
-        shelf, provider = Shelf(Path(folder)), Peps(http, ACCOUNT, work.root)
+        shelf, provider = Shelf(Path(folder)), Peps(http, Lookup.of(ACCOUNT), work.root)
         shelf.open()
         slots, pace = make_slots(config, provider.limits), Pace(provider, config, ignore)
         line = Line(provider, http, shelf, Throttle(None), config, ignore, slots, pace)

@@ -19,6 +19,7 @@ import measure
 from search import Asked
 
 from pepsasync.config import Config
+from pepsasync.credentials import Lookup
 from pepsasync.criteria import build_query
 from pepsasync.io.http import Http
 from pepsasync.providers import make_provider
@@ -39,7 +40,7 @@ def command(name, root):
 async def find_requests(name, root):
     """What the command asks the archive for."""
     async with Http(Config()) as http:
-        provider, asked = make_provider(name, http, None, root), Asked(http)
+        provider, asked = make_provider(name, http, Lookup.of(None), root), Asked(http)
         async with search(build_query(collection="S1", limit=LIMIT), provider, lambda _: None) as pages:
             async for _ in pages:
                 pass

@@ -21,6 +21,7 @@ import anyio
 import httpx
 
 from pepsasync.config import Config
+from pepsasync.credentials import Lookup
 from pepsasync.criteria import build_query
 from pepsasync.io.http import Http
 from pepsasync.model import Product
@@ -87,7 +88,7 @@ class Asked:
 
 async def measure(name, url, server, repeats):
     async with Http(Config()) as http:
-        provider = make_provider(name, http, None, url)
+        provider = make_provider(name, http, Lookup.of(None), url)
         await list_all(provider)
         peak = peak_bytes()  # before requests are kept, and without those of the bare client
         asked = Asked(http)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from pepsasync.credentials import find_credentials
+from pepsasync.credentials import Lookup, find_credentials, from_environment
 from pepsasync.errors import ConfigError
 from pepsasync.providers import make_provider
 from pepsasync.stages.line import Line, make_slots
@@ -76,13 +77,21 @@ def open_archives(
     archives = []
     for name, own, given in zip(names, _by_name(names, credentials), _by_name(names, base_url), strict=True):
         host = settings.host(name, given)
-        known = own or find_credentials(name, host, environ=os.environ, configured=settings.credentials(name, host))
+        lookup = Lookup.of(own) if own else _lookup(name, host, settings)
         root = given or settings.base_urls.get(name)
-        provider = make_provider(name, http, known, root, ask_code=ask_code, restore=config.restore)
+        provider = make_provider(name, http, lookup, root, ask_code=ask_code, restore=config.restore)
         is_unlimited = len(names) > 1 and provider.limits.quota is None
         pace = Pace(provider, replace(config, quota=None) if is_unlimited else config, emit)
         archives.append(Archive(provider, root, make_slots(config, provider.limits), pace))
     return archives
+
+
+def _lookup(name: str, host: str, settings: Settings) -> Lookup:
+    """Looks where users keep their credentials; half a pair in the environment is told at once."""
+    environ, configured = dict(os.environ), settings.credentials(name, host)
+    if known := from_environment(name, environ):
+        return Lookup.of(known)
+    return Lookup(functools.partial(find_credentials, name, host, environ=environ, configured=configured))
 
 
 def _by_name(names: Sequence[str], given: T | Mapping[str, T] | None) -> list[T | None]:

@@ -8,7 +8,7 @@ import pytest
 
 from fakes import product
 from pepsasync.config import Config
-from pepsasync.credentials import Credentials
+from pepsasync.credentials import Credentials, Lookup
 from pepsasync.errors import (
     AuthError,
     ForbiddenError,
@@ -64,7 +64,7 @@ def redirect(url):
 
 def cdse(archive=None, *, root=ROOT):
     http = Http(Config(retries=1), transport=httpx.MockTransport(archive or Archive(httpx.Response(200))))
-    return Cdse(http, Credentials(username="who@example.org", password="secret-password"), root)
+    return Cdse(http, Lookup.of(Credentials(username="who@example.org", password="secret-password")), root)
 
 
 def judge(status, body=b"", content_type="application/json", *, of=ITEM, **headers):
@@ -257,7 +257,7 @@ async def test_download_without_credentials_is_refused_before_sending():
     http = Http(Config(), transport=httpx.MockTransport(archive))
 
     with pytest.raises(AuthError, match="--auth"):
-        await Cdse(http, None, ROOT).download_request(ITEM)
+        await Cdse(http, Lookup.of(None), ROOT).download_request(ITEM)
     assert (0, []) == (archive.granted, archive.requests)
 
 

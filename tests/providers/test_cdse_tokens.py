@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from pepsasync.config import Config
-from pepsasync.credentials import Credentials
+from pepsasync.credentials import Credentials, Lookup
 from pepsasync.errors import AuthError, ProtocolError, ProviderError, QuotaError, RefusedError, ServerError
 from pepsasync.io.http import Http
 from pepsasync.providers.cdse.tokens import MARGIN, Tokens
@@ -77,7 +77,7 @@ class Person:
 def tokens(identity, *, password=PASSWORD, ask_code=None):
     http = Http(Config(retries=1), transport=httpx.MockTransport(identity))
     credentials = Credentials(username="who@example.org", password=password)
-    return Tokens(http, URL, credentials, ask_code, clock=lambda: getattr(identity, "now", 0.0))
+    return Tokens(http, URL, Lookup.of(credentials), ask_code, clock=lambda: getattr(identity, "now", 0.0))
 
 
 def answering(*args, **options):
@@ -255,7 +255,7 @@ async def test_access_without_credentials_sends_nothing(credentials):
     http = Http(Config(), transport=httpx.MockTransport(identity))
 
     with pytest.raises(AuthError, match="pepsasync login cdse"):
-        await Tokens(http, URL, credentials).access()
+        await Tokens(http, URL, Lookup.of(credentials)).access()
     assert [] == identity.grants
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from fakes import product
 from pepsasync.config import Config
-from pepsasync.credentials import Credentials
+from pepsasync.credentials import Credentials, Lookup
 from pepsasync.errors import (
     AuthError,
     ForbiddenError,
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 def geodes(handler=lambda request: httpx.Response(200), *, key="the-key", **options):
     http = Http(Config(retries=1), transport=httpx.MockTransport(handler))
-    return Geodes(http, Credentials(api_key=key) if key else None, ROOT, **options)
+    return Geodes(http, Lookup.of(Credentials(api_key=key) if key else None), ROOT, **options)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from fakes import product
 from pepsasync.config import Config
-from pepsasync.credentials import Credentials
+from pepsasync.credentials import Credentials, Lookup
 from pepsasync.errors import (
     AuthError,
     ForbiddenError,
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 def peps(handler=lambda request: httpx.Response(200), *, root=ROOT):
     http = Http(Config(retries=1), transport=httpx.MockTransport(handler))
-    return Peps(http, Credentials(username="Who@Example.org", password="a b:ç"), root)
+    return Peps(http, Lookup.of(Credentials(username="Who@Example.org", password="a b:ç")), root)
 
 
 def judge(status, body=b"", content_type="application/json", **headers):
@@ -162,7 +162,7 @@ async def test_credentials_do_not_follow_a_redirect_elsewhere():
 
 async def test_download_request_without_credentials_is_refused_before_sending():
     with pytest.raises(AuthError, match="--auth"):
-        await Peps(Http(Config()), None, ROOT).download_request(ITEM)
+        await Peps(Http(Config()), Lookup.of(None), ROOT).download_request(ITEM)
 
 
 @pytest.mark.parametrize(("status", "error"), [(200, None), (401, AuthError)])

@@ -9,6 +9,7 @@ import shapely
 
 from fakes import product
 from pepsasync.config import Config
+from pepsasync.credentials import Lookup
 from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError
 from pepsasync.io.http import Http
@@ -162,7 +163,7 @@ async def test_tiers_takes_the_cheaper_way(count, others, expected):
     wanted = waiting(count)
     catalogue = Catalogue(wanted, others)
     async with Http(Config(), transport=httpx.MockTransport(catalogue)) as http:
-        tiers = await Peps(http, None, "https://archive.example/resto").tiers(wanted)
+        tiers = await Peps(http, Lookup.of(None), "https://archive.example/resto").tiers(wanted)
 
     assert expected == catalogue.calls
     assert {item.id: StorageTier.DISK for item in wanted} == tiers
@@ -171,7 +172,7 @@ async def test_tiers_takes_the_cheaper_way(count, others, expected):
 @pytest.mark.anyio
 async def test_tiers_product_that_vanished_is_unknown():
     async with Http(Config(), transport=httpx.MockTransport(lambda request: httpx.Response(404, json={}))) as http:
-        tiers = await Peps(http, None, "https://archive.example/resto").tiers([product("A")])
+        tiers = await Peps(http, Lookup.of(None), "https://archive.example/resto").tiers([product("A")])
 
     assert {"id-A": StorageTier.UNKNOWN} == tiers
 

@@ -9,7 +9,7 @@ from pepsasync.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pepsasync.credentials import Credentials
+    from pepsasync.credentials import Lookup
     from pepsasync.io.http import Http
     from pepsasync.providers.base import Provider
 
@@ -42,7 +42,7 @@ def public_url(name: str) -> str:
 def make_provider(
     name: str,
     http: Http,
-    credentials: Credentials | None,
+    credentials: Lookup,
     base_url: str | None = None,
     *,
     ask_code: Callable[[], Awaitable[str]] | None = None,
@@ -53,7 +53,7 @@ def make_provider(
     Args:
         name: One of `provider_names()`.
         http: Connection pool.
-        credentials: Of the user, None for searching only.
+        credentials: Of the user; searching needs none.
         base_url: Root of another instance, None for the public service.
         ask_code: Asks the user for the code of a second factor, for archives that may want one.
         restore: Ask a REGARDS server to restore tape products.

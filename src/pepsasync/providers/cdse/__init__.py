@@ -22,7 +22,7 @@ from pepsasync.providers.cdse.tokens import Tokens
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-    from pepsasync.credentials import Credentials
+    from pepsasync.credentials import Lookup
     from pepsasync.io.http import Http
     from pepsasync.model import Product, Query
 
@@ -45,7 +45,7 @@ class Cdse:
 
     Args:
         http: Connection pool.
-        credentials: E-mail and password; None for searching only.
+        credentials: E-mail and password; searching needs none.
         root: Of another instance, `https://host`, without a slash at its end, under which `/odata/v1` and
             `/auth/realms/CDSE` stand; None for the public service, which has a host for each.
         ask_code: Asks the user for the code of a second factor.
@@ -67,7 +67,7 @@ class Cdse:
     def __init__(
         self,
         http: Http,
-        credentials: Credentials | None,
+        credentials: Lookup,
         root: str | None,
         ask_code: Callable[[], Awaitable[str]] | None = None,
     ) -> None:

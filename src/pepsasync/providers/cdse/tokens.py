@@ -22,7 +22,7 @@ from pepsasync.providers.reading import as_mapping, as_number, as_text
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pepsasync.credentials import Credentials
+    from pepsasync.credentials import Lookup
     from pepsasync.io.http import Http
 
 CLIENT_ID = "cdse-public"
@@ -49,7 +49,7 @@ class Tokens:
     Args:
         http: Connection pool.
         url: Where tokens are handed out; passwords and tokens go to this origin only.
-        credentials: E-mail and password; None when there are none.
+        credentials: E-mail and password.
         ask_code: Asks the user for the code of a second factor.
         clock: Seconds that only grow.
     """
@@ -58,7 +58,7 @@ class Tokens:
         self,
         http: Http,
         url: str,
-        credentials: Credentials | None,
+        credentials: Lookup,
         ask_code: Callable[[], Awaitable[str]] | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -127,7 +127,7 @@ class Tokens:
 
         Refused credentials are never sent again: archives lock accounts after some failures.
         """
-        login = self._credentials
+        login = await self._credentials.find()
         if login is None or not login.username or login.password is None:
             raise AuthError("no credentials for the Copernicus Data Space", hint=_MISSING_HINT)
         form = {"grant_type": "password", "username": login.username, "password": login.password}

@@ -5,6 +5,7 @@ Facts are from the GEODES protocol notes; the section numbers in comments are th
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -34,7 +35,7 @@ from pepsasync.providers.reading import as_integer, as_mapping
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from pepsasync.credentials import Credentials
+    from pepsasync.credentials import Credentials, Lookup
     from pepsasync.io.http import Http
     from pepsasync.model import Product, Query
     from pepsasync.providers.base import SearchPage
@@ -60,20 +61,19 @@ class Geodes:
 
     Args:
         http: Connection pool.
-        credentials: With an API key; None for searching only.
+        credentials: With an API key; searching needs none.
         root: `https://geodes-portal.cnes.fr`, without a slash at its end.
         restore: Ask the server to restore tape products, which REGARDS can and the public GEODES does not offer.
     """
 
     name = "geodes"
 
-    def __init__(self, http: Http, credentials: Credentials | None, root: str, *, restore: bool = False) -> None:
+    def __init__(self, http: Http, credentials: Lookup, root: str, *, restore: bool = False) -> None:
         self._http = http
         self._root = root
         self._origin = _origin(httpx.URL(root))
         self._restores = restore
-        # The key is the only secret that GEODES takes: whoever gives it as a password means it.
-        self._key = (credentials.api_key or credentials.password) if credentials else None
+        self._credentials = credentials
         self.limits = Limits(
             page_size=80,  # documented maximum (3)
             downloads=3,  # nothing published; what the official client uses (6.3)
@@ -109,7 +109,7 @@ class Geodes:
             return StagingReply(StagingOutcome.ONLINE)  # not mentioned means: try (5.1)
         if not self._restores:
             return StagingReply(StagingOutcome.BY_HAND, advice=ADVICE)
-        request = self._request("POST", f"{self._root}/restore", json={"product_ids": [product.id]})
+        request = await self._request("POST", f"{self._root}/restore", json={"product_ids": [product.id]})
         await self._http.send_patiently(request, self._judge)
         return StagingReply(StagingOutcome.ACCEPTED)
 
@@ -122,7 +122,7 @@ class Geodes:
         except AuthError:
             raise
         except ProviderError:
-            if self._key is None:
+            if _key_of(await self._credentials.find()) is None:
                 raise
             return await self._tiers_one_by_one(products)
         checksums = {product.id: product.checksum.value for product in products if product.checksum}
@@ -132,7 +132,8 @@ class Geodes:
         found: dict[str, StorageTier] = {}
         for product in products:
             url = f"{self._root}/availability/{quote(product.name, safe='')}"
-            reply = (await self._http.send_patiently(self._request("GET", url), self._judge_json)).json()
+            request = await self._request("GET", url)
+            reply = (await self._http.send_patiently(request, self._judge_json)).json()
             tier = parse_files(reply, product.checksum.value if product.checksum else None)
             if tier is not None:
                 found[product.id] = tier
@@ -140,25 +141,27 @@ class Geodes:
 
     async def account(self) -> Account:
         """Ask for the rest of the quota, which needs a good key (6.1); see `Provider.account`."""
-        request = self._request("GET", f"{self._root}/processing/download/get")
+        request = await self._request("GET", f"{self._root}/processing/download/get")
         reply = as_mapping((await self._http.send_patiently(request, self._judge_key)).json())
         return Account(as_integer(reply.get("remainingQuota")), as_integer(reply.get("maxQuota")))
 
     async def download_request(self, product: Product) -> httpx.Request:
         """GET with the key, to the archive's origin only; see `Provider.download_request`."""
-        return self._request("GET", product.download_url)
+        return await self._request("GET", product.download_url)
 
-    def _request(self, method: str, url: str, **options: Any) -> httpx.Request:
-        if not self._key:
+    async def _request(self, method: str, url: str, **options: Any) -> httpx.Request:
+        key = _key_of(await self._credentials.find())
+        if not key:
             raise AuthError("no API key for GEODES", hint=KEY_HINT)
-        return self._http.build(method, url, extensions=on_each_hop(self._authorize), **options)
+        authorize = functools.partial(self._authorize, key)
+        return self._http.build(method, url, extensions=on_each_hop(authorize), **options)
 
-    def _authorize(self, request: httpx.Request) -> None:
+    def _authorize(self, key: str, request: httpx.Request) -> None:
         """Put the key on requests to the archive, and stop redirects to a login page: there the key was refused."""
         if _LOGIN.search(f"{request.url.host}{request.url.path}"):
             raise AuthError("GEODES does not accept the API key", url=safe_url(request.url), hint=KEY_HINT)
         if _origin(request.url) == self._origin:
-            request.headers["X-API-Key"] = self._key or ""
+            request.headers["X-API-Key"] = key
         else:
             request.headers.pop("X-API-Key", None)
 
@@ -211,6 +214,11 @@ class Geodes:
         if response.status_code == 403:
             return AuthError("GEODES does not accept the API key", url=safe_url(response.url), hint=KEY_HINT)
         return self._judge_json(response)
+
+
+def _key_of(credentials: Credentials | None) -> str | None:
+    """The only secret that GEODES takes: whoever gives it as a password means it."""
+    return (credentials.api_key or credentials.password) if credentials else None
 
 
 def _not_for_us(response: httpx.Response, body: bytes) -> ProviderError | None:

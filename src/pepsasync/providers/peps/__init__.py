@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -36,7 +37,7 @@ from pepsasync.providers.peps.reply import parse_features, parse_page, parse_tie
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from pepsasync.credentials import Credentials
+    from pepsasync.credentials import Credentials, Lookup
     from pepsasync.io.http import Http
     from pepsasync.model import Product, Query
 
@@ -59,7 +60,7 @@ class Peps:
 
     Args:
         http: Connection pool.
-        credentials: E-mail and password; None for searching only.
+        credentials: E-mail and password; searching needs none.
         root: `https://host/resto`, without a slash at its end.
     """
 
@@ -74,12 +75,12 @@ class Peps:
         knows_places=True,
     )
 
-    def __init__(self, http: Http, credentials: Credentials | None, root: str) -> None:
+    def __init__(self, http: Http, credentials: Lookup, root: str) -> None:
         self._http = http
         self._root = root
         self._origin = _origin(httpx.URL(root))
         self._is_public = self._origin[1] == "peps.cnes.fr"
-        self._authorization = _basic(credentials)
+        self._credentials = credentials
 
     def slices(self, query: Query) -> Sequence[Query]:
         """One query for each name, collection and part of the area; see `Provider.slices`."""
@@ -149,27 +150,28 @@ class Peps:
 
     async def download_request(self, product: Product) -> httpx.Request:
         """GET with the credentials sent at once, since the archive never challenges (5.1), and to its origin only."""
-        return self._request("GET", product.download_url)
+        return await self._request("GET", product.download_url)
 
     async def account(self) -> Account:
         """Ask for a session token, which needs good credentials (1); see `Provider.account`."""
-        request = self._request("GET", f"{self._root}/api/users/connect")
+        request = await self._request("GET", f"{self._root}/api/users/connect")
         with self._closed():
             await self._http.send_patiently(request)
         return Account()
 
-    def _request(self, method: str, url: str) -> httpx.Request:
-        if not self._authorization:
+    async def _request(self, method: str, url: str) -> httpx.Request:
+        authorization = _basic(await self._credentials.find())
+        if not authorization:
             raise AuthError(
                 "no credentials for PEPS",
                 hint="Give a file with 'email password' with --auth, run 'pepsasync login peps', or set "
                 "PEPSASYNC_PEPS_USERNAME and PEPSASYNC_PEPS_PASSWORD",
             )
-        return self._http.build(method, url, extensions=on_each_hop(self._authorize))
+        return self._http.build(method, url, extensions=on_each_hop(functools.partial(self._authorize, authorization)))
 
-    def _authorize(self, request: httpx.Request) -> None:
+    def _authorize(self, authorization: str, request: httpx.Request) -> None:
         if _origin(request.url) == self._origin:
-            request.headers["Authorization"] = self._authorization
+            request.headers["Authorization"] = authorization
         else:
             request.headers.pop("Authorization", None)
 
