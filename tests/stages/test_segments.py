@@ -240,6 +240,44 @@ async def test_a_segment_that_was_joined_in_part_is_joined_to_its_end(serve, fet
     assert received.resumed_bytes == 30 * SMALLEST + 17
 
 
+@pytest.mark.parametrize("segments", [None, 1, 3])
+async def test_an_empty_segment_that_a_killed_run_left_is_nothing(serve, fetching, segments):
+    server = serve(answer := Ranged())
+
+    async with fetching(segments=segments) as line:
+        wanted = product(server)
+        line.shelf.claim_part(wanted)
+        line.shelf.segments_path(wanted).mkdir()
+        line.shelf.segment_path(wanted, SIZE // 2).touch()
+        with anyio.fail_after(20):
+            received = await download(wanted, line)
+        check(line, wanted, received)
+
+    assert len(answer.asked) <= 8
+
+
+async def test_bytes_count_as_progress_though_a_segment_is_there(serve, fetching):
+    server = serve(answer := Ranged())
+    ends = iter(range(SMALLEST, SIZE, SMALLEST))
+
+    def send_little(connection, body):
+        connection.sendall(body[:SMALLEST])
+        next(ends)
+        raise OSError("cut")
+
+    answer._send = send_little
+
+    async with fetching(segments=1) as line:
+        wanted = product(server)
+        line.shelf.claim_part(wanted)
+        line.shelf.segments_path(wanted).mkdir()
+        line.shelf.segment_path(wanted, SIZE // 2).write_bytes(CONTENT[SIZE // 2 :])
+        received = await download(wanted, line)
+        check(line, wanted, received)
+
+    assert len(answer.asked) == SIZE // 2 // SMALLEST + 1
+
+
 async def test_segments_of_another_file_are_not_taken_for_this_one(serve, fetching):
     server = serve(answer := Ranged())
 

@@ -156,6 +156,12 @@ class Shelf:
             self.write_note(product, note)
             return note
 
+    def begin_part(self, product: Product, note: PartNote) -> None:
+        """Remove a part for one with another note: never is a note beside bytes of another answer."""
+        with disk_errors(self.part_path(product)):
+            self.part_path(product).unlink(missing_ok=True)
+        self.write_note(product, note)
+
     def write_note(self, product: Product, note: PartNote) -> None:
         """Write the note of a part, whole or not at all."""
         with disk_errors(self.note_path(product)):

@@ -51,8 +51,8 @@ class Http:
         """Whether any answer ever came back."""
         self.buffers = Buffers()
         """Memory of all large bodies that are being received."""
-        self.rangeless: set[str] = set()
-        """Hosts that fail when asked for a part of a file."""
+        self.ranges: dict[str, bool] = {}
+        """Whether a host serves parts of files, as far as it was seen to."""
         self.on_search_reply: Callable[[str, bytes], None] | None = None
         """Sees URL and body of each raw search reply."""
         self._redirecting: set[str] = set()

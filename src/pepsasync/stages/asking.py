@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from pepsasync.stages.pace import Turn
 
 FAILED_RANGES = 2
-"""Requests for the rest of a file that are answered with HTTP 500 before the whole file is asked for: some servers fail
-at ranges (GEODES protocol notes, section 6.2), and all fail now and then."""
+"""Requests in a row for the rest of a file that are answered with HTTP 500 before the whole file is asked for: some
+servers fail at ranges (GEODES protocol notes, section 6.2), and all fail now and then. Where ranges have worked, only
+the last try asks for the whole file."""
 
 WORDS = ("text/html", "application/json")
 """Types of bodies that say why there is no product."""
@@ -35,7 +36,8 @@ class Asking:
         product: What is asked for.
         line: Archive, connection, folder.
         take: Receives the body of an answer: the answer, the offset where it begins, bytes of the whole file as far as
-            the answer tells them. Returns the length of the part.
+            the answer tells them. Returns the length of the part. Calls `begin_anew` before it gives up what was there
+            for a body that begins at 0.
         is_small: Whether there is no part file, and a request should cost little.
     """
 
@@ -51,6 +53,7 @@ class Asking:
         self._line = line
         self._take = take
         self._is_small = is_small
+        self._host = httpx.URL(product.download_url).host
         self._failed_ranges = 0
         self.note = line.shelf.note_for(product)
         """Describes the part."""
@@ -68,13 +71,16 @@ class Asking:
         Raises:
             ProviderError: What the archive said, or that the answer is not the product.
         """
-        rangeless = self._line.http.rangeless
-        is_whole = bool(rangeless) and httpx.URL(self._product.download_url).host in rangeless
-        for first in (0,) if is_whole else (offset, 0):
+        for first in (0,) if self.is_rangeless else (offset, 0):
             length = await self._ask(first)
             if length is not None:
                 return length
         raise ServerError("the archive neither continues nor repeats the product", product=self._product.name)
+
+    @property
+    def is_rangeless(self) -> bool:
+        """Whether the host of the product is known to serve whole files only."""
+        return self._line.http.ranges.get(self._host) is False
 
     async def request(self, first: int, last: int | None = None) -> httpx.Request:
         """A request for the bytes from the first to the last, or to the end of the product."""
@@ -92,10 +98,8 @@ class Asking:
         async with self._line.http.stream(request, is_short=self._is_small) as response:
             if self.turn:
                 self.turn.begin()
-            if offset and response.status_code == 500:
-                self._failed_ranges += 1
-                if self._failed_ranges >= FAILED_RANGES:
-                    return None
+            if offset and self._count_failed_range(response.status_code):
+                return None
             await self._refuse_errors(response)
             self._line.pace.accept()
             judgement = judge_answer(
@@ -106,6 +110,17 @@ class Asking:
                 size=self._product.size,
             )
             return await self._obey(judgement, response, offset)
+
+    def _count_failed_range(self, status: int) -> bool:
+        """Take note of what a request for a part led to; returns whether the whole file has to be asked for."""
+        ranges, enough = self._line.http.ranges, FAILED_RANGES
+        if status == 206:
+            self._failed_ranges, ranges[self._host] = 0, True
+        elif status == 500:
+            self._failed_ranges += 1
+        if ranges.get(self._host):
+            enough = max(enough, self._line.config.retries - 1)
+        return self._failed_ranges >= enough
 
     async def _refuse_errors(self, response: httpx.Response) -> None:
         """Raise what the provider, or plain HTTP, finds wrong with status and headers."""
@@ -120,9 +135,7 @@ class Asking:
                 return await self._take(response, offset, judgement.total)
             case Action.RESTART:
                 if self._failed_ranges >= FAILED_RANGES:
-                    self._line.http.rangeless.add(httpx.URL(self._product.download_url).host)
-                self.has_restarted = True
-                await self._remember_validator(response)
+                    self._line.http.ranges.setdefault(self._host, False)
                 return await self._take(response, 0, judgement.total)
             case Action.COMPLETE:
                 return offset
@@ -139,13 +152,18 @@ class Asking:
                     f"the archive announces {judgement.total} of {self._product.size} bytes", product=self._product.name
                 )
 
-    async def _remember_validator(self, response: httpx.Response) -> None:
+    async def begin_anew(self, response: httpx.Response) -> None:
+        """Give up what is there for the body of an answer, and take note of its validator.
+
+        Cancellation: the part is there with its note, or neither.
+        """
+        self.has_restarted = True
         etag = response.headers.get("ETag", "")
         validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
         if validator != self.note.validator:
             self.note = dataclasses.replace(self.note, validator=validator)
             if not self._is_small:
-                await to_thread.run_sync(self._line.shelf.write_note, self._product, self.note)
+                await to_thread.run_sync(self._line.shelf.begin_part, self._product, self.note)
 
 
 def _content_length(response: httpx.Response) -> int | None:

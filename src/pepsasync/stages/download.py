@@ -6,6 +6,7 @@ goes on from there. Those of a small product are in memory.
 
 from __future__ import annotations
 
+import functools
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -221,6 +222,8 @@ class _ToMemory(_Transfer):
 
     async def _receive(self, response: httpx.Response, offset: int, total: int | None) -> int:  # noqa: ARG002
         self._tell_start(offset, self._product.size)
+        if not offset:
+            await self._asking.begin_anew(response)
         try:
             length = await self._intake.take(response, offset)
         finally:
@@ -246,7 +249,8 @@ class _ToPart(_Transfer):
         """Transfer what is not there yet."""
         self._asking.note = await to_thread.run_sync(self._line.shelf.claim_part, self._product)
         await self._segments.load()
-        self._present = self._furthest = self._progress.received
+        self._present = self._progress.received
+        self._intake.length = self._furthest = self._progress.part
         return await super().run()
 
     async def _use_slot(self) -> int:
@@ -273,14 +277,17 @@ class _ToPart(_Transfer):
                 await segments.help()
             else:
                 with segments.led():
-                    await self._asking.go_on(ask.offset)
+                    reached = await self._asking.go_on(ask.offset)
+                if reached == ask.offset and not segments.is_coming(reached):
+                    raise ServerError("the archive sends nothing of what is missing", product=self._product.name)
 
     async def _receive(self, response: httpx.Response, offset: int, total: int | None) -> int:
         size = self._product.size
-        expected, limit = (total, _no_limit) if size is None else (size, lambda: self._segments.limit(offset))
+        expected, limit = (total, lambda: sys.maxsize) if size is None else (size, lambda: self._segments.limit(offset))
         self._tell_start(offset, expected)
+        begin = None if offset else functools.partial(self._asking.begin_anew, response)
         try:
-            length = await self._intake.take(response, offset, is_start=not offset, limit=limit)
+            length = await self._intake.take(response, offset, begin=begin, limit=limit)
         finally:
             self._count_progress(self._intake.length)
         return self._judge_length(length, expected, limit())
@@ -294,7 +301,3 @@ class _ToPart(_Transfer):
             anyio.current_time() - self._began,
             self._intake.data_path,
         )
-
-
-def _no_limit() -> int:
-    return sys.maxsize

@@ -18,7 +18,7 @@ from pepsasync.io.http import body, rest_of
 from pepsasync.model import Checksum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     import httpx
@@ -54,6 +54,8 @@ class Intake:
         return Flow(0 if config.limit_rate else config.min_rate, offset, anyio.current_time())
 
     def _refuse_wrong_start(self, response: httpx.Response, chunk: bytes) -> None:
+        if not chunk:
+            raise ServerError("the archive sent an empty file", product=self._product.name)
         if error := self._line.provider.judge_download(self._product, response, chunk):
             raise error
 
@@ -134,14 +136,19 @@ class PartIntake(Intake):
         """Bytes of the file after the latest body."""
 
     async def take(
-        self, response: httpx.Response, offset: int, *, is_start: bool, limit: Callable[[], int] = lambda: sys.maxsize
+        self,
+        response: httpx.Response,
+        offset: int,
+        *,
+        begin: Callable[[], Awaitable[None]] | None = None,
+        limit: Callable[[], int] = lambda: sys.maxsize,
     ) -> int:
         """Write a body from an offset of the file on; returns the file's length.
 
         Args:
             response: Its body was not begun.
             offset: Of the file that is written.
-            is_start: Whether this is the start of the product, which tells whether it is one.
+            begin: For the start of a product: awaited once that has proved to be one, and before what is there goes.
             limit: Length of the file at which nothing more is wanted; may come nearer meanwhile.
 
         Raises:
@@ -153,12 +160,14 @@ class PartIntake(Intake):
         """
         digest, flow, silence = await self.hash_prefix(offset), self._flow(offset), self._line.config.read_timeout
         self.data_path = "plain"
-        async with open_sink(self._path, offset=offset, digest=digest) as sink:
-            try:
-                async with aclosing(body(response, silence)) as chunks:
-                    async for chunk in chunks:
-                        if is_start and sink.length == 0:
-                            self._refuse_wrong_start(response, chunk)
+        async with aclosing(body(response, silence)) as chunks:
+            chunk = await anext(chunks, b"")
+            if begin is not None:
+                self._refuse_wrong_start(response, chunk)
+                await begin()
+            async with open_sink(self._path, offset=offset, digest=digest) as sink:
+                try:
+                    while chunk:
                         wanted = chunk[: max(0, limit() - sink.length)]
                         await self._line.throttle.take(len(wanted))
                         await sink.write(wanted)
@@ -170,8 +179,9 @@ class PartIntake(Intake):
                             watch = lambda length: self._watch(length, flow)  # noqa: E731
                             await drain(rest, sink, self._line.throttle, self._line.http.buffers, watch)
                             break
-            finally:
-                self.length = sink.length
+                        chunk = await anext(chunks, b"")
+                finally:
+                    self.length = sink.length
         return self.length
 
     async def join(self, segment: Path, skip: int, length: int) -> int:

@@ -10,7 +10,6 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import anyio
-import httpx
 from anyio import to_thread
 
 from pepsasync.decide.division import Division
@@ -22,6 +21,7 @@ from pepsasync.stages.intake import PartIntake
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import httpx
     from anyio.abc import TaskGroup
 
     from pepsasync.decide.division import Segment
@@ -77,9 +77,9 @@ class Segments:
         shelf, product = self._line.shelf, self._product
         self._progress.part = shelf.part_length(product)
         for start, length in await to_thread.run_sync(shelf.segments, product):
-            if start + length > self._progress.part:
+            if length and start + length > self._progress.part:
                 self._division.add(start, length)
-            else:  # joined, but not removed any more
+            else:  # nothing ever came, or it was joined and not removed any more
                 await to_thread.run_sync(shelf.segment_path(product, start).unlink)
 
     def limit(self, position: int) -> int:
@@ -149,8 +149,7 @@ class Segments:
     @property
     def _most(self) -> int:
         line = self._line
-        host = httpx.URL(self._product.download_url).host
-        if not line.provider.limits.bounded_ranges or host in line.http.rangeless:
+        if not line.provider.limits.bounded_ranges or self._asking.is_rangeless:
             return 1
         return line.config.segments or (1 if line.config.limit_rate else MOST)
 
@@ -192,7 +191,7 @@ class Segments:
             request = await self._asking.request(segment.start, segment.end - 1)
             async with line.http.stream(request) as response:
                 if self._is_wanted(response, segment):
-                    await intake.take(response, 0, is_start=False, limit=lambda: segment.end - segment.start)
+                    await intake.take(response, 0, limit=lambda: segment.end - segment.start)
         except (ConfigError, DiskFullError):
             raise
         except PepsasyncError:

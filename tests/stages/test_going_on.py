@@ -1,0 +1,183 @@
+"""What passing failures and wrong answers do to a part: nothing that costs more than they have to."""
+
+import contextlib
+import hashlib
+import re
+
+import anyio
+import pytest
+
+from fakes import plain_line
+from pepsasync.config import Config
+from pepsasync.errors import ProtocolError, TransferError
+from pepsasync.io.failures import error_for_status
+from pepsasync.io.files import Shelf
+from pepsasync.io.http import Http
+from pepsasync.model import Checksum, Product, StorageTier
+from pepsasync.stages.download import download
+from servers import Server
+
+pytestmark = pytest.mark.anyio
+
+SIZE = 700_000
+CONTENT = b"".join(hashlib.sha256(n.to_bytes(8)).digest() * 16 for n in range(SIZE // 512 + 1))[:SIZE]
+PART = 400_000
+
+FAILED = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
+WORDS = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nsorry\r\n0\r\n\r\n"
+GONE = f"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */{PART}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+class Archive:
+    """Answers from a list: bytes as they are; a number serves the file so far and cuts it; then serves all of it."""
+
+    def __init__(self, *answers):
+        self.answers = [*answers]
+        self.asked = []
+
+    def __call__(self, connection, head):
+        found = re.search(rb"(?i)\r\nrange: bytes=(\d+)-\r\n", head)
+        first = int(found[1]) if found else 0
+        self.asked.append(first)
+        answer = self.answers.pop(0) if self.answers else SIZE
+        if isinstance(answer, bytes):
+            connection.sendall(answer)
+            return True
+        status = "206 Partial Content" if first else "200 OK"
+        tell = f"Content-Range: bytes {first}-{SIZE - 1}/{SIZE}\r\n" if first else ""
+        connection.sendall(f"HTTP/1.1 {status}\r\n{tell}Content-Length: {SIZE - first}\r\n\r\n".encode())
+        connection.sendall(CONTENT[first:answer])
+        return answer == SIZE
+
+
+def judge(product, response, head):
+    """What every provider says of an answer."""
+    return None if response.status_code == 416 else error_for_status(response, head)
+
+
+@pytest.fixture
+def serve():
+    with contextlib.ExitStack() as servers:
+        yield lambda answer: servers.enter_context(Server(answer))
+
+
+@pytest.fixture
+def fetching(tmp_path, monkeypatch):
+    @contextlib.asynccontextmanager
+    async def opened(**settings):
+        config = Config(**({"retry_wait": 0.001, "retry_wait_max": 0.002, "read_timeout": 10.0} | settings))
+        shelf = Shelf(tmp_path)
+        shelf.open()
+        async with Http(config) as http:
+            line = plain_line(http, shelf, config, lambda event: None)
+            monkeypatch.setattr(line.provider, "judge_download", judge)
+            yield line
+
+    return opened
+
+
+def product(server, name="ONE"):
+    return Product(
+        id=name,
+        name=name,
+        provider="plain",
+        collection="any",
+        size=SIZE,
+        checksum=Checksum("md5", hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()),
+        tier=StorageTier.DISK,
+        download_url=f"http://127.0.0.1:{server.port}/",
+    )
+
+
+def begin(line, wanted):
+    """Leave a part as an earlier run would."""
+    line.shelf.claim_part(wanted)
+    line.shelf.part_path(wanted).write_bytes(CONTENT[:PART])
+
+
+async def test_failures_far_apart_are_not_taken_for_a_server_without_ranges(serve, fetching):
+    server = serve(answer := Archive(FAILED, 500_000, FAILED, 600_000, FAILED))
+
+    async with fetching() as line:
+        begin(line, wanted := product(server))
+        received = await download(wanted, line)
+
+        assert line.shelf.part_path(wanted).read_bytes() == CONTENT
+    assert answer.asked == [PART, PART, 500_000, 500_000, 600_000, 600_000]
+    assert received.resumed_bytes == PART
+
+
+async def test_part_outlives_failures_in_a_row_where_ranges_have_worked(serve, fetching):
+    server = serve(answer := Archive(500_000, FAILED, FAILED, FAILED))
+
+    async with fetching() as line:
+        begin(line, wanted := product(server))
+        await download(wanted, line)
+
+    assert answer.asked == [PART, 500_000, 500_000, 500_000, 500_000]
+
+
+async def test_one_product_without_ranges_does_not_cost_the_others_theirs(serve, fetching):
+    server = serve(answer := Archive(500_000, SIZE, FAILED, FAILED, SIZE))
+
+    async with fetching(retries=3) as line:
+        for name in ("ONE", "TWO", "THREE"):
+            begin(line, wanted := product(server, name))
+            await download(wanted, line)
+
+            assert line.shelf.part_path(wanted).read_bytes() == CONTENT
+    assert answer.asked == [PART, 500_000, PART, PART, 0, PART]
+
+
+async def test_whole_file_is_asked_for_where_ranges_never_worked(serve, fetching):
+    server = serve(answer := Archive(FAILED, FAILED))
+
+    async with fetching() as line:
+        begin(line, wanted := product(server))
+        received = await download(wanted, line)
+        begin(line, other := product(server, "TWO"))
+        await download(other, line)
+
+    assert answer.asked == [PART, PART, 0, 0]
+    assert received.resumed_bytes == 0
+
+
+async def test_part_is_kept_until_the_start_of_another_body_has_proved_to_be_one(serve, fetching, monkeypatch):
+    server = serve(Archive(WORDS))
+
+    def judge_start(product, response, head):
+        return ProtocolError("words instead of a zip") if head == b"sorry" else None
+
+    async with fetching(retries=1) as line:
+        monkeypatch.setattr(line.provider, "judge_download", judge_start)
+        begin(line, wanted := product(server))
+        with pytest.raises(TransferError, match="words instead of a zip"):
+            await download(wanted, line)
+        assert line.shelf.part_path(wanted).read_bytes() == CONTENT[:PART]
+
+        received = await download(wanted, line)
+
+    assert received.resumed_bytes == PART
+
+
+async def test_validator_of_another_body_is_not_noted_beside_the_old_part(serve, fetching, monkeypatch):
+    server = serve(Archive(WORDS.replace(b"\r\n", b'\r\nETag: "new"\r\n', 1)))
+
+    async with fetching(retries=1) as line:
+        monkeypatch.setattr(line.provider, "judge_download", lambda *answer: ProtocolError("no") if answer[2] else None)
+        begin(line, wanted := product(server))
+        with pytest.raises(TransferError):
+            await download(wanted, line)
+
+        assert line.shelf.claim_part(wanted).validator is None
+
+
+async def test_archive_that_believes_that_nothing_is_missing_is_not_asked_for_ever(serve, fetching):
+    server = serve(answer := Archive(*[GONE] * 100))
+
+    async with fetching(retries=3) as line:
+        begin(line, wanted := product(server))
+        with anyio.fail_after(10), pytest.raises(TransferError, match="gave up after 3 tries"):
+            await download(wanted, line)
+
+    assert answer.asked == [PART] * 3
