@@ -1,5 +1,8 @@
 """Whole runs against the embedded archive: real sockets, real files, both event loops."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import anyio
 import pytest
 
@@ -54,6 +57,21 @@ PASSING = [
     "unknown-once", "still-tape", "slow-202", "storage-down", "estimate", "page-shift",
 ]  # fmt: skip
 LASTING = ["checksum-lower", "checksum-null", "size-text"]
+
+
+async def test_fetch_brings_one_of_several_products_with_one_name(tmp_path):
+    async with sandbox(3, tape_fraction=0) as archive, connect(archive) as client:
+        first, second, third = await everything(client)
+        older = replace(
+            first, id="older", published=datetime(2001, 1, 1, tzinfo=UTC), download_url="http://127.0.0.1:9"
+        )
+        again = replace(second, id="again", download_url="http://127.0.0.1:9")
+        wanted = [older, first, second, again, third, third.name]
+        outcomes = [delivery async for delivery in client.fetch(wanted, tmp_path)]
+
+        assert [DELIVERED] * 3 == [delivery.status for delivery in outcomes]
+        assert {first, second, third} == {delivery.product for delivery in outcomes}
+        assert 3 == right_files(archive, tmp_path)
 
 
 @pytest.mark.parametrize("fault", PASSING + LASTING)

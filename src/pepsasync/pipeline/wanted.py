@@ -36,6 +36,8 @@ async def feed(
 ) -> None:
     """Send every wanted product once, and a failed outcome for each name that the archive does not know.
 
+    Of several with one name, which is what their files are called, one is sent: of a page the one published last.
+
     Args:
         wanted: A query, or products, names and queries.
         provider: Which archive.
@@ -51,7 +53,7 @@ async def feed(
     names_order = await recorder.order(wanted) if isinstance(wanted, Collection) else None
 
     async def found(order: int | None, products: list[Product]) -> None:
-        new = [product for product in products if seen.add(product.id)]
+        new = [product for product in _newest(products) if seen.add(product.name)]
         if new:
             await recorder.found(order, new)
             await pages.send(new)
@@ -64,6 +66,16 @@ async def feed(
             for name in await _look_for(_query(part), partial(found, order), provider, recorder.take):
                 await outcomes.send(_unknown(name, provider, recorder.take))
             recorder.search_finished(order)
+
+
+def _newest(products: list[Product]) -> Iterable[Product]:
+    """Of each name the product that was published last."""
+    newest: dict[str, Product] = {}
+    for product in products:
+        other = newest.setdefault(product.name, product)
+        if product.published and (other.published is None or product.published > other.published):
+            newest[product.name] = product
+    return newest.values()
 
 
 def _parts(wanted: Wanted) -> Iterator[Query | list[Product | str]]:

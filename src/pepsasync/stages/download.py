@@ -283,7 +283,11 @@ class _ToPart(_Transfer):
 
     async def _receive(self, response: httpx.Response, offset: int, total: int | None) -> int:
         size = self._product.size
-        expected, limit = (total, lambda: sys.maxsize) if size is None else (size, lambda: self._segments.limit(offset))
+        expected = total if size is None else size
+
+        def limit() -> int:
+            return sys.maxsize if size is None else self._segments.limit(offset)
+
         self._tell_start(offset, expected)
         begin = None if offset else functools.partial(self._asking.begin_anew, response)
         try:

@@ -36,7 +36,7 @@ _MARKS = (1 << 64) - 1
 
 
 class Seen:
-    """Ids that came before, in 12 to 24 bytes each: a set keeps every id, and a run may have a million.
+    """Ids or names that came before, in 12 to 24 bytes each: a set keeps every id, and a run may have a million.
 
     Only hashes are kept. Two of a million ids have the same one in one of 30 million runs; the second is then missed.
     """
