@@ -18,10 +18,10 @@ import anyio.to_thread
 
 from pepsasync.io.files import disk_error, disk_errors, write_all
 from pepsasync.io.groups import task_group
+from pepsasync.io.parts import open_at, open_locked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from io import FileIO
     from pathlib import Path
 
     from anyio.abc import TaskGroup
@@ -97,7 +97,7 @@ def copy_blocks(source: Path, skip: int, target: Path, digest: Digest, most: int
         DiskFullError, ConfigError, TransferError: The disk failed.
     """
     block, copied = memoryview(bytearray(BLOCK)), 0
-    with disk_errors(target), source.open("rb", buffering=0) as reading, target.open("ab", buffering=0) as writing:
+    with disk_errors(target), source.open("rb", buffering=0) as reading, open_locked(target, "ab") as writing:
         reading.seek(skip)
         while copied < most and (count := reading.readinto(block)):
             write_all(writing, block[:count])
@@ -116,7 +116,7 @@ class BlockSink:
     def __init__(self, path: Path, offset: int, digest: Digest, threads: TaskGroup) -> None:
         self.path = path
         self.digest = digest
-        self.file = _open_at(path, offset)
+        self.file = open_at(path, offset)
         self.length = offset
         """Bytes taken so far, counted from the start of the file."""
         self._threads = threads
@@ -242,28 +242,13 @@ class BlockSink:
                 anyio.from_thread.run_sync(room.set)
 
 
-def _open_at(path: Path, offset: int) -> FileIO:
-    """Open a file to be written from an offset on, with nothing behind it.
-
-    A file that was emptied is written to the disk by ext4 when it is closed, a third of a second for each GB, and the
-    event loop would wait for that: one that begins anew is a new one.
-    """
-    if not offset:
-        path.unlink(missing_ok=True)
-        return path.open("xb", buffering=0)
-    file = path.open("r+b", buffering=0)
-    file.seek(offset)
-    file.truncate()
-    return file
-
-
 @contextlib.asynccontextmanager
 async def open_sink(path: Path, *, offset: int, digest: Digest) -> AsyncIterator[BlockSink]:
-    """Open a part file for writing from an offset; what stands behind it is cut off.
+    """Open a part file for writing from an offset, which nobody else can meanwhile.
 
     Args:
         path: The part file.
-        offset: First byte that will be written.
+        offset: Its length; with 0 it begins anew.
         digest: Has seen exactly `offset` bytes.
 
     Raises:

@@ -182,13 +182,23 @@ class Shelf:
                 path.unlink(missing_ok=True)
         remove_tree(self.segments_path(product))
 
-    def promote(self, product: Product) -> Path:
+    def promote(self, product: Product, length: int) -> Path:
         """Give a verified part its final name; on return it is on the disk, not only in its cache.
 
         Replaces a file of that name: it was looked at before and found wrong.
+
+        Args:
+            product: Whose part.
+            length: Bytes that were verified.
+
+        Raises:
+            TransferError: Another program has changed the part meanwhile.
+            DiskFullError, ConfigError: The disk failed.
         """
         part = self.part_path(product)
         with disk_errors(part):
+            if part.stat().st_size != length:
+                raise OSError(errno.EBUSY, "another program has changed it")
             sync(part)
         final = self._name(product)
         with disk_errors(final):

@@ -72,7 +72,7 @@ def _verify_part(product: Product, received: Received, shelf: Shelf) -> Path:
     check_size(product, received.length)
     _check_checksum(product, received.checksum)
     check_zip(product, shelf.part_path(product), product.checksum is None)
-    final = shelf.promote(product)
+    final = shelf.promote(product, received.length)
     remember(product, final, shelf)
     return final
 

@@ -2,12 +2,13 @@
 
 import errno
 import hashlib
+import os
 import threading
 
 import anyio
 import pytest
 
-from pepsasync.errors import DiskFullError
+from pepsasync.errors import DiskFullError, TransferError
 from pepsasync.io import blocks
 from pepsasync.io.blocks import BLOCK, Digest, digest_file, open_sink
 
@@ -28,9 +29,9 @@ async def test_open_sink_writes_and_hashes_everything(tmp_path):
     assert len(whole) == digest.length == sink.length
 
 
-async def test_open_sink_continues_and_cuts_off_what_stands_behind(tmp_path):
+async def test_open_sink_continues(tmp_path):
     path = tmp_path / "part"
-    path.write_bytes(b"abcXXXXXX")
+    path.write_bytes(b"abc")
     digest = digest_file(path, "md5", 3)
 
     async with open_sink(path, offset=3, digest=digest) as sink:
@@ -38,6 +39,36 @@ async def test_open_sink_continues_and_cuts_off_what_stands_behind(tmp_path):
 
     assert b"abcdef" == path.read_bytes()
     assert hashlib.md5(b"abcdef").hexdigest() == digest.hexdigest()
+
+
+@pytest.mark.parametrize("there", [b"ab", b"abcXXX"])
+async def test_open_sink_refuses_a_file_that_has_changed(tmp_path, there):
+    """Cut or filled up, it would hold bytes that the digest has never seen."""
+    path, digest = tmp_path / "part", Digest("md5")
+    digest.update(b"abc")
+    path.write_bytes(there)
+
+    with pytest.raises(TransferError, match="another program has changed it"):
+        async with open_sink(path, offset=3, digest=digest):
+            pass
+
+    assert there == path.read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks on Windows")
+@pytest.mark.parametrize("offset", [0, 3])
+async def test_open_sink_refuses_a_file_that_another_writes(tmp_path, offset):
+    path = tmp_path / "part"
+
+    async with open_sink(path, offset=0, digest=Digest(None)) as sink:
+        await sink.write(b"abc")
+        sink.flush()
+        with pytest.raises(TransferError, match="another program writes it"):
+            async with open_sink(path, offset=offset, digest=Digest(None)):
+                pass
+        await sink.write(b"def")
+
+    assert b"abcdef" == path.read_bytes()
 
 
 async def test_open_sink_that_begins_anew_leaves_the_old_file_alone(tmp_path):
