@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 
 from pepsasync import Checksum, Client, Config, Credentials, Product, StorageTier
-from pepsasync.credentials import Lookup
+from pepsasync.credentials.lookup import Lookup
 from pepsasync.io.files import Shelf
 from pepsasync.io.http import Http
 from pepsasync.io.throttle import Throttle

@@ -19,7 +19,7 @@ import measure
 from search import Asked
 
 from pepsasync.config import Config
-from pepsasync.credentials import Lookup
+from pepsasync.credentials.lookup import Lookup
 from pepsasync.criteria import build_query
 from pepsasync.io.http import Http
 from pepsasync.providers import make_provider

@@ -21,7 +21,7 @@ import anyio
 import httpx
 
 from pepsasync.config import Config
-from pepsasync.credentials import Lookup
+from pepsasync.credentials.lookup import Lookup
 from pepsasync.criteria import build_query
 from pepsasync.io.http import Http
 from pepsasync.model import Product

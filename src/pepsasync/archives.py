@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from pepsasync.credentials import Lookup, find_credentials, from_environment
+from pepsasync.credentials import find_credentials, from_environment
+from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import ConfigError
 from pepsasync.providers import make_provider
 from pepsasync.stages.line import Line, make_slots

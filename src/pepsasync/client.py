@@ -21,7 +21,6 @@ from pepsasync.io.groups import Background, Flattened, task_group
 from pepsasync.io.http import Http
 from pepsasync.io.space import Space
 from pepsasync.io.throttle import Throttle
-from pepsasync.model import Delivery, Product, Query, Quota, StorageTier
 from pepsasync.settings import read_settings
 from pepsasync.stages.search import PAGES_AHEAD, search
 from pepsasync.stages.stage import request_staging
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from pepsasync.archives import Archive
     from pepsasync.config import Config
     from pepsasync.credentials import Credentials
+    from pepsasync.model import Delivery, Product, Query, Quota, StorageTier
     from pepsasync.pipeline.record import Journals
     from pepsasync.pipeline.wanted import Wanted
     from pepsasync.providers.base import Provider, StagingReply
@@ -227,12 +227,12 @@ class Client:
 
         Raises:
             ConfigError, AuthError, UnreachableError, DiskFullError: The run cannot go on; the same call resumes it.
-            ProviderError: The search failed.
+            ProviderError: The search failed; what it had found was brought.
 
         Cancellation, or leaving the loop early: everything under way stops and is resumable.
         """
-        from pepsasync.pipeline.deliver_all import deliver_all, make_run  # noqa: PLC0415 - as for journals
-        from pepsasync.pipeline.wanted import feed  # noqa: PLC0415
+        from pepsasync.pipeline.deliver_all import make_run  # noqa: PLC0415 - as for journals
+        from pepsasync.pipeline.fetch import fetch  # noqa: PLC0415
 
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
             space = None if on_delivered else Space(Path(directory))  # a hook may move files away
@@ -242,11 +242,8 @@ class Client:
             options = run_options(self._archives, extract=extract, skip_tape=self._config.skip_tape)
             async with self._journals.recorder(lines[0].shelf.directory, names, options) as journal:
                 lines, asked = [await journal.along(line) for line in lines], await journal.asked_before()
-                run = make_run(lines, extract=extract, on_delivered=on_delivered, asked_before=asked)
-                send, pages = anyio.create_memory_object_stream[list[Product]](PAGES_AHEAD)
-                async with task_group() as tasks:
-                    tasks.start_soon(feed, wanted, self.provider, journal, send, outcomes.clone())
-                    tasks.start_soon(deliver_all, pages, outcomes.clone(), run)
+                given = {"extract": extract, "on_delivered": on_delivered, "asked_before": asked}
+                await fetch(wanted, make_run(lines, claims=journal.claims, **given), journal, outcomes.clone())
 
         return Background(self._tasks, work, OUTCOMES_AHEAD)
 

@@ -17,6 +17,7 @@ from pepsasync.criteria import build_query
 from pepsasync.events import DownloadStarted, ProductFailed, QuotaReached, StagingRequested
 from pepsasync.io.journal import JournalBusyError, JournalReader, State, open_journal
 from pepsasync.model import Query, Quota
+from pepsasync.pipeline.claims import Claims
 from pepsasync.pipeline.order import query_from_json, wanted_as_json
 from pepsasync.pipeline.record import Recorder
 
@@ -129,7 +130,7 @@ async def test_the_quota_of_an_earlier_run_counts(tmp_path):
 
 async def test_a_recorder_forgets_how_far_failed_downloads_came(tmp_path):
     async with open_journal(tmp_path, tell=print) as journal:
-        recorder = Recorder(journal, lambda event: None, ["peps"], {})
+        recorder = Recorder(journal, lambda event: None, ["peps"], {}, claims=Claims())
         for name in ("A", "B"):
             recorder.take(DownloadStarted(id=name, name=name, offset=0, size=10))
         recorder.take(ProductFailed(id="A", name="A", error="TransferError", message="gave up"))

@@ -8,7 +8,8 @@ import pytest
 
 from fakes import product
 from pepsasync.config import Config
-from pepsasync.credentials import Credentials, Lookup
+from pepsasync.credentials import Credentials
+from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import (
     AuthError,
     ForbiddenError,

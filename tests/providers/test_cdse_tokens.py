@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from pepsasync.config import Config
-from pepsasync.credentials import Credentials, Lookup
+from pepsasync.credentials import Credentials
+from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import AuthError, ProtocolError, ProviderError, QuotaError, RefusedError, ServerError
 from pepsasync.io.http import Http
 from pepsasync.providers.cdse.tokens import MARGIN, Tokens

@@ -9,7 +9,7 @@ import shapely
 
 from fakes import product
 from pepsasync.config import Config
-from pepsasync.credentials import Lookup
+from pepsasync.credentials.lookup import Lookup
 from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError
 from pepsasync.io.http import Http

@@ -9,7 +9,7 @@ import pytest
 
 from archives import everything, sandbox
 from pepsasync import Client, Credentials
-from pepsasync.credentials import Lookup
+from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import ConfigError
 
 pytestmark = pytest.mark.anyio

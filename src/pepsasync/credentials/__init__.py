@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pepsasync.credentials.credentials import KEY_PROVIDERS, Credentials
 from pepsasync.credentials.find import find_credentials, from_environment, host_of, read_auth_file
-from pepsasync.credentials.lookup import Lookup
 from pepsasync.credentials.private import ExposedSecretWarning
 
 __all__ = [
     "KEY_PROVIDERS",
     "Credentials",
     "ExposedSecretWarning",
-    "Lookup",
     "find_credentials",
     "from_environment",
     "host_of",

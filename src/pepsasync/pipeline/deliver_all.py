@@ -63,7 +63,8 @@ async def deliver_all(
 
     async def one(product: Product, is_absent: bool) -> None:
         try:
-            delivery = await deliver(product, run, is_absent=is_absent)
+            async with run.claims.of(product.name) as somebody_did:
+                delivery = await deliver(product, run, is_absent=is_absent and not somebody_did)
         finally:
             in_flight.release_on_behalf_of(product.id)
         if delivery is not None:

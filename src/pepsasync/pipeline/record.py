@@ -8,13 +8,14 @@ import time
 from collections import deque
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 from anyio import to_thread
 
 from pepsasync import events
 from pepsasync.io.journal import State, open_journal
+from pepsasync.pipeline.claims import Claims
 from pepsasync.pipeline.order import wanted_as_json
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 SPEED_EVERY = 5.0
 """Seconds over which the speed is averaged."""
 
+GUARD_EVERY = 1.0
+"""Seconds between two looks at whether the folder is still this program's."""
+
 
 class Recorder:
     """Notes one run in the journal of its folder.
@@ -41,6 +45,7 @@ class Recorder:
         emit: Gets every event, after it was noted.
         providers: Names of the archives.
         options: What a later run must know to go on.
+        claims: Shared by all runs into the folder.
         wall: Seconds since 1970.
     """
 
@@ -50,12 +55,20 @@ class Recorder:
         emit: Emit,
         providers: Sequence[str],
         options: Mapping[str, Any],
+        *,
+        claims: Claims,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._journal = journal
         self._emit = emit
         self._providers = providers
         self._options = options
+        self.claims = claims
+        """Products under way in the folder."""
+        self.has_found = False
+        """Whether the search found anything."""
+        self.claims = claims
+        """Products under way in the folder."""
         self._wall = wall
         self._received: dict[str, int] = {}
         self._came = 0
@@ -82,6 +95,16 @@ class Recorder:
                 self._journal.note_now(quota_until=self._wall() + event.wait, updated=self._wall())
         self._emit(event)
 
+    async def guard(self) -> NoReturn:
+        """End the run once another program has taken over the folder: two must not write the same parts.
+
+        Raises:
+            JournalBusyError: It has.
+        """
+        while True:
+            self._journal.check_owner()
+            await anyio.sleep(GUARD_EVERY)
+
     async def along(self, line: Line) -> Line:
         """A line whose events and downloads are noted, and whose quota knows of earlier runs."""
         name, quota = line.provider.name, line.pace.quota
@@ -97,6 +120,7 @@ class Recorder:
 
     async def found(self, order: int | None, products: Iterable[Product]) -> None:
         """Note products that were found; waits when the disk cannot follow."""
+        self.has_found = True
         await self._journal.note_products(order, products)
 
     def search_finished(self, order: int | None) -> None:
@@ -199,7 +223,7 @@ class Journals:
             shared.users += 1
             self._open[where] = shared
         try:
-            yield Recorder(shared.journal, shared.pass_on, providers, options)
+            yield Recorder(shared.journal, shared.pass_on, providers, options, claims=shared.claims)
         finally:
             with anyio.CancelScope(shield=True):
                 async with self._lock:
@@ -216,6 +240,7 @@ class _Shared:
 
     def __init__(self, emit: Emit) -> None:
         self.users = 0
+        self.claims = Claims()
         self._emit = emit
         self._told: deque[str] = deque()
         self._loop_thread = threading.get_ident()

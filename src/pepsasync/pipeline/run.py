@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pepsasync.events import Noticed
+from pepsasync.pipeline.claims import Claims
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,6 +33,8 @@ class Run:
     """Staging requests of an earlier run, by name of products that it waited for; taken out as they are used."""
     sources: Sources | None = None
     """All archives of the run when there are several; this one is then searched, and asked first."""
+    claims: Claims = field(default_factory=Claims)
+    """Products under way in this folder, of this and other runs of the client."""
     advised: set[str] = field(default_factory=set)
     """What the user was told to do; each piece of advice is told once."""
 

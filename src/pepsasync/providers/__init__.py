@@ -9,7 +9,7 @@ from pepsasync.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pepsasync.credentials import Lookup
+    from pepsasync.credentials.lookup import Lookup
     from pepsasync.io.http import Http
     from pepsasync.providers.base import Provider
 

@@ -57,8 +57,9 @@ class Journal:
     The journal observes: what is complete is what has a final name on disk. Losing it costs no product.
     """
 
-    def __init__(self, directory: Path, writer: Writer, wall: Callable[[], float]) -> None:
+    def __init__(self, directory: Path, lease: Lease, writer: Writer, wall: Callable[[], float]) -> None:
         self.directory = directory
+        self._lease = lease
         self._writer = writer
         self._wall = wall
 
@@ -66,6 +67,15 @@ class Journal:
     def is_quiet(self) -> bool:
         """True when nothing is written any more in this run: disk full, or the folder has another owner now."""
         return self._writer.is_quiet
+
+    def check_owner(self) -> None:
+        """Look whether the folder is still ours, as far as is known; never waits.
+
+        Raises:
+            JournalBusyError: Another process has taken it over.
+        """
+        if self._lease.taken_by is not None:
+            raise busy(self.directory, self._lease.taken_by)
 
     def record_order(self, wanted: Any, providers: Sequence[str], options: Mapping[str, Any]) -> int:
         """Take what the user asked for; never waits.
@@ -188,7 +198,7 @@ async def open_journal(
         )
         writer = await to_thread.run_sync(make, state / JOURNAL)
         try:
-            yield Journal(directory, writer, pulse.wall)
+            yield Journal(directory, lease, writer, pulse.wall)
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(writer.close)

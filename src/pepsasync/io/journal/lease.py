@@ -76,6 +76,8 @@ class Lease:
         self.path = path
         self.owner = Owner(socket.gethostname(), _place(), os.getpid(), secrets.token_hex(8), wall())
         self._beat = 0
+        self.taken_by: Owner | None = None
+        """Who was found to hold the lease in our place."""
 
     def take(self) -> bool:
         """Take a lease that nobody holds; False when somebody was first.
@@ -121,7 +123,9 @@ class Lease:
                     file.write(self._digits())
         except OSError:
             return True
-        return sight is not None and sight.owner == self.owner
+        is_ours = sight is not None and sight.owner == self.owner
+        self.taken_by = sight.owner if sight is not None and not is_ours else None
+        return is_ours
 
     def release(self) -> None:
         """Let others in at once."""

@@ -22,7 +22,7 @@ from pepsasync.providers.cdse.tokens import Tokens
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-    from pepsasync.credentials import Lookup
+    from pepsasync.credentials.lookup import Lookup
     from pepsasync.io.http import Http
     from pepsasync.model import Product, Query
 

@@ -22,7 +22,7 @@ from pepsasync.providers.reading import as_mapping, as_number, as_text
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pepsasync.credentials import Lookup
+    from pepsasync.credentials.lookup import Lookup
     from pepsasync.io.http import Http
 
 CLIENT_ID = "cdse-public"

@@ -35,7 +35,8 @@ from pepsasync.providers.reading import as_integer, as_mapping
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from pepsasync.credentials import Credentials, Lookup
+    from pepsasync.credentials import Credentials
+    from pepsasync.credentials.lookup import Lookup
     from pepsasync.io.http import Http
     from pepsasync.model import Product, Query
     from pepsasync.providers.base import SearchPage

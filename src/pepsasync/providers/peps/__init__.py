@@ -37,7 +37,8 @@ from pepsasync.providers.peps.reply import parse_features, parse_page, parse_tie
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from pepsasync.credentials import Credentials, Lookup
+    from pepsasync.credentials import Credentials
+    from pepsasync.credentials.lookup import Lookup
     from pepsasync.io.http import Http
     from pepsasync.model import Product, Query
 
