@@ -13,6 +13,7 @@ PepsasyncError
  │   ├─ ProtocolError      an answer that makes no sense (HTML instead of a zip, broken JSON)
  │   └─ ServerError        5xx and the like, worth another try
  │       ├─ QuotaError     a quota or rate limit was reached
+ │       ├─ UnavailableError  not now, for nobody: 502, 503, 504
  │       └─ UnreachableError  no connection at all                                    (exit 4)
  ├─ StagingTimeout         the product did not come from tape in time
  ├─ DeliveryError          the bytes of one product
@@ -153,6 +154,10 @@ class ServerError(ProviderError):
 
 class QuotaError(ServerError):
     """A quota or rate limit was reached (HTTP 420, 421, 429)."""
+
+
+class UnavailableError(ServerError):
+    """The archive, or what stands in front of it, cannot answer at the moment (HTTP 502, 503, 504)."""
 
 
 class ProtocolError(ProviderError):

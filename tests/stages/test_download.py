@@ -17,8 +17,9 @@ from pepsasync.errors import DiskFullError, TransferError, UnreachableError
 from pepsasync.events import DownloadProgressed, DownloadRetried
 from pepsasync.io import direct, drain
 from pepsasync.io.blocks import BLOCK
+from pepsasync.io.bodies import READ
 from pepsasync.io.files import Shelf
-from pepsasync.io.http import READ, Http
+from pepsasync.io.http import Http
 from pepsasync.model import Checksum, Product, StorageTier
 from pepsasync.stages.download import SMALL, download
 from servers import Authority, File, Server, Tunnel, wait_until_gone, whole

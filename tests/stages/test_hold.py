@@ -94,7 +94,7 @@ async def test_no_download_begins_while_the_archive_wants_a_pause():
     [NotFoundError("gone"), ServerError("down"), ServerError("down", retry_after=0), QuotaError("x", retry_after=9)],
 )
 async def test_what_asks_for_no_pause_holds_nobody(error):
-    hold = Hold("geodes", "downloads", 100.0, [].append)
+    hold = Hold("geodes", "downloads", Config(retry_wait_max=100.0), [].append)
     with pytest.raises(type(error)), hold.obeyed():
         raise error
 
@@ -102,7 +102,7 @@ async def test_what_asks_for_no_pause_holds_nobody(error):
 
 
 async def test_no_pause_is_longer_than_the_user_wants():
-    hold = Hold("geodes", "downloads", 5.0, [].append)
+    hold = Hold("geodes", "downloads", Config(retry_wait_max=5.0), [].append)
     with pytest.raises(ServerError), hold.obeyed():
         raise ServerError("overloaded", retry_after=900.0)
 
@@ -122,7 +122,7 @@ async def test_a_pause_is_told_once():
 
 
 async def test_a_pause_ends_no_sooner_because_a_shorter_one_is_asked_for():
-    hold = Hold("geodes", "downloads", 100.0, [].append)
+    hold = Hold("geodes", "downloads", Config(retry_wait_max=100.0), [].append)
     hold.keep(50.0)
     hold.keep(1.0)
 

@@ -103,3 +103,22 @@ async def test_an_unanswered_request_counts():
     with narrow.turn(lambda: None) as first, narrow.turn(lambda: None) as second:
         assert first is not None
         assert second is None
+
+
+@pytest.mark.parametrize("advice", [0, 0.0, 0.001])
+async def test_an_archive_that_says_at_once_is_not_asked_at_once(advice):
+    quick, began = pace(Archive(None, quota=None)), anyio.current_time()
+    assert quick.refuse(QuotaError("enough", retry_after=advice))
+    await quick.until_open()
+
+    assert anyio.current_time() - began >= 0.02
+
+
+async def test_the_archives_count_of_an_hour_is_not_taken_for_the_users_of_a_moment():
+    provider, began = Archive(1, quota=Quota(9, 3600.0)), anyio.current_time()
+    own = pace(provider, quota=Quota(2, 0.1))
+    with anyio.fail_after(10):
+        for _ in range(5):
+            await begin(own)
+
+    assert anyio.current_time() - began >= 0.2

@@ -22,6 +22,7 @@ from pepsasync.errors import (
     QuotaError,
     RefusedError,
     ServerError,
+    UnavailableError,
     UnreachableError,
 )
 
@@ -85,7 +86,8 @@ def error_for_status(response: httpx.Response, body: bytes | None = None) -> Pro
     if status in (420, 421, 429):
         return QuotaError(f"quota or rate limit reached (HTTP {status}){said}", retry_after=retry_after, url=url)
     if status >= 500 or status == 408:
-        return ServerError(f"the server failed with HTTP {status}{said}", retry_after=retry_after, url=url)
+        kind = UnavailableError if status in (502, 503, 504) else ServerError
+        return kind(f"the server failed with HTTP {status}{said}", retry_after=retry_after, url=url)
     return RefusedError(f"the archive refused the request with HTTP {status}{said}", url=url)
 
 

@@ -10,19 +10,19 @@ import contextlib
 import json
 import ssl
 from http.cookiejar import CookieJar
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from pepsasync.errors import ConfigError, PepsasyncError, ProtocolError, ProviderError
-from pepsasync.io.drain import Buffers, Rest
+from pepsasync.errors import ConfigError, PepsasyncError, ProtocolError, ProviderError, UnavailableError
+from pepsasync.io.drain import Buffers
 from pepsasync.io.failures import error_for_status, first_words, network_errors, reason, safe_url
-from pepsasync.io.retries import Retries
-from pepsasync.io.sockets import Connection
+from pepsasync.io.outage import Outage
+from pepsasync.io.retries import OUTAGE_PATIENCE, Retries
 from pepsasync.io.transport import SHORT, Transport, is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable
 
     from pepsasync.config import Config
 
@@ -32,9 +32,6 @@ LARGEST_ERROR_BODY = 65_536
 """Bytes read of an error answer."""
 
 _HOP_HOOK = "pepsasync.each_hop"
-
-READ = 1 << 20
-"""Bytes asked of a connection at once; smaller bodies keep it alive for the next request."""
 
 
 class Http:
@@ -53,6 +50,8 @@ class Http:
         """Memory of all large bodies that are being received."""
         self.ranges: dict[str, bool] = {}
         """Whether a host serves parts of files, as far as it was seen to."""
+        self._has_served = False
+        self._outages: dict[str, Outage] = {}
         self.on_search_reply: Callable[[str, bytes], None] | None = None
         """Sees URL and body of each raw search reply."""
         self._redirecting: set[str] = set()
@@ -105,40 +104,56 @@ class Http:
         return response
 
     async def send_patiently(
-        self, request: httpx.Request, judge: Callable[[httpx.Response], PepsasyncError | None] | None = None
+        self,
+        request: httpx.Request,
+        judge: Callable[[httpx.Response], PepsasyncError | None] = error_for_status,
+        *,
+        waits: bool = False,
     ) -> httpx.Response:
         """Send an idempotent request, again after passing failures.
 
+        What has just failed for everybody is tried once only, so that nobody waits for each of many requests.
+
         Args:
             request: Without a streamed body.
-            judge: Says what is wrong with an answer; `error_for_status` when absent.
+            judge: Says what is wrong with an answer.
+            waits: Wait until an outage of an archive that has served us is over, for half an hour.
 
         Raises:
             ProviderError: What `judge` made of the last answer, or that none came.
         """
-        judge = judge or error_for_status
+        where = f"{request.url.host}{request.url.path}"
 
         async def once() -> httpx.Response:
             response = await self.send(request)
             if error := judge(response):
+                if isinstance(error, UnavailableError):
+                    self._outages.setdefault(where, Outage(self._config.retries)).failed()
                 raise error
+            self._outages.pop(where, None)
+            self._has_served = True
             return response
 
-        return await Retries(self._config, was_reached=lambda: self.was_reached).call(once)
+        def outage() -> float | None:
+            return self._outages[where].seconds if where in self._outages else None
+
+        patience = OUTAGE_PATIENCE if waits and self._has_served else 0.0
+        retries = Retries(self._config, was_reached=lambda: self.was_reached, outage=outage, patience=patience)
+        return await retries.call(once)
 
     async def json(self, request: httpx.Request, *, is_search: bool = False) -> Any:
         """Send patiently and decode the JSON body.
 
         Args:
             request: Idempotent.
-            is_search: Show the raw reply to `on_search_reply`.
+            is_search: Show the raw reply to `on_search_reply`, and wait for the end of an outage.
 
         Raises:
             ProtocolError: The body is not JSON.
             ProviderError: As `send_patiently`.
         """
         decoded: list[Any] = []
-        response = await self.send_patiently(request, lambda answer: _decode_into(decoded, answer))
+        response = await self.send_patiently(request, lambda answer: _decode_into(decoded, answer), waits=is_search)
         if is_search and self.on_search_reply:
             self.on_search_reply(safe_url(response.url), response.content)
         return decoded[-1]
@@ -188,67 +203,6 @@ class _NoCookies(CookieJar):
 
     def extract_cookies(self, response: object, request: object) -> None:
         """Nothing."""
-
-
-async def body(response: httpx.Response, silence: float) -> AsyncGenerator[bytes, None]:
-    """The body as it is on the wire, in chunks as large as they come.
-
-    A large plain HTTP/1.1 body is read from the connection itself once the HTTP parser has given out what it holds:
-    that is several times faster than having every chunk parsed. The connection is not used again then, so small
-    bodies take the ordinary way, as does everything chunked, encoded or HTTP/2.
-
-    Args:
-        response: Streamed, its body not begun.
-        silence: Longest wait for bytes, seconds.
-
-    Raises:
-        httpx or httpcore errors, which `Http.stream` turns into ours.
-    """
-    length = _plain_length(response)
-    connection = response.extensions.get("network_stream")
-    received = 0
-    # Kept open until the end: closing what httpx iterates over would close the connection.
-    async with contextlib.aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as parsed:
-        async for chunk in parsed:
-            received += len(chunk)
-            yield chunk
-            if length is not None and connection is not None:
-                break
-        while length is not None and connection is not None and received < length:
-            chunk = await connection.read(min(READ, length - received), timeout=silence)
-            if not chunk:
-                raise httpx.RemoteProtocolError(f"closed after {received:,} of {length:,} bytes")
-            received += len(chunk)
-            yield chunk
-
-
-def rest_of(response: httpx.Response, received: int, silence: float, limit: Callable[[], int]) -> Rest | None:
-    """What is to come of a large plain body, when its connection can be taken over by `drain`.
-
-    Args:
-        response: Its body was begun, and everything that the HTTP parser held was given out.
-        received: Bytes of the body that were given out.
-        silence: Longest wait for bytes, seconds.
-        limit: Length of the part at which nothing more is wanted.
-
-    Returns:
-        None when the body has to be read through `body`, or has ended.
-    """
-    length = _plain_length(response)
-    connection = response.extensions.get("network_stream")
-    if length is None or received >= length or not isinstance(connection, Connection):
-        return None
-    return Rest(connection, length - received, silence, limit)
-
-
-def _plain_length(response: httpx.Response) -> int | None:
-    """Content-Length of a body that may be read past the parser, None for any other."""
-    headers = response.headers
-    text = headers.get("Content-Length", "")
-    is_plain = response.http_version == "HTTP/1.1" and not {"Transfer-Encoding", "Content-Encoding"} & set(
-        map(str.title, headers)
-    )
-    return int(text) if is_plain and text.isascii() and text.isdigit() and int(text) >= READ else None
 
 
 def _decode_into(decoded: list[Any], response: httpx.Response) -> ProviderError | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import tenacity
 
-from pepsasync.errors import ProtocolError, ServerError, UnreachableError
+from pepsasync.errors import ProtocolError, ServerError, UnavailableError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OUTAGE_PATIENCE = 1800.0
-"""Seconds for which an archive that had answered before is tried again when no connection can be made."""
+"""Seconds for which an archive that had answered before is tried again when no connection can be made, or when it
+answers nobody."""
 
 FIRST_CONTACT_TRIES = 3
 """Tries for an archive that never answered: more likely a wrong address than an outage."""
@@ -35,6 +36,8 @@ class Retries:
         config: `retries`, `retry_wait`, `retry_wait_max`.
         on_retry: Called before each pause with the error, the number of the try and the pause in seconds.
         was_reached: Says whether the archive has ever answered; an outage is waited for longer then.
+        outage: Seconds for which it has answered nobody, None for no outage; see `Outage`. Tries are not counted then.
+        patience: Seconds of such an outage that are waited for.
     """
 
     def __init__(
@@ -43,17 +46,21 @@ class Retries:
         *,
         on_retry: Callable[[Exception, int, float], None] | None = None,
         was_reached: Callable[[], bool] = lambda: True,
+        outage: Callable[[], float | None] = lambda: None,
+        patience: float = OUTAGE_PATIENCE,
     ) -> None:
         self._config = config
         self._on_retry = on_retry
         self._was_reached = was_reached
-        self._tries = 0
+        self._outage = outage
+        self._patience = patience
+        self._tries = self._excused = 0
         self._outage_since: float | None = None
         self.attempts = 0
 
     def progressed(self) -> None:
         """Start the count anew: bytes have moved."""
-        self._tries = 0
+        self._tries = self._excused = 0
         self._outage_since = None
 
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
@@ -96,7 +103,10 @@ class Retries:
             self._outage_since = self._outage_since or anyio.current_time()
             return anyio.current_time() - self._outage_since >= OUTAGE_PATIENCE
         self._outage_since = None
-        return self._tries >= self._config.retries
+        if isinstance(error, UnavailableError) and (seconds := self._outage()) is not None:
+            self._excused += 1
+            return seconds >= self._patience
+        return self._tries - self._excused >= self._config.retries
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         error = _error_of(state)

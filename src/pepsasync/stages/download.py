@@ -23,6 +23,7 @@ from pepsasync.errors import (
     QuotaError,
     ServerError,
     TransferError,
+    UnavailableError,
     UnreachableError,
 )
 from pepsasync.events import DownloadRetried, DownloadStarted, ProductDownloaded
@@ -108,7 +109,12 @@ class _Transfer(ABC):
         self._asking = Asking(product, line, self._receive, is_small=self.is_small)
         self._furthest = 0
         self._began = anyio.current_time()
-        self._retries = Retries(line.config, on_retry=self._tell_retry, was_reached=lambda: line.http.was_reached)
+        self._retries = Retries(
+            line.config,
+            on_retry=self._tell_retry,
+            was_reached=lambda: line.http.was_reached,
+            outage=lambda: line.pace.downloads.outage.seconds,
+        )
 
     @property
     def attempts(self) -> int:
@@ -122,6 +128,8 @@ class _Transfer(ABC):
         except UnreachableError:
             raise
         except (ServerError, ProtocolError) as error:
+            if isinstance(error, UnavailableError) and self._line.pace.downloads.outage.is_of_many:
+                raise UnreachableError(f"the archive answers nobody: {error.message}", url=error.url) from error
             raise TransferError(
                 f"gave up after {self._retries.attempts} tries: {error.message}",
                 product=self._product.name,
@@ -157,7 +165,7 @@ class _Transfer(ABC):
                         continue
                     self._asking.turn = turn
                     try:
-                        with line.pace.downloads.obeyed():
+                        with line.pace.downloads.obeyed(self._product.name):
                             return await self._use_slot()
                     except QuotaError as error:
                         if not line.pace.refuse(error):

@@ -1,4 +1,4 @@
-"""Hold: a pause that an archive asks for, kept by everybody who would ask it for the same."""
+"""Hold: a pause that an archive asks for or needs, kept by everybody who would ask it for the same."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pepsasync.errors import QuotaError, ServerError
+from pepsasync.decide.schedule import next_pause
+from pepsasync.errors import QuotaError, ServerError, UnavailableError
 from pepsasync.events import Noticed
+from pepsasync.io.outage import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pepsasync.config import Config
     from pepsasync.events import Emit
 
 NEWS = 1.0
@@ -21,21 +24,25 @@ NEWS = 1.0
 
 
 class Hold:
-    """Makes everybody wait when an archive answers one of them with Retry-After.
+    """Makes everybody wait when an archive answers one of them with Retry-After, and when it answers nobody any more.
 
     Args:
         archive: Its name.
         what: What is not asked for meanwhile, as a plural.
-        longest: Seconds of the longest pause that a failing server may ask for.
+        config: `retry_wait` and `retry_wait_max` are the shortest and the longest pause of an outage, the latter also
+            the longest that a failing server may ask for.
         emit: Gets a `Noticed` for each pause.
     """
 
-    def __init__(self, archive: str, what: str, longest: float, emit: Emit) -> None:
+    def __init__(self, archive: str, what: str, config: Config, emit: Emit) -> None:
         self._archive = archive
         self._what = what
-        self._longest = longest
+        self._config = config
         self._emit = emit
         self._until = -math.inf
+        self.outage = Outage()
+        """Whether nobody gets what is asked for."""
+        self._rest: float | None = None
 
     @property
     def left(self) -> float:
@@ -45,19 +52,43 @@ class Hold:
     def keep(self, seconds: float) -> None:
         """Begin a pause, or make the one that lasts longer."""
         if seconds > self.left + NEWS:
-            self._emit(Noticed(message=f"{self._archive} wants no further {self._what} for {seconds:.0f} s"))
+            why = "answers nobody: no" if self._rest else "wants no"
+            self._emit(Noticed(message=f"{self._archive} {why} further {self._what} for {seconds:.0f} s"))
         self._until = max(self._until, anyio.current_time() + seconds)
 
     @contextlib.contextmanager
-    def obeyed(self) -> Iterator[None]:
-        """Begin a pause when the request within fails and the answer asks for one; quotas have rules of their own."""
+    def obeyed(self, asked: str = "") -> Iterator[None]:
+        """Begin a pause when the request within fails and the answer asks for one, or nobody gets another answer.
+
+        Quotas have rules of their own.
+
+        Args:
+            asked: Name of the product.
+        """
+        asked_at = anyio.current_time()
         try:
             yield
         except QuotaError:
             raise
         except ServerError as error:
-            self.keep(min(error.retry_after or 0.0, self._longest))
+            if isinstance(error, UnavailableError):
+                self._grow(asked, asked_at)
+            if error.retry_after:
+                self.keep(min(error.retry_after, self._config.retry_wait_max))
             raise
+
+    def answered(self) -> None:
+        """Note that somebody got what was asked for: an outage is over."""
+        self.outage.answered()
+        self._rest = None
+
+    def _grow(self, asked: str, asked_at: float) -> None:
+        """Pause longer the longer an outage lasts; whoever had asked before the last pause tells nothing new."""
+        self.outage.failed(asked)
+        if self.outage.seconds is not None and asked_at >= self._until:
+            config = self._config
+            self._rest = next_pause(self._rest, moved=False, shortest=config.retry_wait, longest=config.retry_wait_max)
+            self.keep(self._rest)
 
     async def over(self) -> None:
         """Wait until no pause lasts."""

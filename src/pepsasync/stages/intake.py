@@ -13,8 +13,8 @@ from anyio import to_thread
 from pepsasync.decide.flow import Flow
 from pepsasync.errors import ServerError
 from pepsasync.io.blocks import Digest, copy_blocks, digest_file, open_sink
+from pepsasync.io.bodies import body, rest_of
 from pepsasync.io.drain import drain
-from pepsasync.io.http import body, rest_of
 from pepsasync.model import Checksum
 
 if TYPE_CHECKING:

@@ -66,8 +66,8 @@ class Pace:
         self._emit = emit
         self.quota = config.quota or provider.limits.quota
         self._books = Window(self.quota)
-        self.downloads = Hold(provider.name, "downloads", config.retry_wait_max, emit)
-        self.staging = Hold(provider.name, "staging requests", config.retry_wait_max, emit)
+        self.downloads = Hold(provider.name, "downloads", config, emit)
+        self.staging = Hold(provider.name, "staging requests", config, emit)
         self._turnstile = anyio.Lock()
         self._was_asked = False
         self._paused_until = 0.0
@@ -157,12 +157,14 @@ class Pace:
         if self.quota is not None:
             shortest = longest = self.quota.seconds / 4
         self._pause = next_pause(self._pause, moved=False, shortest=shortest, longest=longest)
-        self._paused_until = now + (error.retry_after if error.retry_after is not None else self._pause)
+        advice = max(error.retry_after, self._config.retry_wait) if error.retry_after else None
+        self._paused_until = now + (advice or self._pause)
         return True
 
     def accept(self) -> None:
         """Note that the archive let a download begin: what it refused before is forgotten."""
         self._refused_since = self._pause = self._look = None
+        self.downloads.answered()
 
     async def ask(self) -> None:
         """Ask the archive what is left of the quota, if it has one; a failure tells nothing and changes nothing.
@@ -180,8 +182,8 @@ class Pace:
         except ProviderError:
             return
         left, products = account.quota_left, account.quota_products
-        if left is None or products is None:
-            return
+        if left is None or products is None or self.quota != self._provider.limits.quota:
+            return  # or it counts by another window than the user
         now = anyio.current_time()
         # What began while the answer was on its way may not be in it.
         self._books.correct(products - left + self._books.begun - begun, now)

@@ -32,12 +32,15 @@ async def request_staging(product: Product, line: Line, *, goes_first: bool = Fa
         await line.slots.staging.enter(acquired=product.start, goes_first=goes_first)
         try:
             await line.pace.staging.over()  # with the slot: nobody else could use it
-            with line.pace.staging.obeyed():
+            with line.pace.staging.obeyed(product.name):
                 reply = await line.provider.request_staging(product)
+            line.pace.staging.answered()
             if reply.outcome is StagingOutcome.QUOTA:
                 line.pace.staging.keep(reply.retry_after or LONGEST_ADVICE)
             return reply
         finally:
             line.slots.staging.leave()
 
-    return await Retries(line.config, was_reached=lambda: line.http.was_reached).call(ask)
+    outage = line.pace.staging.outage
+    retries = Retries(line.config, was_reached=lambda: line.http.was_reached, outage=lambda: outage.seconds)
+    return await retries.call(ask)
