@@ -22,6 +22,7 @@ from pepsasync.io.http import Http
 from pepsasync.model import Checksum, Query, StorageTier
 from pepsasync.providers.base import Account, StagingOutcome
 from pepsasync.providers.geodes import ADVICE, Geodes
+from pepsasync.stages.search import search
 
 ROOT = "https://archive.example"
 MD5 = "86f828c4c7e921615d1cd0476604f780"
@@ -92,6 +93,30 @@ async def test_a_redirect_to_a_login_page_means_that_the_key_was_refused(where):
 async def test_no_key_is_said_before_anything_is_sent():
     with pytest.raises(AuthError, match="PEPSASYNC_GEODES_API_KEY"):
         await geodes(key=None).download_request(ITEM)
+
+
+@pytest.mark.parametrize(("served", "pages"), [(20, 10), (80, 3)])
+async def test_everything_is_found_whatever_the_server_says_of_its_pages(served, pages):
+    asked = []
+
+    def answer(request):
+        if request.url.path == "/fastavailability":
+            return httpx.Response(200, json={})
+        page = json.loads(request.content)["page"]
+        asked.append(page)
+        found = [feature(number) for number in range(200)][served * (page - 1) : served * page]
+        return httpx.Response(200, json={"features": found, "context": {"matched": 200, "limit": 80}})
+
+    async with search(Query(collection="X"), geodes(answer), lambda _: None) as found:
+        products = [one async for page in found for one in page]
+
+    assert [f"P{number}" for number in range(200)] == [one.name for one in products]
+    assert list(range(1, pages + 1)) == sorted(asked)
+
+
+def feature(number):
+    asset = {"href": f"/files/{number}", "roles": ["data"], "type": "application/zip"}
+    return {"id": f"id-{number}", "properties": {"identifier": f"P{number}", "dataset": "X"}, "assets": {"x": asset}}
 
 
 async def test_search_is_anonymous():

@@ -93,14 +93,14 @@ class Geodes:
 
     async def search_page(self, query: Query, page: int) -> SearchPage:
         """Fetch one page, without the key: replies to a known caller hold session tokens (2)."""
-        limit = self.limits.page_size
-        request = self._http.build("POST", f"{self._root}/api/stac/search", json=search_body(query, page, limit))
+        body = search_body(query, page, self.limits.page_size)
+        request = self._http.build("POST", f"{self._root}/api/stac/search", json=body)
         try:
             reply = await self._http.json(request, is_search=True)
         except RefusedError as error:
             error.hint = "GEODES has probably renamed an attribute of its catalogue; look for a newer pepsasync"
             raise
-        return parse_page(reply, page, limit, self._root)
+        return parse_page(reply, self._root)
 
     async def request_staging(self, product: Product) -> StagingReply:
         """Look where the product is; restoring is asked for only where the server offers it (5.2)."""
