@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -21,9 +22,10 @@ from pepsasync.errors import (
     ServerError,
 )
 from pepsasync.io.http import Http
-from pepsasync.model import Query
+from pepsasync.model import Query, StorageTier
 from pepsasync.providers.base import StagingOutcome
 from pepsasync.providers.peps import Peps
+from pepsasync.stages.search import search
 
 ROOT = "https://archive.example/resto"
 ITEM = product("A", download_url=f"{ROOT}/collections/S1/id-A/download")
@@ -194,6 +196,57 @@ async def test_request_staging(answer, outcome, retry_after):
 async def test_request_staging_refused(status, expected):
     with pytest.raises(expected):
         await peps(lambda request: httpx.Response(status, content=b"{}")).request_staging(ITEM)
+
+
+def modest(count, served):
+    """A server that gives fewer a page than it is asked for; all its products are of one instant, and on disk."""
+
+    def answer(request):
+        first = served * (int(request.url.params["page"]) - 1)
+        found = [feature(number) for number in range(count)][first : first + served]
+        links = [{"rel": "next"}] if len(found) == served else []
+        described = {"totalResults": count, "startIndex": first + 1, "links": links}
+        return httpx.Response(200, json={"features": found, "properties": described})
+
+    return answer
+
+
+def feature(number):
+    start, disk = "2020-06-10T10:50:31Z", {"mode": "disk"}
+    return {"id": f"id-P{number}", "properties": {"collection": "S1", "startDate": start, "storage": disk}}
+
+
+@pytest.mark.parametrize(("count", "pages"), [(350, 4), (300, 4), (99, 1)])
+async def test_search_finds_everything_where_pages_are_short(count, pages):
+    seen = []
+    provider = peps(lambda request: seen.append(request) or modest(count, 100)(request))
+
+    async with search(Query(collection="S1"), provider, lambda _: None) as found:
+        ids = [one.id for page in [page async for page in found] for one in page]
+
+    assert [f"id-P{number}" for number in range(count)] == ids
+    assert pages == len(seen)
+
+
+async def test_tiers_are_searched_for_where_pages_are_short():
+    seen = []
+    provider = peps(lambda request: seen.append(request) or modest(350, 100)(request))
+    start = datetime(2020, 6, 10, 10, 50, 31, tzinfo=UTC)
+    waiting = [product(f"P{number}", start=start) for number in range(350)]
+
+    assert {one.id: StorageTier.DISK for one in waiting} == await provider.tiers(waiting)
+    assert 4 == len(seen)
+
+
+async def test_tiers_of_a_server_that_goes_in_circles_are_asked_for_one_by_one():
+    def answer(request):
+        if request.url.path.endswith("/search.json"):
+            return httpx.Response(200, json={"features": [feature(0)], "properties": {"links": [{"rel": "next"}]}})
+        return httpx.Response(200, json=feature(1))
+
+    waiting = [product(f"P{number}", start=datetime(2020, 6, 10, tzinfo=UTC)) for number in range(5)]
+
+    assert {one.id: StorageTier.DISK for one in waiting} == await peps(answer).tiers(waiting)
 
 
 async def test_search_page_public_service_is_closed():

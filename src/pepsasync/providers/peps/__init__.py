@@ -32,7 +32,7 @@ from pepsasync.model import StorageTier
 from pepsasync.providers.answers import not_a_zip
 from pepsasync.providers.base import Account, Limits, SearchPage, StagingOutcome, StagingReply
 from pepsasync.providers.peps.query import covering_parameters, search_parameters, slices
-from pepsasync.providers.peps.reply import parse_features, parse_page, parse_tier, parse_tiers, parse_total
+from pepsasync.providers.peps.reply import is_last, parse_features, parse_page, parse_tier, parse_tiers, parse_total
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -129,13 +129,12 @@ class Peps:
         missing = {product.id: product for product in products}
         found: dict[str, StorageTier] = {}
         parameters = covering_parameters(products)
-        page, is_last = 1, parameters is None
-        while not is_last and len(missing) > FEW:
+        page, is_over = 1, parameters is None
+        while not is_over and len(missing) > FEW and page <= len(products):
             reply = await self._search(collection, parameters or {}, page)
-            features = parse_features(reply)
-            found |= {i: tier for i, tier in parse_tiers(features).items() if missing.pop(i, None)}
+            found |= {i: tier for i, tier in parse_tiers(parse_features(reply)).items() if missing.pop(i, None)}
             pages_left = -(-(parse_total(reply) or 0) // self.limits.page_size) - page
-            is_last = len(features) < self.limits.page_size or pages_left > len(missing)
+            is_over = is_last(reply, self.limits.page_size) or pages_left > len(missing)
             page += 1
         for product in missing.values():
             found[product.id] = await self._tier_of(product)
