@@ -56,6 +56,7 @@ def error_body(message, code):
         pytest.param(403, error_body("Forbidden", 403), "application/json", ForbiddenError, id="403-no-right"),
         pytest.param(404, error_body("Not Found", 404), "application/json", NotFoundError, id="404-no-file"),
         pytest.param(420, error_body("week|10000000", 420), "application/json", QuotaError, id="420-week-quota"),
+        pytest.param(420, error_body("instant|2000", 420), "application/json", ForbiddenError, id="420-too-large"),
         pytest.param(429, b"", "text/plain", QuotaError, id="429-rate"),
         pytest.param(500, b"", "text/html", ServerError, id="500-database-down"),
         pytest.param(503, b"<html>", "text/html", ServerError, id="503-front"),
@@ -91,6 +92,13 @@ def test_judge_download_withdrawn_product():
     assert isinstance(error, ReplacedError)
     assert error.replaced_by is None
     assert "withdrawn" in str(error)
+
+
+def test_judge_download_product_above_the_instant_limit_says_what_to_do():
+    error = judge(420, error_body("instant|2000", 420))
+
+    assert "A: the product is larger than what this account may download at once (2000 MB)" in str(error)
+    assert "another archive" in error.hint
 
 
 def test_judge_download_retry_after_is_milliseconds():
@@ -191,11 +199,18 @@ async def test_request_staging(answer, outcome, retry_after):
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [(401, AuthError), (403, ForbiddenError), (404, NotFoundError), (500, ServerError)]
+    ("status", "body", "expected"),
+    [
+        (401, b"{}", AuthError),
+        (403, b"{}", ForbiddenError),
+        (404, b"{}", NotFoundError),
+        (420, error_body("instant|2000", 420), ForbiddenError),
+        (500, b"{}", ServerError),
+    ],
 )
-async def test_request_staging_refused(status, expected):
+async def test_request_staging_refused(status, body, expected):
     with pytest.raises(expected):
-        await peps(lambda request: httpx.Response(status, content=b"{}")).request_staging(ITEM)
+        await peps(lambda request: httpx.Response(status, content=body)).request_staging(ITEM)
 
 
 def modest(count, served):

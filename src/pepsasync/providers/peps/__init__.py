@@ -17,6 +17,7 @@ import httpx
 from pepsasync.decide.schedule import parse_retry_after
 from pepsasync.errors import (
     AuthError,
+    ForbiddenError,
     NotFoundError,
     OfflineError,
     ProtocolError,
@@ -49,6 +50,9 @@ CLOSED = (
 FEW = 2
 """Up to so many waiting products are asked for one by one."""
 
+_TOO_LARGE = "instant|"
+"""How the complaint about one product begins; that about the account is `week|<MB>` (5.5)."""
+_TOO_LARGE_HINT = "Ask the archive's help desk for a higher limit, or get the product from another archive (--provider)"
 _HINTS = {
     403: "This account has no right on the collection; ask the archive's help desk",
     404: "The archive lists the product but does not have its file; ask the archive's help desk",
@@ -192,14 +196,18 @@ class Peps:
 
     def _refusal(self, product: Product, response: httpx.Response, body: bytes) -> ProviderError:
         """The error behind a status and its JSON body (5.2)."""
-        url = safe_url(response.url)
-        moved = re.search(r"new feature id is : (\S+)", first_words(body))
+        url, said = safe_url(response.url), first_words(body)
+        moved = re.search(r"new feature id is : (\S+)", said)
         if response.status_code == 404 and moved:
             new = None if moved[1] == "unavailable" else moved[1]
             what = f"was replaced by {new}" if new else "was withdrawn and has no new version"
             return ReplacedError(
                 f"the product {what}", replaced_by=new, product=product.name, url=url, hint="Search again"
             )
+        if response.status_code == 420 and said.startswith(_TOO_LARGE):
+            most = said.removeprefix(_TOO_LARGE)
+            what = f"the product is larger than what this account may download at once ({most} MB)"
+            return ForbiddenError(what, product=product.name, url=url, hint=_TOO_LARGE_HINT)
         error = error_for_status(response, body)
         if error is None:
             return ProtocolError(f"unexpected answer HTTP {response.status_code}", product=product.name, url=url)
