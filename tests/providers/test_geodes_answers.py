@@ -156,17 +156,46 @@ async def test_tiers_are_asked_for_many_at_once(available, tier):
     assert await provider.tiers([ITEM]) == {ITEM.id: tier}
 
 
-async def test_tiers_are_asked_for_one_by_one_when_that_fails():
+def one_by_one(status, unknown=()):
+    """Answers only about one product at a time, and only to who has a key."""
+
     def answer(request):
         if request.url.path == "/fastavailability":
-            return httpx.Response(500)
-        assert request.url.path == "/availability/A"
+            return httpx.Response(status)
+        name = request.url.path.removeprefix("/availability/")
         assert request.headers["X-API-Key"] == "the-key"
-        return httpx.Response(200, json={"id": "A", "files": [{"checksum": MD5, "available": True}]})
+        if name in unknown:
+            return httpx.Response(404)
+        return httpx.Response(200, json={"id": name, "files": [{"checksum": MD5, "available": True}]})
 
-    assert await geodes(answer).tiers([ITEM]) == {ITEM.id: StorageTier.DISK}
-    with pytest.raises(ServerError):
-        await geodes(answer, key=None).tiers([ITEM])
+    return answer
+
+
+@pytest.mark.parametrize(("status", "keyless"), [(500, ServerError), (401, ForbiddenError)])
+async def test_tiers_are_asked_for_one_by_one_when_that_fails(status, keyless):
+    assert await geodes(one_by_one(status)).tiers([ITEM]) == {ITEM.id: StorageTier.DISK}
+    with pytest.raises(keyless):
+        await geodes(one_by_one(status), key=None).tiers([ITEM])
+
+
+async def test_a_product_that_is_not_known_one_by_one_is_missing():
+    items = [product(name, checksum=Checksum("md5", MD5)) for name in "ABC"]
+
+    tiers = await geodes(one_by_one(500, unknown="B")).tiers(items)
+
+    assert tiers == {"id-A": StorageTier.DISK, "id-C": StorageTier.DISK}
+
+
+@pytest.mark.parametrize(("key", "tier"), [("the-key", StorageTier.DISK), (None, StorageTier.UNKNOWN)])
+async def test_a_search_goes_on_where_only_a_key_tells_where_products_are(key, tier):
+    listed = {"features": [feature(1)], "context": {"matched": 1}}
+    told = one_by_one(401)
+
+    def answer(request):
+        return httpx.Response(200, json=listed) if request.url.path == "/api/stac/search" else told(request)
+
+    async with search(Query(collection="X"), geodes(answer, key=key), lambda _: None) as found:
+        assert [tier] == [one.tier for page in [page async for page in found] for one in page]
 
 
 async def test_products_on_tape_are_asked_for_by_hand():

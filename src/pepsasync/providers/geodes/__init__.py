@@ -16,6 +16,7 @@ from pepsasync.decide.schedule import parse_retry_after
 from pepsasync.errors import (
     AuthError,
     ForbiddenError,
+    NotFoundError,
     OfflineError,
     PepsasyncError,
     ProtocolError,
@@ -119,12 +120,13 @@ class Geodes:
         request = self._http.build("POST", f"{self._root}/fastavailability", json={"availability": wanted})
         try:
             reply = await self._http.json(request)
-        except AuthError:
+        except ProviderError as error:
+            if _key_of(await self._credentials.find()) is not None:
+                return await self._tiers_one_by_one(products)
+            if isinstance(error, AuthError):  # nobody's key was refused: a search needs none
+                what = "GEODES tells only those who have a key where products are"
+                raise ForbiddenError(what, url=error.url, hint=KEY_HINT) from error
             raise
-        except ProviderError:
-            if _key_of(await self._credentials.find()) is None:
-                raise
-            return await self._tiers_one_by_one(products)
         checksums = {product.id: product.checksum.value for product in products if product.checksum}
         return parse_availability(reply, checksums)
 
@@ -133,7 +135,10 @@ class Geodes:
         for product in products:
             url = f"{self._root}/availability/{quote(product.name, safe='')}"
             request = await self._request("GET", url)
-            reply = (await self._http.send_patiently(request, self._judge_json)).json()
+            try:
+                reply = (await self._http.send_patiently(request, self._judge_json)).json()
+            except NotFoundError:
+                continue
             tier = parse_files(reply, product.checksum.value if product.checksum else None)
             if tier is not None:
                 found[product.id] = tier
