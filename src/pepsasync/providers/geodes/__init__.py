@@ -5,9 +5,8 @@ Facts are from the GEODES protocol notes; the section numbers in comments are th
 
 from __future__ import annotations
 
-import functools
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
 import httpx
@@ -52,6 +51,10 @@ KEY_HINT = (
     "PEPSASYNC_GEODES_API_KEY"
 )
 
+MOST_REDIRECTS = 5
+"""Of one request with the key: a good one leads to a store or two, a refused one may lead in circles (2)."""
+
+_Origin: TypeAlias = tuple[str, str, int | None]
 _LOGIN = re.compile(r"(?:^|[/.])(?:log[-_]?in|auth|sso|oauth2?)(?:[/.?]|$)", re.IGNORECASE)
 _QUOTA = re.compile(rb"quota", re.IGNORECASE)
 _LOGIN_PAGE = re.compile(rb"password|log ?in|sign ?in|connexion", re.IGNORECASE)
@@ -158,17 +161,7 @@ class Geodes:
         key = _key_of(await self._credentials.find())
         if not key:
             raise AuthError("no API key for GEODES", hint=KEY_HINT)
-        authorize = functools.partial(self._authorize, key)
-        return self._http.build(method, url, extensions=on_each_hop(authorize), **options)
-
-    def _authorize(self, key: str, request: httpx.Request) -> None:
-        """Put the key on requests to the archive, and stop redirects to a login page: there the key was refused."""
-        if _LOGIN.search(f"{request.url.host}{request.url.path}"):
-            raise AuthError("GEODES does not accept the API key", url=safe_url(request.url), hint=KEY_HINT)
-        if _origin(request.url) == self._origin:
-            request.headers["X-API-Key"] = key
-        else:
-            request.headers.pop("X-API-Key", None)
+        return self._http.build(method, url, extensions=on_each_hop(_Key(key, self._origin)), **options)
 
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> PepsasyncError | None:
         """Say what is wrong with an answer; see `Provider.judge_download`."""
@@ -221,6 +214,31 @@ class Geodes:
         return self._judge_json(response)
 
 
+class _Key:
+    """Goes along with one request from hop to hop: to the archive only, and no further than where it was refused."""
+
+    def __init__(self, key: str, origin: _Origin) -> None:
+        self._key = key
+        self._origin = origin
+        self._first: int | None = None
+        self._redirects = 0
+
+    def __call__(self, request: httpx.Request) -> None:
+        """Put it on a request.
+
+        Raises:
+            AuthError: This is the way to a login page, or one without end.
+        """
+        self._first = self._first or id(request)  # not the request, which would keep itself alive
+        self._redirects = 0 if id(request) == self._first else self._redirects + 1  # it may be sent again
+        if self._redirects > MOST_REDIRECTS or _LOGIN.search(f"{request.url.host}{request.url.path}"):
+            raise AuthError("GEODES does not accept the API key", url=safe_url(request.url), hint=KEY_HINT)
+        if _origin(request.url) == self._origin:
+            request.headers["X-API-Key"] = self._key
+        else:
+            request.headers.pop("X-API-Key", None)
+
+
 def _key_of(credentials: Credentials | None) -> str | None:
     """The only secret that GEODES takes: whoever gives it as a password means it."""
     return (credentials.api_key or credentials.password) if credentials else None
@@ -239,5 +257,5 @@ def _not_for_us(response: httpx.Response, body: bytes) -> ProviderError | None:
     return None
 
 
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+def _origin(url: httpx.URL) -> _Origin:
     return url.scheme, url.host, url.port
