@@ -15,7 +15,7 @@ from pepsasync.credentials import Credentials
 from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import AuthError, ProtocolError, ProviderError, QuotaError, RefusedError, ServerError
 from pepsasync.io.http import Http
-from pepsasync.providers.cdse.tokens import MARGIN, Tokens
+from pepsasync.providers.cdse.tokens import MARGIN, REFUSED_FOR, Tokens
 
 URL = "https://identity.example/auth/realms/CDSE/protocol/openid-connect/token"
 PASSWORD = "a&b:ç secret-password"
@@ -325,35 +325,84 @@ async def test_token_replies_are_no_search_replies():
     assert [] == seen
 
 
-async def test_refuse_gives_a_new_token_and_then_up():
+async def test_refuse_of_a_moment_changes_nothing():
     identity = Identity()
     session = tokens(identity)
+    errors = []
+    for identity.now in (0.0, 0.1, 0.2):
+        errors.append(session.refuse(await session.access()))
 
-    first = session.refuse(await session.access())
-    second = session.refuse(await session.access())
+    assert {ServerError} == {type(error) for error in errors}
+    assert "secret-access-1" == await session.access()
+    assert ["password"] == identity.grants
 
-    assert (ServerError, AuthError) == (type(first), type(second))
-    assert ["password", "refresh_token"] == identity.grants
+
+async def refused_for_long(session, identity):
+    """What the archive's refusal of one token, from now on, is taken for in the end."""
+    token = await session.access()
+    assert ServerError is type(session.refuse(token))
+    identity.now += REFUSED_FOR
+    return session.refuse(token)
+
+
+async def test_refuse_goes_from_refresh_to_password_and_then_up():
+    identity = Identity()
+    session = tokens(identity)
+    session.accept(await session.access())
+
+    errors = [session.refuse(await session.access()), *[await refused_for_long(session, identity) for _ in range(2)]]
+
+    assert [ServerError, ServerError, AuthError] == [type(error) for error in errors]
+    assert ["password", "refresh_token", "password"] == identity.grants
+
+
+async def test_refuse_fresh_login_is_not_repeated():
+    identity = Identity()
+
+    assert AuthError is type(await refused_for_long(tokens(identity), identity))
+    assert ["password"] == identity.grants
 
 
 async def test_refuse_many_downloads_with_one_old_token_count_once():
-    session = tokens(Identity())
+    identity = Identity()
+    session = tokens(identity)
     old = await session.access()
+    session.accept(old)
 
     errors = [session.refuse(old) for _ in range(4)]
     new = await session.access()
-    errors.append(session.refuse(old))
+    identity.now = REFUSED_FOR
+    errors += [session.refuse(old) for _ in range(4)]
 
     assert {ServerError} == {type(error) for error in errors}
     assert new == await session.access()
+    assert ["password", "refresh_token"] == identity.grants
 
 
 async def test_refuse_after_an_accepted_token_begins_anew():
-    session = tokens(Identity())
+    identity = Identity()
+    session = tokens(identity)
     for _ in range(5):
-        token = await session.access()
-        session.accept(token)
-        assert ServerError is type(session.refuse(token))
+        assert ServerError is type(session.refuse(await session.access()))
+        session.accept(await session.access())
+        identity.now += REFUSED_FOR
+        assert ServerError is type(session.refuse(await session.access()))
+
+    assert ["password", *["refresh_token"] * 4] == identity.grants
+
+
+async def test_refuse_never_sends_a_refused_password_again():
+    identity = Identity()
+    session = tokens(identity)
+    session.accept(await session.access())
+    session.refuse(await session.access())
+    await refused_for_long(session, identity)
+    identity.answer = refusal(401, "Invalid user credentials")
+
+    for _ in range(3):
+        with pytest.raises(AuthError, match="refused e-mail address or password"):
+            await session.access()
+    assert ["password", "refresh_token", "password"] == identity.grants
 
 
 async def test_access_cancelled_caller_leaves_the_session_usable():

@@ -22,7 +22,8 @@ from pepsasync.errors import (
 from pepsasync.io.http import Http
 from pepsasync.model import Checksum, Query, StorageTier
 from pepsasync.providers.base import Account, StagingOutcome
-from pepsasync.providers.geodes import ADVICE, Geodes
+from pepsasync.providers.geodes import ADVICE, MOST_REDIRECTS, Geodes
+from pepsasync.stages.search import search
 
 ROOT = "https://archive.example"
 MD5 = "86f828c4c7e921615d1cd0476604f780"
@@ -90,9 +91,72 @@ async def test_a_redirect_to_a_login_page_means_that_the_key_was_refused(where):
         await provider._http.send(await provider.download_request(ITEM))
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param(lambda request: request.url.path, id="to-itself"),
+        pytest.param(lambda request: "/b" if request.url.path == "/a" else "/a", id="in-turns"),
+        pytest.param(lambda request: f"/home?step={1 + int(request.url.params.get('step', 0))}", id="with-a-counter"),
+    ],
+)
+@pytest.mark.parametrize("is_short", [True, False])
+async def test_redirects_in_a_circle_mean_that_the_key_was_refused(where, is_short):
+    requests = []
+
+    def answer(request):
+        requests.append(request)
+        return httpx.Response(302, headers={"Location": where(request)})
+
+    provider = geodes(answer)
+    with pytest.raises(AuthError, match="PEPSASYNC_GEODES_API_KEY"):
+        async with provider._http.stream(await provider.download_request(ITEM), is_short=is_short):
+            pass
+    assert len(requests) == is_short + 1 + MOST_REDIRECTS
+
+
+async def test_a_request_that_is_sent_again_goes_in_no_circle():
+    answers = [httpx.Response(302, headers={"Location": "?x=1"}), httpx.Response(503)]
+    requests = []
+
+    def answer(request):
+        requests.append(request)
+        return answers[len(requests) % 2 - 1]
+
+    provider = geodes(answer)
+    request = await provider.download_request(ITEM)
+
+    assert [503] * 4 == [(await provider._http.send(request)).status_code for _ in range(4)]
+    assert 8 == len(requests)
+    assert {"the-key"} == {request.headers["X-API-Key"] for request in requests}
+
+
 async def test_no_key_is_said_before_anything_is_sent():
     with pytest.raises(AuthError, match="PEPSASYNC_GEODES_API_KEY"):
         await geodes(key=None).download_request(ITEM)
+
+
+@pytest.mark.parametrize(("served", "pages"), [(20, 10), (80, 3)])
+async def test_everything_is_found_whatever_the_server_says_of_its_pages(served, pages):
+    asked = []
+
+    def answer(request):
+        if request.url.path == "/fastavailability":
+            return httpx.Response(200, json={})
+        page = json.loads(request.content)["page"]
+        asked.append(page)
+        found = [feature(number) for number in range(200)][served * (page - 1) : served * page]
+        return httpx.Response(200, json={"features": found, "context": {"matched": 200, "limit": 80}})
+
+    async with search(Query(collection="X"), geodes(answer), lambda _: None) as found:
+        products = [one async for page in found for one in page]
+
+    assert [f"P{number}" for number in range(200)] == [one.name for one in products]
+    assert list(range(1, pages + 1)) == sorted(asked)
+
+
+def feature(number):
+    asset = {"href": f"/files/{number}", "roles": ["data"], "type": "application/zip"}
+    return {"id": f"id-{number}", "properties": {"identifier": f"P{number}", "dataset": "X"}, "assets": {"x": asset}}
 
 
 async def test_search_is_anonymous():
@@ -132,17 +196,46 @@ async def test_tiers_are_asked_for_many_at_once(available, tier):
     assert await provider.tiers([ITEM]) == {ITEM.id: tier}
 
 
-async def test_tiers_are_asked_for_one_by_one_when_that_fails():
+def one_by_one(status, unknown=()):
+    """Answers only about one product at a time, and only to who has a key."""
+
     def answer(request):
         if request.url.path == "/fastavailability":
-            return httpx.Response(500)
-        assert request.url.path == "/availability/A"
+            return httpx.Response(status)
+        name = request.url.path.removeprefix("/availability/")
         assert request.headers["X-API-Key"] == "the-key"
-        return httpx.Response(200, json={"id": "A", "files": [{"checksum": MD5, "available": True}]})
+        if name in unknown:
+            return httpx.Response(404)
+        return httpx.Response(200, json={"id": name, "files": [{"checksum": MD5, "available": True}]})
 
-    assert await geodes(answer).tiers([ITEM]) == {ITEM.id: StorageTier.DISK}
-    with pytest.raises(ServerError):
-        await geodes(answer, key=None).tiers([ITEM])
+    return answer
+
+
+@pytest.mark.parametrize(("status", "keyless"), [(500, ServerError), (401, ForbiddenError)])
+async def test_tiers_are_asked_for_one_by_one_when_that_fails(status, keyless):
+    assert await geodes(one_by_one(status)).tiers([ITEM]) == {ITEM.id: StorageTier.DISK}
+    with pytest.raises(keyless):
+        await geodes(one_by_one(status), key=None).tiers([ITEM])
+
+
+async def test_a_product_that_is_not_known_one_by_one_is_missing():
+    items = [product(name, checksum=Checksum("md5", MD5)) for name in "ABC"]
+
+    tiers = await geodes(one_by_one(500, unknown="B")).tiers(items)
+
+    assert tiers == {"id-A": StorageTier.DISK, "id-C": StorageTier.DISK}
+
+
+@pytest.mark.parametrize(("key", "tier"), [("the-key", StorageTier.DISK), (None, StorageTier.UNKNOWN)])
+async def test_a_search_goes_on_where_only_a_key_tells_where_products_are(key, tier):
+    listed = {"features": [feature(1)], "context": {"matched": 1}}
+    told = one_by_one(401)
+
+    def answer(request):
+        return httpx.Response(200, json=listed) if request.url.path == "/api/stac/search" else told(request)
+
+    async with search(Query(collection="X"), geodes(answer, key=key), lambda _: None) as found:
+        assert [tier] == [one.tier for page in [page async for page in found] for one in page]
 
 
 async def test_products_on_tape_are_asked_for_by_hand():

@@ -43,7 +43,7 @@ def test_recorded_items_parse(recordings):
     page = json.loads((recordings / "geodes" / "geodes_search.json").read_text("utf-8"))
     single = json.loads((recordings / "geodes" / "pygeodes_item.f14057a.json").read_text("utf-8"))
 
-    found = parse_page(page, 1, 80, ROOT)
+    found = parse_page(page, ROOT)
     (s2,), s1 = found.products, parse_item(single, ROOT)
 
     assert (found.total, found.is_last) == (37273723, False)
@@ -97,23 +97,13 @@ def test_superseded_versions_are_left_out():
     assert parse_item(item(latest=True), ROOT) is not None
 
 
-@pytest.mark.parametrize(
-    ("context", "page", "features", "is_last"),
-    [
-        ({"matched": 160}, 1, 80, False),
-        ({"matched": 160}, 2, 80, True),
-        ({"matched": 160}, 1, 79, False),
-        ({"matched": 161}, 2, 80, False),
-        ({"matched": 160, "limit": 40}, 2, 40, False),
-        ({}, 1, 80, False),
-        ({}, 2, 0, True),
-        ({"matched": 1000}, 3, 0, True),
-    ],
-)
-def test_pages_are_counted_by_matches_and_end_when_empty(context, page, features, is_last):
-    reply = {"features": [item()] * features, "context": context, "links": [{"rel": "next", "href": "?page=2"}]}
+@pytest.mark.parametrize("context", [{"matched": 160, "limit": 80}, {"matched": 2}, {}])
+def test_only_an_empty_page_says_itself_that_it_is_the_last(context):
+    items = [item(), item(latest=False)]
+    pages = [parse_page({"features": found, "context": context}, ROOT) for found in (items, [])]
 
-    assert parse_page(reply, page, 80, ROOT).is_last is is_last
+    assert [(2, False), (0, True)] == [(page.sent, page.is_last) for page in pages]
+    assert {context.get("matched")} == {page.total for page in pages}
 
 
 def test_availability_goes_by_the_checksum_of_the_data_file():
@@ -131,7 +121,7 @@ def test_availability_goes_by_the_checksum_of_the_data_file():
 def test_strange_replies_never_surprise(reply, properties, assets):
     for features in (reply, [reply], [{"id": "a", "properties": properties, "assets": assets}]):
         try:
-            parse_page({"features": features, "context": reply}, 1, 80, ROOT)
+            parse_page({"features": features, "context": reply}, ROOT)
         except ProtocolError:
             assert not isinstance(features, list)
     parse_availability(reply, {"a": MD5})

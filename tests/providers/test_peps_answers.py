@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -22,9 +23,10 @@ from pepsasync.errors import (
     ServerError,
 )
 from pepsasync.io.http import Http
-from pepsasync.model import Query
+from pepsasync.model import Query, StorageTier
 from pepsasync.providers.base import StagingOutcome
 from pepsasync.providers.peps import Peps
+from pepsasync.stages.search import search
 
 ROOT = "https://archive.example/resto"
 ITEM = product("A", download_url=f"{ROOT}/collections/S1/id-A/download")
@@ -55,6 +57,7 @@ def error_body(message, code):
         pytest.param(403, error_body("Forbidden", 403), "application/json", ForbiddenError, id="403-no-right"),
         pytest.param(404, error_body("Not Found", 404), "application/json", NotFoundError, id="404-no-file"),
         pytest.param(420, error_body("week|10000000", 420), "application/json", QuotaError, id="420-week-quota"),
+        pytest.param(420, error_body("instant|2000", 420), "application/json", ForbiddenError, id="420-too-large"),
         pytest.param(429, b"", "text/plain", QuotaError, id="429-rate"),
         pytest.param(500, b"", "text/html", ServerError, id="500-database-down"),
         pytest.param(503, b"<html>", "text/html", ServerError, id="503-front"),
@@ -90,6 +93,13 @@ def test_judge_download_withdrawn_product():
     assert isinstance(error, ReplacedError)
     assert error.replaced_by is None
     assert "withdrawn" in str(error)
+
+
+def test_judge_download_product_above_the_instant_limit_says_what_to_do():
+    error = judge(420, error_body("instant|2000", 420))
+
+    assert "A: the product is larger than what this account may download at once (2000 MB)" in str(error)
+    assert "another archive" in error.hint
 
 
 def test_judge_download_retry_after_is_milliseconds():
@@ -190,11 +200,69 @@ async def test_request_staging(answer, outcome, retry_after):
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [(401, AuthError), (403, ForbiddenError), (404, NotFoundError), (500, ServerError)]
+    ("status", "body", "expected"),
+    [
+        (401, b"{}", AuthError),
+        (403, b"{}", ForbiddenError),
+        (404, b"{}", NotFoundError),
+        (420, error_body("instant|2000", 420), ForbiddenError),
+        (500, b"{}", ServerError),
+    ],
 )
-async def test_request_staging_refused(status, expected):
+async def test_request_staging_refused(status, body, expected):
     with pytest.raises(expected):
-        await peps(lambda request: httpx.Response(status, content=b"{}")).request_staging(ITEM)
+        await peps(lambda request: httpx.Response(status, content=body)).request_staging(ITEM)
+
+
+def modest(count, served):
+    """A server that gives fewer a page than it is asked for; all its products are of one instant, and on disk."""
+
+    def answer(request):
+        first = served * (int(request.url.params["page"]) - 1)
+        found = [feature(number) for number in range(count)][first : first + served]
+        links = [{"rel": "next"}] if len(found) == served else []
+        described = {"totalResults": count, "startIndex": first + 1, "links": links}
+        return httpx.Response(200, json={"features": found, "properties": described})
+
+    return answer
+
+
+def feature(number):
+    start, disk = "2020-06-10T10:50:31Z", {"mode": "disk"}
+    return {"id": f"id-P{number}", "properties": {"collection": "S1", "startDate": start, "storage": disk}}
+
+
+@pytest.mark.parametrize(("count", "pages"), [(350, 4), (300, 4), (99, 1)])
+async def test_search_finds_everything_where_pages_are_short(count, pages):
+    seen = []
+    provider = peps(lambda request: seen.append(request) or modest(count, 100)(request))
+
+    async with search(Query(collection="S1"), provider, lambda _: None) as found:
+        ids = [one.id for page in [page async for page in found] for one in page]
+
+    assert [f"id-P{number}" for number in range(count)] == ids
+    assert pages == len(seen)
+
+
+async def test_tiers_are_searched_for_where_pages_are_short():
+    seen = []
+    provider = peps(lambda request: seen.append(request) or modest(350, 100)(request))
+    start = datetime(2020, 6, 10, 10, 50, 31, tzinfo=UTC)
+    waiting = [product(f"P{number}", start=start) for number in range(350)]
+
+    assert {one.id: StorageTier.DISK for one in waiting} == await provider.tiers(waiting)
+    assert 4 == len(seen)
+
+
+async def test_tiers_of_a_server_that_goes_in_circles_are_asked_for_one_by_one():
+    def answer(request):
+        if request.url.path.endswith("/search.json"):
+            return httpx.Response(200, json={"features": [feature(0)], "properties": {"links": [{"rel": "next"}]}})
+        return httpx.Response(200, json=feature(1))
+
+    waiting = [product(f"P{number}", start=datetime(2020, 6, 10, tzinfo=UTC)) for number in range(5)]
+
+    assert {one.id: StorageTier.DISK for one in waiting} == await peps(answer).tiers(waiting)
 
 
 async def test_search_page_public_service_is_closed():

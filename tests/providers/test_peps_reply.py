@@ -140,6 +140,27 @@ def test_parse_page_short_or_empty_page_is_the_last(count):
     assert parse_page(page(count), 20, ROOT).is_last
 
 
+NEXT = [{"rel": "self"}, None, {"rel": "next"}]
+
+
+@pytest.mark.parametrize(
+    ("count", "envelope", "is_last"),
+    [
+        pytest.param(10, {"links": NEXT}, False, id="next"),
+        pytest.param(10, {"links": NEXT, "totalResults": 10, "exactCount": True}, False, id="next-beats-total"),
+        pytest.param(10, {"totalResults": 35, "exactCount": True}, False, id="more-match"),
+        pytest.param(10, {"totalResults": 35}, False, id="more-match-it-seems"),
+        pytest.param(10, {"totalResults": 35, "startIndex": 11, "exactCount": True}, False, id="more-match-still"),
+        pytest.param(5, {"totalResults": 35, "startIndex": 31, "exactCount": True}, True, id="all-that-match"),
+        pytest.param(10, {"totalResults": 35, "exactCount": False}, True, id="more-is-a-guess"),
+        pytest.param(10, {"totalResults": "many", "links": 7}, True, id="nonsense"),
+        pytest.param(0, {"totalResults": 35, "exactCount": True, "links": NEXT}, True, id="empty"),
+    ],
+)
+def test_parse_page_short_page_is_the_last_when_nothing_says_that_there_is_more(count, envelope, is_last):
+    assert is_last is parse_page(page(count, **envelope), 20, ROOT).is_last
+
+
 @pytest.mark.parametrize("reply", [None, [], {}, {"features": None}, {"ErrorMessage": "x"}, "text"])
 def test_parse_page_not_a_feature_collection(reply):
     with pytest.raises(ProtocolError):

@@ -225,6 +225,13 @@ def test_fault_instead_of_the_file_strikes_twice(fault, status, start):
         assert archive.statistics.faults == {fault: 2}
 
 
+def test_a_product_that_is_too_large_stays_so():
+    with broken("too-large") as archive:
+        replies = [fetch(archive, download_path(first(archive))) for _ in range(3)]
+
+    assert [(420, b'{"ErrorMessage":"instant|2000","ErrorCode":420}')] * 3 == [(r.status, r.body) for r in replies]
+
+
 @pytest.mark.parametrize("fault", ["cut", "truncate", "flip", "stall"])
 def test_damaged_bodies(fault):
     with broken(fault) as archive:

@@ -154,6 +154,46 @@ async def test_what_breaks_while_a_page_is_worked_on_is_raised_as_it_is():
                 raise ZeroDivisionError
 
 
+class ModestCatalogue(Catalogue):
+    """Gives fewer a page than it is asked for, and says how many there are, but not which page is the last."""
+
+    def __init__(self, count, *, served, at_once=2):
+        super().__init__(count, at_once=at_once)
+        self.served = served
+
+    async def search_page(self, query, page):
+        await super().search_page(query, page)
+        found = self.products[self.served * (page - 1) : self.served * page]
+        return SearchPage(tuple(found), is_last=not found, total=len(self.products), sent=len(found))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("at_once", [1, 4])
+@pytest.mark.parametrize(
+    ("served", "count", "pages"), [(10, 95, 10), (10, 100, 10), (3, 100, 34), (3, 99, 33), (9, 10, 2)]
+)
+async def test_as_many_pages_are_read_as_it_takes_and_no_more(served, count, pages, at_once):
+    catalogue = ModestCatalogue(count, served=served, at_once=at_once)
+
+    assert [f"P{number}" for number in range(count)] == await names(catalogue)
+    assert list(range(1, pages + 1)) == sorted(catalogue.asked_pages)
+
+
+class BoastfulCatalogue(ModestCatalogue):
+    """Says that there is more than there is."""
+
+    async def search_page(self, query, page):
+        return dataclasses.replace(await super().search_page(query, page), total=40)
+
+
+@pytest.mark.anyio
+async def test_an_empty_page_ends_a_search_that_has_not_found_all_it_was_told_of():
+    catalogue = BoastfulCatalogue(25, served=10)
+
+    assert [f"P{number}" for number in range(25)] == await names(catalogue)
+    assert [1, 2, 3, 4] == sorted(catalogue.asked_pages)
+
+
 class NamesCatalogue(Catalogue):
     """Asked for one name at a time; some names it does not know."""
 

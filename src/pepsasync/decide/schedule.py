@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
 GROWTH = 1.5
 """Factor between two pauses while nothing moves."""
 
@@ -37,18 +40,31 @@ def jittered(seconds: float, random: float) -> float:
     return seconds * (0.9 + 0.2 * random)
 
 
-def parse_retry_after(text: str | None) -> float | None:
-    """Seconds from a Retry-After header; None when it is absent or not a number.
+def parse_retry_after(text: str | None, now: datetime | None = None) -> float | None:
+    """Seconds from a Retry-After header; None when it is absent or makes no sense.
 
-    Values of 10,000 and more are milliseconds. HTTP dates are not sent by any archive served and are ignored.
+    Args:
+        text: A number, of which 10,000 and more are milliseconds, or an HTTP date.
+        now: When it came; at this moment, when absent.
     """
+    text = (text or "").strip()
     try:
-        value = float((text or "").strip())
+        value = float(text)
     except ValueError:
-        return None
+        return _seconds_until(text, now or datetime.now(UTC))
     if not 0 <= value < float("inf"):
         return None
     return min(value / 1000.0 if value >= MILLISECONDS_FROM else value, LONGEST_ADVICE)
+
+
+def _seconds_until(date: str, now: datetime) -> float | None:
+    """Seconds until an HTTP date; None when it is over, which tells only that two clocks differ."""
+    try:
+        instant = parsedate_to_datetime(date)
+    except (ValueError, OverflowError):
+        return None
+    left = (instant.replace(tzinfo=instant.tzinfo or UTC) - now).total_seconds()
+    return min(left, LONGEST_ADVICE) if left > 0 else None
 
 
 def restage_streak(asked: int) -> int:

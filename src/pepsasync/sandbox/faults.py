@@ -47,6 +47,7 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "still-tape": "the request to stage is forgotten: still on tape, to be asked again",
         "storage-down": "the tape storage service does not answer: every mode is unknown",
         "token-refused": "401 for a token that is good (CDSE)",
+        "too-large": "420 instant|<MB>: the product is larger than the account may have at once (PEPS)",
         "truncate": "the body is shorter than the product, and Content-Length agrees with it",
         "unknown-once": "the mode is unknown for one look",
         "xml-asset": "the product has one more data file, of XML (GEODES)",
@@ -66,6 +67,7 @@ LASTING = frozenset(
         "octet-stream",
         "size-text",
         "size-zero",
+        "too-large",
         "xml-asset",
     }
 )

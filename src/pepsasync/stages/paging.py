@@ -55,7 +55,7 @@ class Paging:
 
         An archive that sends a page twice in a row is believed to go in circles.
         """
-        ahead, number, known, before = _Ahead(), 1, 1, tuple[str, ...]()
+        ahead, number, known, before, sent = _Ahead(), 1, 1, tuple[str, ...](), 0
         for told in range(1, MOST_PAGES + 1):
             self._emit(PageSearched(page=told, products=len(page.products), total=page.total))
             ids = tuple(product.id for product in page.products)
@@ -64,10 +64,11 @@ class Paging:
             before = ids
             yield page.products
             known = max(known, -(-(page.total or 0) // self._provider.limits.page_size))
-            if page.is_last and page.rest is None:
-                return
-            if page.is_last and page.rest is not None:
-                query, ahead, number, known, before = page.rest, _Ahead(), 0, 1, ()
+            sent += page.sent
+            if page.is_last or 0 < (page.total or 0) <= sent:
+                if page.rest is None:
+                    return
+                query, ahead, number, known, before, sent = page.rest, _Ahead(), 0, 1, (), 0
             last = max(number + 1, min(number + self._room(number), known))
             for other in range(number + len(ahead) + 1, last + 1):
                 ahead.append(self._ask(query, other))

@@ -1,8 +1,13 @@
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.decide.schedule import jittered, next_pause, parse_retry_after, restage_streak
+from pepsasync.decide.schedule import LONGEST_ADVICE, jittered, next_pause, parse_retry_after, restage_streak
+
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -35,13 +40,37 @@ def test_next_pause_never_exceeds_the_longest(previous, moved, shortest, longest
         pytest.param("-5", None, id="negative"),
         pytest.param("inf", None, id="infinite"),
         pytest.param("nan", None, id="not-a-number"),
-        pytest.param("Fri, 31 Dec 1999 23:59:59 GMT", None, id="http-date"),
+        pytest.param("1e999", None, id="too-large"),
+        pytest.param("Sun, 22 Nov 2026 10:02:00 GMT", 120.0, id="http-date"),
+        pytest.param("Sunday, 22-Nov-26 10:02:00 GMT", 120.0, id="old-http-date"),
+        pytest.param("Sun Nov 22 10:02:00 2026", 120.0, id="oldest-http-date"),
+        pytest.param("Sun, 22 Nov 2026 10:02:00 -0000", 120.0, id="date-without-zone"),
+        pytest.param("Sun, 22 Nov 2026 11:02:00 +0100", 120.0, id="date-of-another-zone"),
+        pytest.param("Mon, 23 Nov 2026 10:00:00 GMT", 900.0, id="date-clamped"),
+        pytest.param("Fri, 31 Dec 1999 23:59:59 GMT", None, id="date-of-the-past"),
+        pytest.param("Sun, 32 Nov 2026 10:02:00 GMT", None, id="no-such-day"),
+        pytest.param("soon", None, id="word"),
         pytest.param("", None, id="empty"),
         pytest.param(None, None, id="absent"),
     ],
 )
 def test_parse_retry_after(text, expected):
-    assert expected == parse_retry_after(text)
+    assert expected == parse_retry_after(text, NOW)
+
+
+@given(
+    st.text() | st.from_regex(r"(Sun, )?\d{1,5} Nov -?\d{1,6}( \d\d:\d\d(:\d\d)?)? ?([+-]\d{1,6}|GMT)?", fullmatch=True)
+)
+def test_parse_retry_after_any_text(text):
+    wait = parse_retry_after(text, NOW)
+
+    assert wait is None or 0 <= wait <= LONGEST_ADVICE
+
+
+def test_parse_retry_after_dates_are_compared_with_the_clock():
+    soon = datetime.now(UTC) + timedelta(seconds=100)
+
+    assert 90 < parse_retry_after(format_datetime(soon, usegmt=True)) <= 100
 
 
 def test_restage_streak_doubles():

@@ -30,6 +30,9 @@ LIFETIME = 600.0
 """Seconds for which an access token is good when the archive does not say."""
 MARGIN = 60.0
 """Seconds before its end from which on a token is not used: the archive must still find it good."""
+REFUSED_FOR = 3.0
+"""Seconds for which a token that was never accepted is refused before it is given up: services refuse good ones for a
+moment, as while they start."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 """What fits into a header."""
@@ -75,7 +78,9 @@ class Tokens:
         self._refresh_ends = -math.inf
         self._wants_code = False
         self._is_locked_out = False
-        self._is_on_trial = False
+        self._is_fresh_login = False
+        self._is_accepted = False
+        self._refused_since = math.inf
 
     async def access(self) -> str:
         """A token that is good for some time; logs in or refreshes when there is none.
@@ -94,22 +99,30 @@ class Tokens:
     def accept(self, token: str) -> None:
         """Take note that the archive accepted a token."""
         if token == self._access:
-            self._is_on_trial = False
+            self._is_accepted = True
 
     def refuse(self, token: str) -> ProviderError:
-        """Drop a token that the archive refused.
+        """Take note that the archive refused a token.
+
+        One that it had accepted is refreshed, since a session may end before its time. One that it has refused from
+        the first on, and for `REFUSED_FOR`, is followed by a new login.
 
         Returns:
-            A passing error, since a session may end before its time; `AuthError` when the archive also refused the
-            token that came after one that it had refused.
+            A passing error; `AuthError` when that token came from a login already.
         """
-        if token == self._access:
-            self._access = None
-            if self._is_on_trial:
+        passing = ServerError("the archive refuses the session of the account; the next try may have another")
+        if token != self._access:
+            return passing
+        if not self._is_accepted:
+            self._refused_since = min(self._refused_since, self._clock())
+            if self._clock() < self._refused_since + REFUSED_FOR:
+                return passing
+            if self._is_fresh_login:
                 hint = "Log in at https://dataspace.copernicus.eu and look whether there are terms to accept"
                 return AuthError("the archive refuses the tokens that it hands out", hint=hint)
-            self._is_on_trial = True
-        return ServerError("the session of the account has ended; the next try begins a new one")
+            self._refresh = None
+        self._access = None
+        return passing
 
     async def _renew(self) -> None:
         refresh, self._access = self._refresh, None
@@ -164,6 +177,8 @@ class Tokens:
         reply = _decoded(await self._http.send_patiently(request, _judge))
         lifetime = as_number(reply.get("expires_in")) or LIFETIME
         self._access = as_text(reply.get("access_token"))
+        self._is_fresh_login = form["grant_type"] == "password"
+        self._is_accepted, self._refused_since = False, math.inf
         self._renew_at = asked + lifetime - min(MARGIN, lifetime / 2)
         self._refresh = as_text(reply.get("refresh_token"))
         self._refresh_ends = asked + (as_number(reply.get("refresh_expires_in")) or math.inf)

@@ -5,9 +5,8 @@ Facts are from the GEODES protocol notes; the section numbers in comments are th
 
 from __future__ import annotations
 
-import functools
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
 import httpx
@@ -16,6 +15,7 @@ from pepsasync.decide.schedule import parse_retry_after
 from pepsasync.errors import (
     AuthError,
     ForbiddenError,
+    NotFoundError,
     OfflineError,
     PepsasyncError,
     ProtocolError,
@@ -52,6 +52,10 @@ KEY_HINT = (
     "PEPSASYNC_GEODES_API_KEY"
 )
 
+MOST_REDIRECTS = 5
+"""Of one request with the key: a good one leads to a store or two, a refused one may lead in circles (2)."""
+
+_Origin: TypeAlias = tuple[str, str, int | None]
 _LOGIN = re.compile(r"(?:^|[/.])(?:log[-_]?in|auth|sso|oauth2?)(?:[/.?]|$)", re.IGNORECASE)
 _QUOTA = re.compile(rb"quota", re.IGNORECASE)
 _LOGIN_PAGE = re.compile(rb"password|log ?in|sign ?in|connexion", re.IGNORECASE)
@@ -94,14 +98,14 @@ class Geodes:
 
     async def search_page(self, query: Query, page: int) -> SearchPage:
         """Fetch one page, without the key: replies to a known caller hold session tokens (2)."""
-        limit = self.limits.page_size
-        request = self._http.build("POST", f"{self._root}/api/stac/search", json=search_body(query, page, limit))
+        body = search_body(query, page, self.limits.page_size)
+        request = self._http.build("POST", f"{self._root}/api/stac/search", json=body)
         try:
             reply = await self._http.json(request, is_search=True)
         except RefusedError as error:
             error.hint = "GEODES has probably renamed an attribute of its catalogue; look for a newer pepsasync"
             raise
-        return parse_page(reply, page, limit, self._root)
+        return parse_page(reply, self._root)
 
     async def request_staging(self, product: Product) -> StagingReply:
         """Look where the product is; restoring is asked for only where the server offers it (5.2)."""
@@ -120,12 +124,13 @@ class Geodes:
         request = self._http.build("POST", f"{self._root}/fastavailability", json={"availability": wanted})
         try:
             reply = await self._http.json(request)
-        except AuthError:
+        except ProviderError as error:
+            if _key_of(await self._credentials.find()) is not None:
+                return await self._tiers_one_by_one(products)
+            if isinstance(error, AuthError):  # nobody's key was refused: a search needs none
+                what = "GEODES tells only those who have a key where products are"
+                raise ForbiddenError(what, url=error.url, hint=KEY_HINT) from error
             raise
-        except ProviderError:
-            if _key_of(await self._credentials.find()) is None:
-                raise
-            return await self._tiers_one_by_one(products)
         checksums = {product.id: product.checksum.value for product in products if product.checksum}
         return parse_availability(reply, checksums)
 
@@ -134,7 +139,10 @@ class Geodes:
         for product in products:
             url = f"{self._root}/availability/{quote(product.name, safe='')}"
             request = await self._request("GET", url)
-            reply = (await self._http.send_patiently(request, self._judge_json)).json()
+            try:
+                reply = (await self._http.send_patiently(request, self._judge_json)).json()
+            except NotFoundError:
+                continue
             tier = parse_files(reply, product.checksum.value if product.checksum else None)
             if tier is not None:
                 found[product.id] = tier
@@ -154,17 +162,7 @@ class Geodes:
         key = _key_of(await self._credentials.find())
         if not key:
             raise AuthError("no API key for GEODES", hint=KEY_HINT)
-        authorize = functools.partial(self._authorize, key)
-        return self._http.build(method, url, extensions=on_each_hop(authorize), **options)
-
-    def _authorize(self, key: str, request: httpx.Request) -> None:
-        """Put the key on requests to the archive, and stop redirects to a login page: there the key was refused."""
-        if _LOGIN.search(f"{request.url.host}{request.url.path}"):
-            raise AuthError("GEODES does not accept the API key", url=safe_url(request.url), hint=KEY_HINT)
-        if _origin(request.url) == self._origin:
-            request.headers["X-API-Key"] = key
-        else:
-            request.headers.pop("X-API-Key", None)
+        return self._http.build(method, url, extensions=on_each_hop(_Key(key, self._origin)), **options)
 
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> PepsasyncError | None:
         """Say what is wrong with an answer; see `Provider.judge_download`."""
@@ -217,6 +215,31 @@ class Geodes:
         return self._judge_json(response)
 
 
+class _Key:
+    """Goes along with one request from hop to hop: to the archive only, and no further than where it was refused."""
+
+    def __init__(self, key: str, origin: _Origin) -> None:
+        self._key = key
+        self._origin = origin
+        self._first: int | None = None
+        self._redirects = 0
+
+    def __call__(self, request: httpx.Request) -> None:
+        """Put it on a request.
+
+        Raises:
+            AuthError: This is the way to a login page, or one without end.
+        """
+        self._first = self._first or id(request)  # not the request, which would keep itself alive
+        self._redirects = 0 if id(request) == self._first else self._redirects + 1  # it may be sent again
+        if self._redirects > MOST_REDIRECTS or _LOGIN.search(f"{request.url.host}{request.url.path}"):
+            raise AuthError("GEODES does not accept the API key", url=safe_url(request.url), hint=KEY_HINT)
+        if _origin(request.url) == self._origin:
+            request.headers["X-API-Key"] = self._key
+        else:
+            request.headers.pop("X-API-Key", None)
+
+
 def _key_of(credentials: Credentials | None) -> str | None:
     """The only secret that GEODES takes: whoever gives it as a password means it."""
     return (credentials.api_key or credentials.password) if credentials else None
@@ -235,5 +258,5 @@ def _not_for_us(response: httpx.Response, body: bytes) -> ProviderError | None:
     return None
 
 
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+def _origin(url: httpx.URL) -> _Origin:
     return url.scheme, url.host, url.port

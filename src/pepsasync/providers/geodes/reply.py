@@ -47,15 +47,14 @@ _PLAIN = re.compile(
 """An absolute address that httpx leaves as it is: nothing to escape, no dots to resolve."""
 
 
-def parse_page(reply: Any, page: int, limit: int, root: str) -> SearchPage:
+def parse_page(reply: Any, root: str) -> SearchPage:
     """Parse a search reply.
 
-    Pages are counted by what the archive says it matched: its `next` links lead in circles, and short pages happen.
+    The end is where as many items came as the archive says it matched: its `next` links lead in circles, short pages
+    happen, and a server that serves fewer a page than were asked for may name another limit than its own.
 
     Args:
         reply: Decoded JSON.
-        page: Which page it is, 1-based.
-        limit: Products that were asked for; the server may serve fewer a page.
         root: Root URL of the archive.
 
     Raises:
@@ -67,9 +66,8 @@ def parse_page(reply: Any, page: int, limit: int, root: str) -> SearchPage:
         raise ProtocolError("the search reply is not a feature collection")
     context = as_mapping(document.get("context"))
     total = as_integer(context.get("matched", document.get("numberMatched")))
-    served = min(as_size(context.get("limit")) or limit, limit)
     products = tuple(product for feature in features if (product := parse_item(feature, root)))
-    return SearchPage(products, is_last=not features or (total is not None and page * served >= total), total=total)
+    return SearchPage(products, is_last=not features, total=total, sent=len(features))
 
 
 def parse_item(item: Any, root: str) -> Product | None:

@@ -17,6 +17,7 @@ import httpx
 from pepsasync.decide.schedule import parse_retry_after
 from pepsasync.errors import (
     AuthError,
+    ForbiddenError,
     NotFoundError,
     OfflineError,
     ProtocolError,
@@ -32,7 +33,7 @@ from pepsasync.model import StorageTier
 from pepsasync.providers.answers import not_a_zip
 from pepsasync.providers.base import Account, Limits, SearchPage, StagingOutcome, StagingReply
 from pepsasync.providers.peps.query import covering_parameters, search_parameters, slices
-from pepsasync.providers.peps.reply import parse_features, parse_page, parse_tier, parse_tiers, parse_total
+from pepsasync.providers.peps.reply import is_last, parse_features, parse_page, parse_tier, parse_tiers, parse_total
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -50,6 +51,9 @@ CLOSED = (
 FEW = 2
 """Up to so many waiting products are asked for one by one."""
 
+_TOO_LARGE = "instant|"
+"""How the complaint about one product begins; that about the account is `week|<MB>` (5.5)."""
+_TOO_LARGE_HINT = "Ask the archive's help desk for a higher limit, or get the product from another archive (--provider)"
 _HINTS = {
     403: "This account has no right on the collection; ask the archive's help desk",
     404: "The archive lists the product but does not have its file; ask the archive's help desk",
@@ -130,13 +134,12 @@ class Peps:
         missing = {product.id: product for product in products}
         found: dict[str, StorageTier] = {}
         parameters = covering_parameters(products)
-        page, is_last = 1, parameters is None
-        while not is_last and len(missing) > FEW:
+        page, is_over = 1, parameters is None
+        while not is_over and len(missing) > FEW and page <= len(products):
             reply = await self._search(collection, parameters or {}, page)
-            features = parse_features(reply)
-            found |= {i: tier for i, tier in parse_tiers(features).items() if missing.pop(i, None)}
+            found |= {i: tier for i, tier in parse_tiers(parse_features(reply)).items() if missing.pop(i, None)}
             pages_left = -(-(parse_total(reply) or 0) // self.limits.page_size) - page
-            is_last = len(features) < self.limits.page_size or pages_left > len(missing)
+            is_over = is_last(reply, self.limits.page_size) or pages_left > len(missing)
             page += 1
         for product in missing.values():
             found[product.id] = await self._tier_of(product)
@@ -194,14 +197,18 @@ class Peps:
 
     def _refusal(self, product: Product, response: httpx.Response, body: bytes) -> ProviderError:
         """The error behind a status and its JSON body (5.2)."""
-        url = safe_url(response.url)
-        moved = re.search(r"new feature id is : (\S+)", first_words(body))
+        url, said = safe_url(response.url), first_words(body)
+        moved = re.search(r"new feature id is : (\S+)", said)
         if response.status_code == 404 and moved:
             new = None if moved[1] == "unavailable" else moved[1]
             what = f"was replaced by {new}" if new else "was withdrawn and has no new version"
             return ReplacedError(
                 f"the product {what}", replaced_by=new, product=product.name, url=url, hint="Search again"
             )
+        if response.status_code == 420 and said.startswith(_TOO_LARGE):
+            most = said.removeprefix(_TOO_LARGE)
+            what = f"the product is larger than what this account may download at once ({most} MB)"
+            return ForbiddenError(what, product=product.name, url=url, hint=_TOO_LARGE_HINT)
         error = error_for_status(response, body)
         if error is None:
             return ProtocolError(f"unexpected answer HTTP {response.status_code}", product=product.name, url=url)

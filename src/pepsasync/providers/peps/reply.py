@@ -17,6 +17,7 @@ from pepsasync.providers.reading import (
     as_footprint,
     as_instant,
     as_integer,
+    as_list,
     as_mapping,
     as_md5,
     as_number,
@@ -45,7 +46,7 @@ def parse_page(reply: Any, page_size: int, root: str) -> SearchPage:
 
     Args:
         reply: Decoded JSON.
-        page_size: Products that were asked for; fewer mean that this is the last page.
+        page_size: Products that were asked for.
         root: Root URL of the archive, from which download URLs are made.
 
     Raises:
@@ -53,7 +54,7 @@ def parse_page(reply: Any, page_size: int, root: str) -> SearchPage:
     """
     features = parse_features(reply)
     products = tuple(product for feature in features if (product := parse_feature(feature, root)))
-    return SearchPage(products, is_last=len(features) < page_size, total=parse_total(reply))
+    return SearchPage(products, is_last=is_last(reply, page_size), total=parse_total(reply))
 
 
 def parse_features(reply: Any) -> list[Any]:
@@ -68,9 +69,32 @@ def parse_features(reply: Any) -> list[Any]:
     return features
 
 
+def is_last(reply: Any, page_size: int) -> bool:
+    """Whether a page is the last: an empty one, or a short one when nothing says that there is more.
+
+    Servers may give fewer products a page than they are asked for. A full page has a `next` link, even when no other
+    follows; the total says that there is more unless it is an estimate (section 2.2).
+
+    Raises:
+        ProtocolError: The reply is not a feature collection.
+    """
+    count, described = len(parse_features(reply)), _described(reply)
+    if count == 0 or count >= page_size:
+        return count == 0
+    if any(as_mapping(link).get("rel") == "next" for link in as_list(described.get("links"))):
+        return False
+    sent = (as_integer(described.get("startIndex")) or 1) - 1 + count
+    return described.get("exactCount") is False or sent >= (parse_total(reply) or 0)
+
+
 def parse_total(reply: Any) -> int | None:
     """Matches in the whole catalogue; None when the reply does not say."""
-    return as_integer(as_mapping(as_mapping(reply).get("properties")).get("totalResults"))
+    return as_integer(_described(reply).get("totalResults"))
+
+
+def _described(reply: Any) -> Mapping[str, Any]:
+    """What a search reply says of itself."""
+    return as_mapping(as_mapping(reply).get("properties"))
 
 
 def parse_tiers(features: list[Any]) -> dict[str, StorageTier]:

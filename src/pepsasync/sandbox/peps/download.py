@@ -26,6 +26,8 @@ STAGING_WAIT = 30.0
 """Archive seconds that the fault `slow-202` holds a 202 back."""
 QUOTA = "week|10000000"
 """Complaint of the fault `quota-420`."""
+INSTANT = "instant|2000"
+"""Complaint of the fault `too-large`."""
 APACHE_416 = (
     '<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01//EN" "http://www.w3.org/TR/html4/strict.dtd">\n'
     "<html><head>\n<title>416 Requested Range Not Satisfiable</title>\n</head><body>\n"
@@ -106,6 +108,7 @@ def _instead_of_file(archive: Archive, name: str) -> Reply | None:
         name,
         {
             "quota-420": lambda: error_reply(420, QUOTA),
+            "too-large": lambda: error_reply(420, INSTANT),
             "html-200": maintenance_page,
             "json-200": lambda: json_reply({"ErrorMessage": "User has to sign license", "ErrorCode": 3002}),
         },
