@@ -20,6 +20,7 @@ from pepsasync.errors import (
     QuotaError,
     RefusedError,
     ServerError,
+    UnavailableError,
 )
 from pepsasync.io.http import Http
 from pepsasync.model import Query, StorageTier
@@ -98,7 +99,7 @@ MAX_SESSIONS = json.dumps({"code": "DAT-ZIP-100", "message": "Max session number
         pytest.param(429, MAX_SESSIONS, "application/json", QuotaError, id="429-connections"),
         pytest.param(403, MAX_SESSIONS, "application/json", QuotaError, id="403-connections"),
         pytest.param(200, MAX_SESSIONS, "application/json", QuotaError, id="200-connections"),
-        pytest.param(503, b"<html>", "text/html", ServerError, id="503-front"),
+        pytest.param(503, b"<html>", "text/html", UnavailableError, id="503-front"),
         pytest.param(302, b"", "text/plain", ProtocolError, id="302-to-nowhere"),
         pytest.param(200, b"{}", "application/json", ProtocolError, id="200-json"),
         pytest.param(200, b"<html>login", "text/html", ProtocolError, id="200-html"),

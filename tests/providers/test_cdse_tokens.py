@@ -13,7 +13,15 @@ import pytest
 from pepsasync.config import Config
 from pepsasync.credentials import Credentials
 from pepsasync.credentials.lookup import Lookup
-from pepsasync.errors import AuthError, ProtocolError, ProviderError, QuotaError, RefusedError, ServerError
+from pepsasync.errors import (
+    AuthError,
+    ProtocolError,
+    ProviderError,
+    QuotaError,
+    RefusedError,
+    ServerError,
+    UnavailableError,
+)
 from pepsasync.io.http import Http
 from pepsasync.providers.cdse.tokens import MARGIN, REFUSED_FOR, Tokens
 
@@ -264,7 +272,7 @@ async def test_access_without_credentials_sends_nothing(credentials):
     ("status", "body", "expected"),
     [
         pytest.param(429, {}, QuotaError, id="too-many"),
-        pytest.param(503, {}, ServerError, id="down"),
+        pytest.param(503, {}, UnavailableError, id="down"),
         pytest.param(400, {"error": "invalid_request"}, RefusedError, id="another-dialect"),
         pytest.param(200, {}, ProtocolError, id="no-token"),
         pytest.param(200, {"access_token": None}, ProtocolError, id="null"),

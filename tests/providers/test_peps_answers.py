@@ -21,6 +21,7 @@ from pepsasync.errors import (
     RefusedError,
     ReplacedError,
     ServerError,
+    UnavailableError,
 )
 from pepsasync.io.http import Http
 from pepsasync.model import Query, StorageTier
@@ -60,7 +61,7 @@ def error_body(message, code):
         pytest.param(420, error_body("instant|2000", 420), "application/json", ForbiddenError, id="420-too-large"),
         pytest.param(429, b"", "text/plain", QuotaError, id="429-rate"),
         pytest.param(500, b"", "text/html", ServerError, id="500-database-down"),
-        pytest.param(503, b"<html>", "text/html", ServerError, id="503-front"),
+        pytest.param(503, b"<html>", "text/html", UnavailableError, id="503-front"),
         pytest.param(400, error_body("License", 4004), "application/json", RefusedError, id="400-internal-code"),
         pytest.param(200, error_body("sign the license", 3002), "application/json", ProtocolError, id="200-json"),
         pytest.param(200, b"<html>login", "text/html", ProtocolError, id="200-html"),

@@ -107,6 +107,25 @@ async def test_until_online_unknown_for_ever_is_given_up():
     assert "after 4 requests" in str(answers["A"])
 
 
+async def test_until_online_unknown_for_minutes_is_not_given_up_however_often_it_is_looked_for():
+    """Once it is learned in which rhythm products come, dozens of looks fit into an outage of the tape storage."""
+    products = [product(f"P{n:02}") for n in range(1, 40)]
+
+    class Rhythmic(FakeProvider):
+        async def tiers(self, products):
+            now = anyio.current_time()
+            self.asked.append(now)
+            if 400 <= now < 900:
+                return {}
+            return {item.id: DISK if 20 * int(item.name[1:]) <= now else STAGING for item in products}
+
+    provider = Rhythmic()
+    answers, _, _ = await watched(provider, products, asked=4)
+
+    assert sum(400 <= look < 900 for look in provider.asked) >= 24
+    assert {True, False} >= set(answers.values())
+
+
 async def test_until_online_no_movement_is_given_up_after_trials():
     answers, _, _ = await watched(FakeProvider({"A": STAGING}), [product("A")], trials=7)
 

@@ -33,6 +33,11 @@ GROUP = 64
 """Waiting products that share an event: one for each would take more memory than the product."""
 
 
+UNKNOWN_PAUSES = 6
+"""Longest pauses (`Config.poll_interval_max`; by default an hour of them) for which a product must be unknown to be
+given up: where looks are quick, many of them fit into minutes in which an archive's tape storage does not answer."""
+
+
 class _Bell:
     """Wakes a group of those who wait; who finds no answer waits on."""
 
@@ -224,7 +229,9 @@ class OnlineWatch:
         if anyio.current_time() >= waiter.deadline:
             return too_late(waiter.product, self._config.staging_timeout)
         is_patience_over = waiter.still >= restage_streak(waiter.asked)
-        if waiter.tier is StorageTier.UNKNOWN and is_patience_over and waiter.asked >= self._config.unknown_requests:
+        was_long = anyio.current_time() - waiter.since >= UNKNOWN_PAUSES * self._config.poll_interval_max
+        is_unknown = waiter.tier is StorageTier.UNKNOWN and was_long
+        if is_unknown and is_patience_over and waiter.asked >= self._config.unknown_requests:
             return StagingTimeout(
                 f"the archive does not know where the product is, after {waiter.asked} requests",
                 product=waiter.product.name,
