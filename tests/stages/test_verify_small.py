@@ -13,8 +13,8 @@ from pepsasync import Checksum, Config, IntegrityError, TransferError
 from pepsasync.errors import PepsasyncError
 from pepsasync.io.files import Shelf
 from pepsasync.stages import verify as stage
-from pepsasync.stages.download import Received
 from pepsasync.stages.present import find_present
+from pepsasync.stages.transfer import Received
 
 pytestmark = pytest.mark.anyio
 

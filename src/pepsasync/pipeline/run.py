@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from pepsasync.model import Delivery, Product
     from pepsasync.pipeline.sources import Sources
-    from pepsasync.stages.download import Received
     from pepsasync.stages.line import Line
+    from pepsasync.stages.transfer import Received
     from pepsasync.stages.watch import OnlineWatch
 
 

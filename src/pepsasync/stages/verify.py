@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from pepsasync.io.files import Shelf
     from pepsasync.model import Product
-    from pepsasync.stages.download import Received
     from pepsasync.stages.line import Line
+    from pepsasync.stages.transfer import Received
 
 THREADS = 2
 """That verify small products: one waits for the disk while the other hashes."""
