@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import re
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -34,11 +35,13 @@ class Archive:
     def __init__(self, *answers):
         self.answers = [*answers]
         self.asked = []
+        self.heads = []
 
     def __call__(self, connection, head):
         found = re.search(rb"(?i)\r\nrange: bytes=(\d+)-\r\n", head)
         first = int(found[1]) if found else 0
         self.asked.append(first)
+        self.heads.append(head)
         answer = self.answers.pop(0) if self.answers else SIZE
         if isinstance(answer, bytes):
             connection.sendall(answer)
@@ -181,3 +184,18 @@ async def test_archive_that_believes_that_nothing_is_missing_is_not_asked_for_ev
             await download(wanted, line)
 
     assert answer.asked == [PART] * 3
+
+
+@pytest.mark.parametrize("has_checksum", [True, False])
+async def test_validator_decides_only_where_no_checksum_does(serve, fetching, has_checksum):
+    """Copies of one file in several stores differ in their ETags."""
+    server = serve(answer := Archive(500_000))
+
+    async with fetching() as line:
+        wanted = product(server)
+        wanted = wanted if has_checksum else replace(wanted, checksum=None)
+        line.shelf.write_note(wanted, replace(line.shelf.claim_part(wanted), validator='"one"'))
+        line.shelf.part_path(wanted).write_bytes(CONTENT[:PART])
+        await download(wanted, line)
+
+    assert [b'if-range: "one"' in head.lower() for head in answer.heads] == [not has_checksum] * 2
