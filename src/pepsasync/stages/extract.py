@@ -55,9 +55,12 @@ def unpack(product: Product, shelf: Shelf) -> Path:
             scratch.mkdir(parents=True)
             for info in members:
                 _write_member(archive, info, scratch)
+            whole = _single_folder(scratch)
+            for folder, _, _ in os.walk(whole):
+                sync(Path(folder))
             if final.exists():
                 remove_tree(final)
-            _single_folder(scratch).rename(final)
+            whole.rename(final)
             sync(final.parent)
             zipped.unlink()
     except zipfile.BadZipFile as error:
