@@ -254,8 +254,14 @@ async def drain(rest: Rest, sink: BlockSink, throttle: Throttle, buffers: Buffer
     sink.flush()
     with buffers.ring() as ring:
         work = _Drain(rest, sink, throttle, ring)
-        await _do(work, lambda: tell(sink.length))
-        work.finish()
+        try:
+            await _do(work, lambda: tell(sink.length))
+        except Exception:
+            if work.failure is not None:
+                raise work.failure from None
+            raise
+        finally:
+            work.finish()
         work.check()
 
 

@@ -1,9 +1,11 @@
 """Threads of a drain that fail, or cannot be had: all of it ends, it is told, and the part can be continued."""
 
 import contextlib
+import errno
 import gc
 import hashlib
 import mmap
+import os
 import socket
 import threading
 import weakref
@@ -11,9 +13,10 @@ import weakref
 import anyio
 import pytest
 
-from pepsasync.errors import TransferError
+from pepsasync.errors import DiskFullError, TransferError
 from pepsasync.io import direct, drain
 from pepsasync.io.blocks import BLOCK, Digest, open_sink
+from pepsasync.io.direct import write_all
 from pepsasync.io.drain import MOST, Buffers, Rest
 from pepsasync.io.ring import Ring
 from pepsasync.io.sockets import Connection
@@ -45,9 +48,14 @@ def part(tmp_path):
     return tmp_path / "part"
 
 
-async def drained(rest, part, digest):
+async def drained(rest, part, digest, tell=lambda length: None):
     async with open_sink(part, offset=0, digest=digest) as sink:
-        await drain.drain(rest, sink, Throttle(None), Buffers(), lambda length: None)
+        try:
+            await drain.drain(rest, sink, Throttle(None), Buffers(), tell)
+        finally:
+            if direct._DIRECT:
+                fcntl = pytest.importorskip("fcntl")
+                assert not fcntl.fcntl(sink.file, fcntl.F_GETFL) & direct._DIRECT
 
 
 @pytest.fixture
@@ -142,3 +150,59 @@ async def test_blocks_go_with_a_drain_that_failed(rest, part, without, monkeypat
         assert [None] * MOST == [block() for block in blocks]
     finally:
         gc.enable()
+
+
+class Disk:
+    """Writes, or is full, once something else has gone wrong."""
+
+    def __init__(self):
+        self.is_full = True
+        self._is_asked, self._is_free = threading.Event(), threading.Event()
+
+    def write_all(self, file, block):
+        self._is_asked.set()
+        self._is_free.wait()
+        if self.is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_all(file, block)
+
+    def is_asked(self):
+        """Whether it was asked to write, which it goes on to do then."""
+        if self._is_asked.is_set():
+            self._is_free.set()
+        return self._is_asked.is_set()
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    disk = Disk()
+    monkeypatch.setattr(direct, "write_all", disk.write_all)
+    return disk
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_telling_that_fails_does_not_hide_a_full_disk(rest, part, disk, is_full):
+    digest, disk.is_full = Digest("md5"), is_full
+
+    def tell(length):
+        if disk.is_asked():
+            raise RuntimeError("the display broke")
+
+    with pytest.raises(DiskFullError if is_full else RuntimeError):
+        await drained(rest, part, digest, tell)
+
+    written = part.read_bytes()
+    assert is_full == (not written)
+    assert BODY.startswith(written)
+    assert (len(written), hashlib.md5(written).hexdigest()) == (digest.length, digest.hexdigest())
+
+
+async def test_cancellation_stays_one_though_the_disk_is_full(rest, part, disk):
+    def tell(length):
+        if disk.is_asked():
+            scope.cancel()
+
+    with anyio.CancelScope() as scope:
+        await drained(rest, part, Digest("md5"), tell)
+
+    assert scope.cancelled_caught
