@@ -1,7 +1,9 @@
 """Unpacking: nothing leaves its folder, nothing half-unpacked gets a final name, the zip goes last."""
 
+import os
 import stat
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -123,3 +125,24 @@ def test_unpack_goes_on_after_a_run_that_was_killed_while_unpacking(shelf):
     (left / "manifest.safe").write_bytes(b"half")
 
     assert b"m" == (unpack(ITEM, shelf) / "manifest.safe").read_bytes()
+
+
+def test_unpack_has_all_on_the_disk_before_the_zip_goes(shelf, monkeypatch):
+    pack(shelf, {"S1A_TEST.SAFE/manifest.safe": b"m", "S1A_TEST.SAFE/a/b/c.tiff": b"t", "S1A_TEST.SAFE/empty/": b""})
+    fsync, unlink, synced, seen = os.fsync, Path.unlink, set(), []
+
+    def note(handle):
+        synced.add(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def look(path):
+        folder = shelf.folder_path(ITEM)
+        seen.extend(one for one in (shelf.directory, folder, *folder.rglob("*")) if one.stat().st_ino not in synced)
+        seen.append(path)
+        unlink(path)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(Path, "unlink", look)
+    unpack(ITEM, shelf)
+
+    assert [shelf.zip_path(ITEM)] == seen

@@ -7,7 +7,6 @@ is done for each chunk. The event loop only looks at how far they are, and stops
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import queue
 import sys
@@ -20,12 +19,16 @@ import anyio
 import anyio.from_thread
 import httpx
 
+from pepsasync.errors import PepsasyncError, TransferError
 from pepsasync.io.blocks import BLOCK, in_thread
 from pepsasync.io.direct import PAGE, DirectFile
+from pepsasync.io.failures import reason
 from pepsasync.io.files import disk_error
 from pepsasync.io.groups import task_group
+from pepsasync.io.ring import Ring
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Callable, Iterator
 
     from pepsasync.io.blocks import BlockSink
@@ -49,6 +52,9 @@ LINGER = 0.5
 
 LOOK_INTERVAL = 0.1
 """Seconds between two looks at how far the threads are."""
+
+FEWER_THREADS = "Run the same command again to go on; with fewer downloads at once (-j) there are fewer threads"
+"""What to do when a thread cannot be had, which is the usual reason why one fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +87,12 @@ class Buffers:
     def ring(self) -> Iterator[Ring]:
         """The blocks of one drain."""
         self._rings += 1
+        ring = Ring(lambda: (self.blocks, self.block_size))
         try:
-            yield Ring(self)
+            yield ring
         finally:
             self._rings -= 1
+            ring.drop()
 
     @property
     def blocks(self) -> int:
@@ -101,81 +109,57 @@ class Buffers:
         return min(max(1 << share.bit_length() - 1, SMALLEST_BLOCK), BLOCK)
 
 
-class Ring:
-    """Blocks that go round between the threads of a drain; made when they are needed.
-
-    They are mappings because those give their memory back to the system when they are dropped.
-    """
-
-    def __init__(self, buffers: Buffers) -> None:
-        self._buffers = buffers
-        self._made = 0
-        self._free: queue.SimpleQueue[mmap.mmap] = queue.SimpleQueue()
-
-    def take(self) -> mmap.mmap:
-        """A free block; waits when all are on their way."""
-        size, blocks = self._buffers.block_size, self._buffers.blocks
-        if self._made < blocks and self._free.empty():
-            self._made += 1
-            return mmap.mmap(-1, size)
-        block = self._free.get()
-        while self._made > blocks and not self._free.empty():
-            self._free.get()
-            self._made -= 1
-        return block if len(block) == size else mmap.mmap(-1, size)
-
-    def give_back(self, block: mmap.mmap) -> None:
-        """The block is free again."""
-        self._free.put(block)
-
-    @property
-    def is_single(self) -> bool:
-        """Whether the block that was taken is the only one, and shall be."""
-        return self._made == self._buffers.blocks == 1
-
-
 class _Drain:
-    """What the threads of one drain do, and the state between them.
+    """What the threads of one drain do, and the state between them."""
 
-    `start` has the event loop start a thread: the two that write and hash, which most of very many drains never need.
-    """
-
-    def __init__(
-        self, rest: Rest, sink: BlockSink, throttle: Throttle, ring: Ring, start: Callable[[Callable[[], None]], object]
-    ) -> None:
+    def __init__(self, rest: Rest, sink: BlockSink, throttle: Throttle, ring: Ring) -> None:
         self._rest = rest
         self._left = rest.length
         self._sink = sink
         self._throttle = throttle
         self._ring = ring
-        self._start = start
         self._has_helpers = False
         self._stopped = threading.Event()
         self._file = DirectFile(sink.file, sink.length)
         self._to_write: queue.SimpleQueue[tuple[mmap.mmap, int] | None] = queue.SimpleQueue()
         self._to_hash: queue.SimpleQueue[tuple[mmap.mmap, int] | None] = queue.SimpleQueue()
         self._error: Exception | None = None
-        self._disk_error: Exception | None = None
-        """Told before what the connection, which it cuts, has to say."""
+        self.failure: PepsasyncError | None = None
+        """Of the disk or a thread; told before what the connection, which it cuts, has to say."""
 
     def stop(self) -> None:
         """End the threads soon; what was received until now is still written and hashed."""
         self._stopped.set()
         self._rest.connection.interrupt()
 
+    def fail(self, failure: PepsasyncError) -> None:
+        """End all threads soon, since one of them cannot go on, or was not to be had."""
+        self.failure = self.failure or failure
+        self.stop()
+        self._to_hash.put(None)
+        self._ring.wake()
+
     def finish(self) -> None:
-        """Leave the file as it was when all threads have ended, and raise what went wrong in them."""
+        """When all threads have ended: hash what is written and nobody hashed, and leave the file as it was."""
+        with contextlib.suppress(Exception):  # empty at last; a hash that failed has seen less than the part has
+            while True:
+                if item := self._to_hash.get_nowait():
+                    self._hash(*item)
+        del self._to_write, self._to_hash  # an error may keep the drain, but none of its blocks
         self._file.close()
-        if error := self._disk_error or self._error:
+
+    def check(self) -> None:
+        """Raise what went wrong in the threads."""
+        if error := self.failure or self._error:
             raise error
 
-    def read_blocks(self) -> None:
-        """The reading thread."""
+    def read_blocks(self, start: Callable[[Callable[[], None]], object]) -> None:
+        """The reading thread; `start` has the event loop start the others, which most of very many never need."""
         try:
             self._rest.connection.socket.settimeout(self._rest.silence)
             while self._wanted and self._error is None and not self._stopped.is_set():
-                block = self._ring.take()
-                self._pass_on(block, self._fill(memoryview(block)))
+                if block := self._ring.take():
+                    self._pass_on(block, self._fill(memoryview(block)), start)
         finally:
             self._to_write.put(None)
 
@@ -225,25 +209,24 @@ class _Drain:
             self._error = httpx.ReadError(str(error))
         return 0
 
-    def _pass_on(self, block: mmap.mmap, count: int) -> None:
+    def _pass_on(self, block: mmap.mmap, count: int, start: Callable[[Callable[[], None]], object]) -> None:
         if self._sink.digest.is_hashing and not self._ring.is_single:
             if not self._has_helpers:
                 self._has_helpers = True
-                anyio.from_thread.run_sync(self._start, self.write_blocks)
-                anyio.from_thread.run_sync(self._start, self.hash_blocks)
+                anyio.from_thread.run_sync(start, self.write_blocks)
+                anyio.from_thread.run_sync(start, self.hash_blocks)
             self._to_write.put((block, count))
         else:
             self._hash(block, self._write(block, count, may_wait=False))
 
     def _write(self, block: mmap.mmap, count: int, *, may_wait: bool) -> int:
-        """Returns how many bytes are in the file now; none once one block failed, since a part has no holes."""
-        if self._disk_error is not None:
+        """Returns how many bytes are in the file now; none after a failure, since a part has no holes."""
+        if self.failure is not None:
             return 0
         try:
             self._file.write(memoryview(block)[:count], may_wait=may_wait)
         except OSError as error:
-            self._disk_error = disk_error(self._sink.path, error)
-            self.stop()
+            self.fail(disk_error(self._sink.path, error))
             return 0
         return count
 
@@ -264,32 +247,50 @@ async def drain(rest: Rest, sink: BlockSink, throttle: Throttle, buffers: Buffer
 
     Raises:
         httpx.TransportError: The connection broke or went silent.
-        DiskFullError, ConfigError, TransferError: The part could not be written.
+        DiskFullError, ConfigError, TransferError: The part could not be written, or a thread was not to be had.
 
     Cancellation: the connection is cut; every byte received is written and hashed, and the threads have ended.
     """
     sink.flush()
+    with buffers.ring() as ring:
+        work = _Drain(rest, sink, throttle, ring)
+        try:
+            await _do(work, lambda: tell(sink.length))
+        except Exception:
+            if work.failure is not None:
+                raise work.failure from None
+            raise
+        finally:
+            work.finish()
+        work.check()
+
+
+async def _do(work: _Drain, look: Callable[[], None]) -> None:
+    """Have the threads work, and look at them now and then."""
     limiter = anyio.CapacityLimiter(3)
     ended = anyio.Event()
-    with buffers.ring() as ring:
-        async with task_group() as threads:
-            # Nothing in here may lead back to the drain: its blocks would wait for the garbage collector.
-            start = lambda work: threads.start_soon(in_thread, work, limiter)  # noqa: E731
-            work = _Drain(rest, sink, throttle, ring, start)
+    async with task_group() as threads:
 
-            async def read() -> None:
-                try:
-                    await in_thread(work.read_blocks, limiter)
-                finally:
-                    ended.set()
-
-            threads.start_soon(read)
+        async def run(blocks: Callable[[], None]) -> None:
             try:
-                while not ended.is_set():
-                    tell(sink.length)
-                    with anyio.move_on_after(LOOK_INTERVAL):
-                        await ended.wait()
-            finally:
-                if not ended.is_set():
-                    work.stop()
-    work.finish()
+                await in_thread(blocks, limiter)
+            except Exception as error:  # noqa: BLE001 - whatever it was: the others wait for this thread
+                work.fail(TransferError(f"a thread of the download failed: {reason(error)}", hint=FEWER_THREADS))
+
+        # The drain must not keep this: its blocks would wait for the garbage collector.
+        def read_blocks() -> None:
+            work.read_blocks(lambda blocks: threads.start_soon(run, blocks))
+
+        async def read() -> None:
+            await run(read_blocks)
+            ended.set()
+
+        threads.start_soon(read)
+        try:
+            while not ended.is_set():
+                look()
+                with anyio.move_on_after(LOOK_INTERVAL):
+                    await ended.wait()
+        finally:
+            if not ended.is_set():
+                work.stop()

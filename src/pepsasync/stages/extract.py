@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from anyio import to_thread
 
 from pepsasync.errors import ExtractError
 from pepsasync.io.blocks import BLOCK
 from pepsasync.io.files import disk_errors, remove_tree, sync
+from pepsasync.io.zips import open_zip, zip_damage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,17 +50,20 @@ def unpack(product: Product, shelf: Shelf) -> Path:
     zipped, scratch, final = shelf.zip_path(product), shelf.unpack_path(product), shelf.folder_path(product)
     remove_tree(scratch)
     try:
-        with disk_errors(final), zipfile.ZipFile(zipped) as archive:
+        with disk_errors(final), open_zip(zipped) as archive:
             members = _safe_members(product, archive, zipped.stat().st_size)
             scratch.mkdir(parents=True)
             for info in members:
                 _write_member(archive, info, scratch)
+            whole = _single_folder(scratch)
+            for folder, _, _ in os.walk(whole):
+                sync(Path(folder))
             if final.exists():
                 remove_tree(final)
-            _single_folder(scratch).rename(final)
+            whole.rename(final)
             sync(final.parent)
             zipped.unlink()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
+    except zipfile.BadZipFile as error:
         raise ExtractError(f"cannot unpack: {error}", product=product.name, hint="The zip was kept") from error
     finally:
         remove_tree(scratch)
@@ -104,19 +107,23 @@ def unsafe_member(info: zipfile.ZipInfo) -> str | None:
 
 def _write_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
     target = folder.joinpath(*PurePosixPath(info.filename).parts)
-    if info.is_dir():
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    left = info.file_size
-    with archive.open(info) as source, target.open("xb") as out:
-        while block := source.read(BLOCK):
-            left -= len(block)
-            if left < 0:
-                raise ValueError(f"{info.filename} is longer than the zip says")
-            out.write(block)
-        out.flush()
-        os.fsync(out.fileno())
+    with zip_damage():
+        source = archive.open(info)  # first: it knows a damaged name, also of a folder
+    with source:
+        if info.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as out:
+            while block := _read_block(source):
+                out.write(block)
+            out.flush()
+            os.fsync(out.fileno())
+
+
+def _read_block(source: IO[bytes]) -> bytes:
+    with zip_damage():
+        return source.read(BLOCK)
 
 
 def _single_folder(scratch: Path) -> Path:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pepsasync.io.files import Shelf
     from pepsasync.model import Product
 
+MANIFESTS = ("manifest.safe", "xfdumanifest.xml")
+"""Of Sentinel-1 and -2, and of Sentinel-3; they list files, sizes and checksums in the same words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Present:
@@ -110,12 +113,19 @@ def _is_right_folder(folder: Path, shelf: Shelf) -> bool:
     return folder.is_dir() and not is_marked_wrong(folder, shelf) and _is_whole_folder(folder)
 
 
+def manifest_of(folder: Path) -> Path | None:
+    """The manifest of a product's folder."""
+    return next((path for name in MANIFESTS if (path := folder / name).is_file()), None)
+
+
 def _is_whole_folder(folder: Path) -> bool:
-    """Whether every file that the SAFE manifest lists is there with its size.
+    """Whether every file that the manifest lists is there with its size.
 
     A folder gets its name only when it is complete, so this guards against what others did to it since.
     """
-    manifest = folder / "manifest.safe"
+    manifest = manifest_of(folder)
+    if manifest is None:
+        return False
     try:
         root = ET.parse(manifest).getroot()  # noqa: S314 - written by us, from a verified zip
     except (OSError, ET.ParseError, LookupError, ValueError):  # the last two for encodings

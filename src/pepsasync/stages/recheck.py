@@ -16,13 +16,11 @@ from pepsasync.io.blocks import digest_file
 from pepsasync.io.files import Shelf
 from pepsasync.model import Checksum, Product
 from pepsasync.stages.notes import distrust, read_note, trust
+from pepsasync.stages.present import manifest_of
 from pepsasync.stages.verify import check_zip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-MANIFESTS = ("manifest.safe", "xfdumanifest.xml")
-"""Of Sentinel-1 and -2, and of Sentinel-3; they list files, sizes and checksums in the same words."""
 
 
 class Verdict(IntEnum):
@@ -142,7 +140,7 @@ def _judge_zip(path: Path, name: str, length: int, known: Known) -> tuple[Verdic
 
 
 def _judge_folder(folder: Path, *, is_ours: bool) -> tuple[Verdict, str]:
-    manifest = next((path for name in MANIFESTS if (path := folder / name).is_file()), None)
+    manifest = manifest_of(folder)
     if manifest is None:
         verdict = Verdict.WRONG if is_ours else Verdict.UNKNOWN
         return verdict, "it has no manifest to compare with"

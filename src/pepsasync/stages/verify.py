@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import zipfile
-import zlib
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from anyio import to_thread
 from pepsasync.errors import IntegrityError, PepsasyncError
 from pepsasync.io.batches import Batches
 from pepsasync.io.files import disk_error, disk_errors, sync
+from pepsasync.io.zips import open_zip, read_members
 from pepsasync.model import Checksum
 from pepsasync.stages.notes import remember
 
@@ -133,9 +133,8 @@ def check_zip(product: Product, zipped: Path | BytesIO, every_member: bool) -> N
     """
     reading = contextlib.nullcontext() if isinstance(zipped, BytesIO) else disk_errors(zipped)
     try:
-        with reading, zipfile.ZipFile(zipped) as archive:
-            damaged = archive.testzip() if every_member else None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
+        with reading, open_zip(zipped) as archive:
+            if every_member:
+                read_members(archive)
+    except zipfile.BadZipFile as error:
         raise IntegrityError(f"not a readable zip: {error}", product=product.name) from error
-    if damaged is not None:
-        raise IntegrityError(f"member {damaged} is damaged", product=product.name)

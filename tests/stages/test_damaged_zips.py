@@ -1,0 +1,157 @@
+"""Zips that are damaged anywhere: they are told as such, whatever their reader makes of them."""
+
+import errno
+import io
+import random
+import shutil
+import zipfile
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from fakes import product
+from pepsasync.errors import ConfigError, ExtractError, IntegrityError, TransferError
+from pepsasync.io.files import Shelf
+from pepsasync.stages.extract import unpack
+from pepsasync.stages.verify import check_zip
+
+ITEM = product("S1A_TEST")
+FILES = {f"S1A_TEST.SAFE/{name}": random.Random(name).randbytes(20) * 3 for name in ("a/1", "a/2", "b/3")}
+
+
+def pack():
+    """A zip with a folder, and two kinds of files: their sizes known before, or only behind them."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("S1A_TEST.SAFE/", b"")
+        for name, content in FILES.items():
+            with archive.open(name, "w", force_zip64=name.endswith("2")) as member:
+                member.write(content)
+    return buffer.getvalue()
+
+
+RIGHT = pack()
+DIRECTORY, END = RIGHT.index(b"PK\1\2"), RIGHT.index(b"PK\5\6")
+
+
+def members(zipped):
+    with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
+        return {info.filename: archive.read(info) for info in archive.infolist()}
+
+
+def changed(at, value):
+    return RIGHT[:at] + bytes([value]) + RIGHT[at + 1 :]
+
+
+def last_member(field, value):
+    """The zip with another value in a field of the last entry of its directory."""
+    return changed(RIGHT.rindex(b"PK\1\2") + field, value)
+
+
+def called_lzma():
+    """The zip whose last member says that it is of lzma, with options that there are not."""
+    data = RIGHT.rindex(b"PK\3\4") + 30 + len("S1A_TEST.SAFE/b/3")
+    return last_member(10, 14)[:data] + b"\x09\x04\x05\x00" + b"\xff" * 5 + last_member(10, 14)[data + 9 :]
+
+
+DAMAGED = [
+    pytest.param(changed(END + 19, 0x40), id="offset-of-the-directory"),
+    pytest.param(changed(END + 12, 0), id="no-directory"),
+    pytest.param(last_member(10, 12), id="deflated-called-bzip2"),
+    pytest.param(called_lzma(), id="deflated-called-lzma"),
+    pytest.param(changed(DIRECTORY + 32, 200), id="members-hidden-in-a-comment"),
+    pytest.param(changed(RIGHT.rindex(b"a/1") + 2, ord("2")), id="two-of-one-name"),
+]
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    shelf = Shelf(tmp_path / "data")
+    shelf.open()
+    return shelf
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_damaged_zip_is_not_let_through(damaged, tmp_path):
+    path = tmp_path / "part"
+    path.write_bytes(damaged)
+
+    for zipped in (path, io.BytesIO(damaged)):
+        with pytest.raises(IntegrityError, match="not a readable zip: "):
+            check_zip(ITEM, zipped, every_member=True)
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_damaged_zip_is_not_unpacked(damaged, shelf):
+    shelf.zip_path(ITEM).write_bytes(damaged)
+
+    with pytest.raises(ExtractError, match=r"cannot unpack|two members of one name"):
+        unpack(ITEM, shelf)
+
+    assert shelf.zip_path(ITEM).exists()
+    assert not shelf.folder_path(ITEM).exists()
+
+
+changes = given(at=st.integers(0, len(RIGHT) - 1), value=st.integers(0, 255))
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+
+
+@quick
+@changes
+@example(at=END + 18, value=0xFF)
+def test_zip_with_any_other_byte_is_right_or_told(tmp_path, at, value):
+    path, content = tmp_path / "part", changed(at, value)
+    path.write_bytes(content)
+
+    for zipped in (path, io.BytesIO(content)):
+        try:
+            check_zip(ITEM, zipped, every_member=True)
+        except IntegrityError:
+            continue
+        assert FILES == {name: data for name, data in members(content).items() if data}
+
+
+@quick
+@changes
+@example(at=DIRECTORY + 29, value=1)  # a name of 256 bytes
+def test_zip_with_any_other_byte_is_unpacked_right_or_refused(shelf, at, value):
+    shutil.rmtree(shelf.folder_path(ITEM), ignore_errors=True)
+    shelf.zip_path(ITEM).write_bytes(changed(at, value))
+    try:
+        folder = unpack(ITEM, shelf)
+    except ExtractError:
+        assert not shelf.folder_path(ITEM).exists()
+        return
+
+    found = {path.relative_to(shelf.directory).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    assert FILES == {name: path.read_bytes() for name, path in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [(errno.EIO, TransferError), (errno.EACCES, ConfigError), (errno.ESTALE, TransferError)]
+)
+def test_disk_that_cannot_be_read_is_not_taken_for_a_damaged_zip(reason, told, shelf, monkeypatch):
+    def fails(*_):
+        raise OSError(reason, "the disk said no")
+
+    shelf.zip_path(ITEM).write_bytes(RIGHT)
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", fails)
+
+    with pytest.raises(told, match="the disk said no"):
+        check_zip(ITEM, shelf.zip_path(ITEM), every_member=True)
+    with pytest.raises(told, match="the disk said no"):
+        unpack(ITEM, shelf)
+
+
+def test_disk_that_refuses_what_is_unpacked_is_not_taken_for_a_damaged_zip(shelf, monkeypatch):
+    """Some file systems say to a name or a sync they dislike what a reader says to a wrong offset."""
+
+    def fails(*_):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    shelf.zip_path(ITEM).write_bytes(RIGHT)
+    monkeypatch.setattr("os.fsync", fails)
+
+    with pytest.raises(TransferError, match="cannot write"):
+        unpack(ITEM, shelf)
