@@ -16,6 +16,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
+from pepsasync.errors import TransferError
 from pepsasync.io.files import disk_error, disk_errors, write_all
 from pepsasync.io.groups import task_group
 from pepsasync.io.parts import open_at, open_locked
@@ -34,6 +35,9 @@ LARGE = 1 << 18
 
 FIRST = 1 << 16
 """Bytes of a block at first, enough for what comes along with the headers of an answer."""
+
+FEWER_THREADS = "Run the same command again to go on; with fewer downloads at once (-j) there are fewer threads"
+"""What to do when a thread cannot be had."""
 
 DEPTH = 8
 """Blocks between the network and the hash; bounds memory to 8 MiB a download."""
@@ -169,7 +173,7 @@ class BlockSink:
             self._is_threaded = True
             # Of its own: downloads are bounded elsewhere, and the two must never wait for each other's thread.
             limiter = anyio.CapacityLimiter(2)
-            self._threads.start_soon(in_thread, self._write_blocks, limiter)
+            self._threads.start_soon(self._have_written, limiter)
             self._threads.start_soon(in_thread, self._hash_blocks, limiter)
         self._to_write.put(block)
         self._handed_over += 1
@@ -219,6 +223,12 @@ class BlockSink:
         """Close the file."""
         self.file.close()
 
+    async def _have_written(self, limiter: anyio.CapacityLimiter) -> None:
+        try:
+            await in_thread(self._write_blocks, limiter)
+        finally:
+            self._to_hash.put(None)
+
     def _write_blocks(self) -> None:
         """The writing thread."""
         while (block := self._to_write.get()) is not None:
@@ -228,7 +238,6 @@ class BlockSink:
                 except OSError as error:
                     self._error = error
             self._to_hash.put(block)
-        self._to_hash.put(None)
 
     def _hash_blocks(self) -> None:
         """The hashing thread."""
@@ -272,7 +281,14 @@ async def open_sink(path: Path, *, offset: int, digest: Digest) -> AsyncIterator
 
 
 async def in_thread(work: Callable[[], None], limiter: anyio.CapacityLimiter) -> None:
-    """Do work in a thread that ends when it is told; waited for also when cancelled."""
+    """Do work in a thread that ends when it is told; waited for also when cancelled.
+
+    Raises:
+        TransferError: There is no thread to be had.
+    """
     # The thread must have ended before its file is closed.
     with anyio.CancelScope(shield=True):
-        await anyio.to_thread.run_sync(work, limiter=limiter)
+        try:
+            await anyio.to_thread.run_sync(work, limiter=limiter)
+        except RuntimeError as error:
+            raise TransferError(f"a thread of the download failed: {error}", hint=FEWER_THREADS) from error

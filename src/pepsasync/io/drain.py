@@ -20,7 +20,7 @@ import anyio.from_thread
 import httpx
 
 from pepsasync.errors import PepsasyncError, TransferError
-from pepsasync.io.blocks import BLOCK, in_thread
+from pepsasync.io.blocks import BLOCK, FEWER_THREADS, in_thread
 from pepsasync.io.direct import PAGE, DirectFile
 from pepsasync.io.failures import reason
 from pepsasync.io.files import disk_error
@@ -52,9 +52,6 @@ LINGER = 0.5
 
 LOOK_INTERVAL = 0.1
 """Seconds between two looks at how far the threads are."""
-
-FEWER_THREADS = "Run the same command again to go on; with fewer downloads at once (-j) there are fewer threads"
-"""What to do when a thread cannot be had, which is the usual reason why one fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +271,8 @@ async def _do(work: _Drain, look: Callable[[], None]) -> None:
         async def run(blocks: Callable[[], None]) -> None:
             try:
                 await in_thread(blocks, limiter)
+            except TransferError as error:
+                work.fail(error)
             except Exception as error:  # noqa: BLE001 - whatever it was: the others wait for this thread
                 work.fail(TransferError(f"a thread of the download failed: {reason(error)}", hint=FEWER_THREADS))
 

@@ -6,6 +6,7 @@ import os
 import threading
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from pepsasync.errors import DiskFullError, TransferError
@@ -188,3 +189,20 @@ async def test_flush_full_disk_is_reported(tmp_path, monkeypatch):
         async with open_sink(tmp_path / "part", offset=0, digest=Digest("md5")) as sink:
             await sink.write(b"abc")
             sink.flush()
+
+
+@pytest.mark.parametrize("missing", ["_write_blocks", "_hash_blocks"])
+async def test_open_sink_ends_when_a_thread_cannot_be_had(tmp_path, monkeypatch, missing):
+    run_sync = anyio.to_thread.run_sync
+
+    async def run_without(work, **options):
+        if work.__name__ == missing:
+            raise RuntimeError("can't start new thread")
+        return await run_sync(work, **options)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", run_without)
+    with anyio.fail_after(10), pytest.raises(TransferError, match="can't start new thread"):
+        async with open_sink(tmp_path / "part", offset=0, digest=Digest("md5")) as sink:
+            for _ in range(20):
+                await sink.write(b"x" * BLOCK)
+                await anyio.lowlevel.checkpoint()
