@@ -31,8 +31,15 @@ _SAME = {
 }
 """Other names of a criterion."""
 
+
+def _collection(criterion: str, value: object) -> str:
+    """The common words in any case; an archive's own names as they are."""
+    text = values.parse_text(criterion, value)
+    return text.upper() if text.upper() in ("S1", "S2", "S2ST", "S3") else text
+
+
 _PLAIN: dict[str, tuple[str, Callable[[str, object], Any]]] = {
-    "collection": ("collection", values.parse_text),
+    "collection": ("collection", _collection),
     "product": ("product_type", values.parse_word),
     "sensor_mode": ("sensor_mode", values.parse_word),
     "start": ("start", values.parse_start),

@@ -24,6 +24,7 @@ STEP = timedelta(milliseconds=1)
     ("criteria", "expected"),
     [
         pytest.param({"collection": " S1 "}, {"collection": "S1"}, id="collection"),
+        pytest.param({"collection": "s2st"}, {"collection": "S2ST"}, id="collection-any-case"),
         pytest.param({"collection": "PEPS_S1_L1"}, {"collection": "PEPS_S1_L1"}, id="archive-collection"),
         pytest.param({"product": "GRD"}, {"product_type": "GRD"}, id="product"),
         pytest.param({"product_type": "grd"}, {"product_type": "GRD"}, id="product-type-any-case"),
