@@ -273,6 +273,15 @@ def test_the_default_archive_is_that_of_the_package(served, tmp_path):
     assert names(served) == set(words)
 
 
+def test_the_credentials_of_peps_lead_to_those_of_its_successors(tmp_path):
+    (tmp_path / "peps.txt").write_text("you@example.org secret\n")
+
+    with pytest.raises(ConfigError, match=r"PEPS closed in March 2026.*API Key.*provider cdse") as caught:
+        peps_download(tmp_path, tmp_path / "peps.txt", **ALL)
+
+    assert "secret" not in str(caught.value)
+
+
 def test_wrong_credentials_raise(served, tmp_path):
     (tmp_path / "peps.txt").write_text(f"{served.username} wrong")
     with pytest.raises(AuthError):
