@@ -68,7 +68,8 @@ _AREAS = {
 _KNOWN = {*_PLAIN, "id", *(name for names in _AREAS.values() for name in names)}
 _CANONICAL = {name: name for name in _KNOWN} | {other: name for name, others in _SAME.items() for other in others}
 _EMPTY = "Leave it out, or give it a value"
-_TILED = re.compile(r"S2|SENTINEL[-_ ]?2", re.IGNORECASE)
+_MISSION = re.compile(r"S(?:ENTINEL[-_ ]?)?(\d)", re.IGNORECASE)
+"""Of a collection, or of the beginning of a product's name."""
 
 
 def build_query(**criteria: object) -> Query:
@@ -106,6 +107,7 @@ def build_query(**criteria: object) -> Query:
             fields[field] = parse(name, given[name])
     if "id" in given:
         fields["names"] = _names(given["id"])
+        _check_missions(fields["names"], fields.get("collection"))
     if way == "tile":
         fields["tile"] = parse_tile(values.parse_text("tile", given["tile"]))
     if way is not None:
@@ -178,7 +180,20 @@ def _area(way: str, given: Mapping[str, object], fields: Mapping[str, Any]) -> B
 
 def _has_tiles(collection: str | None) -> bool:
     """Whether products of a collection have a tile; for others, and for all together, the footprint is searched."""
-    return collection is not None and _TILED.search(collection) is not None
+    return _mission(collection) == "2"
+
+
+def _mission(collection: str | None) -> str | None:
+    match = _MISSION.search(collection or "")
+    return match[1] if match else None
+
+
+def _check_missions(names: Iterable[str], collection: str | None) -> None:
+    """Archives look for a name where its mission is, whatever collection they are asked for."""
+    mission = _mission(collection)
+    for name in names:
+        if mission and (match := _MISSION.match(name)) and match[1] != mission:
+            raise ConfigError(f"{name} is not of the collection {collection}", hint="Leave out one of them")
 
 
 def _path(value: object) -> Path:

@@ -228,6 +228,11 @@ def test_the_whole_archive_is_not_meant_by_saying_nothing(criteria):
         pytest.param({"id": "a,b"}, "not a product name", id="name-with-comma"),
         pytest.param({"id": 5}, "not a product name", id="name-number"),
         pytest.param({"id": [5]}, "is not text", id="names-number"),
+        pytest.param(
+            {"id": ["b", NAME], "collection": "s1"}, f"{NAME} is not of the collection S1", id="name-of-another"
+        ),
+        pytest.param({"id": NAME, "collection": "SENTINEL-1"}, "not of the collection", id="name-of-another-sentinel"),
+        pytest.param({"id": NAME, "collection": "PEPS_S1_L1"}, "not of the collection", id="name-of-another-archive"),
         pytest.param({"id": "@nowhere.txt"}, "cannot be read", id="no-such-list"),
     ],
 )
@@ -257,6 +262,11 @@ def test_names_are_read_from_a_file(tmp_path):
     path.write_text(f"\ufeff# wanted\n{NAME}.zip\n\n  b.SAFE  # second\n{NAME}\n", encoding="utf-8")
 
     assert build_query(id=["a", f"@{path}"]).names == ("a", NAME, "b")
+
+
+@pytest.mark.parametrize("collection", ["S2", "S2ST", "PEPS_S2_L1C", "SENTINEL-2", "LANDSAT-8", None])
+def test_names_go_with_a_collection_that_may_hold_them(collection):
+    assert build_query(id=[NAME, "b"], collection=collection).names == (NAME, "b")
 
 
 @pytest.mark.parametrize(
