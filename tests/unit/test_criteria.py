@@ -246,6 +246,8 @@ def test_wrong_criteria_are_refused(criteria, words):
     [
         pytest.param({"lon": 1, "lat": 95}, "lat 95", id="point"),
         pytest.param({"bbox": "1,3,2,2"}, "south above", id="box"),
+        pytest.param({"bbox": "5,43,2,44"}, "357 degrees wide", id="west-and-east-exchanged"),
+        pytest.param({"lonmin": 5, "lonmax": 2, "latmin": 43, "latmax": 44}, "357 degrees wide", id="sides-exchanged"),
         pytest.param({"geometry": "POLYGON"}, "not WKT", id="wkt"),
         pytest.param({"geometry": 5}, "cannot be", id="geometry"),
         pytest.param({"shape": "nowhere.shp"}, "does not exist", id="file"),

@@ -84,7 +84,10 @@ class QueryOptions:
     lonmax: Annotated[float | None, _query("--lonmax", metavar="DEG", help="east side of a box")] = None
     latmin: Annotated[float | None, _query("--latmin", metavar="DEG", help="south side of a box")] = None
     latmax: Annotated[float | None, _query("--latmax", metavar="DEG", help="north side of a box")] = None
-    bbox: Annotated[str | None, _query("--bbox", metavar="W,S,E,N", help="a box in one word: -5,43,2,44")] = None
+    bbox: Annotated[
+        str | None,
+        _query("--bbox", metavar="W,S,E,N", help="a box in one word: -5,43,2,44; W > E: across the antimeridian"),
+    ] = None
     shape: Annotated[
         str | None, _query("--shape", metavar="FILE", help="area from a vector file that geopandas reads")
     ] = None
