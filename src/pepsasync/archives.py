@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from pepsasync.credentials import find_credentials, from_environment
+from pepsasync.credentials import Credentials, find_credentials, from_environment
 from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import ConfigError
-from pepsasync.providers import make_provider
+from pepsasync.providers import make_provider, public_url
 from pepsasync.stages.line import Line, make_slots
 from pepsasync.stages.pace import Pace
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from pepsasync.config import Config
-    from pepsasync.credentials import Credentials
     from pepsasync.events import Emit
     from pepsasync.io.files import Shelf
     from pepsasync.io.http import Http
@@ -78,13 +77,25 @@ def open_archives(
     archives = []
     for name, own, given in zip(names, _by_name(names, credentials), _by_name(names, base_url), strict=True):
         host = settings.host(name, given)
-        lookup = Lookup.of(own) if own else _lookup(name, host, settings)
+        lookup = _lookup(name, host, settings) if own is None else _known(name, own)
         root = given or settings.base_urls.get(name)
         provider = make_provider(name, http, lookup, root, ask_code=ask_code, restore=config.restore)
         is_unlimited = len(names) > 1 and provider.limits.quota is None
         pace = Pace(provider, replace(config, quota=None) if is_unlimited else config, emit)
         archives.append(Archive(provider, root, make_slots(config, provider.limits), pace))
     return archives
+
+
+def _known(name: str, credentials: object) -> Lookup:
+    """The account that a program gave.
+
+    Raises:
+        ConfigError: It is something else, which is not shown.
+    """
+    if not isinstance(credentials, Credentials):
+        hint = "Give pepsasync.Credentials(api_key=...), or pepsasync.Credentials(username=..., password=...)"
+        raise ConfigError(f"a {type(credentials).__name__} is not the account of {name}", hint=hint)
+    return Lookup.of(credentials)
 
 
 def _lookup(name: str, host: str, settings: Settings) -> Lookup:
@@ -99,9 +110,11 @@ def _by_name(names: Sequence[str], given: T | Mapping[str, T] | None) -> list[T 
     """What was given for each of some providers.
 
     Raises:
-        ConfigError: One value was given for several.
+        ConfigError: One value was given for several, or one for something that is no provider.
     """
     if isinstance(given, Mapping):
+        for name in given:
+            public_url(name)  # refuses unknown names
         return [given.get(name) for name in names]
     if given is not None and len(names) > 1:
         raise ConfigError("with several providers, credentials and roots are given by name")

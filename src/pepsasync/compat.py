@@ -125,8 +125,8 @@ def peps_download(  # noqa: PLR0917 - the parameters of the old function, in the
     _check_bounds({**period, **area, "orbit": orbit})
     query = build_query(
         collection=collection,
-        product=product_type,
-        sensor_mode=sensor_mode,
+        product=product_type or None,
+        sensor_mode=sensor_mode or None,
         orbit=orbit,
         clouds=None if clouds is None or clouds >= NO_LIMIT else clouds,
         sat=sat,
@@ -168,7 +168,7 @@ def _finds(look: Callable[[], object]) -> bool:
 
 def _check_bounds(bounds: Mapping[str, object]) -> None:
     """The collection has a default, so that a call without anything else would order all of it."""
-    if all(bound is None or (isinstance(bound, str) and not bound.strip()) for bound in bounds.values()):
+    if all(bound is None for bound in bounds.values()):
         hint = "For example: tile='31TCJ', start_date='2017-01-01', end_date='2017-02-01'"
         raise ConfigError("say where or when: otherwise it would be the whole collection", hint=hint)
 

@@ -31,8 +31,15 @@ _SAME = {
 }
 """Other names of a criterion."""
 
+
+def _collection(criterion: str, value: object) -> str:
+    """The common words in any case; an archive's own names as they are."""
+    text = values.parse_text(criterion, value)
+    return text.upper() if text.upper() in ("S1", "S2", "S2ST", "S3") else text
+
+
 _PLAIN: dict[str, tuple[str, Callable[[str, object], Any]]] = {
-    "collection": ("collection", values.parse_text),
+    "collection": ("collection", _collection),
     "product": ("product_type", values.parse_word),
     "sensor_mode": ("sensor_mode", values.parse_word),
     "start": ("start", values.parse_start),
@@ -60,13 +67,16 @@ _AREAS = {
 
 _KNOWN = {*_PLAIN, "id", *(name for names in _AREAS.values() for name in names)}
 _CANONICAL = {name: name for name in _KNOWN} | {other: name for name, others in _SAME.items() for other in others}
-_TILED = re.compile(r"S2|SENTINEL[-_ ]?2", re.IGNORECASE)
+_EMPTY = "Leave it out, or give it a value"
+_MISSION = re.compile(r"S(?:ENTINEL[-_ ]?)?(\d)", re.IGNORECASE)
+"""Of a collection, or of the beginning of a product's name."""
 
 
 def build_query(**criteria: object) -> Query:
     """Turn criteria as users write them into a query.
 
-    None, empty text and lists of nothing else count as not given. Everything is checked here, before anything is sent.
+    None counts as not given; an empty text does not, since it comes from a variable that should have held something.
+    Everything is checked here, before anything is sent. Who does want a whole archive makes a `Query()`.
 
     Args:
         **criteria: Any of
@@ -85,7 +95,8 @@ def build_query(**criteria: object) -> Query:
             - `latest`: of several processings of an acquisition the newest; `limit`: at most so many products.
 
     Raises:
-        ConfigError: Unknown criterion, impossible value, or criteria that exclude each other.
+        ConfigError: Unknown criterion, impossible or empty value, criteria that exclude each other, or none but
+            `latest` and `limit`.
         AreaError: The area of interest cannot be used.
     """
     given = _given(criteria)
@@ -96,6 +107,7 @@ def build_query(**criteria: object) -> Query:
             fields[field] = parse(name, given[name])
     if "id" in given:
         fields["names"] = _names(given["id"])
+        _check_missions(fields["names"], fields.get("collection"))
     if way == "tile":
         fields["tile"] = parse_tile(values.parse_text("tile", given["tile"]))
     if way is not None:
@@ -109,11 +121,18 @@ def _given(criteria: Mapping[str, object]) -> dict[str, object]:
     written: dict[str, str] = {}
     for name, value in criteria.items():
         canonical = _canonical(name)
-        if _is_absent(value):
+        if value is None:
             continue
+        if isinstance(value, str) and not value.strip():
+            raise ConfigError(f"{name} is empty", hint=_EMPTY)
         if canonical in given:
             raise ConfigError(f"{written[canonical]} and {name} are the same criterion", hint="Give one of them")
         given[canonical], written[canonical] = value, name
+    if not given.keys() - {"latest", "limit"}:
+        raise ConfigError(
+            "say what to look for: a query without any criterion would mean the whole archive",
+            hint="For example: collection S2ST, tile 31TCJ, start 2017-01-01, end 2017-02-01",
+        )
     return given
 
 
@@ -124,12 +143,6 @@ def _canonical(name: str) -> str:
     close = get_close_matches(key, _CANONICAL, n=1, cutoff=0.5)
     hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(sorted(_KNOWN))}"
     raise ConfigError(f"there is no criterion {name!r}", hint=hint)
-
-
-def _is_absent(value: object) -> bool:
-    if isinstance(value, str):
-        return not value.strip()
-    return value is None or (isinstance(value, list | tuple | set | frozenset) and all(map(_is_absent, value)))
 
 
 def _way(given: Mapping[str, object]) -> str | None:
@@ -167,7 +180,20 @@ def _area(way: str, given: Mapping[str, object], fields: Mapping[str, Any]) -> B
 
 def _has_tiles(collection: str | None) -> bool:
     """Whether products of a collection have a tile; for others, and for all together, the footprint is searched."""
-    return collection is not None and _TILED.search(collection) is not None
+    return _mission(collection) == "2"
+
+
+def _mission(collection: str | None) -> str | None:
+    match = _MISSION.search(collection or "")
+    return match[1] if match else None
+
+
+def _check_missions(names: Iterable[str], collection: str | None) -> None:
+    """Archives look for a name where its mission is, whatever collection they are asked for."""
+    mission = _mission(collection)
+    for name in names:
+        if mission and (match := _MISSION.match(name)) and match[1] != mission:
+            raise ConfigError(f"{name} is not of the collection {collection}", hint="Leave out one of them")
 
 
 def _path(value: object) -> Path:
@@ -181,8 +207,10 @@ def _names(value: object) -> tuple[str, ...]:
     if not isinstance(value, str | Iterable):
         raise ConfigError(f"id: {value!r} is not a product name")
     items: Iterable[object] = [value] if isinstance(value, str) else value
-    names = [name for item in items if not _is_absent(item) for name in _expanded(item)]
-    return tuple(dict.fromkeys(names))
+    names = tuple(dict.fromkeys(name for item in items for name in _expanded(item)))
+    if not names:
+        raise ConfigError("id is empty", hint=_EMPTY)
+    return names
 
 
 def _expanded(item: object) -> list[str]:

@@ -367,7 +367,7 @@ def test_auth_file_of_an_archive_with_keys_holds_the_key(run, clients, tmp_path)
 
     done = run("fetch", "-c", "S1", "--provider", "geodes", "-a", tmp_path / "peps.txt")
     assert done.code == 2
-    assert "For geodes it holds one line: the API key, and nothing else" in done.err
+    assert "geodes wants an API key" in done.err
     assert "hunter2" not in done.err
 
 

@@ -50,6 +50,28 @@ def test_everything_arrives_and_no_secret_is_told(spawn, served, provider, tmp_p
     assert not any(secret.encode() in content for content in kept)
 
 
+@pytest.mark.parametrize("command", [("search",), ("fetch",), ("fetch", "-n"), ("stage",)], ids=" ".join)
+@pytest.mark.parametrize(
+    ("provider", "collection", "hint"),
+    [
+        pytest.param("geodes", "GRD", "see 'pepsasync collections geodes'", id="geodes"),
+        pytest.param("cdse", "sentinel2", "did you mean SENTINEL-2?", id="cdse"),
+    ],
+)
+def test_a_collection_that_nobody_lists_is_said_when_nothing_matches(
+    *, run, served, monkeypatch, tmp_path, command, provider, collection, hint
+):
+    monkeypatch.chdir(tmp_path)
+    where = ["--provider", provider, "--base-url", root(served, provider)]
+    misspelt = run(*command, *where, "-c", collection)
+    listed = run(*command, *where, "-c", "s1", "-d", "2030-01-01")
+
+    assert (misspelt.code, listed.code) == (0, 0)
+    assert f"note: {provider} lists no collection {collection!r}; {hint}" in misspelt.err
+    assert "nothing matches" in misspelt.err
+    assert "lists no collection" not in listed.err
+
+
 @pytest.mark.parametrize("provider", SECRETS)
 def test_refused_credentials_make_3(run, served, provider, tmp_path):
     auth = account(served, provider, tmp_path / "account.txt", secret="wrong-secret")

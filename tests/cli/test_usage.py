@@ -39,6 +39,12 @@ def test_every_spelling_of_a_criterion_means_the_same(*, run, clients, field, sp
     assert value == getattr(clients.all[0].query, field)
 
 
+def test_no_clouds_at_all_can_be_asked_for(run, clients):
+    assert run("fetch", "-c", "S2", "--clouds", "0").code == 0
+
+    assert clients.all[0].query.cloud_cover == 0
+
+
 @pytest.mark.parametrize(("field", "spelling"), [(f, spelling) for f, names in DATES.items() for spelling in names])
 def test_every_spelling_of_a_date_means_the_same(run, clients, field, spelling):
     assert run("fetch", spelling, "2017-01-31").code == 0
@@ -55,6 +61,7 @@ def test_every_spelling_of_a_date_means_the_same(run, clients, field, spelling):
         pytest.param(["--bbox", "-5,43,2,44"], (-5, 43, 2, 44), id="bbox"),
         pytest.param(["--bbox=-5,43,2,44"], (-5, 43, 2, 44), id="bbox-joined"),
         pytest.param(["--lon", "-1", "--lat", "-43.5"], (-1, -43.5, -1, -43.5), id="point"),
+        pytest.param(["--lon", "0", "--lat", "0"], (0, 0, 0, 0), id="zero"),
         pytest.param(["--geometry", "POINT (1 43)"], (1, 43, 1, 43), id="wkt"),
     ],
 )
@@ -157,6 +164,11 @@ def test_version_is_that_of_the_installed_package(run):
         pytest.param("fetch --latest --limit 3", "say what to look for", id="no-real-criterion"),
         pytest.param("stage", "say what to look for", id="stage-no-criterion"),
         pytest.param("search", "say what to look for", id="search-no-criterion"),
+        pytest.param("search --id=", "id: '' is not a product name", id="no-name-at-all"),
+        pytest.param("fetch -c S1 --tile=", "tile is empty", id="empty"),
+        pytest.param("fetch -c S1 --shape=", "shape is empty", id="empty-path"),
+        pytest.param("fetch -c S1 --id A --id=", "id: '' is not a product name", id="empty-name"),
+        pytest.param("fetch -c S1 --limit 0", "limit 0 is not a positive number", id="limit"),
         pytest.param("fetch --colection S1", "there is no option --colection; did you mean --collection?", id="typo"),
         pytest.param("fetch -c", "Option '-c' requires an argument", id="value-missing-at-end"),
         pytest.param("fetch -c -t 31TCJ", "option -c needs a value, but -t follows", id="value-missing"),

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from archives import connect, credentials, everything, fetch_all, portal, right_files, root, sandbox
-from pepsasync import AuthError, Client, Config, DeliveryStatus, StagingTimeout
+from pepsasync import AuthError, Client, Config, ConfigError, DeliveryStatus, StagingTimeout
 from pepsasync.events import Noticed, ProductAwaited, ProductLeftOut, QuotaReached
 from pepsasync.model import Quota
 
@@ -25,6 +25,23 @@ async def test_tape_products_arrive_when_somebody_asks_in_the_portal(provider, t
         assert right_files(archive, tmp_path) == 8
     assert sum(isinstance(event, ProductAwaited) for event in events) >= 4
     assert len([event for event in events if isinstance(event, Noticed)]) == 1, "the user is told once"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        pytest.param("key", r"a str is not the account of geodes.*Credentials\(api_key=", id="key"),
+        pytest.param("", "a str is not the account", id="empty"),
+        pytest.param(("you", "secret"), "a tuple is not the account", id="pair"),
+        pytest.param({"geodes": "key"}, "a str is not the account", id="key-by-name"),
+        pytest.param({"api_key": "key"}, "there is no provider 'api_key'", id="fields"),
+    ],
+)
+async def test_what_is_no_account_is_said_and_not_shown(given, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        Client("geodes", credentials=given)
+
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("provider", ANYWHERE)

@@ -273,6 +273,15 @@ def test_the_default_archive_is_that_of_the_package(served, tmp_path):
     assert names(served) == set(words)
 
 
+def test_the_credentials_of_peps_lead_to_those_of_its_successors(tmp_path):
+    (tmp_path / "peps.txt").write_text("you@example.org secret\n")
+
+    with pytest.raises(ConfigError, match=r"PEPS closed in March 2026.*API Key.*provider cdse") as caught:
+        peps_download(tmp_path, tmp_path / "peps.txt", **ALL)
+
+    assert "secret" not in str(caught.value)
+
+
 def test_wrong_credentials_raise(served, tmp_path):
     (tmp_path / "peps.txt").write_text(f"{served.username} wrong")
     with pytest.raises(AuthError):
@@ -282,7 +291,8 @@ def test_wrong_credentials_raise(served, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        pytest.param({"start_date": None, "end_date": ""}, "say where or when", id="everything"),
+        pytest.param({"start_date": None, "end_date": None}, "say where or when", id="everything"),
+        pytest.param({"tile": ""}, "tile is empty", id="empty"),
         pytest.param({"lat": 1.0}, "lat without lon", id="half-a-point"),
         pytest.param({"lat": 1.0, "lon": 1.0, "location": "Toulouse"}, "each name an area", id="two-areas"),
         pytest.param({"tile": "TCJ31"}, "not an MGRS tile", id="tile"),

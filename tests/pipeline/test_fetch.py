@@ -286,6 +286,31 @@ async def test_fetch_query_pages_and_limits(tmp_path):
     assert [DELIVERED] * 3 == [delivery.status for delivery in deliveries]
 
 
+async def test_fetch_names_beyond_the_limit_are_not_missing(tmp_path):
+    async with sandbox(10, tape_fraction=0) as archive, connect(archive) as client:
+        names = tuple(product.name for product in archive.catalogue)
+        deliveries = [d async for d in client.fetch(Query(names=names, limit=3), tmp_path)]
+
+    assert [DELIVERED] * 3 == [delivery.status for delivery in deliveries]
+
+
+async def test_fetch_name_that_the_limit_leaves_room_for_is_missing(tmp_path):
+    async with sandbox(2, tape_fraction=0) as archive, connect(archive) as client:
+        good = archive.catalogue[0].name
+        outcomes = {d.product.name: d async for d in client.fetch(Query(names=(good, "B"), limit=2), tmp_path)}
+
+    assert DELIVERED is outcomes[good].status
+    assert "no such product" in outcomes["B"].error.message
+
+
+async def test_fetch_name_that_other_criteria_leave_out_is_not_said_to_be_unknown(tmp_path):
+    async with sandbox(2, tape_fraction=0) as archive, connect(archive) as client:
+        query = Query(names=(archive.catalogue[0].name,), start=datetime(2030, 1, 1, tzinfo=UTC))
+        [delivery] = [d async for d in client.fetch(query, tmp_path)]
+
+    assert "no such product that fits the other criteria" in delivery.error.message
+
+
 async def test_fetch_unreachable_archive(tmp_path):
     async with sandbox(1) as archive:
         client = connect(archive)

@@ -3,7 +3,7 @@
 import pytest
 
 from archives import connect, root, sandbox
-from pepsasync import Client, Config
+from pepsasync import Client, Config, Query, build_query
 from pepsasync.providers import provider_names
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +61,7 @@ def archive():
 
 async def find(archive, provider, criteria):
     async with Client(provider, base_url=root(archive, provider), config=Config()) as client:
-        return [product.name async for product in client.search(**criteria)]
+        return [product.name async for product in client.search(build_query(**criteria) if criteria else Query())]
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # the words are tested here, not the event loops

@@ -79,7 +79,7 @@ def test_auth_file_of_an_archive_with_keys_holds_the_key(tmp_path, data):
     ("data", "message"),
     [
         pytest.param("", "is empty", id="empty"),
-        pytest.param(f"you@example.org {SECRET}", "has more than one word", id="pair"),
+        pytest.param(f"you@example.org {SECRET}", "more than one word, and geodes wants an API key", id="pair"),
         pytest.param("hunter2-ключ", "the API key has characters that no key has", id="letters"),
     ],
 )

@@ -23,8 +23,8 @@ STEP = timedelta(milliseconds=1)
 @pytest.mark.parametrize(
     ("criteria", "expected"),
     [
-        pytest.param({}, {}, id="nothing"),
         pytest.param({"collection": " S1 "}, {"collection": "S1"}, id="collection"),
+        pytest.param({"collection": "s2st"}, {"collection": "S2ST"}, id="collection-any-case"),
         pytest.param({"collection": "PEPS_S1_L1"}, {"collection": "PEPS_S1_L1"}, id="archive-collection"),
         pytest.param({"product": "GRD"}, {"product_type": "GRD"}, id="product"),
         pytest.param({"product_type": "grd"}, {"product_type": "GRD"}, id="product-type-any-case"),
@@ -42,10 +42,10 @@ STEP = timedelta(milliseconds=1)
         pytest.param({"sat": "Sentinel-1A"}, {"platform": "S1A"}, id="satellite-long"),
         pytest.param({"platform": "SENTINEL2B"}, {"platform": "S2B"}, id="satellite-longer"),
         pytest.param({"satellite": "landsat8"}, {"platform": "LANDSAT8"}, id="satellite-other"),
-        pytest.param({"latest": True}, {"latest": True}, id="latest"),
-        pytest.param({"latest": "no"}, {}, id="latest-text"),
-        pytest.param({"limit": "5"}, {"limit": 5}, id="limit"),
-        pytest.param({"limit": 5.0}, {"limit": 5}, id="limit-float"),
+        pytest.param({"id": "a", "latest": True}, {"names": ("a",), "latest": True}, id="latest"),
+        pytest.param({"id": "a", "latest": "no"}, {"names": ("a",)}, id="latest-text"),
+        pytest.param({"id": "a", "limit": "5"}, {"names": ("a",), "limit": 5}, id="limit"),
+        pytest.param({"id": "a", "limit": 5.0}, {"names": ("a",), "limit": 5}, id="limit-float"),
         pytest.param({"tile": "t31tcj", "collection": "S2"}, {"tile": "31TCJ", "collection": "S2"}, id="tile"),
         pytest.param(
             {"tile": "31TCJ", "collection": "PEPS_S2_L1C"},
@@ -57,9 +57,7 @@ STEP = timedelta(milliseconds=1)
             {"ids": [NAME + ".zip", NAME + ".SAFE", "b.SAFE.zip"]}, {"names": (NAME, "b")}, id="names-extensions"
         ),
         pytest.param({"names": (n for n in ["a", "b"])}, {"names": ("a", "b")}, id="names-generator"),
-        pytest.param(
-            {"collection": "", "product": None, "location": "  ", "id": [], "lon": "", "clouds": ""}, {}, id="absent"
-        ),
+        pytest.param({"collection": "S1", "product": None, "id": None}, {"collection": "S1"}, id="absent"),
         pytest.param({"orbit": None, "relative_orbit": 5}, {"relative_orbit": 5}, id="absent-alias"),
     ],
 )
@@ -169,6 +167,31 @@ def test_tile_becomes_an_area_where_products_have_none(collection):
     assert query.area.contains(shapely.Point(1.44, 43.6))
 
 
+@pytest.mark.parametrize("value", ["", "  "])
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        *("collection", "product", "sensor_mode", "start", "end", "tile", "location", "lon", "bbox", "shape"),
+        *("geometry", "orbit", "clouds", "satellite", "id", "latest", "limit"),
+    ],
+)
+def test_an_empty_value_is_not_taken_for_none(criterion, value):
+    with pytest.raises(ConfigError, match=f"{criterion} is empty"):
+        build_query(**({"collection": "S1"} | {criterion: value}))
+
+
+@pytest.mark.parametrize("ids", [[], (), iter(()), ["a", ""], [None]])
+def test_names_that_are_not_there_are_not_left_out(ids):
+    with pytest.raises(ConfigError, match="id"):
+        build_query(collection="S1", id=ids)
+
+
+@pytest.mark.parametrize("criteria", [{}, {"collection": None}, {"latest": True, "limit": 3}])
+def test_the_whole_archive_is_not_meant_by_saying_nothing(criteria):
+    with pytest.raises(ConfigError, match="whole archive"):
+        build_query(**criteria)
+
+
 @pytest.mark.parametrize(
     ("criteria", "words"),
     [
@@ -183,9 +206,9 @@ def test_tile_becomes_an_area_where_products_have_none(collection):
         pytest.param({"orbit": 500}, "relative orbit 500 does not exist", id="orbit-out-of-range"),
         pytest.param({"clouds": "nan"}, "not a number", id="nan"),
         pytest.param({"clouds": 101}, "not a percentage", id="clouds-out-of-range"),
-        pytest.param({"limit": 0}, "not a positive", id="limit-zero"),
-        pytest.param({"limit": [3]}, "not a number", id="limit-list"),
-        pytest.param({"latest": "maybe"}, "neither true nor false", id="no-flag"),
+        pytest.param({"id": "a", "limit": 0}, "not a positive", id="limit-zero"),
+        pytest.param({"id": "a", "limit": [3]}, "not a number", id="limit-list"),
+        pytest.param({"id": "a", "latest": "maybe"}, "neither true nor false", id="no-flag"),
         pytest.param({"satellite": "S1"}, "use the collection S1", id="mission"),
         pytest.param({"lon": 1}, "lon without lat", id="lon-alone"),
         pytest.param({"lat": 1}, "lat without lon", id="lat-alone"),
@@ -205,6 +228,11 @@ def test_tile_becomes_an_area_where_products_have_none(collection):
         pytest.param({"id": "a,b"}, "not a product name", id="name-with-comma"),
         pytest.param({"id": 5}, "not a product name", id="name-number"),
         pytest.param({"id": [5]}, "is not text", id="names-number"),
+        pytest.param(
+            {"id": ["b", NAME], "collection": "s1"}, f"{NAME} is not of the collection S1", id="name-of-another"
+        ),
+        pytest.param({"id": NAME, "collection": "SENTINEL-1"}, "not of the collection", id="name-of-another-sentinel"),
+        pytest.param({"id": NAME, "collection": "PEPS_S1_L1"}, "not of the collection", id="name-of-another-archive"),
         pytest.param({"id": "@nowhere.txt"}, "cannot be read", id="no-such-list"),
     ],
 )
@@ -218,6 +246,8 @@ def test_wrong_criteria_are_refused(criteria, words):
     [
         pytest.param({"lon": 1, "lat": 95}, "lat 95", id="point"),
         pytest.param({"bbox": "1,3,2,2"}, "south above", id="box"),
+        pytest.param({"bbox": "5,43,2,44"}, "357 degrees wide", id="west-and-east-exchanged"),
+        pytest.param({"lonmin": 5, "lonmax": 2, "latmin": 43, "latmax": 44}, "357 degrees wide", id="sides-exchanged"),
         pytest.param({"geometry": "POLYGON"}, "not WKT", id="wkt"),
         pytest.param({"geometry": 5}, "cannot be", id="geometry"),
         pytest.param({"shape": "nowhere.shp"}, "does not exist", id="file"),
@@ -234,6 +264,11 @@ def test_names_are_read_from_a_file(tmp_path):
     path.write_text(f"\ufeff# wanted\n{NAME}.zip\n\n  b.SAFE  # second\n{NAME}\n", encoding="utf-8")
 
     assert build_query(id=["a", f"@{path}"]).names == ("a", NAME, "b")
+
+
+@pytest.mark.parametrize("collection", ["S2", "S2ST", "PEPS_S2_L1C", "SENTINEL-2", "LANDSAT-8", None])
+def test_names_go_with_a_collection_that_may_hold_them(collection):
+    assert build_query(id=[NAME, "b"], collection=collection).names == (NAME, "b")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ def point(lon: float, lat: float) -> Point:
 def box(west: float, south: float, east: float, north: float) -> Polygon | MultiPolygon | Point:
     """Return a box; with `west > east` it crosses the antimeridian and becomes two.
 
+    Across more than half of the Earth, west and east are taken to be exchanged.
+
     Args:
         west: -180..180 degrees.
         south: -90..90 degrees.
@@ -60,13 +62,18 @@ def box(west: float, south: float, east: float, north: float) -> Polygon | Multi
         Polygon, counter-clockwise; `MultiPolygon` of two across the antimeridian; a point when all sides meet.
 
     Raises:
-        AreaError: Out of range, upside down, or without width or height.
+        AreaError: Out of range, upside down, exchanged, or without width or height.
     """
     for name, value, limit in (("west", west, 180), ("south", south, 90), ("east", east, 180), ("north", north, 90)):
         _check_range(name, value, limit)
     written = f"the box {west:g},{south:g},{east:g},{north:g}"
     if south > north:
         raise AreaError(f"{written} has its south above its north", hint="The order is west, south, east, north")
+    if 0 < west - east < 180:
+        raise AreaError(
+            f"{written} crosses the antimeridian and is {360 + east - west:g} degrees wide",
+            hint="The order is west, south, east, north; so wide an area can be given as a geometry",
+        )
     if west == east and south == north:
         return shapely.Point(west, south)
     spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]

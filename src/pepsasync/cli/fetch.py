@@ -10,7 +10,7 @@ from pepsasync.cli.flatten import flatten
 from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions
 from pepsasync.cli.output import table_lines, totals
 from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
-from pepsasync.cli.search import find
+from pepsasync.cli.search import find, tell_unlisted
 from pepsasync.cli.session import Session
 
 DRY_RUN = ("-n", "--dry-run", "--no-download", "--no_download")
@@ -39,7 +39,11 @@ def fetch(
     """
     session, wanted = Session(output), query.build()
     if not dry_run:
-        raise Exit(Job(session, archive, staging, delivery, json).run(wanted))
+        job = Job(session, archive, staging, delivery, json)
+        code = job.run(wanted)
+        if not job.tally.finished:
+            tell_unlisted(session, job.provider, wanted.collection)
+        raise Exit(code)
     products = session.run(find, session, archive, wanted, json)
     for line in table_lines(products):
         echo(line)

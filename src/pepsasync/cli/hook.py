@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def make_hook(command: str) -> Callable[[Delivery], Awaitable[None]]:
     """Return a hook that runs a command.
 
-    Its environment holds `PEPSASYNC_PATH` (absolute), `PEPSASYNC_NAME`, `PEPSASYNC_ID` and `PEPSASYNC_SOURCE`.
+    Its environment holds `PEPSASYNC_PATH` (absolute), `PEPSASYNC_NAME`, `PEPSASYNC_ID` and `PEPSASYNC_SOURCE`. Its
+    output is thrown away.
 
     Args:
         command: For the shell.

@@ -84,9 +84,12 @@ class QueryOptions:
     lonmax: Annotated[float | None, _query("--lonmax", metavar="DEG", help="east side of a box")] = None
     latmin: Annotated[float | None, _query("--latmin", metavar="DEG", help="south side of a box")] = None
     latmax: Annotated[float | None, _query("--latmax", metavar="DEG", help="north side of a box")] = None
-    bbox: Annotated[str | None, _query("--bbox", metavar="W,S,E,N", help="a box in one word: -5,43,2,44")] = None
+    bbox: Annotated[
+        str | None,
+        _query("--bbox", metavar="W,S,E,N", help="a box in one word: -5,43,2,44; W > E: across the antimeridian"),
+    ] = None
     shape: Annotated[
-        Path | None, _query("--shape", metavar="FILE", help="area from a vector file that geopandas reads")
+        str | None, _query("--shape", metavar="FILE", help="area from a vector file that geopandas reads")
     ] = None
     geometry: Annotated[str | None, _query("--geometry", metavar="WKT", help="area as WKT, longitude first")] = None
     orbit: Annotated[int | None, _query("-o", "--orbit", metavar="N", help="relative orbit, 1-175")] = None
@@ -104,19 +107,13 @@ class QueryOptions:
         """Return the query.
 
         Raises:
-            ConfigError: No criterion at all, or one that makes no sense.
+            ConfigError: No criterion at all, or one that is empty or makes no sense.
         """
         from pepsasync.criteria import build_query  # noqa: PLC0415 - not needed for help
 
         criteria: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        criteria["id"] = [name for text in self.id for name in _names(text)]
-        given = {name: value for name, value in criteria.items() if value not in (None, False, [])}
-        if not given.keys() - {"latest", "limit"}:
-            raise ConfigError(
-                "say what to look for: a query without any criterion would mean the whole archive",
-                hint="For example: -c S2ST -t 31TCJ -d 2017-01-01 -f 2017-02-01",
-            )
-        return build_query(**given)
+        criteria["id"] = [name for text in self.id for name in _names(text)] or None
+        return build_query(**criteria)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,7 +106,9 @@ class DeliveryOptions:
     on_delivered: Annotated[
         str | None,
         _delivery(
-            "--on-delivered", metavar="COMMAND", help="run for each product that arrived; its path is $PEPSASYNC_PATH"
+            "--on-delivered",
+            metavar="COMMAND",
+            help="run for each product that arrived, at $PEPSASYNC_PATH; its output is not shown, failures are told",
         ),
     ] = None
     windows: Annotated[bool, Option("--windows", hidden=True, help="accepted and ignored")] = False

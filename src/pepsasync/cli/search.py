@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,9 +122,21 @@ async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: P
                 around.enter_context(client.raw_replies(replies.take))
             async with contextlib.aclosing(client.search(wanted)) as found:
                 products = [product async for product in found]
+        if not products:
+            tell_unlisted(session, client.provider.name, wanted.collection)
     if replies:
         replies.write()
     return products
+
+
+def tell_unlisted(session: Session, provider: str, collection: str | None) -> None:
+    """Say of a collection in which nothing was found that `collections` does not show it: archives take any name."""
+    listed = re.findall(r"[\w-]+", " ".join(text for row in COLLECTIONS.get(provider, ()) for text in row[:2]))
+    if not listed or collection is None or collection in listed:
+        return
+    close = get_close_matches(collection.upper(), listed, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"see 'pepsasync collections {provider}'"
+    session.say(f"note: {provider} lists no collection {collection!r}; {hint}", level=SPARE)
 
 
 @flatten()

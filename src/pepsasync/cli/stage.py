@@ -13,6 +13,7 @@ from pepsasync.cli.lines import QUIET
 from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions
 from pepsasync.cli.output import totals
 from pepsasync.cli.run_options import StagingOptions  # noqa: TC001 - `flatten` evaluates the annotations
+from pepsasync.cli.search import tell_unlisted
 from pepsasync.cli.session import Session
 from pepsasync.cli.units import show_count
 
@@ -59,6 +60,8 @@ class _Staging:
             async with contextlib.aclosing(client.search(wanted)) as found:
                 products = [product async for product in found]
             self.session.say(totals(products))
+            if not products:
+                tell_unlisted(self.session, client.provider.name, wanted.collection)
             if until_online:
                 await self._wait(client, products)
             else:

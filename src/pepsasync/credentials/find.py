@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+_MOVED = (
+    "PEPS closed in March 2026, and GEODES holds its archive: make a key in the GEODES portal (My Profile, "
+    "Authentication, API Key) and put it alone into the file; or take provider cdse, with e-mail and password of your "
+    "account there"
+)
+
 
 def find_credentials(
     provider: str,
@@ -86,7 +92,9 @@ def read_auth_file(path: str | os.PathLike[str], provider: str | None = None) ->
     password = password.strip()
     if wants_key:
         if password:
-            raise ConfigError(f"the credentials file {path} has more than one word", hint=hint)
+            raise ConfigError(
+                f"the credentials file {path} has more than one word, and {provider} wants an API key", hint=_MOVED
+            )
         return Credentials(api_key=username)
     if not password:
         raise ConfigError(f"the credentials file {path} has one word only", hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -63,8 +64,9 @@ async def feed(
             order = await recorder.order(part) if isinstance(part, Query) else names_order
             if not isinstance(part, Query):
                 await found(order, [item for item in part if isinstance(item, Product)])
-            for name in await _look_for(_query(part), partial(found, order), provider, recorder.take):
-                await outcomes.send(_unknown(name, provider, recorder.take))
+            if query := _query(part):
+                for name in await _look_for(query, partial(found, order), provider, recorder.take):
+                    await outcomes.send(_missing(name, query, provider, recorder.take))
             recorder.search_finished(order)
 
 
@@ -103,23 +105,25 @@ def _query(part: Query | list[Product | str]) -> Query | None:
 
 
 async def _look_for(
-    query: Query | None, found: Callable[[list[Product]], Awaitable[None]], provider: Provider, emit: Emit
+    query: Query, found: Callable[[list[Product]], Awaitable[None]], provider: Provider, emit: Emit
 ) -> list[str]:
-    """Hand on what the archive has; returns the names that it does not know."""
-    if query is None:
-        return []
-    missing = dict.fromkeys(query.names)
+    """Hand on what the archive has; returns the names that are missing, but for those beyond the limit."""
+    missing, count = dict.fromkeys(query.names), 0
     async with search(query, provider, emit) as pages:
         async for products in pages:
+            count += len(products)
             for product in products:
                 missing.pop(product.name, None)
             await found(products)
-    return sorted(missing)
+    return [] if count == query.limit else sorted(missing)
 
 
-def _unknown(name: str, provider: Provider, emit: Emit) -> Delivery:
+def _missing(name: str, query: Query, provider: Provider, emit: Emit) -> Delivery:
+    is_narrowed = replace(query, names=(), limit=None) != Query()
     error = NotFoundError(
-        f"{provider.name} has no such product", product=name, hint="Check the name, or try another archive"
+        f"{provider.name} has no such product{' that fits the other criteria' if is_narrowed else ''}",
+        product=name,
+        hint=f"Check the name{' and them' if is_narrowed else ''}, or try another archive",
     )
     product = Product(id=name, name=name, provider=provider.name, collection="", download_url="")
     emit(ProductFailed(id=name, name=name, error=type(error).__name__, message=str(error)))

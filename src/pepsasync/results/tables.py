@@ -159,7 +159,7 @@ def check_suffix(path: Path) -> None:
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"cannot tell the format of {path}", hint=f"Use one of {', '.join(SUFFIXES)}")
     if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise ConfigError("writing GeoParquet needs pyarrow", hint="Try: pip install pyarrow")
+        raise ConfigError("writing GeoParquet needs pyarrow", hint="Try: pip install 'pepsasync[parquet]'")
 
 
 def _write(products: Sequence[Product], path: Path) -> None:

@@ -121,7 +121,7 @@ def test_geoparquet_reads_back(tmp_path):
 
 @pytest.mark.skipif(importlib.util.find_spec("pyarrow") is not None, reason="pyarrow is installed")
 def test_geoparquet_without_pyarrow_is_refused_at_once(tmp_path):
-    with pytest.raises(ConfigError, match="needs pyarrow"):
+    with pytest.raises(ConfigError, match=r"needs pyarrow.*pip install 'pepsasync\[parquet\]'"):
         check_suffix(tmp_path / "found.parquet")
 
 
