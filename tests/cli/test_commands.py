@@ -101,6 +101,19 @@ def test_report_and_events_are_written_also_when_the_run_dies(run, clients, tmp_
     assert (tmp_path / "j").read_bytes() == b'{"features": []}'
 
 
+def test_report_that_cannot_be_written_does_not_hide_what_ended_the_run(run, clients, tmp_path, monkeypatch):
+    clients.prepare = die_of(errors.DiskFullError("full"))
+
+    def refuse(*arguments):
+        raise errors.ConfigError("cannot write the report")
+
+    monkeypatch.setattr("pepsasync.report.ReportFile.write", refuse)
+    done = run("fetch", "-c", "S1", "--report", tmp_path / "r.json")
+
+    assert done.code == 5
+    assert "error: cannot write the report\npepsasync: error: full" in done.err
+
+
 def test_events_can_go_to_standard_output(run, clients):
     done = run("fetch", "-c", "S1", "--events", "-")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fakes import product
-from pepsasync.errors import ConfigError, StagingTimeout
+from pepsasync.errors import ConfigError, DiskFullError, StagingTimeout
+from pepsasync.events import ProductFailed, ProductFound, ProductLeftOut, ProductSkipped
 from pepsasync.model import Checksum, Delivery, DeliveryStatus, Report, StorageTier
 from pepsasync.report import ReportFile, report_as_dict, write_report
 
@@ -37,6 +38,10 @@ REPORT = Report(
     seconds=12.3456,
     deliveries=(DELIVERED, SKIPPED, FAILED),
 )
+
+
+def who(name):
+    return {"id": f"id-{name}", "name": name}
 
 
 def test_report_has_the_promised_shape():
@@ -114,6 +119,35 @@ def test_report_of_nothing_and_of_what_was_left_out_reads_back(tmp_path):
 
     assert json.loads((tmp_path / "report.json").read_text("utf-8")) == report_as_dict(report)
     assert report_as_dict(report)["left_out"] == ["D", "É"]
+
+
+def test_run_that_ended_early_names_what_it_had_begun_counts_the_rest_and_tells_why(tmp_path):
+    with ReportFile(tmp_path / "report.json") as file:
+        for name in "ABCDEF":
+            file.watch(ProductFound(**who(name), tier="tape", size=1))
+        file.take(DELIVERED)
+        file.watch(ProductSkipped(**who("B"), path="data/B.zip", bytes=7))
+        file.watch(ProductFailed(**who("C"), error="TransferError", message="broke"))
+        file.take_unfinished(ProductFound(**who("F"), tier="tape", size=1))
+        file.take_unfinished(ProductFound(**who("G"), tier="disk", size=1))
+        file.watch(ProductLeftOut(**who("D"), tier="tape", size=1))
+        file.write(replace(REPORT, left_out=("D",), error=DiskFullError("full"), matched=9))
+
+    actual = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert actual["summary"] == {
+        "matched": 9, "delivered": 1, "skipped": 1, "failed": 1, "unfinished": 5, "bytes": 61728,
+    }  # fmt: skip
+    assert actual["error"] == {"type": "DiskFullError", "message": "full"}
+    assert {tuple(product) for product in actual["products"]} == {tuple(actual["products"][0])}
+    assert [(product["name"], product["status"], product["path"]) for product in actual["products"]] == [
+        ("A", "delivered", "data/A.zip"),
+        ("G", "unfinished", None),
+        ("B", "skipped", "data/B.zip"),
+        ("C", "failed", None),
+        ("E", "unfinished", None),
+        ("F", "unfinished", None),
+    ]
+    assert actual["products"][3]["error"] == {"type": "TransferError", "message": "broke"}
 
 
 def test_outcomes_that_cannot_be_noted_are_told_when_the_report_is_written(tmp_path, monkeypatch):
