@@ -56,12 +56,19 @@ def test_every_spelling_of_a_date_means_the_same(run, clients, field, spelling):
         pytest.param(["--bbox=-5,43,2,44"], (-5, 43, 2, 44), id="bbox-joined"),
         pytest.param(["--lon", "-1", "--lat", "-43.5"], (-1, -43.5, -1, -43.5), id="point"),
         pytest.param(["--geometry", "POINT (1 43)"], (1, 43, 1, 43), id="wkt"),
+        pytest.param(["--lon", "0", "--lat", "0"], (0, 0, 0, 0), id="zero"),
     ],
 )
-def test_negative_numbers_are_values(run, clients, arguments, bounds):
+def test_negative_numbers_and_zero_are_values(run, clients, arguments, bounds):
     assert run("fetch", *arguments).code == 0
 
     assert bounds == clients.all[0].query.area.bounds
+
+
+def test_no_clouds_at_all_is_a_criterion(run, clients):
+    assert run("fetch", "-c", "S2", "--clouds", "0").code == 0
+
+    assert clients.all[0].query.cloud_cover == 0
 
 
 def test_names_come_from_a_file_too(run, clients, tmp_path):
@@ -165,6 +172,8 @@ def test_version_is_that_of_the_installed_package(run):
         ),
         pytest.param("fetch S1", "unexpected extra argument", id="extra"),
         pytest.param("fech", "No such command 'fech'", id="command"),
+        pytest.param("fetch -c S1 --limit 0", "limit 0 is not a positive number", id="limit"),
+        pytest.param("fetch -c S1 --orbit 0", "relative orbit 0 does not exist", id="orbit"),
         pytest.param("fetch -c S1 --lon abc --lat 1", "--lon", id="number"),
         pytest.param("fetch -c S1 -o 51.5", "--orbit", id="integer"),
         pytest.param("fetch -t 99ZZZ", "not an MGRS tile", id="tile"),

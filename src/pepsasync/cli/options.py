@@ -110,7 +110,10 @@ class QueryOptions:
 
         criteria: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         criteria["id"] = [name for text in self.id for name in _names(text)]
-        given = {name: value for name, value in criteria.items() if value not in (None, False, [])}
+        # By identity: 0 is a value, and equal to False.
+        given = {
+            name: value for name, value in criteria.items() if not (value is None or value is False or value == [])
+        }
         if not given.keys() - {"latest", "limit"}:
             raise ConfigError(
                 "say what to look for: a query without any criterion would mean the whole archive",
