@@ -16,6 +16,8 @@ from pepsasync.events import ProductDelivered, ProductFailed, ProductFound, Prod
 from pepsasync.model import DeliveryStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pepsasync.events import Event
     from pepsasync.model import Delivery, Report
 
@@ -51,11 +53,11 @@ class ReportFile:
     """Takes outcomes as they are known and writes a report of them at the end; memory does not grow with their number.
 
     Args:
-        path: Of the report.
+        target: Path of the report, or an open file.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+    def __init__(self, target: str | os.PathLike[str] | IO[str]) -> None:
+        self._target = Path(target) if isinstance(target, str | os.PathLike) else target
         self._counts = _Counts()
         self._begun: dict[str, dict[str, Any]] = {}
         self._taken = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
@@ -100,19 +102,17 @@ class ReportFile:
         Raises:
             ConfigError: The file cannot be written.
         """
-        new = self._path.with_name(f".{self._path.name}.{os.getpid()}.new")
         for entry in self._begun.values():
             self._take(entry)
         try:
             if self._error is not None:
                 raise self._error
-            with new.open("w", encoding="utf-8") as file:
+            with _opened(self._target) as file:
                 self._write(report, file)
-            new.replace(self._path)
+                file.flush()
         except OSError as error:
-            with contextlib.suppress(OSError):
-                new.unlink()
-            raise ConfigError(f"cannot write the report {self._path}: {error.strerror or error}") from error
+            name = self._target if isinstance(self._target, Path) else "to standard output"
+            raise ConfigError(f"cannot write the report {name}: {error.strerror or error}") from error
 
     def _take(self, entry: dict[str, Any]) -> None:
         self._counts.take(entry)
@@ -132,6 +132,31 @@ class ReportFile:
         for name, value in _ending(report).items():
             file.write(f",\n {json.dumps(name)}: {json.dumps(value, ensure_ascii=False, indent=1)}")
         file.write("\n}\n")
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a file takes what is written as it comes: a pipe, a device, or what is open already."""
+    return (path.exists() and not path.is_file()) or path.is_relative_to("/dev")
+
+
+@contextlib.contextmanager
+def _opened(target: Path | IO[str]) -> Iterator[IO[str]]:
+    """A file to write to; one that can be replaced is, when everything is written, and links to it stay."""
+    if not isinstance(target, Path):
+        yield target
+    elif is_stream(target):
+        with target.open("w", encoding="utf-8") as file:
+            yield file
+    else:
+        path = target.resolve()
+        new = path.with_name(f".{path.name}.{os.getpid()}.new")
+        try:
+            with new.open("w", encoding="utf-8") as file:
+                yield file
+            new.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                new.unlink()
 
 
 class _Counts:

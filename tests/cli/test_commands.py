@@ -1,6 +1,7 @@
 """What commands print, write and return, against a client in memory."""
 
 import json
+import os
 
 import pytest
 
@@ -124,6 +125,36 @@ def test_events_can_go_to_standard_output(run, clients):
         "product_delivered",
         "product_delivered",
     ]
+
+
+@pytest.mark.parametrize("command", ["fetch", "search"])
+def test_search_reply_can_go_to_standard_output(run, clients, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert run(command, "-c", "S1", "--json", "-").out == '{"features": []}'
+    assert not list(tmp_path.iterdir())
+
+
+def test_search_reply_in_a_dry_run_can_go_to_standard_output(run, clients):
+    assert run("fetch", "-c", "S1", "-n", "--json", "-").out == '{"features": []}'
+
+
+def test_report_can_go_to_standard_output(run, clients, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert json.loads(run("fetch", "-c", "S1", "--report", "-").out)["summary"]["delivered"] == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a named pipe")
+def test_a_pipe_gets_the_search_reply_once(run, clients, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+
+    assert run("fetch", "-c", "S1", "--json", tmp_path / "pipe").code == 0
+
+    assert os.read(reader, 65_536) == b'{"features": []}'
+    os.close(reader)
 
 
 def test_segments_are_explained_where_they_have_no_effect(run, clients):

@@ -1,6 +1,7 @@
 import errno
 import io
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,6 +111,30 @@ def test_written_report_reads_back_and_leaves_nothing_else(tmp_path):
 
     assert json.loads(path.read_text("utf-8")) == report_as_dict(REPORT)
     assert [path] == list(tmp_path.iterdir())
+
+
+def test_what_a_link_points_to_is_replaced_not_the_link(tmp_path):
+    (tmp_path / "old.json").write_text("old")
+    (tmp_path / "report.json").symlink_to("old.json")
+
+    write_report(REPORT, tmp_path / "report.json")
+
+    assert (tmp_path / "report.json").is_symlink()
+    assert json.loads((tmp_path / "old.json").read_text("utf-8")) == report_as_dict(REPORT)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a named pipe")
+def test_a_pipe_gets_the_report_and_stays_a_pipe(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+    write_report(REPORT, path)
+
+    assert json.loads(os.read(reader, 65_536)) == report_as_dict(REPORT)
+    os.close(reader)
+    assert path.is_fifo()
 
 
 def test_report_of_nothing_and_of_what_was_left_out_reads_back(tmp_path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pepsasync.cli.hook import make_hook
 from pepsasync.cli.lines import QUIET, SPARE
-from pepsasync.cli.records import EventLog, SearchReplies, check_writable
+from pepsasync.cli.records import EventLog, SearchReplies, check_one_output, check_writable, opened
 from pepsasync.cli.summary import Outcomes, summary_lines
 from pepsasync.cli.tally import Tally
 from pepsasync.errors import ConfigError
@@ -60,11 +60,12 @@ class Job:
             PepsasyncError: The run could not go on.
         """
         check_writable(self.delivery.report, "--report")
+        check_one_output({"--report": self.delivery.report, "--events": self.delivery.events, "--json": self.json})
         with contextlib.ExitStack() as files:
             if self.delivery.report:
                 from pepsasync.report import ReportFile  # noqa: PLC0415 - not needed for help
 
-                self.report = files.enter_context(ReportFile(self.delivery.report))
+                self.report = files.enter_context(ReportFile(opened(self.delivery.report)))
             return self._run(wanted, expected)
 
     def _run(self, wanted: Wanted, expected: int) -> int:

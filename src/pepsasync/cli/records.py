@@ -13,7 +13,7 @@ from pepsasync.errors import ConfigError
 from pepsasync.events import DownloadProgressed, SearchFinished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pepsasync.events import Event
 
@@ -32,6 +32,30 @@ def check_writable(path: Path | None, option: str) -> None:
         raise ConfigError(f"{option}: the folder of {path} does not exist")
 
 
+def check_one_output(options: Mapping[str, object]) -> None:
+    """Refuse several things on standard output, which nobody could tell apart.
+
+    Args:
+        options: What was given, `-` for standard output, by option.
+
+    Raises:
+        ConfigError: More than one of them is `-`.
+    """
+    there = [option for option, target in options.items() if is_output(target)]
+    if len(there) > 1:
+        raise ConfigError(f"{' and '.join(there)} cannot both be standard output", hint="Give one of them a file")
+
+
+def is_output(target: object) -> bool:
+    """Whether `-` was given for a file."""
+    return str(target) == "-"
+
+
+def opened(path: Path) -> Path | IO[str]:
+    """Standard output for `-`, else the path."""
+    return sys.stdout if is_output(path) else path
+
+
 class EventLog:
     """Writes each event as one JSON object a line.
 
@@ -46,7 +70,7 @@ class EventLog:
     def __init__(self, target: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._file: IO[str] | None = sys.stdout
-        self._is_ours = target != "-"
+        self._is_ours = not is_output(target)
         if self._is_ours:
             check_writable(Path(target), "--events")
             try:
@@ -89,8 +113,11 @@ class SearchReplies:
     """
 
     def __init__(self, path: Path) -> None:
+        from pepsasync.report import is_stream  # noqa: PLC0415 - not needed for help
+
         check_writable(path, "--json")
         self._path = path
+        self._is_stream = is_output(path) or is_stream(path)
         self._bodies: list[bytes] = []
 
     def take(self, url: str, body: bytes) -> None:  # noqa: ARG002 - the URL is of no use here
@@ -99,7 +126,7 @@ class SearchReplies:
 
     def watch(self, event: Event) -> None:
         """Write as soon as the search is over: the run may go on for days, and may be killed."""
-        if isinstance(event, SearchFinished):
+        if isinstance(event, SearchFinished) and not self._is_stream:
             with contextlib.suppress(ConfigError):  # written once more at the end, where errors can be raised
                 self.write()
 
@@ -112,7 +139,11 @@ class SearchReplies:
         if not self._bodies:
             return
         try:
-            self._path.write_bytes(_merged(self._bodies))
+            if is_output(self._path):
+                sys.stdout.buffer.write(_merged(self._bodies))
+                sys.stdout.flush()
+            else:
+                self._path.write_bytes(_merged(self._bodies))
         except OSError as error:
             raise ConfigError(f"--json: cannot write {self._path}: {error.strerror or error}") from error
 

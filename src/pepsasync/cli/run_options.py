@@ -98,7 +98,7 @@ class DeliveryOptions:
         _delivery("--segments", metavar="N", help="connections a product; else free ones are used where that helps"),
     ] = None
     report: Annotated[
-        Path | None, _delivery("--report", metavar="FILE", help="write what became of each product, as JSON")
+        Path | None, _delivery("--report", metavar="FILE|-", help="write what became of each product, as JSON")
     ] = None
     events: Annotated[
         str | None, _delivery("--events", metavar="FILE|-", help="write what happens, one JSON object a line")

@@ -11,7 +11,7 @@ from pepsasync.cli.flatten import flatten
 from pepsasync.cli.lines import SPARE, VERBOSE
 from pepsasync.cli.options import ArchiveOptions, OutputOptions, QueryOptions
 from pepsasync.cli.output import FORMATS, check_format, render, totals
-from pepsasync.cli.records import SearchReplies
+from pepsasync.cli.records import SearchReplies, check_one_output, check_writable, is_output
 from pepsasync.cli.session import Session
 from pepsasync.errors import ConfigError
 from pepsasync.model import Product, Query
@@ -74,17 +74,17 @@ def search(
     ] = None,
     json: Annotated[
         Path | None,
-        Option("--json", metavar="FILE", rich_help_panel=RESULTS, help="write the archive's search reply as it came"),
+        Option("--json", metavar="FILE|-", rich_help_panel=RESULTS, help="write the archive's search reply as it came"),
     ] = None,
 ) -> None:
     """List what matches. Nothing is staged or downloaded.
 
     -o FILE can be given to `pepsasync download` later. In this command -o is not the orbit; that is --orbit.
     """
-    from pepsasync.cli.records import check_writable  # noqa: PLC0415
     from pepsasync.results.tables import check_suffix, write_products  # noqa: PLC0415 - not needed for help
 
     session, wanted = Session(output), query.build()
+    check_one_output({"--format": "-" if form else None, "--json": json})
     if form is not None:
         check_format(form)
     if file is not None:
@@ -93,7 +93,7 @@ def search(
     products = session.run(find, session, archive, wanted, json)
     if file is not None:
         write_products(products, file)
-    if file is None or form is not None:
+    if form is not None or (file is None and not is_output(json)):
         for line in render(products, form or "table"):
             echo(line)
     session.say(totals(products) + (f"; written to {file}" if file else ""))
