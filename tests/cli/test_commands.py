@@ -276,4 +276,4 @@ def test_collections_of_peps_are_listed(run):
 
 def test_collections_takes_the_provider_as_all_commands_do(run):
     assert "SENTINEL-1" in run("collections", "--provider", "cdse").out
-    assert run("collections", "cdse", "--provider", "peps").out == run("collections", "cdse").out
+    assert run("collections", "cdse", "--provider", "cdse").out == run("collections", "cdse").out

@@ -43,6 +43,7 @@ def fetch(
     session, wanted = Session(output), query.build()
     if not dry_run:
         raise Exit(Job(session, archive, staging, delivery, json).run(wanted))
+    delivery.check_dry()
     products = session.run(find, session, archive, wanted, json)
     for line in [] if is_output(json) else table_lines(products):
         echo(line)

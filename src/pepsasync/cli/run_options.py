@@ -11,6 +11,7 @@ from typer import Option
 
 from pepsasync.cli.options import DELIVERY
 from pepsasync.cli.units import parse_duration, parse_quota, parse_size
+from pepsasync.errors import ConfigError
 
 _delivery = partial(Option, rich_help_panel=DELIVERY)
 
@@ -110,6 +111,16 @@ class DeliveryOptions:
         ),
     ] = None
     windows: Annotated[bool, Option("--windows", hidden=True, help="accepted and ignored")] = False
+
+    def check_dry(self) -> None:
+        """Refuse what has no meaning when nothing is fetched.
+
+        Raises:
+            ConfigError: Something was to be told, or done, about what is fetched.
+        """
+        options = {"--report": self.report, "--events": self.events, "--on-delivered": self.on_delivered}
+        if given := [option for option, value in options.items() if value is not None]:
+            raise ConfigError(f"-n fetches nothing: leave out {' and '.join(given)}")
 
     def settings(self) -> dict[str, Any]:
         """Fields of `Config`; None where nothing was given.

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option, echo
+from typer import Argument, Context, Option, echo
 
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.lines import SPARE, VERBOSE
@@ -128,6 +128,7 @@ async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: P
 @flatten()
 def collections(
     *,
+    context: Context,
     output: OutputOptions,  # noqa: ARG001 - every command takes these options
     archive: Annotated[str | None, Argument(metavar="PROVIDER", help="which archive")] = None,
     provider: Annotated[
@@ -135,9 +136,13 @@ def collections(
     ] = None,
 ) -> None:
     """Show collections, types and filters of an archive."""
-    from pepsasync.providers import public_url  # noqa: PLC0415 - not needed for help
+    from pepsasync.cli.errands import named_provider  # noqa: PLC0415 - not needed for help
+    from pepsasync.providers import public_url  # noqa: PLC0415
     from pepsasync.settings import read_settings  # noqa: PLC0415
 
+    named = named_provider(ArchiveOptions(provider=provider), context)
+    if archive and named and archive != named:
+        raise ConfigError(f"{archive} or {named}? Name one archive")
     name = read_settings(os.environ).choose(archive or provider)
     public_url(name)  # refuses unknown names
     if name not in COLLECTIONS:
