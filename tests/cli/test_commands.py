@@ -54,6 +54,12 @@ def test_failed_product_makes_1_and_is_named_with_its_reason(run, clients):
     assert "run the same command again to try the failed ones once more" in done.err
 
 
+def test_products_by_name_are_counted_before_they_are_found(run, clients):
+    clients.prepare = lambda client: setattr(client, "products", client.products[:1])
+
+    assert "delivered 1/2 A" in run("fetch", "--id", "A", "--id", "B").err
+
+
 def test_quiet_says_only_what_went_wrong(run, clients):
     assert run("fetch", "-c", "S1", "-q").err == ""
 

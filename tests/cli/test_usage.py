@@ -192,6 +192,7 @@ def test_version_is_that_of_the_installed_package(run):
         pytest.param("fetch -c S1 --base-url archive", "not the URL of an archive", id="url"),
         pytest.param("fetch -c S1 --report missing/r.json", "--report: the folder of missing/r.json", id="report"),
         pytest.param("fetch -c S1 --events missing/e.jsonl", "--events: the folder of", id="events"),
+        pytest.param("fetch -c S1 --wait 0", "--wait must be longer than 0 minutes", id="wait"),
         pytest.param("fetch -c S1 --json .", "--json: . is a folder", id="json"),
         pytest.param("fetch -c S1 --json - --report -", "--report and --json cannot both be", id="two-outputs"),
         pytest.param("fetch -c S1 --events - --report -", "--report and --events cannot both be", id="two-of-a-run"),
@@ -214,7 +215,7 @@ def test_version_is_that_of_the_installed_package(run):
         pytest.param("sandbox --fault cut", "--fault 'cut' is not NAME=RATE", id="fault"),
         pytest.param("sandbox --fault fire=1", "unknown fault 'fire'", id="fault-name"),
         pytest.param("sandbox --product-size big", "--product-size: 'big' is not a size", id="sandbox-size"),
-        pytest.param("sandbox --tape-fraction 2", "tape_fraction", id="sandbox-value"),
+        pytest.param("sandbox --tape-fraction 2", "--tape-fraction must be at most 1, not 2.0", id="sandbox-value"),
     ],
 )
 def test_bad_usage_ends_with_2_and_one_clear_line(run, line, message, tmp_path, monkeypatch):

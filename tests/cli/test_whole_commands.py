@@ -184,6 +184,13 @@ def test_demo_verifies_everything(spawn, tmp_path):
     assert len(list((tmp_path / "kept").glob("*.zip"))) == 12
 
 
+def test_demo_does_not_say_where_the_files_were_that_it_deletes(spawn):
+    _, err = spawn("demo").communicate(timeout=100)
+
+    assert "files are in" not in err
+    assert "the files were temporary; --keep DIR keeps them" in err
+
+
 def test_reader_that_goes_away_does_not_end_the_run(archive, auth, tmp_path, spawn):
     read, write = os.pipe()
     os.close(read)

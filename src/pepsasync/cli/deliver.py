@@ -45,6 +45,8 @@ class Job:
     report: ReportFile | None = None
     tally: Tally = field(default_factory=Tally)
     provider: str = ""
+    is_kept: bool = True
+    """Whether the files stay where they are."""
 
     def run(self, wanted: Wanted, expected: int = 0) -> int:
         """Bring everything, tell the end, write the report, also when the run is ended early.
@@ -124,7 +126,8 @@ class Job:
         lines = summary_lines(
             self.outcomes,
             seconds=seconds,
-            directory=self.delivery.write_dir,
+            received=self.tally.received_bytes,
+            directory=self.delivery.write_dir if self.is_kept else None,
             left_out=self.tally.left_out,
             left_out_names=self.tally.left_out_names,
             unfinished=unfinished,

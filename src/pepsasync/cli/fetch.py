@@ -42,7 +42,7 @@ def fetch(
     """
     session, wanted = Session(output), query.build()
     if not dry_run:
-        raise Exit(Job(session, archive, staging, delivery, json).run(wanted))
+        raise Exit(Job(session, archive, staging, delivery, json).run(wanted, len(wanted.names)))
     delivery.check_dry()
     products = session.run(find, session, archive, wanted, json)
     for line in [] if is_output(json) else table_lines(products):

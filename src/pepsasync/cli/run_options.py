@@ -58,6 +58,8 @@ class StagingOptions:
         """
         longest = _seconds(self.wait, "--wait", unit=60.0)
         first = _seconds(self.poll_interval, "--poll-interval")
+        if longest == 0:
+            raise ConfigError("--wait must be longer than 0 minutes")
         if longest is not None and first is None and longest < FIRST_PAUSE:
             first = longest
         return {
