@@ -240,3 +240,7 @@ class Report:
     """In the order in which the outcomes were known."""
     left_out: tuple[str, ...] = ()
     """Names of products on tape that the run was told not to wait for."""
+    error: BaseException | None = None
+    """What ended the run early."""
+    matched: int = 0
+    """Products that were wanted, as far as was known when the run was ended early."""

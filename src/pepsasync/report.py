@@ -12,22 +12,29 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from pepsasync.errors import ConfigError
+from pepsasync.events import ProductDelivered, ProductFailed, ProductFound, ProductLeftOut, ProductSkipped
 from pepsasync.model import DeliveryStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pepsasync.events import Event
     from pepsasync.model import Delivery, Report
 
 SCHEMA = 1
 """Version of the report's shape; grows when a reader of the old shape would go wrong."""
+
+UNFINISHED = "unfinished"
+"""Status of a product that was begun and has no outcome, since the run ended early."""
 
 
 def report_as_dict(report: Report) -> dict[str, Any]:
     """Return a report ready for JSON, in the promised order of fields."""
     counts, entries = _Counts(), []
     for delivery in report.deliveries:
-        counts.take(delivery)
         entries.append(_product(delivery))
-    return _fields(report, counts) | {"products": entries} | _left_out(report)
+        counts.take(entries[-1])
+    return _fields(report, counts) | {"products": entries} | _ending(report)
 
 
 def write_report(report: Report, path: str | os.PathLike[str]) -> None:
@@ -46,12 +53,13 @@ class ReportFile:
     """Takes outcomes as they are known and writes a report of them at the end; memory does not grow with their number.
 
     Args:
-        path: Of the report.
+        target: Path of the report, or an open file.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+    def __init__(self, target: str | os.PathLike[str] | IO[str]) -> None:
+        self._target = Path(target) if isinstance(target, str | os.PathLike) else target
         self._counts = _Counts()
+        self._begun: dict[str, dict[str, Any]] = {}
         self._taken = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
         self._error: OSError | None = None
 
@@ -63,32 +71,55 @@ class ReportFile:
 
     def take(self, delivery: Delivery) -> None:
         """Note what became of a product; that it cannot be noted is told by `write`, and ends no run."""
-        self._counts.take(delivery)
-        try:
-            self._taken.write(json.dumps(_product(delivery), ensure_ascii=False) + "\n")
-        except OSError as error:
-            self._error = error
+        self._begun.pop(delivery.product.id, None)
+        self._take(_product(delivery))
+
+    def watch(self, event: Event) -> None:
+        """Note what is begun, and outcomes that may never be taken: a run that ends early names them all the same."""
+        match event:
+            case ProductFound():
+                self._begun[event.id] = _product_begun(event)
+            case ProductLeftOut():
+                self._begun.pop(event.id, None)
+            case ProductDelivered() | ProductSkipped() if entry := self._begun.get(event.id):
+                status = DeliveryStatus.SKIPPED if isinstance(event, ProductSkipped) else DeliveryStatus.DELIVERED
+                entry |= {"status": str(status), "path": Path(event.path).as_posix(), "bytes": event.bytes}
+            case ProductFailed() if entry := self._begun.get(event.id):
+                entry["status"] = str(DeliveryStatus.FAILED)
+                entry["error"] = {"type": event.error, "message": event.message}
+
+    def take_unfinished(self, found: ProductFound) -> None:
+        """Name a product that has no outcome, unless it was begun and is known anyway."""
+        if found.id not in self._begun:
+            self._take(_product_begun(found))
 
     def write(self, report: Report) -> None:
         """Write the report; a reader of its file finds the old or the new one, never a half.
 
         Args:
-            report: Everything but the deliveries, which were taken.
+            report: Everything but the deliveries, which were taken; the last call.
 
         Raises:
             ConfigError: The file cannot be written.
         """
-        new = self._path.with_name(f".{self._path.name}.{os.getpid()}.new")
+        for entry in self._begun.values():
+            self._take(entry)
         try:
             if self._error is not None:
                 raise self._error
-            with new.open("w", encoding="utf-8") as file:
+            with _opened(self._target) as file:
                 self._write(report, file)
-            new.replace(self._path)
+                file.flush()
         except OSError as error:
-            with contextlib.suppress(OSError):
-                new.unlink()
-            raise ConfigError(f"cannot write the report {self._path}: {error.strerror or error}") from error
+            name = self._target if isinstance(self._target, Path) else "to standard output"
+            raise ConfigError(f"cannot write the report {name}: {error.strerror or error}") from error
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        self._counts.take(entry)
+        try:
+            self._taken.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        except OSError as error:
+            self._error = error
 
     def _write(self, report: Report, file: IO[str]) -> None:
         for name, value in _fields(report, self._counts).items():
@@ -98,42 +129,73 @@ class ReportFile:
         for number, line in enumerate(self._taken):
             file.write(f"{',' if number else ''}\n  {line.rstrip()}")
         file.write("\n ]")
-        for name, value in _left_out(report).items():
+        for name, value in _ending(report).items():
             file.write(f",\n {json.dumps(name)}: {json.dumps(value, ensure_ascii=False, indent=1)}")
         file.write("\n}\n")
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a file takes what is written as it comes: a pipe, a device, or what is open already."""
+    return (path.exists() and not path.is_file()) or path.is_relative_to("/dev")
+
+
+@contextlib.contextmanager
+def _opened(target: Path | IO[str]) -> Iterator[IO[str]]:
+    """A file to write to; one that can be replaced is, when everything is written, and links to it stay."""
+    if not isinstance(target, Path):
+        yield target
+    elif is_stream(target):
+        with target.open("w", encoding="utf-8") as file:
+            yield file
+    else:
+        path = target.resolve()
+        new = path.with_name(f".{path.name}.{os.getpid()}.new")
+        try:
+            with new.open("w", encoding="utf-8") as file:
+                yield file
+            new.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                new.unlink()
 
 
 class _Counts:
     """The summary of outcomes."""
 
     def __init__(self) -> None:
-        self.by_status: Counter[DeliveryStatus] = Counter()
+        self.by_status: Counter[str] = Counter()
         self.bytes = 0
 
-    def take(self, delivery: Delivery) -> None:
-        self.by_status[delivery.status] += 1
-        self.bytes += delivery.bytes if delivery.status is DeliveryStatus.DELIVERED else 0
+    def take(self, entry: dict[str, Any]) -> None:
+        self.by_status[entry["status"]] += 1
+        self.bytes += entry["bytes"] if entry["status"] == DeliveryStatus.DELIVERED else 0
 
 
 def _fields(report: Report, counts: _Counts) -> dict[str, Any]:
     """Everything that comes before the products."""
+    known = counts.by_status.total() + len(report.left_out)
+    matched = max(known, report.matched)
+    unfinished = matched - known + counts.by_status[UNFINISHED]
     return {
         "schema": SCHEMA,
         "provider": report.provider,
         "started": _instant(report.started),
         "seconds": round(report.seconds, 3),
         "summary": {
-            "matched": counts.by_status.total() + len(report.left_out),
+            "matched": matched,
             "delivered": counts.by_status[DeliveryStatus.DELIVERED],
             "skipped": counts.by_status[DeliveryStatus.SKIPPED],
             "failed": counts.by_status[DeliveryStatus.FAILED],
+            **({"unfinished": unfinished} if report.error or unfinished else {}),
             "bytes": counts.bytes,
         },
     }
 
 
-def _left_out(report: Report) -> dict[str, list[str]]:
-    return {"left_out": list(report.left_out)} if report.left_out else {}
+def _ending(report: Report) -> dict[str, Any]:
+    """What comes after the products; not there when there is nothing to say."""
+    left_out = {"left_out": list(report.left_out)} if report.left_out else {}
+    return left_out | ({"error": _error(report.error)} if report.error else {})
 
 
 def _product(delivery: Delivery) -> dict[str, Any]:
@@ -152,8 +214,32 @@ def _product(delivery: Delivery) -> dict[str, Any]:
         "resumed_bytes": delivery.resumed_bytes,
         "data_path": delivery.data_path,
         "source": delivery.source or None,
-        "error": {"type": type(error).__name__, "message": str(error)} if error else None,
+        "error": _error(error) if error else None,
     }
+
+
+def _product_begun(event: ProductFound) -> dict[str, Any]:
+    """A product without an outcome, with the fields of one that has one."""
+    return {
+        "id": event.id,
+        "name": event.name,
+        "status": UNFINISHED,
+        "path": None,
+        "bytes": 0,
+        "checksum": None,
+        "tier_at_start": event.tier,
+        "staged_seconds": 0.0,
+        "download_seconds": 0.0,
+        "attempts": 0,
+        "resumed_bytes": 0,
+        "data_path": None,
+        "source": None,
+        "error": None,
+    }
+
+
+def _error(error: BaseException) -> dict[str, str]:
+    return {"type": type(error).__name__, "message": str(error)}
 
 
 def _instant(moment: datetime) -> str:

@@ -1,6 +1,7 @@
 """What commands print, write and return, against a client in memory."""
 
 import json
+import os
 
 import pytest
 
@@ -53,6 +54,12 @@ def test_failed_product_makes_1_and_is_named_with_its_reason(run, clients):
     assert "run the same command again to try the failed ones once more" in done.err
 
 
+def test_products_by_name_are_counted_before_they_are_found(run, clients):
+    clients.prepare = lambda client: setattr(client, "products", client.products[:1])
+
+    assert "delivered 1/2 A" in run("fetch", "--id", "A", "--id", "B").err
+
+
 def test_quiet_says_only_what_went_wrong(run, clients):
     assert run("fetch", "-c", "S1", "-q").err == ""
 
@@ -101,6 +108,19 @@ def test_report_and_events_are_written_also_when_the_run_dies(run, clients, tmp_
     assert (tmp_path / "j").read_bytes() == b'{"features": []}'
 
 
+def test_report_that_cannot_be_written_does_not_hide_what_ended_the_run(run, clients, tmp_path, monkeypatch):
+    clients.prepare = die_of(errors.DiskFullError("full"))
+
+    def refuse(*arguments):
+        raise errors.ConfigError("cannot write the report")
+
+    monkeypatch.setattr("pepsasync.report.ReportFile.write", refuse)
+    done = run("fetch", "-c", "S1", "--report", tmp_path / "r.json")
+
+    assert done.code == 5
+    assert "error: cannot write the report\npepsasync: error: full" in done.err
+
+
 def test_events_can_go_to_standard_output(run, clients):
     done = run("fetch", "-c", "S1", "--events", "-")
 
@@ -111,6 +131,36 @@ def test_events_can_go_to_standard_output(run, clients):
         "product_delivered",
         "product_delivered",
     ]
+
+
+@pytest.mark.parametrize("command", ["fetch", "search"])
+def test_search_reply_can_go_to_standard_output(run, clients, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert run(command, "-c", "S1", "--json", "-").out == '{"features": []}'
+    assert not list(tmp_path.iterdir())
+
+
+def test_search_reply_in_a_dry_run_can_go_to_standard_output(run, clients):
+    assert run("fetch", "-c", "S1", "-n", "--json", "-").out == '{"features": []}'
+
+
+def test_report_can_go_to_standard_output(run, clients, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert json.loads(run("fetch", "-c", "S1", "--report", "-").out)["summary"]["delivered"] == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a named pipe")
+def test_a_pipe_gets_the_search_reply_once(run, clients, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+
+    assert run("fetch", "-c", "S1", "--json", tmp_path / "pipe").code == 0
+
+    assert os.read(reader, 65_536) == b'{"features": []}'
+    os.close(reader)
 
 
 def test_segments_are_explained_where_they_have_no_effect(run, clients):
@@ -232,4 +282,4 @@ def test_collections_of_peps_are_listed(run):
 
 def test_collections_takes_the_provider_as_all_commands_do(run):
     assert "SENTINEL-1" in run("collections", "--provider", "cdse").out
-    assert run("collections", "cdse", "--provider", "peps").out == run("collections", "cdse").out
+    assert run("collections", "cdse", "--provider", "cdse").out == run("collections", "cdse").out

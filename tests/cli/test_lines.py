@@ -20,6 +20,7 @@ from pepsasync.events import (
     ProductSkipped,
     ProductStaged,
     ProductVerified,
+    QuotaReached,
     SearchFinished,
     StagingRequested,
     TiersWatched,
@@ -218,6 +219,27 @@ def test_levels_tell_more_and_more(level, lines):
     log.take(*EVERYTHING)
 
     assert lines == log.text
+
+
+def test_a_quota_is_told_once_and_not_when_it_is_about_to_open():
+    log = Log()
+    log.take(QuotaReached(wait=0.04), QuotaReached(wait=120), QuotaReached(wait=120))
+    log.clock.now += 1
+    log.take(QuotaReached(wait=119), QuotaReached(wait=500))
+
+    assert log.text == [
+        "the quota of the account is used up: the next download may begin in 2 min, at 10:02 UTC",
+        "the quota of the account is used up: the next download may begin in 8 min 20 s, at 10:08 UTC",
+    ]
+
+
+def test_names_that_nobody_knows_are_told_as_such_only():
+    log = Log()
+    log.lines.tally.expected = 2
+    for name in "AB":
+        log.take(SearchFinished(products=0, bytes=0), ProductFailed(**who(name), error="X", message=f"{name}: unknown"))
+
+    assert log.text == ["failed 1/2 A: unknown", "failed 2/2 B: unknown"]
 
 
 def test_leaving_tells_what_was_only_counted():

@@ -1,10 +1,12 @@
 """`plan`: what an order would take."""
 
 import json
+import re
 
 import pytest
 
 from archives import root, sandbox
+from pepsasync.io.space import MARGIN
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 
@@ -56,12 +58,11 @@ def test_a_quota_tells_how_long_it_takes_at_least(run, served, tmp_path):
 
 
 def test_too_small_a_disk_makes_5_with_the_numbers(run, served, tmp_path, monkeypatch):
-    monkeypatch.setattr("pepsasync.cli.outlook.free_bytes", lambda _: 100 << 20)
-    monkeypatch.setattr("pepsasync.cli.outlook.MARGIN", (100 << 20) - 1000)
+    monkeypatch.setattr("pepsasync.cli.outlook.free_bytes", lambda _: MARGIN + 1000)
     code, told = plan(run, served, tmp_path)
 
     assert code == 5
-    assert told["disk"] == {"needed": 1_600_000, "free": 1000, "fits": False}
+    assert told["disk"] == {"needed": 1_600_000, "free": MARGIN + 1000, "kept_back": MARGIN, "fits": False}
 
 
 def test_people_get_five_lines(run, served, tmp_path):
@@ -72,6 +73,7 @@ def test_people_get_five_lines(run, served, tmp_path):
         "matches", "already here", "to fetch", "disk", "time",
     ]  # fmt: skip
     assert "4 on tape" in done.out
+    assert re.search(r"^disk +1.60 MB needed, .* free, the last 67.1 MB are kept back$", done.out, re.MULTILINE)
 
 
 def test_a_run_that_cannot_fit_ends_with_5_before_it_fetches(run, served, tmp_path, monkeypatch):
@@ -81,4 +83,4 @@ def test_a_run_that_cannot_fit_ends_with_5_before_it_fetches(run, served, tmp_pa
 
     assert done.code == 5
     assert "bytes are still needed" in done.err
-    assert "500,000 are free" in done.err
+    assert "67,608,864 are free, and the last 67,108,864 are kept back" in done.err

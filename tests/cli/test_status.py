@@ -183,6 +183,38 @@ def test_an_order_that_matched_nothing_is_complete(run, tmp_path):
     assert "resume" not in run("status", tmp_path).out
 
 
+def test_parts_of_an_ended_run_are_counted_and_called_begun(run, tmp_path):
+    async def begin(journal):
+        await journal.note_products(
+            journal.record_order({}, ["peps"], {}), [product("A", size=600), product("B", size=400)]
+        )
+        journal.note("A", State.DOWNLOADING)
+
+    write_journal(tmp_path, begin)
+    segments = tmp_path / ".pepsasync" / "parts" / "A.segments"
+    segments.mkdir(parents=True)
+    (segments / "300").write_bytes(bytes(150))
+    (segments.parent / "A.part").write_bytes(bytes(100))
+    (segments.parent / "A.part.json").write_bytes(bytes(50))
+    told = run("status", tmp_path).out
+
+    assert json.loads(run("status", tmp_path, "--format", "json").out)["part_bytes"] == 250
+    assert "0 of 2 products are here, 250 B of 1.0 kB  [#######.......................] 25 %" in told
+    assert re.search(r"^  begun +1 +600 B$", told, re.MULTILINE)
+    assert "downloading" not in told
+
+
+def test_all_bytes_are_not_yet_everything(run, tmp_path):
+    async def begin(journal):
+        await journal.note_products(journal.record_order({}, ["peps"], {}), [product("A", size=4)])
+
+    write_journal(tmp_path, begin)
+    (tmp_path / ".pepsasync" / "parts").mkdir()
+    (tmp_path / ".pepsasync" / "parts" / "A.part").write_bytes(bytes(4))
+
+    assert " 99 %" in run("status", tmp_path).out
+
+
 def test_a_clock_that_was_set_back_makes_no_negative_time(run, tmp_path):
     async def wait(journal):
         await journal.note_products(journal.record_order({}, ["peps"], {}), [product("A", size=10)])

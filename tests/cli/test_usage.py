@@ -65,10 +65,16 @@ def test_every_spelling_of_a_date_means_the_same(run, clients, field, spelling):
         pytest.param(["--geometry", "POINT (1 43)"], (1, 43, 1, 43), id="wkt"),
     ],
 )
-def test_negative_numbers_are_values(run, clients, arguments, bounds):
+def test_negative_numbers_and_zero_are_values(run, clients, arguments, bounds):
     assert run("fetch", *arguments).code == 0
 
     assert bounds == clients.all[0].query.area.bounds
+
+
+def test_no_clouds_at_all_is_a_criterion(run, clients):
+    assert run("fetch", "-c", "S2", "--clouds", "0").code == 0
+
+    assert clients.all[0].query.cloud_cover == 0
 
 
 def test_names_come_from_a_file_too(run, clients, tmp_path):
@@ -177,6 +183,7 @@ def test_version_is_that_of_the_installed_package(run):
         ),
         pytest.param("fetch S1", "unexpected extra argument", id="extra"),
         pytest.param("fech", "No such command 'fech'", id="command"),
+        pytest.param("fetch -c S1 --orbit 0", "relative orbit 0 does not exist", id="orbit"),
         pytest.param("fetch -c S1 --lon abc --lat 1", "--lon", id="number"),
         pytest.param("fetch -c S1 -o 51.5", "--orbit", id="integer"),
         pytest.param("fetch -t 99ZZZ", "not an MGRS tile", id="tile"),
@@ -195,7 +202,18 @@ def test_version_is_that_of_the_installed_package(run):
         pytest.param("fetch -c S1 --base-url archive", "not the URL of an archive", id="url"),
         pytest.param("fetch -c S1 --report missing/r.json", "--report: the folder of missing/r.json", id="report"),
         pytest.param("fetch -c S1 --events missing/e.jsonl", "--events: the folder of", id="events"),
+        pytest.param("fetch -c S1 --wait 0", "--wait must be longer than 0 minutes", id="wait"),
         pytest.param("fetch -c S1 --json .", "--json: . is a folder", id="json"),
+        pytest.param("fetch -c S1 --json - --report -", "--report and --json cannot both be", id="two-outputs"),
+        pytest.param("fetch -c S1 --events - --report -", "--report and --events cannot both be", id="two-of-a-run"),
+        pytest.param("search -c S1 --json - --format ids", "--format and --json cannot both be", id="two-of-a-search"),
+        pytest.param("fetch -c S1 -n --report r.json", "-n fetches nothing: leave out --report", id="dry-report"),
+        pytest.param("fetch -c S1 -n --events -", "-n fetches nothing: leave out --events", id="dry-events"),
+        pytest.param("fetch -c S1 -n --on-delivered ls", "-n fetches nothing: leave out --on-delivered", id="dry-hook"),
+        pytest.param("plan -c S1 --report r.json", "there is no option --report", id="plan-report"),
+        pytest.param("plan -c S1 --events -", "there is no option --events", id="plan-events"),
+        pytest.param("plan -c S1 --on-delivered ls", "No such option: --on-delivered", id="plan-hook"),
+        pytest.param("collections peps --provider cdse", "peps or cdse? Name one archive", id="two-archives"),
         pytest.param("fetch -c S1 --id @missing.txt", "cannot read missing.txt", id="names"),
         pytest.param("fetch -c S1 --backend uvloop", "--backend must be asyncio or trio", id="backend"),
         pytest.param("search -c S1 -o found.shp", "cannot tell the format of found.shp", id="suffix"),
@@ -207,7 +225,7 @@ def test_version_is_that_of_the_installed_package(run):
         pytest.param("sandbox --fault cut", "--fault 'cut' is not NAME=RATE", id="fault"),
         pytest.param("sandbox --fault fire=1", "unknown fault 'fire'", id="fault-name"),
         pytest.param("sandbox --product-size big", "--product-size: 'big' is not a size", id="sandbox-size"),
-        pytest.param("sandbox --tape-fraction 2", "tape_fraction", id="sandbox-value"),
+        pytest.param("sandbox --tape-fraction 2", "--tape-fraction must be at most 1, not 2.0", id="sandbox-value"),
     ],
 )
 def test_bad_usage_ends_with_2_and_one_clear_line(run, line, message, tmp_path, monkeypatch):

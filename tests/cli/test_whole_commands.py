@@ -92,6 +92,33 @@ def test_interrupted_run_makes_130_and_goes_on_later(*, spawn, archive, auth, tm
     assert len(list((tmp_path / "data").glob("*.zip"))) == 16
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_report_of_an_interrupted_run_names_every_product(*, spawn, archive, auth, tmp_path, number):
+    report = tmp_path / "report.json"
+    process = spawn("fetch", *query(archive, auth, "-w", tmp_path / "data", "--limit-rate", "100k", "--report", report))
+    assert "found 16 products" in process.stderr.readline()
+    process.send_signal(number)
+    process.communicate(timeout=60)
+
+    written = json.loads(report.read_text())
+    assert {product.name for product in archive.catalogue} == {product["name"] for product in written["products"]}
+    assert written["summary"]["matched"] == 16
+    assert written["summary"]["unfinished"] == 16 - written["summary"]["delivered"]
+    assert written["error"] == {"type": "KeyboardInterrupt", "message": "the run was interrupted"}
+
+
+def test_report_of_a_run_with_a_wrong_password_names_every_product_and_the_error(run, archive, tmp_path):
+    auth, report = tmp_path / "peps.txt", tmp_path / "report.json"
+    auth.write_text("demo@pepsasync.example not the password")
+
+    assert run("fetch", *query(archive, auth, "-w", tmp_path / "data", "--report", report)).code == 3
+
+    written = json.loads(report.read_text())
+    assert {product.name for product in archive.catalogue} == {product["name"] for product in written["products"]}
+    assert {"unfinished"} == {product["status"] for product in written["products"]}
+    assert written["error"]["type"] == "AuthError"
+
+
 def test_extracted_products_are_folders(run, archive, auth, tmp_path):
     done = run("fetch", *query(archive, auth, "-w", tmp_path / "data", "-x", "--limit", "3"))
 
@@ -155,6 +182,13 @@ def test_demo_verifies_everything(spawn, tmp_path):
     assert int(resumed.removeprefix("cut connections resumed: ")) >= 1
     assert verified == "verified against the archive's MD5: 12 of 12"
     assert len(list((tmp_path / "kept").glob("*.zip"))) == 12
+
+
+def test_demo_does_not_say_where_the_files_were_that_it_deletes(spawn):
+    _, err = spawn("demo").communicate(timeout=100)
+
+    assert "files are in" not in err
+    assert "the files were temporary; --keep DIR keeps them" in err
 
 
 def test_reader_that_goes_away_does_not_end_the_run(archive, auth, tmp_path, spawn):

@@ -1,6 +1,7 @@
 import errno
 import io
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fakes import product
-from pepsasync.errors import ConfigError, StagingTimeout
+from pepsasync.errors import ConfigError, DiskFullError, StagingTimeout
+from pepsasync.events import ProductFailed, ProductFound, ProductLeftOut, ProductSkipped
 from pepsasync.model import Checksum, Delivery, DeliveryStatus, Report, StorageTier
 from pepsasync.report import ReportFile, report_as_dict, write_report
 
@@ -37,6 +39,10 @@ REPORT = Report(
     seconds=12.3456,
     deliveries=(DELIVERED, SKIPPED, FAILED),
 )
+
+
+def who(name):
+    return {"id": f"id-{name}", "name": name}
 
 
 def test_report_has_the_promised_shape():
@@ -107,6 +113,30 @@ def test_written_report_reads_back_and_leaves_nothing_else(tmp_path):
     assert [path] == list(tmp_path.iterdir())
 
 
+def test_what_a_link_points_to_is_replaced_not_the_link(tmp_path):
+    (tmp_path / "old.json").write_text("old")
+    (tmp_path / "report.json").symlink_to("old.json")
+
+    write_report(REPORT, tmp_path / "report.json")
+
+    assert (tmp_path / "report.json").is_symlink()
+    assert json.loads((tmp_path / "old.json").read_text("utf-8")) == report_as_dict(REPORT)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a named pipe")
+def test_a_pipe_gets_the_report_and_stays_a_pipe(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+    write_report(REPORT, path)
+
+    assert json.loads(os.read(reader, 65_536)) == report_as_dict(REPORT)
+    os.close(reader)
+    assert path.is_fifo()
+
+
 def test_report_of_nothing_and_of_what_was_left_out_reads_back(tmp_path):
     report = replace(REPORT, deliveries=(), left_out=("D", "É"))
 
@@ -114,6 +144,35 @@ def test_report_of_nothing_and_of_what_was_left_out_reads_back(tmp_path):
 
     assert json.loads((tmp_path / "report.json").read_text("utf-8")) == report_as_dict(report)
     assert report_as_dict(report)["left_out"] == ["D", "É"]
+
+
+def test_run_that_ended_early_names_what_it_had_begun_counts_the_rest_and_tells_why(tmp_path):
+    with ReportFile(tmp_path / "report.json") as file:
+        for name in "ABCDEF":
+            file.watch(ProductFound(**who(name), tier="tape", size=1))
+        file.take(DELIVERED)
+        file.watch(ProductSkipped(**who("B"), path="data/B.zip", bytes=7))
+        file.watch(ProductFailed(**who("C"), error="TransferError", message="broke"))
+        file.take_unfinished(ProductFound(**who("F"), tier="tape", size=1))
+        file.take_unfinished(ProductFound(**who("G"), tier="disk", size=1))
+        file.watch(ProductLeftOut(**who("D"), tier="tape", size=1))
+        file.write(replace(REPORT, left_out=("D",), error=DiskFullError("full"), matched=9))
+
+    actual = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert actual["summary"] == {
+        "matched": 9, "delivered": 1, "skipped": 1, "failed": 1, "unfinished": 5, "bytes": 61728,
+    }  # fmt: skip
+    assert actual["error"] == {"type": "DiskFullError", "message": "full"}
+    assert {tuple(product) for product in actual["products"]} == {tuple(actual["products"][0])}
+    assert [(product["name"], product["status"], product["path"]) for product in actual["products"]] == [
+        ("A", "delivered", "data/A.zip"),
+        ("G", "unfinished", None),
+        ("B", "skipped", "data/B.zip"),
+        ("C", "failed", None),
+        ("E", "unfinished", None),
+        ("F", "unfinished", None),
+    ]
+    assert actual["products"][3]["error"] == {"type": "TransferError", "message": "broke"}
 
 
 def test_outcomes_that_cannot_be_noted_are_told_when_the_report_is_written(tmp_path, monkeypatch):

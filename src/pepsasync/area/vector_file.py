@@ -86,7 +86,8 @@ def _layers(file: Path) -> Iterator[Any]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line.partition("; It might help")[0].rstrip(".")  # GDAL goes on about its drivers
 
 
 def _hint(file: Path) -> str:

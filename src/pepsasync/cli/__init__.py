@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
 
+READER_GONE = 141
+"""Exit code when nobody reads the output any more: 128 and the number of SIGPIPE."""
+
 INTERRUPTED = "interrupted; run the same command again to go on"
 
 
@@ -27,15 +30,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 done, 1 some product failed, 2 bad usage or configuration, 3 credentials refused,
-        4 archive unreachable, 5 disk full, 130 interrupted.
+        4 archive unreachable, 5 disk full, 130 interrupted, 141 nobody read the output any more.
     """
     arguments = [*(sys.argv[1:] if arguments is None else arguments)]
+    _fill_streams()
     try:
         _end_on_sigterm()
         with _warnings_as_lines():
             code = _run(arguments or ["--help"])
     except KeyboardInterrupt:
         code = 130
+    except SystemExit:  # so typer ends when nobody reads the output any more, and only then
+        code = READER_GONE
     except Exception as error:  # noqa: BLE001 - every error ends in one line and an exit code
         if _wants_traceback(arguments):
             import traceback  # noqa: PLC0415 - hardly ever
@@ -44,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _explain(error, arguments)
     if code == 130:
         _say(INTERRUPTED)
+    _empty_streams()
     return code
 
 
@@ -56,12 +63,12 @@ def _run(arguments: list[str]) -> int:
 
 def _explain(error: Exception, arguments: list[str]) -> int:
     """Tell in one line what went wrong, and return the exit code that it means."""
-    from pepsasync.cli.exits import exit_code, usage_problem  # noqa: PLC0415 - only when something went wrong
+    from pepsasync.cli.exits import exit_code, output_problem, usage_problem  # noqa: PLC0415 - only when something went wrong
     from pepsasync.errors import PepsasyncError  # noqa: PLC0415
 
     if isinstance(error, PepsasyncError):
         _say(f"error: {error}")
-    elif (problem := usage_problem(error)) is not None:
+    elif (problem := usage_problem(error) or output_problem(error)) is not None:
         _say(f"error: {problem}")
     elif type(error).__name__ == "Abort":  # older typer turns Ctrl-C into this
         return 130
@@ -69,6 +76,23 @@ def _explain(error: Exception, arguments: list[str]) -> int:
         again = f"pepsasync {' '.join(arguments[:1])} ... -vv"
         _say(f"error: unexpected {type(error).__name__}: {error}. This is a fault of pepsasync; {again} tells more")
     return exit_code(error)
+
+
+def _fill_streams() -> None:
+    """Put something harmless in the place of streams that are closed: else our files would get their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for as long as we run
+
+
+def _empty_streams() -> None:
+    """Write what is still in a buffer; where that is not possible the interpreter must not try it again."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _say(text: str) -> None:

@@ -10,18 +10,21 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pepsasync.cli.hook import make_hook
-from pepsasync.cli.lines import SPARE
-from pepsasync.cli.records import EventLog, SearchReplies, check_writable
+from pepsasync.cli.lines import QUIET, SPARE
+from pepsasync.cli.records import EventLog, SearchReplies, check_one_output, check_writable, opened
 from pepsasync.cli.summary import Outcomes, summary_lines
 from pepsasync.cli.tally import Tally
+from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pepsasync.cli.options import ArchiveOptions
     from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
     from pepsasync.cli.session import Session
     from pepsasync.client import Client
+    from pepsasync.events import ProductFound
     from pepsasync.pipeline.wanted import Wanted
     from pepsasync.report import ReportFile
 
@@ -42,6 +45,8 @@ class Job:
     report: ReportFile | None = None
     tally: Tally = field(default_factory=Tally)
     provider: str = ""
+    is_kept: bool = True
+    """Whether the files stay where they are."""
 
     def run(self, wanted: Wanted, expected: int = 0) -> int:
         """Bring everything, tell the end, write the report, also when the run is ended early.
@@ -57,23 +62,27 @@ class Job:
             PepsasyncError: The run could not go on.
         """
         check_writable(self.delivery.report, "--report")
+        check_one_output({"--report": self.delivery.report, "--events": self.delivery.events, "--json": self.json})
         with contextlib.ExitStack() as files:
             if self.delivery.report:
                 from pepsasync.report import ReportFile  # noqa: PLC0415 - not needed for help
 
-                self.report = files.enter_context(ReportFile(self.delivery.report))
+                self.report = files.enter_context(ReportFile(opened(self.delivery.report)))
             return self._run(wanted, expected)
 
     def _run(self, wanted: Wanted, expected: int) -> int:
         started, began = datetime.now(UTC), time.monotonic()
-        is_over = False
+        ended_by: BaseException | None = None
         try:
             self.session.run(self._bring, wanted, expected)
-            is_over = True
+        except BaseException as error:
+            ended_by = error
+            raise
         finally:
             seconds = time.monotonic() - began
-            self._tell(seconds, is_over=is_over)
-            self._report(started, seconds)
+            self._tell(seconds, is_over=ended_by is None)
+            with self._told_only() if ended_by else contextlib.nullcontext():
+                self._report(started, seconds, ended_by)
         return self.outcomes.exit_code
 
     async def _bring(self, wanted: Wanted, expected: int) -> None:
@@ -95,11 +104,13 @@ class Job:
     async def _collect(self, client: Client, wanted: Wanted, expected: int, log: EventLog | None) -> None:
         directory, extract = self.delivery.write_dir, self.delivery.extract
         hook = make_hook(self.delivery.on_delivered) if self.delivery.on_delivered else None
-        with self.session.watch(client, log) as view:
+        with contextlib.ExitStack() as listening:
+            view = listening.enter_context(self.session.watch(client, log))
             self.tally = view.tally
             self.tally.expected = expected
             if self.report:
                 self.tally.names_kept = sys.maxsize
+                listening.enter_context(client.listen(self.report.watch))
             async with contextlib.aclosing(
                 client.fetch(wanted, directory, extract=extract, on_delivered=hook)
             ) as outcomes:
@@ -115,7 +126,8 @@ class Job:
         lines = summary_lines(
             self.outcomes,
             seconds=seconds,
-            directory=self.delivery.write_dir,
+            received=self.tally.received_bytes,
+            directory=self.delivery.write_dir if self.is_kept else None,
             left_out=self.tally.left_out,
             left_out_names=self.tally.left_out_names,
             unfinished=unfinished,
@@ -123,16 +135,38 @@ class Job:
         for line in lines:
             self.session.say(line)
 
-    def _report(self, started: datetime, seconds: float) -> None:
+    def _report(self, started: datetime, seconds: float, ended_by: BaseException | None) -> None:
         if self.report is None or not self.provider:
             return
         from pepsasync.model import Report  # noqa: PLC0415
 
+        if ended_by is not None:
+            for found in self._left_unfinished(started.timestamp()):
+                self.report.take_unfinished(found)
         self.report.write(
             Report(
                 provider=self.provider,
                 started=started,
                 seconds=seconds,
                 left_out=tuple(self.tally.left_out_names),
+                error=ended_by,
+                matched=self.tally.total if ended_by else 0,
             )
         )
+
+    @contextlib.contextmanager
+    def _told_only(self) -> Iterator[None]:
+        """Tell of a report that cannot be written; what has ended the run is worse."""
+        try:
+            yield
+        except ConfigError as error:
+            self.session.say(f"error: {error}", level=QUIET)
+
+    def _left_unfinished(self, since: float) -> Iterator[ProductFound]:
+        """What this run has found and not finished, as the journal tells: it knows more than was begun."""
+        from pepsasync.events import ProductFound  # noqa: PLC0415
+        from pepsasync.io.journal import JournalReader  # noqa: PLC0415
+
+        with contextlib.suppress(ConfigError), JournalReader(self.delivery.write_dir) as reader:
+            for row in (row for batch in reader.unfinished() for row in batch if row.updated >= since):
+                yield ProductFound(id=row.id, name=row.name, tier=row.tier, size=row.size)

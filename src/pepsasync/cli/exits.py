@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -15,11 +16,16 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
 )
 """Of errors that end a run. An archive that answers nothing but failures is as good as unreachable."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when there is no room."""
+
 
 def exit_code(error: Exception) -> int:
     """Return the exit code of an error that ends the program."""
     if usage_problem(error) is not None:
         return 2
+    if output_problem(error) is not None:
+        return 5
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
 
 
@@ -36,6 +42,16 @@ def usage_problem(error: Exception) -> str | None:
     if context is None:
         return text
     return f"{text}{'' if text.endswith('?') else '.'} See {context.command_path} --help"
+
+
+def output_problem(error: Exception) -> str | None:
+    """Return what is wrong with standard output; None when the error is about something else.
+
+    Errors of all other files are ours by the time they end the program.
+    """
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"cannot write to standard output: {error.strerror}"
+    return None
 
 
 def _unknown_option(error: Exception) -> str | None:

@@ -9,6 +9,7 @@ from pepsasync.cli.deliver import Job
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions
 from pepsasync.cli.output import table_lines, totals
+from pepsasync.cli.records import is_output
 from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.search import find, tell_unlisted
 from pepsasync.cli.session import Session
@@ -29,7 +30,9 @@ def fetch(
     ] = False,
     json: Annotated[
         Path | None,
-        Option("--json", metavar="FILE", rich_help_panel=DELIVERY, help="write the archive's search reply as it came"),
+        Option(
+            "--json", metavar="FILE|-", rich_help_panel=DELIVERY, help="write the archive's search reply as it came"
+        ),
     ] = None,
 ) -> None:
     """Search, stage, wait, download and verify.
@@ -40,11 +43,12 @@ def fetch(
     session, wanted = Session(output), query.build()
     if not dry_run:
         job = Job(session, archive, staging, delivery, json)
-        code = job.run(wanted)
+        code = job.run(wanted, len(wanted.names))
         if not job.tally.finished:
             tell_unlisted(session, job.provider, wanted.collection)
         raise Exit(code)
+    delivery.check_dry()
     products = session.run(find, session, archive, wanted, json)
-    for line in table_lines(products):
+    for line in [] if is_output(json) else table_lines(products):
         echo(line)
     session.say(totals(products))

@@ -33,7 +33,7 @@ async def interruptible(work: Callable[..., Awaitable[T]], *arguments: Any) -> T
         result.append(await work(*arguments))
         tasks.cancel_scope.cancel()
     if arrived:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("the run was interrupted")
     return result[0]
 
 

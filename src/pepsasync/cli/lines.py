@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +21,9 @@ SAME_NEWS_EVERY = 30.0
 
 COUNTED_AFTER = 2.0
 """Seconds for which products without work and staging requests are gathered into one line."""
+
+SHORT = 1.0
+"""Seconds of waiting that are not worth a line."""
 
 TIER_WORDS = {"disk": "on disk", "tape": "on tape", "staging": "on the way from tape", "unknown": "somewhere"}
 
@@ -51,6 +55,7 @@ class Lines:
         self._requested = 0
         self._skipped = 0
         self._is_found_told = False
+        self._quota_told_until = -math.inf
         self._waiting_told: tuple[object, ...] = ()
         self._waiting_told_at = self._bytes_told_at = self._counted_told_at = self.tally.clock()
 
@@ -115,6 +120,8 @@ class Lines:
         is_complete = self.tally.found >= searched.products
         if is_complete or not isinstance(event, (events.SearchFinished, events.ProductFound, events.StagingRequested)):
             self._is_found_told = True
+            if not searched.products and self.tally.expected:
+                return  # each name that is unknown is told as a failure
             self._tell(found_words(searched, self.tally.tiers if is_complete else {}))
 
     def _tell_counted(self) -> None:
@@ -146,11 +153,18 @@ class Lines:
     def _tell_note(self, event: events.QuotaReached | events.HookFailed | events.Noticed) -> None:
         match event:
             case events.QuotaReached():
-                self._tell(f"the quota of the account is used up: {quota_words(event.wait, self._now())}", SPARE)
+                self._tell_quota(event.wait)
             case events.HookFailed():
                 self._tell(f"note: {event.name} is there, but its command failed: {event.message}", QUIET)
             case events.Noticed():
                 self._tell(f"note: {event.message}", SPARE)
+
+    def _tell_quota(self, wait: float) -> None:
+        """Tell when downloads go on, once for each such moment, unless that is at once."""
+        until = self.tally.clock() + wait
+        if wait >= SHORT and until >= self._quota_told_until + SHORT:
+            self._quota_told_until = until
+            self._tell(f"the quota of the account is used up: {quota_words(wait, self._now())}", SPARE)
 
     def _tell_step(self, event: events.Event) -> None:
         """Tell what only a verbose user wants to know."""

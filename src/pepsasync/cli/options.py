@@ -131,7 +131,7 @@ class ArchiveOptions:
         ),
     ] = None
     base_url: Annotated[
-        str | None, _archive("--base-url", metavar="URL", help="root of another instance of the archive")
+        str | None, _archive("--base-url", metavar="URL", help="root of another instance; of several archives: URL,URL")
     ] = None
     ca_bundle: Annotated[
         Path | None, _archive("--ca-bundle", metavar="FILE", help="PEM file with a further certificate authority")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pepsasync.cli.lines import TIER_WORDS
 from pepsasync.cli.units import show_count, show_duration, show_size
 from pepsasync.decide.estimate import quota_seconds, transfer_seconds
-from pepsasync.io.space import MARGIN, UNPACKED, free_bytes
+from pepsasync.io.space import MARGIN, UNPACKED, fits, free_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ class Outlook:
     @property
     def fits(self) -> bool:
         """Whether there is room for it."""
-        return self.disk_needed <= self.disk_free
+        return fits(self.disk_needed, self.disk_free)
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -55,7 +55,12 @@ class Outlook:
             "tiers": self.tiers,
             "already_here": self.here,
             "to_fetch": {"products": self.left, "bytes": self.left_size},
-            "disk": {"needed": self.disk_needed, "free": self.disk_free, "fits": self.fits},
+            "disk": {
+                "needed": self.disk_needed,
+                "free": self.disk_free,
+                "kept_back": MARGIN,
+                "fits": self.fits,
+            },
             "estimate": {"quota_seconds": self.quota_wait, "transfer_seconds": self.transfer},
         }
 
@@ -66,12 +71,16 @@ class Outlook:
             ("matches", f"{show_count(self.products)}, {show_size(self.size)}{': ' + where if where else ''}"),
             ("already here", show_count(self.here)),
             ("to fetch", f"{show_count(self.left)}, {show_size(self.left_size)}"),
-            ("disk", f"{show_size(self.disk_needed)} needed, {show_size(self.disk_free)} free"),
+            ("disk", self._disk()),
             ("time", self._time()),
         ]
         if self.unknown_sizes:
             rows.insert(1, ("without a size", f"{show_count(self.unknown_sizes)}, not counted in what follows"))
         return [f"{name:<15} {text}" for name, text in rows]
+
+    def _disk(self) -> str:
+        kept_back = f"the last {show_size(MARGIN)} are kept back"
+        return f"{show_size(self.disk_needed)} needed, {show_size(self.disk_free)} free, {kept_back}"
 
     def _time(self) -> str:
         if not self.left:
@@ -110,7 +119,7 @@ def look_out(
         left=len(left),
         left_size=to_come,
         disk_needed=to_come if not extract else max(unpacked, to_come),
-        disk_free=max(0, free_bytes(shelf.directory) - MARGIN),
+        disk_free=free_bytes(shelf.directory),
         quota_wait=quota_seconds(len(left), quota),
         transfer=transfer_seconds(to_come, rate),
     )

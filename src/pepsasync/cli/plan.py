@@ -22,7 +22,7 @@ DISK_FULL = 5
 """Exit code for an order that does not fit."""
 
 
-@flatten()
+@flatten(without=("--report", "--events", "--on-delivered"))
 def plan(
     *,
     query: QueryOptions,

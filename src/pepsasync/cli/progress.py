@@ -142,7 +142,8 @@ class Progress:
             f"{show_count(len(tally.waiting))} waiting for tape, oldest since {show_duration(tally.oldest_wait())}"
         ]
         if tally.next_look is not None:
-            words.append(f"next look in {max(0, round(tally.next_look - tally.clock()))} s")
+            left = round(tally.next_look - tally.clock())
+            words.append(f"next look in {left} s" if left > 0 else "looking now")
         newest = list(reversed(tally.waiting.values()))[:MOST_NAMES]
         width = max(12, (self._console.width - 14) // MOST_NAMES - 2)
         names = ", ".join(shorten(one.name, width) for one in newest)

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from pepsasync.errors import ConfigError
+from pepsasync.cli.exits import FULL
+from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
 from pepsasync.events import DownloadProgressed, SearchFinished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pepsasync.events import Event
 
@@ -32,6 +33,30 @@ def check_writable(path: Path | None, option: str) -> None:
         raise ConfigError(f"{option}: the folder of {path} does not exist")
 
 
+def check_one_output(options: Mapping[str, object]) -> None:
+    """Refuse several things on standard output, which nobody could tell apart.
+
+    Args:
+        options: What was given, `-` for standard output, by option.
+
+    Raises:
+        ConfigError: More than one of them is `-`.
+    """
+    there = [option for option, target in options.items() if is_output(target)]
+    if len(there) > 1:
+        raise ConfigError(f"{' and '.join(there)} cannot both be standard output", hint="Give one of them a file")
+
+
+def is_output(target: object) -> bool:
+    """Whether `-` was given for a file."""
+    return str(target) == "-"
+
+
+def opened(path: Path) -> Path | IO[str]:
+    """Standard output for `-`, else the path."""
+    return sys.stdout if is_output(path) else path
+
+
 class EventLog:
     """Writes each event as one JSON object a line.
 
@@ -40,42 +65,54 @@ class EventLog:
         now: Time of day.
 
     Raises:
-        ConfigError: The file cannot be opened.
+        ConfigError, DiskFullError: The file cannot be opened, or at the end, not everything was written.
     """
 
     def __init__(self, target: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
+        self._target = target
+        self._error: OSError | None = None
         self._file: IO[str] | None = sys.stdout
-        self._is_ours = target != "-"
+        self._is_ours = not is_output(target)
         if self._is_ours:
             check_writable(Path(target), "--events")
             try:
                 self._file = Path(target).open("w", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
             except OSError as error:
-                raise ConfigError(f"--events: cannot write {target}: {error.strerror or error}") from error
+                raise _unwritable("--events", target, error) from error
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        if self._is_ours and self._file is not None:
-            self._file.close()
+    def __exit__(self, kind: object, *exc: object) -> None:
+        if self._file is not None:
+            self._attempt(self._file.close if self._is_ours else self._file.flush)
+        if self._error is not None and kind is None:
+            raise _unwritable("--events", self._target, self._error)
 
     def is_on(self, stream: object) -> bool:
         """Whether events are written to this stream."""
         return self._file is stream
 
     def take(self, event: Event) -> None:
-        """Write one event; a reader that went away ends the log, not the run."""
-        if self._file is None:
-            return
+        """Write one event; a reader that went away ends the log, not the run, and so does a full disk until the end."""
+        if self._file is not None:
+            self._attempt(self._write, self._file, event)
+
+    def _write(self, file: IO[str], event: Event) -> None:
         moment = self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        file.write(json.dumps({"time": moment} | event.as_dict(), ensure_ascii=False, default=str) + "\n")
+        if not isinstance(event, DownloadProgressed):
+            file.flush()
+
+    def _attempt(self, work: Callable[..., None], *arguments: object) -> None:
+        """Write, and never again when that went wrong."""
         try:
-            self._file.write(json.dumps({"time": moment} | event.as_dict(), ensure_ascii=False, default=str) + "\n")
-            if not isinstance(event, DownloadProgressed):
-                self._file.flush()
-        except (OSError, ValueError):
+            work(*arguments)
+        except (BrokenPipeError, ValueError):  # a file that somebody closed is a ValueError
             self._file = None
+        except OSError as error:
+            self._file, self._error = None, error
 
 
 class SearchReplies:
@@ -89,8 +126,11 @@ class SearchReplies:
     """
 
     def __init__(self, path: Path) -> None:
+        from pepsasync.report import is_stream  # noqa: PLC0415 - not needed for help
+
         check_writable(path, "--json")
         self._path = path
+        self._is_stream = is_output(path) or is_stream(path)
         self._bodies: list[bytes] = []
 
     def take(self, url: str, body: bytes) -> None:  # noqa: ARG002 - the URL is of no use here
@@ -99,22 +139,33 @@ class SearchReplies:
 
     def watch(self, event: Event) -> None:
         """Write as soon as the search is over: the run may go on for days, and may be killed."""
-        if isinstance(event, SearchFinished):
-            with contextlib.suppress(ConfigError):  # written once more at the end, where errors can be raised
+        if isinstance(event, SearchFinished) and not self._is_stream:
+            with contextlib.suppress(
+                ConfigError, DiskFullError
+            ):  # written once more at the end, where errors can be raised
                 self.write()
 
     def write(self) -> None:
         """Write what came; nothing when nothing came.
 
         Raises:
-            ConfigError: The file cannot be written.
+            ConfigError, DiskFullError: The file cannot be written.
         """
         if not self._bodies:
             return
         try:
-            self._path.write_bytes(_merged(self._bodies))
+            if is_output(self._path):
+                sys.stdout.buffer.write(_merged(self._bodies))
+                sys.stdout.flush()
+            else:
+                self._path.write_bytes(_merged(self._bodies))
         except OSError as error:
-            raise ConfigError(f"--json: cannot write {self._path}: {error.strerror or error}") from error
+            raise _unwritable("--json", self._path, error) from error
+
+
+def _unwritable(option: str, target: object, error: OSError) -> PepsasyncError:
+    kind = DiskFullError if error.errno in FULL else ConfigError
+    return kind(f"{option}: cannot write {target}: {error.strerror or error}")
 
 
 def _merged(bodies: list[bytes]) -> bytes:

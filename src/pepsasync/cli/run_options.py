@@ -11,6 +11,7 @@ from typer import Option
 
 from pepsasync.cli.options import DELIVERY
 from pepsasync.cli.units import parse_duration, parse_quota, parse_size
+from pepsasync.errors import ConfigError
 
 _delivery = partial(Option, rich_help_panel=DELIVERY)
 
@@ -57,6 +58,8 @@ class StagingOptions:
         """
         longest = _seconds(self.wait, "--wait", unit=60.0)
         first = _seconds(self.poll_interval, "--poll-interval")
+        if longest == 0:
+            raise ConfigError("--wait must be longer than 0 minutes")
         if longest is not None and first is None and longest < FIRST_PAUSE:
             first = longest
         return {
@@ -98,7 +101,7 @@ class DeliveryOptions:
         _delivery("--segments", metavar="N", help="connections a product; else free ones are used where that helps"),
     ] = None
     report: Annotated[
-        Path | None, _delivery("--report", metavar="FILE", help="write what became of each product, as JSON")
+        Path | None, _delivery("--report", metavar="FILE|-", help="write what became of each product, as JSON")
     ] = None
     events: Annotated[
         str | None, _delivery("--events", metavar="FILE|-", help="write what happens, one JSON object a line")
@@ -112,6 +115,16 @@ class DeliveryOptions:
         ),
     ] = None
     windows: Annotated[bool, Option("--windows", hidden=True, help="accepted and ignored")] = False
+
+    def check_dry(self) -> None:
+        """Refuse what has no meaning when nothing is fetched.
+
+        Raises:
+            ConfigError: Something was to be told, or done, about what is fetched.
+        """
+        options = {"--report": self.report, "--events": self.events, "--on-delivered": self.on_delivered}
+        if given := [option for option, value in options.items() if value is not None]:
+            raise ConfigError(f"-n fetches nothing: leave out {' and '.join(given)}")
 
     def settings(self) -> dict[str, Any]:
         """Fields of `Config`; None where nothing was given.

@@ -152,12 +152,13 @@ def demo(
             f"a sandbox archive is running at {archive.peps_url}: {show_count(DEMO['products'])}, half of them on tape"
         )
         job = _demo_job(session, archive, folder)
+        job.is_kept = keep is not None
         job.run(build_query(start="2015-01-01", end="2018-01-01"))
         right = [product.name for product in archive.catalogue if _is_right(archive, product.name, folder)]
         staged = sum(archive.statistics.stagings.values())
         resumed = sum(transfer.offset > 0 for transfer in archive.statistics.transfers)
     if keep is None:
-        session.say("these files were temporary; --keep DIR keeps them")
+        session.say("the files were temporary; --keep DIR keeps them")
     is_good = len(right) == DEMO["products"]
     echo(f"staged from tape: {staged}")
     echo(f"cut connections resumed: {resumed}")
@@ -199,7 +200,9 @@ def _running(arguments: dict[str, Any]) -> Iterator[Sandbox]:
         archive = Sandbox(**arguments)
         archive.start()
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        name, _, problem = str(error).partition(" ")
+        option = f"--{name.replace('_', '-')}" if name in arguments else name
+        raise ConfigError(f"{option} {problem}") from error
     except OSError as error:
         raise ConfigError(f"cannot listen on port {arguments.get('port')}: {error.strerror or error}") from error
     try:

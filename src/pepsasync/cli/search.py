@@ -7,13 +7,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option, echo
+from typer import Argument, Context, Option, echo
 
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.lines import SPARE, VERBOSE
 from pepsasync.cli.options import ArchiveOptions, OutputOptions, QueryOptions
 from pepsasync.cli.output import FORMATS, check_format, render, totals
-from pepsasync.cli.records import SearchReplies
+from pepsasync.cli.records import SearchReplies, check_one_output, check_writable, is_output
 from pepsasync.cli.session import Session
 from pepsasync.errors import ConfigError
 from pepsasync.model import Product, Query
@@ -76,17 +76,17 @@ def search(
     ] = None,
     json: Annotated[
         Path | None,
-        Option("--json", metavar="FILE", rich_help_panel=RESULTS, help="write the archive's search reply as it came"),
+        Option("--json", metavar="FILE|-", rich_help_panel=RESULTS, help="write the archive's search reply as it came"),
     ] = None,
 ) -> None:
     """List what matches. Nothing is staged or downloaded.
 
     -o FILE can be given to `pepsasync download` later. In this command -o is not the orbit; that is --orbit.
     """
-    from pepsasync.cli.records import check_writable  # noqa: PLC0415
     from pepsasync.results.tables import check_suffix, write_products  # noqa: PLC0415 - not needed for help
 
     session, wanted = Session(output), query.build()
+    check_one_output({"--format": "-" if form else None, "--json": json})
     if form is not None:
         check_format(form)
     if file is not None:
@@ -95,7 +95,7 @@ def search(
     products = session.run(find, session, archive, wanted, json)
     if file is not None:
         write_products(products, file)
-    if file is None or form is not None:
+    if form is not None or (file is None and not is_output(json)):
         for line in render(products, form or "table"):
             echo(line)
     session.say(totals(products) + (f"; written to {file}" if file else ""))
@@ -142,6 +142,7 @@ def tell_unlisted(session: Session, provider: str, collection: str | None) -> No
 @flatten()
 def collections(
     *,
+    context: Context,
     output: OutputOptions,  # noqa: ARG001 - every command takes these options
     archive: Annotated[str | None, Argument(metavar="PROVIDER", help="which archive")] = None,
     provider: Annotated[
@@ -149,9 +150,13 @@ def collections(
     ] = None,
 ) -> None:
     """Show collections, types and filters of an archive."""
-    from pepsasync.providers import public_url  # noqa: PLC0415 - not needed for help
+    from pepsasync.cli.errands import named_provider  # noqa: PLC0415 - not needed for help
+    from pepsasync.providers import public_url  # noqa: PLC0415
     from pepsasync.settings import read_settings  # noqa: PLC0415
 
+    named = named_provider(ArchiveOptions(provider=provider), context)
+    if archive and named and archive != named:
+        raise ConfigError(f"{archive} or {named}? Name one archive")
     name = read_settings(os.environ).choose(archive or provider)
     public_url(name)  # refuses unknown names
     if name not in COLLECTIONS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pepsasync.decide.estimate import transfer_seconds
 from pepsasync.errors import ConfigError
+from pepsasync.io.files import Shelf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +42,8 @@ class Status:
     """Who works in the folder now."""
     figures: dict[str, float | None]
     """Of the run under way, as far as they hold now."""
+    part_bytes: int
+    """Bytes of products that are not complete yet."""
 
     @property
     def here(self) -> int:
@@ -50,6 +54,17 @@ class Status:
     def here_bytes(self) -> int:
         """Bytes of these."""
         return self.counts["delivered"].bytes + self.counts["skipped"].bytes
+
+    @property
+    def present_bytes(self) -> int:
+        """Bytes that are on the disk, verified or not."""
+        return min(self.here_bytes + self.part_bytes, self.total_bytes)
+
+    @property
+    def share(self) -> float:
+        """Part of what is wanted that is here, by bytes where sizes are known; below 1 until everything is verified."""
+        here, total = (self.present_bytes, self.total_bytes) if self.total_bytes else (self.here, self.total)
+        return min(here / total, 1.0 if self.here == self.total else 0.99) if total else 0.0
 
     @property
     def total(self) -> int:
@@ -76,7 +91,8 @@ class Status:
         """That the downloads take at least at the speed of now; None while it depends on tape or nothing moves."""
         if self.counts["staging"].products or self.searches_unfinished:
             return None
-        return transfer_seconds(self.counts["found"].bytes + self.counts["downloading"].bytes, self.figures["speed"])
+        to_come = self.counts["found"].bytes + self.counts["downloading"].bytes - self.part_bytes
+        return transfer_seconds(max(0, to_come), self.figures["speed"])
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; the keys are explained in `docs/journal.md`."""
@@ -86,6 +102,7 @@ class Status:
             "directory": str(self.directory.absolute()),
             "orders": [_order(order) for order in self.orders],
             "states": {state: {"products": one.products, "bytes": one.bytes} for state, one in self.counts.items()},
+            "part_bytes": self.part_bytes,
             "is_complete": self.is_complete,
             "searches_unfinished": self.searches_unfinished,
             "owner": self.owner,
@@ -125,7 +142,17 @@ def read_status(directory: Path, now: float | None = None, *, all_failures: bool
             _waiting_longest(reader),
             str(owner) if owner else None,
             _current(reader.now(), owner, now, is_downloading=counts["downloading"].products > 0),
+            _part_bytes(directory),
         )
+
+
+def _part_bytes(directory: Path) -> int:
+    """Bytes in parts and their segments, which a run may finish meanwhile."""
+    parts, size = Shelf(directory).parts, 0
+    for path in (*parts.glob("*.part"), *parts.glob("*.segments/*")):
+        with contextlib.suppress(FileNotFoundError):
+            size += path.stat().st_size
+    return size
 
 
 def last_speed(directory: Path) -> float | None:

@@ -59,8 +59,8 @@ def text_lines(found: Status, now: float) -> list[str]:
         found: What the journal says.
         now: Wall time, seconds since 1970.
     """
-    size = f"{show_size(found.here_bytes)} of {show_size(found.total_bytes)}"
-    here = f"{found.here:,} of {show_count(found.total)} are here, {size}  {_bar(found.here, found.total)}"
+    size = f"{show_size(found.present_bytes)} of {show_size(found.total_bytes)}"
+    here = f"{found.here:,} of {show_count(found.total)} are here, {size}  {_bar(found)}"
     lines = [*_order_lines(found), here, *_count_lines(found)]
     if found.searches_unfinished and found.owner is None:
         lines.append("the search was not finished: there may be more")
@@ -84,10 +84,11 @@ def _order_lines(found: Status) -> list[str]:
 
 
 def _count_lines(found: Status) -> list[str]:
-    width = max(len(words) for words in WORDS.values())
+    all_words = WORDS if found.owner else WORDS | {"downloading": "begun"}
+    width = max(len(words) for words in all_words.values())
     return [
         f"  {words:<{width}}  {count.products:>9,}  {show_size(count.bytes):>9}"
-        for state, words in WORDS.items()
+        for state, words in all_words.items()
         if (count := found.counts[state]).products
     ]
 
@@ -115,7 +116,7 @@ def _failure_lines(found: Status) -> list[str]:
     return [*lines, f"  and {more:,} more; --all lists them"] if more > 0 else lines
 
 
-def _bar(part: int, whole: int) -> str:
-    filled = BAR_WIDTH * part // whole if whole else 0
-    percent = f" {100 * part // whole} %" if whole else ""
+def _bar(found: Status) -> str:
+    filled = int(BAR_WIDTH * found.share)
+    percent = f" {100 * found.share:.0f} %" if found.total else ""
     return f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]{percent}"

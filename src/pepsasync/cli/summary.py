@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pepsasync.cli.units import show_count, show_duration, show_size
+from pepsasync.errors import RefusedError
 from pepsasync.model import DeliveryStatus
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Outcomes:
     from_tape: int = 0
     reasons: list[str] = field(default_factory=list)
     """Of the first failures."""
+    hopeless: int = 0
+    """Failures that another try will not mend."""
 
     def __len__(self) -> int:
         """Outcomes that are known."""
@@ -46,15 +49,18 @@ class Outcomes:
         if delivery.status is DeliveryStatus.DELIVERED:
             self.resumed_bytes += delivery.resumed_bytes
             self.from_tape += delivery.staged_seconds > 0
-        elif delivery.status is DeliveryStatus.FAILED and len(self.reasons) < MOST_LISTED:
-            self.reasons.append(_reason(delivery))
+        elif delivery.status is DeliveryStatus.FAILED:
+            self.hopeless += _is_hopeless(delivery)
+            if len(self.reasons) < MOST_LISTED:
+                self.reasons.append(_reason(delivery))
 
 
 def summary_lines(
     outcomes: Outcomes,
     *,
     seconds: float,
-    directory: Path,
+    received: int,
+    directory: Path | None,
     left_out: int = 0,
     left_out_names: Sequence[str] = (),
     unfinished: int = 0,
@@ -64,7 +70,8 @@ def summary_lines(
     Args:
         outcomes: All of them.
         seconds: How long the run took.
-        directory: Where the files are.
+        received: Bytes that came over the network.
+        directory: Where the files are; None when they will not stay there.
         left_out: Products on tape that were not waited for.
         left_out_names: The first of them.
         unfinished: Products without an outcome, when the run was ended early.
@@ -72,10 +79,10 @@ def summary_lines(
     delivered, skipped = outcomes.products[DeliveryStatus.DELIVERED], outcomes.products[DeliveryStatus.SKIPPED]
     if not outcomes and not left_out and not unfinished:
         return ["nothing matches: no product fits these criteria"]
-    lines = [_delivered(outcomes, seconds)] if delivered else []
+    lines = [_delivered(outcomes, seconds, received)] if delivered else []
     if skipped:
         lines.append(f"already here: {show_count(skipped)}, {show_size(outcomes.bytes[DeliveryStatus.SKIPPED])}")
-    if delivered or skipped:
+    if directory and (delivered or skipped):
         lines.append(f"files are in {directory.absolute()}")
     lines += _failed(outcomes)
     if left_out:
@@ -85,20 +92,20 @@ def summary_lines(
     return lines
 
 
-def _delivered(outcomes: Outcomes, seconds: float) -> str:
+def _delivered(outcomes: Outcomes, seconds: float, received: int) -> str:
     count, size = outcomes.products[DeliveryStatus.DELIVERED], outcomes.bytes[DeliveryStatus.DELIVERED]
     tape = f", {outcomes.from_tape:,} of them from tape" if outcomes.from_tape else ""
-    fetched = max(0, size - outcomes.resumed_bytes)
-    speed = f" ({show_size(fetched / seconds)}/s on average)" if seconds > 0 else ""
-    return f"delivered: {show_count(count)}, {show_size(size)} in {show_duration(seconds)}{speed}{tape}"
+    came = f"; {show_size(received)} of it came" if outcomes.resumed_bytes and received < size else ""
+    speed = f" ({show_size(received / seconds)}/s on average)" if seconds > 0 else ""
+    return f"delivered: {show_count(count)}, {show_size(size)}{came} in {show_duration(seconds)}{speed}{tape}"
 
 
 def _failed(outcomes: Outcomes) -> list[str]:
     count = outcomes.products[DeliveryStatus.FAILED]
     if not count:
         return []
-    again = "run the same command again to try the failed ones once more"
-    return [f"failed: {show_count(count)}", *_listed(outcomes.reasons, count), again]
+    again = ["run the same command again to try the failed ones once more"] if count > outcomes.hopeless else []
+    return [f"failed: {show_count(count)}", *_listed(outcomes.reasons, count), *again]
 
 
 def _listed(texts: Sequence[str], count: int) -> list[str]:
@@ -106,6 +113,11 @@ def _listed(texts: Sequence[str], count: int) -> list[str]:
     if count > MOST_LISTED:
         listed.append(f"  and {count - MOST_LISTED:,} more; --report FILE names them all")
     return listed
+
+
+def _is_hopeless(delivery: Delivery) -> bool:
+    """Whether the archive does not know the name, or refuses the request."""
+    return isinstance(delivery.error, RefusedError) or not delivery.product.download_url
 
 
 def _reason(delivery: Delivery) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MARGIN = 64 << 20
-"""Bytes that are left alone: the journal, notes, and whatever else writes to the disk."""
+"""Bytes that are kept back: for the journal, notes, and whatever else writes to the disk."""
 
 UNPACKED = 1.5
 """Bytes of an unpacked product for one of its zip; a guess, since it depends on the instrument."""
@@ -28,6 +28,11 @@ def free_bytes(directory: Path) -> int:
     while not place.exists() and place != place.parent:
         place = place.parent
     return shutil.disk_usage(place).free
+
+
+def fits(needed: int, free: int) -> bool:
+    """Whether there is room for so many bytes, beside what is kept back."""
+    return needed <= max(0, free - MARGIN)
 
 
 class Space:
@@ -52,7 +57,7 @@ class Space:
         self._later: dict[str, int] = {}
         self._needed = 0
         self._looked: float | None = None
-        self._left = 0
+        self._found = 0
 
     def reserve(self, name: str, needed: int, *, later: int = 0) -> None:
         """Set room aside for a product, until `release`.
@@ -90,13 +95,13 @@ class Space:
 
     def _check(self, name: str) -> None:
         now = self._clock()
-        if self._looked is None or now - self._looked >= LOOK_EVERY:
-            self._left, self._looked = self._free(self._directory) - MARGIN, now
-        if self._needed > self._left:
-            self._left, self._looked = self._free(self._directory) - MARGIN, now
-        if self._needed > self._left:
+        is_old = self._looked is None or now - self._looked >= LOOK_EVERY
+        if is_old or not fits(self._needed, self._found):
+            self._found, self._looked = self._free(self._directory), now
+        if not fits(self._needed, self._found):
             raise DiskFullError(
-                f"{self._needed:,} bytes are still needed in {self._directory}, and {max(0, self._left):,} are free",
+                f"{self._needed:,} bytes are still needed in {self._directory}: {self._found:,} are free, and the last "
+                f"{MARGIN:,} are kept back",
                 product=name,
                 hint="Free some space, choose another folder with -w, or ask for less; nothing was lost",
             )

@@ -42,10 +42,16 @@ def space(disk, folder):
 
 def test_what_fits_is_set_aside_and_what_does_not_is_refused_with_the_numbers(tmp_path):
     room = space(Disk(100), tmp_path)
-    told = pytest.raises(DiskFullError, match=r"101 bytes are still needed .* 100 are free")
+    numbers = f"101 bytes are still needed .*: {MARGIN + 100:,} are free, and the last {MARGIN:,} are kept back"
+    told = pytest.raises(DiskFullError, match=numbers)
     with room.reserved("A", 60), room.reserved("B", 40), told, room.reserved("C", 1):
         pass
     with room.reserved("C", 100):
+        pass
+
+
+def test_what_needs_nothing_fits_on_any_disk(tmp_path):
+    with space(Disk(-10), tmp_path).reserved("A", 0):
         pass
 
 

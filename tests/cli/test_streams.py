@@ -1,0 +1,95 @@
+"""Standard streams that are full, closed, or read by nobody."""
+
+import errno
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+UNWRITABLE = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+os.execv(sys.executable, [sys.executable, "-m", "pepsasync", *sys.argv[1:]])
+"""
+"""Starts the program where no file can grow."""
+
+CLOSED = """
+import os, sys
+os.close(int(sys.argv[1]))
+os.execv(sys.executable, [sys.executable, "-m", "pepsasync", *sys.argv[2:]])
+"""
+"""Starts the program without one of its streams."""
+
+
+class Full(io.StringIO):
+    def write(self, text):
+        raise FULL
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["search -c S1", "search -c S1 --format ids", "fetch -c S1 -n", "stage -c S1 --wait", "--help", "search --help"],
+)
+def test_full_output_makes_5_and_is_called_what_it_is(run, clients, line, monkeypatch):
+    monkeypatch.setattr("sys.stdout", Full())
+    done = run(*line.split())
+
+    assert done.code == 5
+    assert done.err.endswith("pepsasync: error: cannot write to standard output: No space left on device\n")
+    assert "fault of pepsasync" not in done.err
+
+
+@pytest.mark.parametrize("target", ["-", "events.jsonl"])
+def test_lost_events_make_5_and_the_run_goes_on_without_them(run, clients, target, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdout", Full())
+    opened = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, *how, **more: Full() if path.name == target else opened(path, *how, **more)
+    )
+    done = run("fetch", "-c", "S1", "--events", target)
+
+    assert done.code == 5
+    assert "delivered: 2 products" in done.err
+    assert f"--events: cannot write {target}: No space left on device" in done.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs limits of a process")
+def test_full_output_does_not_trouble_the_end_of_the_process(archive, tmp_path):
+    with (tmp_path / "found.txt").open("w") as output:
+        line = ["search", "--base-url", archive.peps_url, "-d", "2015-01-01"]
+        done = subprocess.run(
+            [sys.executable, "-c", UNWRITABLE, *line], stdout=output, stderr=-1, text=True, timeout=60, check=False
+        )
+
+    assert done.returncode == 5, done.stderr
+    assert done.stderr.splitlines() == ["pepsasync: error: cannot write to standard output: File too large"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
+@pytest.mark.parametrize("form", ["table", "geojson", "ids"])
+def test_reader_that_went_away_ends_the_program_quietly(archive, form):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "pepsasync", "search", "--base-url", archive.peps_url, "-d", "2015-01-01"]
+    done = subprocess.run([*command, "--format", form], stdout=write, stderr=-1, text=True, timeout=60, check=False)
+    os.close(write)
+
+    assert done.returncode == 141, done.stderr
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="streams are closed otherwise there")
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_closed_streams_change_nothing(archive, auth, tmp_path, number):
+    line = ["fetch", "--base-url", archive.peps_url, "-a", auth, "-d", "2015-01-01", "--limit", "2", "-w", tmp_path]
+    command = [sys.executable, "-c", CLOSED, str(number), *map(str, line), "--poll-interval", "0.1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*.zip"))) == 2
