@@ -12,8 +12,8 @@ import anyio
 
 from pepsasync import Checksum, Client, Config, Credentials, Product, StorageTier
 from pepsasync.credentials.lookup import Lookup
-from pepsasync.io.files import Shelf
 from pepsasync.io.http import Http
+from pepsasync.io.shelf import Shelf
 from pepsasync.io.throttle import Throttle
 from pepsasync.providers.peps import Peps
 from pepsasync.stages.download import download

@@ -25,10 +25,10 @@ from counts import measure_each
 from pepsasync.cli.leftover import find_left_over
 from pepsasync.cli.tally import Tally
 from pepsasync.config import Config
-from pepsasync.io.files import Shelf
 from pepsasync.io.groups import task_group
 from pepsasync.io.http import Http
 from pepsasync.io.journal import open_journal
+from pepsasync.io.shelf import Shelf
 from pepsasync.io.throttle import Throttle
 from pepsasync.model import Checksum, Query, StorageTier
 from pepsasync.pipeline.deliver_all import deliver_all, make_run

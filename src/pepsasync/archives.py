@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from pepsasync.config import Config
     from pepsasync.events import Emit
-    from pepsasync.io.files import Shelf
     from pepsasync.io.http import Http
+    from pepsasync.io.shelf import Shelf
     from pepsasync.io.space import Space
     from pepsasync.io.throttle import Throttle
     from pepsasync.providers.base import Provider

@@ -16,9 +16,9 @@ from pepsasync.archives import open_archives, run_options
 from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError, NotFoundError
 from pepsasync.events import DownloadProgressed, Event
-from pepsasync.io.files import Shelf
 from pepsasync.io.groups import Background, Flattened, task_group
 from pepsasync.io.http import Http
+from pepsasync.io.shelf import Shelf
 from pepsasync.io.space import Space
 from pepsasync.io.throttle import Throttle
 from pepsasync.settings import read_settings

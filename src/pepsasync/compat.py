@@ -20,7 +20,7 @@ from pepsasync.cli.records import SearchReplies
 from pepsasync.cli.units import show_count
 from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError, PepsasyncError
-from pepsasync.io.files import Shelf
+from pepsasync.io.shelf import Shelf
 from pepsasync.model import DeliveryStatus, StorageTier
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from archives import QUICK, connect, everything, fetch_all, final_names, right_files, sandbox
 from pepsasync import ConfigError, DeliveryStatus, DiskFullError
 from pepsasync.events import ProductDownloaded, ProductVerified
-from pepsasync.io import blocks, files
+from pepsasync.io import blocks, shelf
 from pepsasync.sandbox import Sandbox
 from pepsasync.stages import notes
 from pepsasync.stages.verify import BATCH, THREADS
@@ -33,7 +33,7 @@ async def test_full_disk_ends_the_run_and_the_next_one_goes_on(size, tmp_path, m
 
     async with sandbox(6, tape_fraction=0, product_size=size) as archive:
         monkeypatch.setattr(blocks, "write_all", on_a_small_disk(blocks.write_all))
-        monkeypatch.setattr(files, "write_new", on_a_small_disk(files.write_new))
+        monkeypatch.setattr(shelf, "write_new", on_a_small_disk(shelf.write_new))
         async with connect(archive) as client:
             products = await everything(client)
             with pytest.raises(DiskFullError, match="no space left"):
@@ -48,12 +48,12 @@ async def test_full_disk_ends_the_run_and_the_next_one_goes_on(size, tmp_path, m
 
 
 async def test_small_products_do_not_pile_up_in_memory_before_a_slow_disk(tmp_path, monkeypatch):
-    store, far_behind = files.Shelf.store, threading.Event()
+    store, far_behind = shelf.Shelf.store, threading.Event()
     backlog, longest = set(), [0]
 
-    def slow_store(shelf, product, body):
+    def slow_store(where, product, body):
         far_behind.wait(1.0)  # more than enough for all downloads
-        return store(shelf, product, body)
+        return store(where, product, body)
 
     def count(event):
         match event:
@@ -65,7 +65,7 @@ async def test_small_products_do_not_pile_up_in_memory_before_a_slow_disk(tmp_pa
         if longest[0] > 60:
             far_behind.set()
 
-    monkeypatch.setattr(files.Shelf, "store", slow_store)
+    monkeypatch.setattr(shelf.Shelf, "store", slow_store)
     async with sandbox(120, tape_fraction=0, product_size=20_000) as archive, connect(archive) as client:
         with client.listen(count):
             products = await everything(client)

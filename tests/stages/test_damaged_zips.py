@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fakes import product
 from pepsasync.errors import ConfigError, ExtractError, IntegrityError, TransferError
-from pepsasync.io.files import Shelf
+from pepsasync.io.shelf import Shelf
 from pepsasync.stages.extract import unpack
 from pepsasync.stages.verify import check_zip
 

@@ -18,8 +18,8 @@ from pepsasync.events import DownloadProgressed, DownloadRetried
 from pepsasync.io import direct, drain
 from pepsasync.io.blocks import BLOCK
 from pepsasync.io.bodies import READ
-from pepsasync.io.files import Shelf
 from pepsasync.io.http import Http
+from pepsasync.io.shelf import Shelf
 from pepsasync.model import Checksum, Product, StorageTier
 from pepsasync.stages.download import SMALL, download
 from servers import Authority, File, Server, Tunnel, wait_until_gone, whole

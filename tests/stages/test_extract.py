@@ -9,7 +9,7 @@ import pytest
 
 from fakes import product
 from pepsasync.errors import ExtractError
-from pepsasync.io.files import Shelf
+from pepsasync.io.shelf import Shelf
 from pepsasync.stages import extract
 from pepsasync.stages.extract import unpack
 

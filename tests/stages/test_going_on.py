@@ -12,8 +12,8 @@ from fakes import plain_line
 from pepsasync.config import Config
 from pepsasync.errors import ProtocolError, TransferError
 from pepsasync.io.failures import error_for_status
-from pepsasync.io.files import Shelf
 from pepsasync.io.http import Http
+from pepsasync.io.shelf import Shelf
 from pepsasync.model import Checksum, Product, StorageTier
 from pepsasync.stages.download import download
 from servers import Server

@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from fakes import product
-from pepsasync.io.files import Shelf
+from pepsasync.io.shelf import Shelf
 from pepsasync.stages.extract import unpack
 from pepsasync.stages.present import find_present, is_here
 

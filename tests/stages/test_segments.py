@@ -12,8 +12,8 @@ from fakes import plain_line
 from pepsasync.config import Config
 from pepsasync.errors import TransferError
 from pepsasync.events import DownloadProgressed
-from pepsasync.io.files import Shelf
 from pepsasync.io.http import Http
+from pepsasync.io.shelf import Shelf
 from pepsasync.model import Checksum, Product, StorageTier
 from pepsasync.stages import segments
 from pepsasync.stages.download import download

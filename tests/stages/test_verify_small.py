@@ -11,7 +11,7 @@ import pytest
 from fakes import plain_line, product
 from pepsasync import Checksum, Config, IntegrityError, TransferError
 from pepsasync.errors import PepsasyncError
-from pepsasync.io.files import Shelf
+from pepsasync.io.shelf import Shelf
 from pepsasync.stages import verify as stage
 from pepsasync.stages.present import find_present
 from pepsasync.stages.transfer import Received

@@ -14,7 +14,7 @@ from pepsasync.io.space import MARGIN, UNPACKED, fits, free_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pepsasync.io.files import Shelf
+    from pepsasync.io.shelf import Shelf
     from pepsasync.model import Product, Quota
 
 

@@ -15,7 +15,7 @@ from pepsasync.cli.run_options import DeliveryOptions
 from pepsasync.cli.session import Session
 from pepsasync.cli.standing import last_speed
 from pepsasync.errors import ConfigError
-from pepsasync.io.files import Shelf
+from pepsasync.io.shelf import Shelf
 from pepsasync.model import Product, Query, Quota
 
 DISK_FULL = 5

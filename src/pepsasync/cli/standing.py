@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pepsasync.decide.estimate import transfer_seconds
 from pepsasync.errors import ConfigError
-from pepsasync.io.files import Shelf
+from pepsasync.io.shelf import Shelf
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,22 +1,16 @@
-"""The folder that a run fills: parts, their notes, final names.
+"""Files and folders: written whole, forced to the disk, and what the system says when that fails.
 
-`DIR/NAME.zip` and `DIR/NAME.SAFE` are complete and verified. Everything unfinished lives in `DIR/.pepsasync/`. All
-functions here block and are called in worker threads.
+All functions here block and are called in worker threads.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import functools
-import json
 import os
 import shutil
-import threading
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from pepsasync.decide.paths import safe_name
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError, TransferError
 
 if TYPE_CHECKING:
@@ -24,225 +18,10 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-    from pepsasync.model import Product
-
-STATE = ".pepsasync"
-"""Folder in the target folder that holds all unfinished things."""
-
-
-@dataclass(frozen=True, slots=True)
-class PartNote:
-    """Which file a part belongs to; a part is continued only when all of it is the same."""
-
-    source: str
-    id: str
-    size: int | None
-    checksum: str | None
-    validator: str | None = None
-    """Strong ETag or Last-Modified of the answer that the part began with; not compared, sent as If-Range."""
-
-    def is_same_file(self, other: PartNote | None) -> bool:
-        """Whether both describe the same bytes."""
-        return other is not None and _identity(self) == _identity(other)
-
-
-def _identity(note: PartNote) -> tuple[object, ...]:
-    """Files of the same size and checksum are the same in every archive."""
-    return (note.size, note.checksum) if note.checksum else (note.source, note.id, note.size)
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """Where the products of a run stand.
-
-    Args:
-        directory: The user's folder; made when it does not exist.
-    """
-
-    directory: Path
-
-    def open(self) -> None:
-        """Make the folders and try to write.
-
-        Raises:
-            ConfigError: The folder cannot be made or written.
-            DiskFullError: There is no space left at all.
-        """
-        if self.directory.exists() and not self.directory.is_dir():
-            raise ConfigError(f"{self.directory} is a file, not a folder")
-        try:
-            for folder in (self.parts, self.records):
-                folder.mkdir(parents=True, exist_ok=True)
-            probe = self.state / f"probe.{os.getpid()}.{threading.get_ident()}"
-            probe.write_bytes(b"")
-            probe.unlink()
-        except OSError as error:
-            ours = disk_error(self.directory, error)
-            if isinstance(ours, DiskFullError):
-                raise ours from error
-            hint = "Choose another folder with -w DIR"
-            raise ConfigError(f"cannot write to {self.directory}: {error.strerror or error}", hint=hint) from error
-
-    @functools.cached_property
-    def state(self) -> Path:
-        """`DIR/.pepsasync`."""
-        return self.directory / STATE
-
-    @functools.cached_property
-    def parts(self) -> Path:
-        """Unfinished downloads."""
-        return self.state / "parts"
-
-    @functools.cached_property
-    def records(self) -> Path:
-        """What is known of finished products, so that they need not be hashed again."""
-        return self.state / "verified"
-
-    def zip_path(self, product: Product) -> Path:
-        """Final name of a product's zip."""
-        return self.directory / f"{safe_name(product.name)}.zip"
-
-    def folder_path(self, product: Product) -> Path:
-        """Final name of a product's folder."""
-        return self.directory / f"{safe_name(product.name)}.SAFE"
-
-    def part_path(self, product: Product) -> Path:
-        """Unfinished bytes of a product."""
-        return self.parts / f"{safe_name(product.name)}.part"
-
-    def unpack_path(self, product: Product) -> Path:
-        """Where a product is unpacked before its folder gets its name."""
-        return self.state / "unpack" / safe_name(product.name)
-
-    def note_path(self, product: Product) -> Path:
-        """The note beside a part."""
-        return self.part_path(product).with_suffix(".part.json")
-
-    def segments_path(self, product: Product) -> Path:
-        """Folder of what further connections brought; each file is named by the offset of its first byte."""
-        return self.parts / f"{safe_name(product.name)}.segments"
-
-    def segment_path(self, product: Product, start: int) -> Path:
-        """What a further connection brought from an offset on."""
-        return self.segments_path(product) / str(start)
-
-    def segments(self, product: Product) -> list[tuple[int, int]]:
-        """Offset and length of each segment that is there, by offset."""
-        try:
-            with os.scandir(self.segments_path(product)) as entries:
-                return sorted((int(entry.name), entry.stat().st_size) for entry in entries if entry.name.isdecimal())
-        except FileNotFoundError:
-            return []
-
-    def note_for(self, product: Product) -> PartNote:
-        """The note that describes a product's bytes."""
-        checksum = str(product.checksum) if product.checksum else None
-        return PartNote(product.provider, product.id, product.size, checksum)
-
-    def claim_part(self, product: Product) -> PartNote:
-        """Keep the part that belongs to this product, remove one that does not.
-
-        Returns:
-            The note that now describes the part; its validator is that of the answer the part began with.
-        """
-        with disk_errors(self.part_path(product)):
-            old = _read_note(self.note_path(product))
-            note = self.note_for(product)
-            if old is not None and note.is_same_file(old):
-                if old.source == note.source:
-                    return old
-            else:
-                self.discard_part(product)
-            self.write_note(product, note)
-            return note
-
-    def begin_part(self, product: Product, note: PartNote) -> None:
-        """Remove a part for one with another note: never is a note beside bytes of another answer."""
-        with disk_errors(self.part_path(product)):
-            self.part_path(product).unlink(missing_ok=True)
-        self.write_note(product, note)
-
-    def write_note(self, product: Product, note: PartNote) -> None:
-        """Write the note of a part, whole or not at all."""
-        with disk_errors(self.note_path(product)):
-            replace_text(self.note_path(product), json.dumps(asdict(note)))
-
-    def part_length(self, product: Product) -> int:
-        """Bytes of a part, 0 when there is none."""
-        try:
-            return self.part_path(product).stat().st_size
-        except FileNotFoundError:
-            return 0
-
-    def discard_part(self, product: Product) -> None:
-        """Remove a part, its segments, its note, and what a killed run left of writing them."""
-        part, note = self.part_path(product), self.note_path(product)
-        with disk_errors(part):
-            for path in (part, note, _half_written(note)):
-                path.unlink(missing_ok=True)
-        remove_tree(self.segments_path(product))
-
-    def promote(self, product: Product, length: int) -> Path:
-        """Give a verified part its final name; on return it is on the disk, not only in its cache.
-
-        Replaces a file of that name: it was looked at before and found wrong.
-
-        Args:
-            product: Whose part.
-            length: Bytes that were verified.
-
-        Raises:
-            TransferError: Another program has changed the part meanwhile.
-            DiskFullError, ConfigError: The disk failed.
-        """
-        part = self.part_path(product)
-        with disk_errors(part):
-            if part.stat().st_size != length:
-                raise OSError(errno.EBUSY, "another program has changed it")
-            sync(part)
-        final = self._name(product)
-        with disk_errors(final):
-            sync(self.directory)
-        self._forget_part(product)
-        return final
-
-    def store(self, product: Product, body: bytes) -> Path:
-        """Write a verified small product, and give it its final name; the bytes are on the disk, the name is not yet.
-
-        What could not be written leaves nothing behind.
-        """
-        part = self.part_path(product)
-        with disk_errors(part):
-            try:
-                write_new(part, body, is_synced=True)
-            except OSError:
-                part.unlink(missing_ok=True)
-                raise
-        final = self._name(product)
-        self._forget_part(product)
-        return final
-
-    def _name(self, product: Product) -> Path:
-        final = self.zip_path(product)
-        with disk_errors(final):
-            self.part_path(product).replace(final)
-        return final
-
-    def _forget_part(self, product: Product) -> None:
-        if self.note_path(product).exists():
-            self.discard_part(product)
-
-
-def _read_note(path: Path) -> PartNote | None:
-    try:
-        return PartNote(**json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
 
 def replace_text(path: Path, text: str) -> None:
     """Write a small file so that a reader finds the old or the new one, never a half."""
-    new = _half_written(path)
+    new = half_written(path)
     new.write_text(text, "utf-8")
     new.replace(path)
 
@@ -260,7 +39,8 @@ def write_new(path: Path, content: bytes, *, is_synced: bool = False) -> None:
         os.close(handle)
 
 
-def _half_written(path: Path) -> Path:
+def half_written(path: Path) -> Path:
+    """Where `replace_text` writes first; a killed run may leave it."""
     return path.with_name(f"{path.name}.new")
 
 

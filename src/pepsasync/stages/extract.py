@@ -21,7 +21,7 @@ from pepsasync.io.zips import open_zip, zip_damage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pepsasync.io.files import Shelf
+    from pepsasync.io.shelf import Shelf
     from pepsasync.model import Product
 
 LARGEST_RATIO = 200

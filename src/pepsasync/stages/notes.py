@@ -14,7 +14,7 @@ from pepsasync.io.files import replace_text, write_new
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pepsasync.io.files import Shelf
+    from pepsasync.io.shelf import Shelf
     from pepsasync.model import Product
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import anyio
 
-    from pepsasync.io.files import Shelf
+    from pepsasync.io.shelf import Shelf
     from pepsasync.model import Product
 
 MANIFESTS = ("manifest.safe", "xfdumanifest.xml")

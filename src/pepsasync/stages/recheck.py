@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 from pepsasync.decide.paths import safe_name
 from pepsasync.errors import IntegrityError, PepsasyncError
 from pepsasync.io.blocks import digest_file
-from pepsasync.io.files import Shelf
+from pepsasync.io.shelf import Shelf
 from pepsasync.model import Checksum, Product
 from pepsasync.stages.notes import distrust, read_note, trust
 from pepsasync.stages.present import manifest_of

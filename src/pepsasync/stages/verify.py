@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pepsasync.io.files import Shelf
+    from pepsasync.io.shelf import Shelf
     from pepsasync.model import Product
     from pepsasync.stages.line import Line
     from pepsasync.stages.transfer import Received

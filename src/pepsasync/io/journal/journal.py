@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 import anyio
 from anyio import to_thread
 
-from pepsasync.io.files import STATE, disk_errors
+from pepsasync.io.files import disk_errors
 from pepsasync.io.journal.lease import Lease, LeaseWatch, busy, look
 from pepsasync.io.journal.opening import JOURNAL
 from pepsasync.io.journal.pending import order_row
@@ -20,6 +20,7 @@ from pepsasync.io.journal.reading import LEASE, JournalReader
 from pepsasync.io.journal.rows import Changes, Now, State, storable, without_account, without_secrets
 from pepsasync.io.journal.schema import MIGRATIONS
 from pepsasync.io.journal.writer import INTERVAL, Writer
+from pepsasync.io.shelf import STATE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence

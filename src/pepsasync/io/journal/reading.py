@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pepsasync.errors import ConfigError
-from pepsasync.io.files import STATE
 from pepsasync.io.journal.lease import look
 from pepsasync.io.journal.opening import (
     JOURNAL,
@@ -30,6 +29,7 @@ from pepsasync.io.journal.opening import (
 )
 from pepsasync.io.journal.rows import UNFINISHED, Count, Order, Row, State, parse_product, storable
 from pepsasync.io.journal.schema import MIGRATIONS, DamagedError, unreadable_is_damage
+from pepsasync.io.shelf import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
