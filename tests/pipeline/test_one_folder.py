@@ -44,10 +44,12 @@ async def test_claim_is_handed_on_when_its_owner_is_cancelled():
     claims, order = Claims(), []
 
     async def bring(name, *, task_status=anyio.TASK_STATUS_IGNORED):
-        async with claims.of(name) as has_waited:
-            order.append((name, has_waited))
+        order.append((name, await claims.take(name)))
+        try:
             task_status.started()
             await anyio.sleep_forever()
+        finally:
+            claims.give_back(name)
 
     async with anyio.create_task_group() as others:
         async with anyio.create_task_group() as first:

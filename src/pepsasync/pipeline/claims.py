@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING
-
 import anyio
-
-from pepsasync.decide.paths import safe_name
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 class Claims:
@@ -18,22 +10,24 @@ class Claims:
 
     def __init__(self) -> None:
         self._names: set[str] = set()
-        self._one_ended = anyio.Event()
+        self._one_ended: anyio.Event | None = None
 
-    @contextlib.asynccontextmanager
-    async def of(self, name: str) -> AsyncIterator[bool]:
-        """Be the one who brings a product; yields whether somebody else did before.
+    async def take(self, name: str) -> bool:
+        """Become the one who brings a product, until `give_back`; returns whether somebody else was before.
 
-        Cancellation: nothing is claimed, or no longer.
+        Cancellation: nothing is claimed.
         """
-        name, has_waited = safe_name(name), False
+        has_waited = False
         while name in self._names:
             has_waited = True
+            self._one_ended = self._one_ended or anyio.Event()
             await self._one_ended.wait()
         self._names.add(name)
-        try:
-            yield has_waited
-        finally:
-            self._names.discard(name)
+        return has_waited
+
+    def give_back(self, name: str) -> None:
+        """Let the next one bring it."""
+        self._names.discard(name)
+        if self._one_ended is not None:
             self._one_ended.set()
-            self._one_ended = anyio.Event()
+            self._one_ended = None

@@ -63,8 +63,11 @@ async def deliver_all(
 
     async def one(product: Product, is_absent: bool) -> None:
         try:
-            async with run.claims.of(product.name) as somebody_did:
-                delivery = await deliver(product, run, is_absent=is_absent and not somebody_did)
+            has_waited = await run.claims.take(product.name)
+            try:
+                delivery = await deliver(product, run, is_absent=is_absent and not has_waited)
+            finally:
+                run.claims.give_back(product.name)
         finally:
             in_flight.release_on_behalf_of(product.id)
         if delivery is not None:

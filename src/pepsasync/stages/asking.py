@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING
 
 import httpx
@@ -53,7 +54,6 @@ class Asking:
         self._line = line
         self._take = take
         self._is_small = is_small
-        self._host = httpx.URL(product.download_url).host
         self._failed_ranges = 0
         self.note = line.shelf.note_for(product)
         """Describes the part."""
@@ -80,7 +80,13 @@ class Asking:
     @property
     def is_rangeless(self) -> bool:
         """Whether the host of the product is known to serve whole files only."""
-        return self._line.http.ranges.get(self._host) is False
+        ranges = self._line.http.ranges
+        return bool(ranges) and ranges.get(self._host) is False
+
+    @functools.cached_property
+    def _host(self) -> str:
+        """Taken from the URL when it is needed: for a small product that would be a tenth of all there is to do."""
+        return httpx.URL(self._product.download_url).host
 
     async def request(self, first: int, last: int | None = None) -> httpx.Request:
         """A request for the bytes from the first to the last, or to the end of the product."""

@@ -65,14 +65,14 @@ class Hold:
         Args:
             asked: Name of the product.
         """
-        asked_at = anyio.current_time()
+        until = self._until
         try:
             yield
         except QuotaError:
             raise
         except ServerError as error:
             if isinstance(error, UnavailableError):
-                self._grow(asked, asked_at)
+                self._grow(asked, is_news=until == self._until)
             if error.retry_after:
                 self.keep(min(error.retry_after, self._config.retry_wait_max))
             raise
@@ -82,10 +82,10 @@ class Hold:
         self.outage.answered()
         self._rest = None
 
-    def _grow(self, asked: str, asked_at: float) -> None:
+    def _grow(self, asked: str, *, is_news: bool) -> None:
         """Pause longer the longer an outage lasts; whoever had asked before the last pause tells nothing new."""
         self.outage.failed(asked)
-        if self.outage.seconds is not None and asked_at >= self._until:
+        if is_news and self.outage.seconds is not None:
             config = self._config
             self._rest = next_pause(self._rest, moved=False, shortest=config.retry_wait, longest=config.retry_wait_max)
             self.keep(self._rest)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import functools
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -86,6 +85,7 @@ class Peps:
         self._origin = _origin(httpx.URL(root))
         self._is_public = self._origin[1] == "peps.cnes.fr"
         self._credentials = credentials
+        self._authorization = ""
 
     def slices(self, query: Query) -> Sequence[Query]:
         """One query for each name, collection and part of the area; see `Provider.slices`."""
@@ -164,18 +164,18 @@ class Peps:
         return Account()
 
     async def _request(self, method: str, url: str) -> httpx.Request:
-        authorization = _basic(await self._credentials.find())
-        if not authorization:
+        self._authorization = self._authorization or _basic(await self._credentials.find())
+        if not self._authorization:
             raise AuthError(
                 "no credentials for PEPS",
                 hint="Give a file with 'email password' with --auth, run 'pepsasync login peps', or set "
                 "PEPSASYNC_PEPS_USERNAME and PEPSASYNC_PEPS_PASSWORD",
             )
-        return self._http.build(method, url, extensions=on_each_hop(functools.partial(self._authorize, authorization)))
+        return self._http.build(method, url, extensions=on_each_hop(self._authorize))
 
-    def _authorize(self, authorization: str, request: httpx.Request) -> None:
+    def _authorize(self, request: httpx.Request) -> None:
         if _origin(request.url) == self._origin:
-            request.headers["Authorization"] = authorization
+            request.headers["Authorization"] = self._authorization
         else:
             request.headers.pop("Authorization", None)
 
