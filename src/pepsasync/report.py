@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from pepsasync.errors import ConfigError
+from pepsasync.errors import ConfigError, DiskFullError
 from pepsasync.events import ProductDelivered, ProductFailed, ProductFound, ProductLeftOut, ProductSkipped
+from pepsasync.io.files import FULL
 from pepsasync.model import DeliveryStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pepsasync.events import Event
     from pepsasync.model import Delivery, Report
@@ -88,10 +89,13 @@ class ReportFile:
                 entry["status"] = str(DeliveryStatus.FAILED)
                 entry["error"] = {"type": event.error, "message": event.message}
 
-    def take_unfinished(self, found: ProductFound) -> None:
-        """Name a product that has no outcome, unless it was begun and is known anyway."""
-        if found.id not in self._begun:
-            self._take(_product_begun(found))
+    def take_unfinished(self, found: Iterable[ProductFound]) -> None:
+        """Name products that have no outcome, but for those that are known anyway."""
+        self._taken.seek(0)
+        known = {*self._begun, *(json.loads(line)["id"] for line in self._taken)}
+        for product in found:
+            if product.id not in known:
+                self._take(_product_begun(product))
 
     def write(self, report: Report) -> None:
         """Write the report; a reader of its file finds the old or the new one, never a half.
@@ -100,7 +104,8 @@ class ReportFile:
             report: Everything but the deliveries, which were taken; the last call.
 
         Raises:
-            ConfigError: The file cannot be written.
+            ConfigError, DiskFullError: The file cannot be written.
+            BrokenPipeError: Nobody reads any more.
         """
         for entry in self._begun.values():
             self._take(entry)
@@ -110,9 +115,12 @@ class ReportFile:
             with _opened(self._target) as file:
                 self._write(report, file)
                 file.flush()
+        except BrokenPipeError:
+            raise
         except OSError as error:
+            kind = DiskFullError if error.errno in FULL else ConfigError
             name = self._target if isinstance(self._target, Path) else "to standard output"
-            raise ConfigError(f"cannot write the report {name}: {error.strerror or error}") from error
+            raise kind(f"cannot write the report {name}: {error.strerror or error}") from error
 
     def _take(self, entry: dict[str, Any]) -> None:
         self._counts.take(entry)

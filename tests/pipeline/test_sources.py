@@ -11,6 +11,7 @@ from pepsasync import AuthError, Client, Config, ConfigError, DeliveryStatus, No
 from pepsasync.criteria import build_query
 from pepsasync.events import Noticed, ProductDelivered, ProductLeftOut, StagingRequested
 from pepsasync.model import Quota
+from pepsasync.pipeline import sources
 
 pytestmark = pytest.mark.anyio
 QUERY = build_query(start="2015-01-01", end="2018-01-01")
@@ -110,6 +111,24 @@ async def test_a_source_that_fails_is_left_for_another(tmp_path):
 
         assert {(delivery.error, delivery.source) for delivery in outcomes.values()} == {(None, "cdse")}
         assert right_files(good, tmp_path) == 6
+
+
+async def test_an_archive_that_does_not_answer_keeps_nobody_waiting(tmp_path, monkeypatch):
+    async def silent(query, page):
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(sources, "LOOK_UP", 0.05)
+    async with (
+        sandbox(8, tape_fraction=0.0) as good,
+        sandbox(8, tape_fraction=0.0) as out,
+        several(["geodes", "cdse"], good, out, jobs=1) as client,
+    ):
+        monkeypatch.setattr(client._archives[1].provider, "search_page", silent)
+        with anyio.fail_after(30):
+            outcomes = await bring(client, tmp_path)
+
+        assert {delivery.source for delivery in outcomes.values()} == {"geodes"}
+        assert right_files(good, tmp_path) == 8
 
 
 async def test_the_last_word_is_had_by_the_archive_that_failed_first(tmp_path):

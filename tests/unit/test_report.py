@@ -153,8 +153,7 @@ def test_run_that_ended_early_names_what_it_had_begun_counts_the_rest_and_tells_
         file.take(DELIVERED)
         file.watch(ProductSkipped(**who("B"), path="data/B.zip", bytes=7))
         file.watch(ProductFailed(**who("C"), error="TransferError", message="broke"))
-        file.take_unfinished(ProductFound(**who("F"), tier="tape", size=1))
-        file.take_unfinished(ProductFound(**who("G"), tier="disk", size=1))
+        file.take_unfinished(ProductFound(**who(name), tier="disk", size=1) for name in "AFG")
         file.watch(ProductLeftOut(**who("D"), tier="tape", size=1))
         file.write(replace(REPORT, left_out=("D",), error=DiskFullError("full"), matched=9))
 
@@ -184,7 +183,7 @@ def test_outcomes_that_cannot_be_noted_are_told_when_the_report_is_written(tmp_p
 
     with ReportFile(tmp_path / "report.json") as file:
         file.take(DELIVERED)
-        with pytest.raises(ConfigError, match=r"cannot write the report .*No space left"):
+        with pytest.raises(DiskFullError, match=r"cannot write the report .*No space left"):
             file.write(REPORT)
     assert not list(tmp_path.iterdir())
 
@@ -201,3 +200,21 @@ def test_failed_write_keeps_the_old_report_and_no_rest(tmp_path):
         write_report(REPORT, tmp_path / "report.json")
 
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_report_that_finds_no_room_says_so(tmp_path, monkeypatch):
+    def write(report, file, more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ReportFile, "_write", write)
+    with pytest.raises(DiskFullError, match="cannot write the report"):
+        write_report(REPORT, tmp_path / "report.json")
+
+
+def test_report_that_nobody_reads_is_no_error_of_the_program(monkeypatch):
+    class Gone(io.StringIO):
+        def flush(self):
+            raise BrokenPipeError
+
+    with ReportFile(Gone()) as file, pytest.raises(BrokenPipeError):
+        file.write(REPORT)

@@ -14,7 +14,7 @@ from pepsasync.cli.lines import QUIET, SPARE
 from pepsasync.cli.records import EventLog, SearchReplies, check_one_output, check_writable, opened
 from pepsasync.cli.summary import Outcomes, summary_lines
 from pepsasync.cli.tally import Tally
-from pepsasync.errors import ConfigError
+from pepsasync.errors import ConfigError, DiskFullError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,11 +138,11 @@ class Job:
     def _report(self, started: datetime, seconds: float, ended_by: BaseException | None) -> None:
         if self.report is None or not self.provider:
             return
+        from pepsasync.io.journal import JournalBusyError  # noqa: PLC0415 - not needed for help
         from pepsasync.model import Report  # noqa: PLC0415
 
-        if ended_by is not None:
-            for found in self._left_unfinished(started.timestamp()):
-                self.report.take_unfinished(found)
+        if ended_by is not None and not isinstance(ended_by, JournalBusyError):  # else it is somebody else's journal
+            self.report.take_unfinished(self._left_unfinished(started.timestamp()))
         self.report.write(
             Report(
                 provider=self.provider,
@@ -159,7 +159,7 @@ class Job:
         """Tell of a report that cannot be written; what has ended the run is worse."""
         try:
             yield
-        except ConfigError as error:
+        except (ConfigError, DiskFullError) as error:
             self.session.say(f"error: {error}", level=QUIET)
 
     def _left_unfinished(self, since: float) -> Iterator[ProductFound]:

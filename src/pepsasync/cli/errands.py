@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.cli.deliver import Job
+from pepsasync.cli.records import is_output
 from pepsasync.cli.units import show_count
 from pepsasync.errors import AuthError, ConfigError, ServerError
 
@@ -94,6 +95,10 @@ def run_errands(errands: Sequence[Errand], told: Helpers, words: str) -> int:
         PepsasyncError: A run could not go on; of several the first.
     """
     _check_one_archive(errands, told.archive)
+    if len(errands) > 1 and is_output(told.delivery.report):
+        raise ConfigError(
+            f"--report - is for one run, and these are {len(errands)}", hint="Give it a file; the others get numbers"
+        )
     code, trouble = 0, None
     for number, errand in enumerate(errands, 1):
         job = _job(errand.manner, told, number)

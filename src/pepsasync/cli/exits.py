@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from difflib import SequenceMatcher
 from typing import Any
 
 from pepsasync.errors import AuthError, ConfigError, DiskFullError, ServerError
+from pepsasync.io.files import FULL
 
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (ConfigError, 2),
@@ -15,9 +15,6 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (DiskFullError, 5),
 )
 """Of errors that end a run. An archive that answers nothing but failures is as good as unreachable."""
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says when there is no room."""
 
 
 def exit_code(error: Exception) -> int:

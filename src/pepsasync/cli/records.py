@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from pepsasync.cli.exits import FULL
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
 from pepsasync.events import DownloadProgressed, SearchFinished
+from pepsasync.io.files import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -140,9 +140,7 @@ class SearchReplies:
     def watch(self, event: Event) -> None:
         """Write as soon as the search is over: the run may go on for days, and may be killed."""
         if isinstance(event, SearchFinished) and not self._is_stream:
-            with contextlib.suppress(
-                ConfigError, DiskFullError
-            ):  # written once more at the end, where errors can be raised
+            with contextlib.suppress(ConfigError, DiskFullError):  # it is written once more at the end, and told then
                 self.write()
 
     def write(self) -> None:
@@ -159,6 +157,8 @@ class SearchReplies:
                 sys.stdout.flush()
             else:
                 self._path.write_bytes(_merged(self._bodies))
+        except BrokenPipeError:  # nobody reads any more, which is nobody's fault
+            raise
         except OSError as error:
             raise _unwritable("--json", self._path, error) from error
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when there is no room."""
+
 
 def replace_text(path: Path, text: str) -> None:
     """Write a small file so that a reader finds the old or the new one, never a half."""
@@ -84,7 +87,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 def disk_error(path: Path, error: OSError) -> PepsasyncError:
     """Our error for one of the operating system about a path."""
     reason = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return DiskFullError(
             f"no space left while writing {path}", hint="Free some space and run the same command again"
         )

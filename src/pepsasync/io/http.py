@@ -18,7 +18,7 @@ from pepsasync.errors import ConfigError, PepsasyncError, ProtocolError, Provide
 from pepsasync.io.drain import Buffers
 from pepsasync.io.failures import error_for_status, first_words, network_errors, reason, safe_url
 from pepsasync.io.outage import Outage
-from pepsasync.io.retries import OUTAGE_PATIENCE, Retries
+from pepsasync.io.retries import Retries
 from pepsasync.io.transport import SHORT, Transport, is_loopback
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Http:
         """Memory of all large bodies that are being received."""
         self.ranges: dict[str, bool] = {}
         """Whether a host serves parts of files, as far as it was seen to."""
-        self._has_served = False
+        self._served: set[str] = set()
         self._outages: dict[str, Outage] = {}
         self.on_search_reply: Callable[[str, bytes], None] | None = None
         """Sees URL and body of each raw search reply."""
@@ -112,7 +112,7 @@ class Http:
     ) -> httpx.Response:
         """Send an idempotent request, again after passing failures.
 
-        What has just failed for everybody is tried once only, so that nobody waits for each of many requests.
+        What had failed for everybody before is tried once only, so that nobody waits for each of many requests.
 
         Args:
             request: Without a streamed body.
@@ -122,23 +122,28 @@ class Http:
         Raises:
             ProviderError: What `judge` made of the last answer, or that none came.
         """
-        where = f"{request.url.host}{request.url.path}"
+        host, where = request.url.host, f"{request.url.host}{request.url.path}"
+
+        def is_out() -> bool:
+            return where in self._outages and self._outages[where].is_on
 
         async def once() -> httpx.Response:
             response = await self.send(request)
-            if error := judge(response):
-                if isinstance(error, UnavailableError):
-                    self._outages.setdefault(where, Outage(self._config.retries)).failed()
+            error = judge(response)
+            if isinstance(error, UnavailableError):
+                self._outages.setdefault(where, Outage(self._config.retries)).failed()
+            else:
+                self._outages.pop(where, None)
+            if error:
                 raise error
-            self._outages.pop(where, None)
-            self._has_served = True
+            self._served.add(host)
             return response
 
-        def outage() -> float | None:
-            return self._outages[where].seconds if where in self._outages else None
-
-        patience = OUTAGE_PATIENCE if waits and self._has_served else 0.0
-        retries = Retries(self._config, was_reached=lambda: self.was_reached, outage=outage, patience=patience)
+        retries = Retries(self._config, was_reached=lambda: self.was_reached)
+        if waits and host in self._served:
+            retries = Retries(self._config, outage=is_out)
+        elif is_out():
+            retries = Retries(self._config, outage=is_out, patience=0.0)
         return await retries.call(once)
 
     async def json(self, request: httpx.Request, *, is_search: bool = False) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import anyio
-
 FAILURES = 3
 """Failures in a row, with an answer to nobody between them, that are taken for an outage."""
 
@@ -18,27 +16,16 @@ class Outage:
     def __init__(self, tries: int = 1) -> None:
         self._enough = max(tries, FAILURES)
         self._failures = 0
-        self._since = 0.0
-        self._asked: set[str] = set()
 
     @property
-    def seconds(self) -> float | None:
-        """How long nobody has had an answer; None while that is not known to be so."""
-        return anyio.current_time() - self._since if self._failures >= self._enough else None
+    def is_on(self) -> bool:
+        """Whether nobody gets an answer."""
+        return self._failures >= self._enough
 
-    @property
-    def is_of_many(self) -> bool:
-        """Whether more than one product was asked for in vain."""
-        return self._failures >= self._enough and len(self._asked) > 1
-
-    def failed(self, asked: str = "") -> None:
-        """Note an answer that may mean an outage (`UnavailableError`), and what was asked for."""
-        if not self._failures:
-            self._since = anyio.current_time()
+    def failed(self) -> None:
+        """Note an answer that may mean an outage (`UnavailableError`)."""
         self._failures += 1
-        self._asked.add(asked)
 
     def answered(self) -> None:
-        """Note any other answer."""
+        """Note any other answer, whatever it says."""
         self._failures = 0
-        self._asked.clear()

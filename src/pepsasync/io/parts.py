@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
 """What file systems without locks say; there, as on Windows, the lease of the journal is all there is."""
 
+_IS_WINDOWS = os.name == "nt"
+"""Neither are there such locks, nor can a file be removed that is open."""
+
 
 def open_at(path: Path, offset: int) -> FileIO:
     """Open a part to be written from its end on, which is the offset, or with 0 begin it anew.
@@ -28,7 +31,7 @@ def open_at(path: Path, offset: int) -> FileIO:
         OSError: Another program writes it, or has written it meanwhile; or the disk failed.
     """
     if not offset:
-        with contextlib.suppress(FileNotFoundError), open_locked(path, "r+b"):
+        with contextlib.suppress(FileNotFoundError), _not_written(path):
             path.unlink()
         return open_locked(path, "xb")
     with contextlib.ExitStack() as stack:
@@ -37,6 +40,11 @@ def open_at(path: Path, offset: int) -> FileIO:
             raise OSError(errno.EBUSY, "another program has changed it")
         stack.pop_all()
     return file
+
+
+def _not_written(path: Path) -> contextlib.AbstractContextManager[object]:
+    """That nobody writes a file, as far as that can be known of one that shall be removed."""
+    return contextlib.nullcontext() if _IS_WINDOWS else open_locked(path, "r+b")
 
 
 def open_locked(path: Path, mode: str) -> FileIO:
@@ -53,7 +61,7 @@ def open_locked(path: Path, mode: str) -> FileIO:
 
 
 def _lock(file: FileIO) -> None:
-    if os.name == "nt":
+    if _IS_WINDOWS:
         return
     import fcntl  # noqa: PLC0415 - Windows has none
 

@@ -36,8 +36,8 @@ class Retries:
         config: `retries`, `retry_wait`, `retry_wait_max`.
         on_retry: Called before each pause with the error, the number of the try and the pause in seconds.
         was_reached: Says whether the archive has ever answered; an outage is waited for longer then.
-        outage: Seconds for which it has answered nobody, None for no outage; see `Outage`. Tries are not counted then.
-        patience: Seconds of such an outage that are waited for.
+        outage: Says whether it answers nobody, see `Outage`: tries are not counted then.
+        patience: Seconds for which such failures are tried again.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Retries:
         *,
         on_retry: Callable[[Exception, int, float], None] | None = None,
         was_reached: Callable[[], bool] = lambda: True,
-        outage: Callable[[], float | None] = lambda: None,
+        outage: Callable[[], bool] = lambda: False,
         patience: float = OUTAGE_PATIENCE,
     ) -> None:
         self._config = config
@@ -97,15 +97,13 @@ class Retries:
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
         error = _error_of(state)
-        if isinstance(error, UnreachableError):
-            if not self._was_reached():
-                return self._tries >= FIRST_CONTACT_TRIES
-            self._outage_since = self._outage_since or anyio.current_time()
-            return anyio.current_time() - self._outage_since >= OUTAGE_PATIENCE
-        self._outage_since = None
-        if isinstance(error, UnavailableError) and (seconds := self._outage()) is not None:
+        if isinstance(error, UnreachableError) and not self._was_reached():
+            return self._tries >= FIRST_CONTACT_TRIES
+        if isinstance(error, UnreachableError) or (isinstance(error, UnavailableError) and self._outage()):
             self._excused += 1
-            return seconds >= self._patience
+            self._outage_since = self._outage_since or anyio.current_time()
+            return anyio.current_time() - self._outage_since >= self._patience
+        self._outage_since = None
         return self._tries - self._excused >= self._config.retries
 
     def _pause(self, state: tenacity.RetryCallState) -> float:

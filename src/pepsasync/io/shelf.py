@@ -154,7 +154,7 @@ class Shelf:
             return note
 
     def begin_part(self, product: Product, note: PartNote) -> None:
-        """Remove a part for one with another note: never is a note beside bytes of another answer."""
+        """Remove a part for one with another note, which never stands beside a part of another answer."""
         with disk_errors(self.part_path(product)):
             self.part_path(product).unlink(missing_ok=True)
         self.write_note(product, note)

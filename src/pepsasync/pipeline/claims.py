@@ -9,21 +9,21 @@ class Claims:
     """Names of the products that are under way in one folder: two ways would write one part."""
 
     def __init__(self) -> None:
+        self.is_shared = False
+        """Whether more than one run has ever had a way into the folder: what one has not found there, another may have
+        brought since."""
         self._names: set[str] = set()
         self._one_ended: anyio.Event | None = None
 
-    async def take(self, name: str) -> bool:
-        """Become the one who brings a product, until `give_back`; returns whether somebody else was before.
+    async def take(self, name: str) -> None:
+        """Become the one who brings a product, until `give_back`; waits while somebody else is.
 
         Cancellation: nothing is claimed.
         """
-        has_waited = False
         while name in self._names:
-            has_waited = True
             self._one_ended = self._one_ended or anyio.Event()
             await self._one_ended.wait()
         self._names.add(name)
-        return has_waited
 
     def give_back(self, name: str) -> None:
         """Let the next one bring it."""

@@ -63,9 +63,9 @@ async def deliver_all(
 
     async def one(product: Product, is_absent: bool) -> None:
         try:
-            has_waited = await run.claims.take(product.name)
+            await run.claims.take(product.name)
             try:
-                delivery = await deliver(product, run, is_absent=is_absent and not has_waited)
+                delivery = await deliver(product, run, is_absent=is_absent and not run.claims.is_shared)
             finally:
                 run.claims.give_back(product.name)
         finally:

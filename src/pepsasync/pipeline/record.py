@@ -63,8 +63,6 @@ class Recorder:
         self._emit = emit
         self._providers = providers
         self._options = options
-        self.claims = claims
-        """Products under way in the folder."""
         self.has_found = False
         """Whether the search found anything."""
         self.claims = claims
@@ -221,6 +219,7 @@ class Journals:
             if not shared.users:
                 await shared.open(directory)
             shared.users += 1
+            shared.claims.is_shared |= shared.users > 1
             self._open[where] = shared
         try:
             yield Recorder(shared.journal, shared.pass_on, providers, options, claims=shared.claims)

@@ -44,6 +44,9 @@ AHEAD = 4
 """Times the seats of all archives: so many products that are online wait for one. The other archives are asked about
 those only, in the order in which their turn comes."""
 
+LOOK_UP = 60.0
+"""Seconds for which it is asked what else has a product: an archive that is out must not keep others waiting."""
+
 
 @dataclass(slots=True)
 class Quest:
@@ -166,9 +169,11 @@ class Sources:
         others = [source for source in self._all if source not in asked and source.closed is None]
 
         async def ask(source: Source) -> None:
+            twin = None
             try:
                 async with source.lookups:
-                    twin = await _look_up(product.name, source.run)
+                    with anyio.move_on_after(LOOK_UP):
+                        twin = await _look_up(product.name, source.run)
             except (AuthError, UnreachableError) as error:
                 self._close(source, error)
             except ProviderError:

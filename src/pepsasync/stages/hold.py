@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pepsasync.decide.schedule import next_pause
-from pepsasync.errors import QuotaError, ServerError, UnavailableError
+from pepsasync.errors import ProviderError, QuotaError, ServerError, UnavailableError
 from pepsasync.events import Noticed
 from pepsasync.io.outage import Outage
 
@@ -57,35 +57,36 @@ class Hold:
         self._until = max(self._until, anyio.current_time() + seconds)
 
     @contextlib.contextmanager
-    def obeyed(self, asked: str = "") -> Iterator[None]:
+    def obeyed(self) -> Iterator[None]:
         """Begin a pause when the request within fails and the answer asks for one, or nobody gets another answer.
 
         Quotas have rules of their own.
-
-        Args:
-            asked: Name of the product.
         """
         until = self._until
         try:
             yield
-        except QuotaError:
-            raise
         except ServerError as error:
+            if isinstance(error, QuotaError):
+                self.answered()
+                raise
             if isinstance(error, UnavailableError):
-                self._grow(asked, is_news=until == self._until)
+                self._grow(is_news=until == self._until)
             if error.retry_after:
                 self.keep(min(error.retry_after, self._config.retry_wait_max))
             raise
+        except ProviderError:
+            self.answered()
+            raise
 
     def answered(self) -> None:
-        """Note that somebody got what was asked for: an outage is over."""
+        """Note that somebody got an answer: an outage is over."""
         self.outage.answered()
         self._rest = None
 
-    def _grow(self, asked: str, *, is_news: bool) -> None:
+    def _grow(self, *, is_news: bool) -> None:
         """Pause longer the longer an outage lasts; whoever had asked before the last pause tells nothing new."""
-        self.outage.failed(asked)
-        if is_news and self.outage.seconds is not None:
+        self.outage.failed()
+        if is_news and self.outage.is_on:
             config = self._config
             self._rest = next_pause(self._rest, moved=False, shortest=config.retry_wait, longest=config.retry_wait_max)
             self.keep(self._rest)

@@ -32,7 +32,7 @@ async def request_staging(product: Product, line: Line, *, goes_first: bool = Fa
         await line.slots.staging.enter(acquired=product.start, goes_first=goes_first)
         try:
             await line.pace.staging.over()  # with the slot: nobody else could use it
-            with line.pace.staging.obeyed(product.name):
+            with line.pace.staging.obeyed():
                 reply = await line.provider.request_staging(product)
             line.pace.staging.answered()
             if reply.outcome is StagingOutcome.QUOTA:
@@ -42,5 +42,5 @@ async def request_staging(product: Product, line: Line, *, goes_first: bool = Fa
             line.slots.staging.leave()
 
     outage = line.pace.staging.outage
-    retries = Retries(line.config, was_reached=lambda: line.http.was_reached, outage=lambda: outage.seconds)
+    retries = Retries(line.config, was_reached=lambda: line.http.was_reached, outage=lambda: outage.is_on)
     return await retries.call(ask)

@@ -16,7 +16,6 @@ from pepsasync.errors import (
     QuotaError,
     ServerError,
     TransferError,
-    UnavailableError,
     UnreachableError,
 )
 from pepsasync.events import DownloadRetried, DownloadStarted, ProductDownloaded
@@ -70,7 +69,7 @@ class Transfer(ABC):
             line.config,
             on_retry=self._tell_retry,
             was_reached=lambda: line.http.was_reached,
-            outage=lambda: line.pace.downloads.outage.seconds,
+            outage=lambda: line.pace.downloads.outage.is_on,
         )
 
     @property
@@ -85,8 +84,6 @@ class Transfer(ABC):
         except UnreachableError:
             raise
         except (ServerError, ProtocolError) as error:
-            if isinstance(error, UnavailableError) and self._line.pace.downloads.outage.is_of_many:
-                raise UnreachableError(f"the archive answers nobody: {error.message}", url=error.url) from error
             raise TransferError(
                 f"gave up after {self._retries.attempts} tries: {error.message}",
                 product=self._product.name,
@@ -122,7 +119,7 @@ class Transfer(ABC):
                         continue
                     self._asking.turn = turn
                     try:
-                        with line.pace.downloads.obeyed(self._product.name):
+                        with line.pace.downloads.obeyed():
                             return await self._use_slot()
                     except QuotaError as error:
                         if not line.pace.refuse(error):

@@ -2,6 +2,7 @@
 
 import ssl
 
+import anyio
 import httpx
 import pytest
 import trustme
@@ -17,6 +18,7 @@ from pepsasync.errors import (
     ProtocolError,
     QuotaError,
     ServerError,
+    UnavailableError,
     UnreachableError,
 )
 from pepsasync.io.failures import first_words, safe_url
@@ -91,6 +93,34 @@ async def test_json_lasting_failure_is_its_own_error(failure, expected, calls):
 
     assert expected is type(caught.value)
     assert calls == archive.calls
+
+
+async def test_json_many_at_first_contact_have_their_own_tries_each():
+    archive = Failing(*[httpx.Response(503)] * 10)
+    async with client(archive, retries=6) as http, anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(get, http)
+
+    assert 15 == archive.calls
+
+
+async def test_json_what_has_failed_for_everybody_is_tried_once_until_it_answers():
+    archive = Failing(*[httpx.Response(503)] * 4, httpx.Response(404, json={}))
+    async with client(archive, retries=3) as http:
+        for expected, calls in [(UnavailableError, 3), (UnavailableError, 4), (NotFoundError, 5)]:
+            with pytest.raises(expected):
+                await get(http)
+            assert calls == archive.calls
+        assert {"right": True} == await get(http)
+
+
+async def test_json_search_waits_for_the_end_of_an_outage_once_it_was_served():
+    archive = Failing(httpx.Response(200, json={}), *[httpx.Response(503)] * 9)
+    async with client(archive, retries=3) as http:
+        request = http.build("GET", "https://archive.example/x")
+        await http.json(request, is_search=True)
+
+        assert {"right": True} == await http.json(request, is_search=True)
 
 
 async def test_send_redirect_to_another_host_loses_the_credentials():

@@ -13,7 +13,7 @@ import anyio
 from anyio import to_thread
 
 from pepsasync.io.files import disk_errors
-from pepsasync.io.journal.lease import Lease, LeaseWatch, busy, look
+from pepsasync.io.journal.lease import JournalBusyError, Lease, LeaseWatch, busy, look
 from pepsasync.io.journal.opening import JOURNAL
 from pepsasync.io.journal.pending import order_row
 from pepsasync.io.journal.reading import LEASE, JournalReader
@@ -76,7 +76,10 @@ class Journal:
             JournalBusyError: Another process has taken it over.
         """
         if self._lease.taken_by is not None:
-            raise busy(self.directory, self._lease.taken_by)
+            raise JournalBusyError(
+                f"another pepsasync has taken over {self.directory}, as if this one were dead: {self._lease.taken_by}",
+                hint="Leave it to that one, or stop it and run the same command again",
+            )
 
     def record_order(self, wanted: Any, providers: Sequence[str], options: Mapping[str, Any]) -> int:
         """Take what the user asked for; never waits.
