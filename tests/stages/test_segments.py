@@ -184,7 +184,8 @@ async def test_one_connection_brings_everything_where_others_are_refused(serve, 
         received = await download(wanted, line)
         check(line, wanted, received)
 
-    assert len([last for _, last in answer.asked if last is not None]) <= 2
+    # Once for each connection, the one that leads included: all may have asked before the first is refused.
+    assert len([last for _, last in answer.asked if last is not None]) <= 3
 
 
 async def test_a_segment_that_is_cut_is_gone_on_with(serve, fetching):
