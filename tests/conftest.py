@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import hypothesis
 import pytest
 
+import virtual_time
 from pepsasync.cli import main
 
 # The same examples in every run; a slow or busy machine is not a fault of the code.
@@ -19,6 +20,9 @@ hypothesis.settings.load_profile("steady")
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request):
+    """Both event loops; those of tests marked `virtual_time` leap over every wait."""
+    if request.node.get_closest_marker("virtual_time"):
+        return virtual_time.backend(request.param)
     return request.param
 
 

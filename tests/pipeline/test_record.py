@@ -82,7 +82,7 @@ async def test_a_query_that_was_cut_short_stays_open(tmp_path):
 
 async def test_what_was_asked_for_is_not_asked_for_again(tmp_path):
     """The first run is ended while everything waits for tape; the second goes on waiting."""
-    async with sandbox(4, tape_fraction=1.0, staging_seconds=0.6) as archive:
+    async with sandbox(4, tape_fraction=1.0, staging_seconds=2.0) as archive:
         with anyio.move_on_after(10) as first:
             async with connect(archive) as client:
                 asked = set()

@@ -191,7 +191,7 @@ async def test_download_silence_ends_a_try_on_time(run, serve, scheme):
     body = content(3 * BLOCK)
     server = serve(file := File(body, stall=2 * BLOCK + 7))
 
-    async with run(read_timeout=0.4) as line:
+    async with run(read_timeout=1.0) as line:
         wanted = product(f"{scheme}://127.0.0.1:{server.port}/", body)
         began = time.monotonic()
         received = await line.fetch(wanted)
@@ -201,7 +201,7 @@ async def test_download_silence_ends_a_try_on_time(run, serve, scheme):
     assert ["the server went silent"] == [error.split(" (")[0] for error in line.errors()]
     assert body == line.part(wanted)
     assert wanted.checksum == received.checksum
-    assert seconds >= 0.4
+    assert seconds >= 1.0
 
 
 async def test_download_cancelled_leaves_a_part_to_go_on_from_and_nothing_else(run, serve, scheme):
@@ -220,7 +220,7 @@ async def test_download_cancelled_leaves_a_part_to_go_on_from_and_nothing_else(r
         seconds = time.monotonic() - began
 
         assert 0 == threads_at_work()
-        assert seconds < 0.5  # 0.1 on a machine that does nothing else
+        assert seconds < 5  # 0.1 on a machine that does nothing else, and a read timeout would be 10
         assert body[:length] == line.part(wanted)
         assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=5))
 

@@ -2,7 +2,6 @@
 
 import anyio
 import pytest
-import trio.testing
 
 from fakes import FakeProvider, product
 from pepsasync.config import Config
@@ -12,12 +11,7 @@ from pepsasync.providers.base import Limits
 from pepsasync.stages.watch import OnlineWatch
 
 DISK, TAPE, STAGING, UNKNOWN = StorageTier.DISK, StorageTier.TAPE, StorageTier.STAGING, StorageTier.UNKNOWN
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend():
-    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
 
 async def watched(provider, products, *, asked=1, **settings):

@@ -101,8 +101,9 @@ class Retries:
             return self._tries >= FIRST_CONTACT_TRIES
         if isinstance(error, UnreachableError) or (isinstance(error, UnavailableError) and self._outage()):
             self._excused += 1
-            self._outage_since = self._outage_since or anyio.current_time()
-            return anyio.current_time() - self._outage_since >= self._patience
+            now = anyio.current_time()
+            self._outage_since = now if self._outage_since is None else self._outage_since
+            return now - self._outage_since >= self._patience
         self._outage_since = None
         return self._tries - self._excused >= self._config.retries
 

@@ -70,7 +70,7 @@ class Pace:
         self.staging = Hold(provider.name, "staging requests", config, emit)
         self._turnstile = anyio.Lock()
         self._was_asked = False
-        self._paused_until = 0.0
+        self._paused_until = -math.inf
         self._pause: float | None = None
         self._look: float | None = None
         self._refused_since: float | None = None
@@ -112,7 +112,7 @@ class Pace:
         if not wait:
             raise NotNowError(f"{self._provider.name} lets the account have no product now")
         async with self._turnstile:
-            told = 0.0
+            told = -math.inf
             while not self.is_open:
                 await self.downloads.over()
                 if (left := self._wait()) <= 0:
