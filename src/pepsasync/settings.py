@@ -174,7 +174,9 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         provider=provider,
         values=values,
         base_urls={name: texts["base_url"] for name, texts in archives.items() if "base_url" in texts},
-        accounts={name: found for name, texts in archives.items() if (found := Credentials.from_fields(texts))},
+        accounts={
+            name: found for name, texts in archives.items() if (found := Credentials.from_fields(texts, str(path)))
+        },
     )
 
 

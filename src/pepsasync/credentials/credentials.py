@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from pepsasync.errors import ConfigError
@@ -30,6 +30,8 @@ class Credentials:
     """Secret."""
     api_key: str | None = None
     """Secret; archives that know keys prefer it to the password."""
+    source: str = field(default="", compare=False, kw_only=True)
+    """Where they were found, in words; empty when a program gave them."""
 
     def __post_init__(self) -> None:
         # Such a key would be refused further down, in an error that quotes it.
@@ -46,10 +48,10 @@ class Credentials:
     __str__ = __repr__
 
     @classmethod
-    def from_fields(cls, fields: Mapping[str, object]) -> Self | None:
-        """Take what a mapping holds of them; None when that is neither a key nor a full pair."""
+    def from_fields(cls, fields: Mapping[str, object], source: str) -> Self | None:
+        """Take what a mapping from some place holds of them; None when that is neither a key nor a full pair."""
         texts = {name: text for name in FIELDS if isinstance(text := fields.get(name), str) and text}
-        return cls(**texts) if "api_key" in texts or {"username", "password"} <= texts.keys() else None
+        return cls(**texts, source=source) if "api_key" in texts or {"username", "password"} <= texts.keys() else None
 
     def to_fields(self) -> dict[str, str]:
         """What is there, ready for JSON: not for eyes."""

@@ -95,10 +95,10 @@ def read_auth_file(path: str | os.PathLike[str], provider: str | None = None) ->
             raise ConfigError(
                 f"the credentials file {path} has more than one word, and {provider} wants an API key", hint=_MOVED
             )
-        return Credentials(api_key=username)
+        return Credentials(api_key=username, source=f"the file {path}")
     if not password:
         raise ConfigError(f"the credentials file {path} has one word only", hint=hint)
-    return Credentials(username, password)
+    return Credentials(username, password, source=f"the file {path}")
 
 
 def _first_line(path: str | os.PathLike[str], hint: str) -> str:
@@ -126,7 +126,8 @@ def from_environment(provider: str, environ: Mapping[str, str]) -> Credentials |
     if (username is None) != (password is None):
         missing, given = ("PASSWORD", "USERNAME") if password is None else ("USERNAME", "PASSWORD")
         raise ConfigError(f"{prefix}{given} is set, but {prefix}{missing} is not", hint="Set both or none")
-    return Credentials(username, password, api_key) if username or api_key else None
+    source = f"the environment ({prefix}{'API_KEY' if api_key else 'USERNAME'})"
+    return Credentials(username, password, api_key, source=source) if username or api_key else None
 
 
 def _from_netrc(host: str, path: Path | None) -> Credentials | None:
@@ -144,7 +145,7 @@ def _from_netrc(host: str, path: Path | None) -> Credentials | None:
         return None
     if entry is None or not entry[0] or not entry[2]:
         return None
-    return Credentials(entry[0], entry[2])
+    return Credentials(entry[0], entry[2], source=str(path))
 
 
 def _netrc_path() -> Path | None:

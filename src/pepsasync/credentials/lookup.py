@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from anyio import to_thread
+
+from pepsasync.errors import AuthError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pepsasync.credentials.credentials import Credentials
+
+E = TypeVar("E", bound="Exception | None")
 
 
 class Lookup:
@@ -48,3 +52,10 @@ class Lookup:
                 self._found = await to_thread.run_sync(self._look, abandon_on_cancel=True)
                 self._is_over = True
         return self._found
+
+    def name_source(self, error: E) -> E:
+        """Say in the hint of an error where the credentials came from that it says were refused; returns that error."""
+        source = self._found.source if self._found else ""
+        if isinstance(error, AuthError) and source:
+            error.hint = f"{error.hint}. What was refused came from {source}"
+        return error

@@ -87,10 +87,10 @@ def _from_keyring(provider: str, host: str) -> Credentials | None:
     except Exception:  # noqa: BLE001 - backends raise whatever their desktop or bus raises
         return None
     if kept is not None:
-        return Credentials.from_fields(kept)
+        return Credentials.from_fields(kept, KEYRING)
     if by_hand is None or _decoded(by_hand.password) is not None:  # that one is for another host
         return None
-    return Credentials.from_fields({"username": by_hand.username, "password": by_hand.password})
+    return Credentials.from_fields({"username": by_hand.username, "password": by_hand.password}, KEYRING)
 
 
 def _to_keyring(provider: str, host: str, credentials: Credentials) -> bool:
@@ -133,7 +133,7 @@ def _decoded(text: str | None) -> dict[str, Any] | None:
 
 def _from_file(provider: str, host: str) -> Credentials | None:
     path = stored_file()
-    return Credentials.from_fields(_read(path).get(provider, {}).get(host, {})) if path else None
+    return Credentials.from_fields(_read(path).get(provider, {}).get(host, {}), str(path)) if path else None
 
 
 def _forget_in_file(provider: str, host: str) -> bool:

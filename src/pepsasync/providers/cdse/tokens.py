@@ -153,7 +153,8 @@ class Tokens:
             self._wants_code = bool(code)
             return
         self._is_locked_out = True
-        raise AuthError("the archive refused e-mail address or password", url=self._url, hint=_LOGIN_HINT)
+        error = AuthError("the archive refused e-mail address or password", url=self._url, hint=_LOGIN_HINT)
+        raise self._credentials.name_source(error)
 
     def _ways(self) -> tuple[Callable[[], Awaitable[str]] | None, ...]:
         """What to ask for a code in each try to log in; None where the password goes alone."""

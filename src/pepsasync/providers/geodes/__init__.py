@@ -33,7 +33,7 @@ from pepsasync.providers.geodes.reply import parse_availability, parse_files, pa
 from pepsasync.providers.reading import as_integer, as_mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from pepsasync.credentials import Credentials
     from pepsasync.credentials.lookup import Lookup
@@ -162,7 +162,7 @@ class Geodes:
         key = _key_of(await self._credentials.find())
         if not key:
             raise AuthError("no API key for GEODES", hint=KEY_HINT)
-        return self._http.build(method, url, extensions=on_each_hop(_Key(key, self._origin)), **options)
+        return self._http.build(method, url, extensions=on_each_hop(_Key(key, self._origin, self._refused)), **options)
 
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> PepsasyncError | None:
         """Say what is wrong with an answer; see `Provider.judge_download`."""
@@ -172,7 +172,7 @@ class Geodes:
         if status not in (200, 206):
             error: ProviderError | None = self._refusal(response, head)
         else:
-            error = _not_for_us(response, head) or not_a_zip(product, response, head)
+            error = self._not_for_us(response, head) or not_a_zip(product, response, head)
         if error is not None:
             error.product = product.name
         return error
@@ -186,12 +186,14 @@ class Geodes:
             return OfflineError("the archive has the product on tape", retry_after=retry_after, url=url)
         if status == 403 and _QUOTA.search(body):
             return QuotaError(f"the quota of the account is used up: {said}", retry_after=retry_after, url=url)
+        if status == 401:
+            return self._refused(response.url)
         if status == 423:
             return ForbiddenError("the licence of this collection has to be accepted in the GEODES portal", url=url)
         error = error_for_status(response, body)
         if error is None:
             return ProtocolError(f"unexpected answer HTTP {status}", url=url)
-        if status in (401, 403):
+        if status == 403:
             error.hint = KEY_HINT
         return error
 
@@ -205,22 +207,39 @@ class Geodes:
             response.json()
         except ValueError:
             url = safe_url(response.url)
-            return _not_for_us(response, response.content) or ProtocolError("expected JSON from GEODES", url=url)
+            return self._not_for_us(response, response.content) or ProtocolError("expected JSON from GEODES", url=url)
         return None
 
     def _judge_key(self, response: httpx.Response) -> PepsasyncError | None:
         """Here a 403 can only mean the key: nothing is downloaded."""
         if response.status_code == 403:
-            return AuthError("GEODES does not accept the API key", url=safe_url(response.url), hint=KEY_HINT)
+            return self._refused(response.url)
         return self._judge_json(response)
+
+    def _not_for_us(self, response: httpx.Response, body: bytes) -> ProviderError | None:
+        """The login page, or a quota notice, in place of what was asked for (2, 6.1)."""
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind not in ("text/html", "application/json"):
+            return None
+        if _QUOTA.search(body):
+            said = first_words(body)
+            return QuotaError(f"the quota of the account is used up: {said}", url=safe_url(response.url))
+        if kind == "text/html" and _LOGIN_PAGE.search(body):
+            return self._refused(response.url, ": it sent its login page")
+        return None
+
+    def _refused(self, url: httpx.URL, how: str = "") -> AuthError:
+        error = AuthError(f"GEODES does not accept the API key{how}", url=safe_url(url), hint=KEY_HINT)
+        return self._credentials.name_source(error)
 
 
 class _Key:
     """Goes along with one request from hop to hop: to the archive only, and no further than where it was refused."""
 
-    def __init__(self, key: str, origin: _Origin) -> None:
+    def __init__(self, key: str, origin: _Origin, refused: Callable[[httpx.URL], AuthError]) -> None:
         self._key = key
         self._origin = origin
+        self._refused = refused
         self._first: int | None = None
         self._redirects = 0
 
@@ -233,7 +252,7 @@ class _Key:
         self._first = self._first or id(request)  # not the request, which would keep itself alive
         self._redirects = 0 if id(request) == self._first else self._redirects + 1  # it may be sent again
         if self._redirects > MOST_REDIRECTS or _LOGIN.search(f"{request.url.host}{request.url.path}"):
-            raise AuthError("GEODES does not accept the API key", url=safe_url(request.url), hint=KEY_HINT)
+            raise self._refused(request.url)
         if _origin(request.url) == self._origin:
             request.headers["X-API-Key"] = self._key
         else:
@@ -243,19 +262,6 @@ class _Key:
 def _key_of(credentials: Credentials | None) -> str | None:
     """The only secret that GEODES takes: whoever gives it as a password means it."""
     return (credentials.api_key or credentials.password) if credentials else None
-
-
-def _not_for_us(response: httpx.Response, body: bytes) -> ProviderError | None:
-    """The login page, or a quota notice, in place of what was asked for (2, 6.1)."""
-    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind not in ("text/html", "application/json"):
-        return None
-    url = safe_url(response.url)
-    if _QUOTA.search(body):
-        return QuotaError(f"the quota of the account is used up: {first_words(body)}", url=url)
-    if kind == "text/html" and _LOGIN_PAGE.search(body):
-        return AuthError("GEODES does not accept the API key: it sent its login page", url=url, hint=KEY_HINT)
-    return None
 
 
 def _origin(url: httpx.URL) -> _Origin:

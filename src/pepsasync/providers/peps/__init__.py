@@ -160,8 +160,11 @@ class Peps:
         """Ask for a session token, which needs good credentials (1); see `Provider.account`."""
         request = await self._request("GET", f"{self._root}/api/users/connect")
         with self._closed():
-            await self._http.send_patiently(request)
+            await self._http.send_patiently(request, self._judge)
         return Account()
+
+    def _judge(self, response: httpx.Response) -> ProviderError | None:
+        return self._credentials.name_source(error_for_status(response))
 
     async def _request(self, method: str, url: str) -> httpx.Request:
         self._authorization = self._authorization or _basic(await self._credentials.find())
@@ -214,7 +217,7 @@ class Peps:
             return ProtocolError(f"unexpected answer HTTP {response.status_code}", product=product.name, url=url)
         error.product = product.name
         error.hint = error.hint or _HINTS.get(response.status_code, "")
-        return error
+        return self._credentials.name_source(error)
 
     @contextlib.contextmanager
     def _closed(self) -> Iterator[None]:
