@@ -94,6 +94,8 @@ class Product:
     """Storage tier when the catalogue was asked."""
     size: int | None = None
     """Bytes of the zip; None when the catalogue does not say."""
+    size_is_estimate: bool = False
+    """Whether the archive makes the zip while it sends it, so that it may be longer or shorter."""
     checksum: Checksum | None = None
     """Digest of the zip; None when the catalogue does not say."""
     product_type: str | None = None
@@ -126,6 +128,11 @@ class Product:
     """Address in the archive's object store, where the archive wants to be asked by it."""
     footprint: Mapping[str, Any] | None = field(default=None, hash=False)
     """GeoJSON geometry, EPSG:4326, longitude before latitude, degrees."""
+
+    @property
+    def exact_size(self) -> int | None:
+        """Bytes that the zip has for sure; None when nobody knows before it is there."""
+        return None if self.size_is_estimate else self.size
 
 
 _TILE = re.compile(r"^T?(\d{2})([C-HJ-NP-X])([A-HJ-NP-Z]{2})$", re.IGNORECASE)

@@ -105,6 +105,19 @@ async def test_a_session_that_ends_in_mid_run_is_refreshed(tmp_path):
         assert archive.statistics.refreshes >= 1
 
 
+@pytest.mark.parametrize("size", [100_000, 3_000_000])
+async def test_zips_that_are_made_while_they_are_sent(size, tmp_path):
+    """The catalogue's length is that of the folder; what comes is checked by its own CRCs."""
+    faults = {"zipped-late": 1.0, "cut": 1.0}
+    async with sandbox(4, tape_fraction=0, product_size=size, faults=faults, fault_limit=1) as archive:
+        outcomes, _ = await fetch_all(archive, tmp_path, "cdse")
+
+        assert {delivery.error for delivery in outcomes.values()} == {None}
+        assert right_files(archive, tmp_path) == 4
+        again, _ = await fetch_all(archive, tmp_path, "cdse")
+        assert {delivery.status for delivery in again.values()} == {DeliveryStatus.SKIPPED}
+
+
 @pytest.mark.parametrize("foreign", [False, True])
 async def test_tokens_stay_at_home_when_downloads_are_redirected(foreign, tmp_path):
     async with sandbox(4, tape_fraction=0, cdse_foreign=foreign) as archive:

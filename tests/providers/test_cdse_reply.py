@@ -90,16 +90,19 @@ def test_parse_record_size(value, expected):
 
 
 @pytest.mark.parametrize(
-    "value",
+    ("value", "exact_size"),
     [
-        pytest.param([], id="empty"),
-        pytest.param(None, id="null"),
-        pytest.param([{"Value": "00" * 32, "Algorithm": "BLAKE3"}], id="cannot-be-computed-here"),
-        pytest.param([{"Value": "nonsense", "Algorithm": "MD5"}, 7, {"Algorithm": None}], id="nonsense"),
+        pytest.param([], None, id="empty"),
+        pytest.param(None, None, id="null"),
+        pytest.param([{"Value": "00" * 32, "Algorithm": "BLAKE3"}], 1000, id="cannot-be-computed-here"),
+        pytest.param([{"Value": "nonsense", "Algorithm": "MD5"}, 7, {"Algorithm": None}], 1000, id="nonsense"),
     ],
 )
-def test_parse_record_without_usable_checksum(value):
-    assert parse_record(record(Checksum=value), None, ROOT).checksum is None
+def test_parse_record_without_usable_checksum(value, exact_size):
+    """Where none is told at all, there is no zip yet: the length is that of what will be zipped."""
+    product = parse_record(record(Checksum=value), None, ROOT)
+
+    assert (product.checksum, product.size, product.exact_size) == (None, 1000, exact_size)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,17 @@ def test_resume(archive):
     assert get(reply.url, headers=headers).content == data
 
 
+def test_zip_that_is_made_while_it_is_sent():
+    with running(faults={"zipped-late": 1.0}, **SMALL) as archive:
+        product = first(archive)
+        described = next(one for one in products(archive).json()["value"] if one["Name"].startswith(product.name))
+        data, url = archive.content(product.name).read(), value_url(archive, product)
+        reply = get(url, headers={**bearer(archive), "Range": "bytes=1000-"}, follow_redirects=True)
+    assert (described["Checksum"], described["ContentLength"] > len(data)) == ([], True)
+    assert (reply.status_code, reply.content) == (200, data)
+    assert not {"content-length", "content-range", "accept-ranges"} & set(reply.headers)
+
+
 @pytest.mark.parametrize("ask", [get, head])
 def test_redirect_to_the_zipper(archive, ask):
     url = value_url(archive, first(archive))

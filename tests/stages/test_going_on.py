@@ -199,3 +199,17 @@ async def test_validator_decides_only_where_no_checksum_does(serve, fetching, ha
         await download(wanted, line)
 
     assert [b'if-range: "one"' in head.lower() for head in answer.heads] == [not has_checksum] * 2
+
+
+@pytest.mark.parametrize("announced", [SIZE - 250_000, SIZE, SIZE + 250_000, None])
+async def test_a_length_that_is_an_estimate_is_not_insisted_on(serve, fetching, announced):
+    server = serve(answer := Archive(500_000, 600_000))
+
+    async with fetching() as line:
+        wanted = replace(product(server), size=announced, size_is_estimate=True, checksum=None)
+        begin(line, wanted)
+        received = await download(wanted, line)
+
+        assert line.shelf.part_path(wanted).read_bytes() == CONTENT
+    assert answer.asked == [PART, 500_000, 600_000]
+    assert (received.length, received.resumed_bytes) == (SIZE, PART)

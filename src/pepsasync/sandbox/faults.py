@@ -51,6 +51,7 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "truncate": "the body is shorter than the product, and Content-Length agrees with it",
         "unknown-once": "the mode is unknown for one look",
         "xml-asset": "the product has one more data file, of XML (GEODES)",
+        "zipped-late": "the zip is made while it is sent: no checksum, another length than announced, no ranges (CDSE)",
         "zipper-busy": "429 as if too many downloads were under way (CDSE)",
     }
 )
@@ -69,6 +70,7 @@ LASTING = frozenset(
         "size-zero",
         "too-large",
         "xml-asset",
+        "zipped-late",
     }
 )
 """Faults that a product has or has not, for good; the others strike at most `limit` times per product."""

@@ -114,7 +114,7 @@ class Asking:
                 response.headers.get("Content-Range"),
                 _content_length(response),
                 offset=offset,
-                size=self._product.size,
+                size=self._product.exact_size,
             )
             return await self._obey(judgement, response, offset)
 

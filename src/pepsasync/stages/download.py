@@ -36,7 +36,7 @@ cost more than going on with it in a later run saves."""
 
 def is_small(product: Product) -> bool:
     """Whether a product never has a part."""
-    return product.size is not None and product.size < SMALL
+    return product.exact_size is not None and product.exact_size < SMALL
 
 
 async def download(product: Product, line: Line) -> Received:
@@ -112,7 +112,7 @@ class _ToPart(Transfer):
         return await super().run()
 
     async def _use_slot(self) -> int:
-        if self._product.size is None:
+        if self._product.exact_size is None:
             length = await self._asking.go_on(self._line.shelf.part_length(self._product))
         elif not self._segments.are_possible:
             length = await self._lead()
@@ -140,13 +140,13 @@ class _ToPart(Transfer):
                     raise ServerError("the archive sends nothing of what is missing", product=self._product.name)
 
     async def _receive(self, response: httpx.Response, offset: int, total: int | None) -> int:
-        size = self._product.size
+        size = self._product.exact_size
         expected = total if size is None else size
 
         def limit() -> int:
             return sys.maxsize if size is None else self._segments.limit(offset)
 
-        self._tell_start(offset, expected)
+        self._tell_start(offset, expected or self._product.size)
         begin = None if offset else functools.partial(self._asking.begin_anew, response)
         try:
             length = await self._intake.take(response, offset, begin=begin, limit=limit)

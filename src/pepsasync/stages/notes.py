@@ -45,7 +45,7 @@ def is_remembered(product: Product, path: Path, shelf: Shelf) -> bool:
         return False
     if note.get("source") not in (None, product.provider):
         return True  # right as another archive has it: sizes and checksums of archives differ
-    return note.get("checksum") == str(product.checksum or "") and product.size in (None, stat.st_size)
+    return note.get("checksum") == str(product.checksum or "") and product.exact_size in (None, stat.st_size)
 
 
 def distrust(path: Path, shelf: Shelf) -> None:

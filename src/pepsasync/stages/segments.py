@@ -64,7 +64,7 @@ class Segments:
         self._line = line
         self._progress = progress
         self._asking = asking
-        self._division = Division(product.size or 0)
+        self._division = Division(product.exact_size or 0)
         self._connections = 1
         self._rate = 0.0
         self._was_refused = False

@@ -115,8 +115,9 @@ def check_size(product: Product, length: int) -> None:
     Raises:
         IntegrityError: They differ.
     """
-    if product.size is not None and length != product.size:
-        raise IntegrityError(f"{length:,} bytes instead of {product.size:,}", product=product.name)
+    size = product.exact_size
+    if size is not None and length != size:
+        raise IntegrityError(f"{length:,} bytes instead of {size:,}", product=product.name)
 
 
 def _check_checksum(product: Product, found: Checksum | None) -> None:

@@ -162,8 +162,9 @@ _encode = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 
 
 def product_text(product: Product) -> str:
-    """Return all that is needed to make the product again, as JSON; unknown values are left out."""
-    values = {name: value for name, value in zip(_FIELDS, _values_of(product), strict=True) if value is not None}
+    """Return all that is needed to make the product again, as JSON; unknown values, and flags not set, are left out."""
+    named = zip(_FIELDS, _values_of(product), strict=True)
+    values = {name: value for name, value in named if value is not None and value is not False}
     for name in _INSTANTS:
         if name in values:
             values[name] = values[name].isoformat()

@@ -85,6 +85,7 @@ def parse_record(record: Any, collection: str | None, root: str) -> Product | No
         download_url=f"{product_url(root, identity)}/$value",
         tier=parse_tier(record),
         size=as_size(record.get("ContentLength")),  # 0 in older records
+        size_is_estimate=not as_list(record.get("Checksum")),  # it is the folder's then, which is zipped on the way
         checksum=_checksum(record.get("Checksum")),
         product_type=_product_type(a.get("productType")),
         sensor_mode=as_word(a.get("operationalMode")),

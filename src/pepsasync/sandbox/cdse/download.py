@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
+    from pepsasync.sandbox.archive import Archive
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.cdse.service import Service
     from pepsasync.sandbox.replies import Headers
@@ -124,11 +125,11 @@ def _instead_of_file(service: Service, name: str) -> Reply | None:
 
 def _file(service: Service, request: Request, product: CatalogueProduct, email: str) -> Reply:
     # There are no validators, so that none that a client sends can be right.
-    asked = None if "if-range" in request.headers else request.headers.get("range")
-    part = by_web_server(asked, product.size)
+    has_ranges = "if-range" not in request.headers and not records.is_zipped_late(service.archive, product)
+    part = by_web_server(request.headers.get("range") if has_ranges else None, product.size)
     if part.status == 416:
         return json_reply({"detail": "Requested Range Not Satisfiable"}, 416, part.range_headers)
-    headers = _headers(product, part)
+    headers = _headers(service.archive, product, part)
     if request.method == "HEAD":
         return FileReply(service.archive, request, product, part, headers)
     if not service.connect(email):
@@ -137,14 +138,14 @@ def _file(service: Service, request: Request, product: CatalogueProduct, email: 
     return _Counted(file, service=service, email=email)
 
 
-def _headers(product: CatalogueProduct, part: Slice) -> Headers:
-    return [
+def _headers(archive: Archive, product: CatalogueProduct, part: Slice) -> Headers:
+    headers = [
         ("Content-Type", "application/zip"),
-        ("Content-Length", str(part.declared)),
         ("Content-Disposition", f"attachment; filename={records.file_name(product)}.zip"),
-        ("Accept-Ranges", "bytes"),
-        *part.range_headers,
     ]
+    if records.is_zipped_late(archive, product):
+        return headers
+    return [*headers, ("Content-Length", str(part.declared)), ("Accept-Ranges", "bytes"), *part.range_headers]
 
 
 class _Counted(Reply):

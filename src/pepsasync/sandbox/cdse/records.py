@@ -16,6 +16,7 @@ from pepsasync.sandbox.times import timestamp
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from pepsasync.sandbox.archive import Archive
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.cdse.service import Service
 
@@ -72,13 +73,12 @@ def record(service: Service, product: CatalogueProduct, root: str, expand: Colle
         expand: Which of `EXPANSIONS` to add.
     """
     archive = service.archive
-    no_size = archive.faults.strikes("size-zero", product.name)
     described = {
         "@odata.mediaContentType": "application/octet-stream",
         "Id": identifier(product.name),
         "Name": file_name(product),
         "ContentType": "application/octet-stream",
-        "ContentLength": 0 if no_size else product.size,
+        "ContentLength": _length(archive, product),
         "OriginDate": _timestamp(published(product) - timedelta(hours=1)),
         "PublicationDate": _timestamp(published(product)),
         "ModificationDate": _timestamp(published(product) + timedelta(hours=1)),
@@ -177,10 +177,21 @@ def _path(product: CatalogueProduct) -> str:
     return f"/eodata/{folder}/{product.start:%Y/%m/%d}/{file_name(product)}"
 
 
+def _length(archive: Archive, product: CatalogueProduct) -> int:
+    if archive.faults.strikes("size-zero", product.name):
+        return 0
+    return product.size + product.size // 4 * is_zipped_late(archive, product)
+
+
+def is_zipped_late(archive: Archive, product: CatalogueProduct) -> bool:
+    """Whether the archive has a folder, and makes the zip of it while it is sent: its length is not known before."""
+    return archive.faults.strikes("zipped-late", product.name)
+
+
 def _checksums(service: Service, product: CatalogueProduct) -> list[dict[str, Any]]:
     """Return the checksums of the file that a download gives, lower-case; an empty list if none is known."""
     md5 = service.archive.checksum(product)
-    if md5 is None:
+    if md5 is None or is_zipped_late(service.archive, product):
         return []
     listed = [("MD5", md5.lower())]
     if service.options.blake3:
