@@ -50,7 +50,7 @@ def test_everything_arrives_and_no_secret_is_told(spawn, served, provider, tmp_p
     assert not any(secret.encode() in content for content in kept)
 
 
-@pytest.mark.parametrize("command", [("search",), ("fetch",), ("fetch", "-n"), ("stage",)], ids=" ".join)
+@pytest.mark.parametrize("command", [("search",), ("plan",), ("fetch",), ("fetch", "-n"), ("stage",)], ids=" ".join)
 @pytest.mark.parametrize(
     ("provider", "collection", "hint"),
     [
@@ -68,7 +68,7 @@ def test_a_collection_that_nobody_lists_is_said_when_nothing_matches(
 
     assert (misspelt.code, listed.code) == (0, 0)
     assert f"note: {provider} lists no collection {collection!r}; {hint}" in misspelt.err
-    assert "nothing matches" in misspelt.err
+    assert "nothing matches" in misspelt.err or "0 products" in misspelt.out
     assert "lists no collection" not in listed.err
 
 

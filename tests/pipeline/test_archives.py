@@ -180,3 +180,14 @@ async def test_no_secret_is_told_anywhere(provider, tmp_path, caplog):
         assert not SECRETS.search("\n".join(told))
         assert archive.api_key not in "\n".join(told)
         assert not any(archive.api_key.encode() in content or b"demo password" in content for content in kept)
+
+
+@pytest.mark.parametrize(("collection", "notes"), [("SENTINEL1", ["did you mean SENTINEL-1?"]), ("S3", []), ("S1", [])])
+async def test_programs_are_told_of_a_collection_that_is_not_known(collection, notes):
+    events = []
+    async with sandbox(2, tape_fraction=0) as archive, connect(archive, "cdse") as client:
+        with client.listen(events.append):
+            async for _ in client.search(collection=collection):
+                pass
+
+    assert [event.message.partition("; ")[2] for event in events if isinstance(event, Noticed)] == notes

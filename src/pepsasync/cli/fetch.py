@@ -11,7 +11,7 @@ from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, Query
 from pepsasync.cli.output import table_lines, totals
 from pepsasync.cli.records import is_output
 from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
-from pepsasync.cli.search import find, tell_unlisted
+from pepsasync.cli.search import find
 from pepsasync.cli.session import Session
 
 DRY_RUN = ("-n", "--dry-run", "--no-download", "--no_download")
@@ -43,10 +43,7 @@ def fetch(
     session, wanted = Session(output), query.build()
     if not dry_run:
         job = Job(session, archive, staging, delivery, json)
-        code = job.run(wanted, len(wanted.names))
-        if not job.tally.finished:
-            tell_unlisted(session, job.provider, wanted.collection)
-        raise Exit(code)
+        raise Exit(job.run(wanted, len(wanted.names)))
     delivery.check_dry()
     products = session.run(find, session, archive, wanted, json)
     for line in [] if is_output(json) else table_lines(products):

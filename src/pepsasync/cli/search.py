@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,43 +17,6 @@ from pepsasync.errors import ConfigError
 from pepsasync.model import Product, Query
 
 RESULTS = "Results"
-
-COLLECTIONS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
-    "geodes": (
-        ("S1", "Sentinel-1 (PEPS_S1_L1, PEPS_S1_L2)", "GRD SLC OCN", "sensor mode, orbit, satellite, place, period"),
-        (
-            "S2, S2ST",
-            "Sentinel-2 (PEPS_S2_L1C)",
-            "S2MSI1C",
-            "tile, clouds, orbit, satellite, place, period",
-        ),
-        ("S3", "Sentinel-3 (PEPS_S3_L1)", "", "orbit, place, period"),
-        ("its own names", "THEIA_REFLECTANCE_SENTINEL2_L2A, ...", "", "those that the collection has"),
-    ),
-    "cdse": (
-        ("S1", "Sentinel-1 (SENTINEL-1)", "GRD SLC OCN RAW", "sensor mode, orbit, satellite, place, period"),
-        (
-            "S2, S2ST",
-            "Sentinel-2 (SENTINEL-2)",
-            "S2MSI1C S2MSI2A",
-            "tile, clouds, orbit, satellite, place, period",
-        ),
-        ("S3", "Sentinel-3 (SENTINEL-3)", "", "orbit, place, period"),
-        ("its own names", "SENTINEL-5P, LANDSAT-8, ...", "", "those that the collection has"),
-    ),
-    "peps": (
-        ("S1", "Sentinel-1", "GRD SLC OCN", "sensor mode, orbit, satellite, place, period"),
-        ("S2", "Sentinel-2, both collections, by period", "S2MSI1C S2MSI2A", "as S2ST"),
-        (
-            "S2ST",
-            "Sentinel-2, one tile each, since 2016-12-05",
-            "S2MSI1C S2MSI2A",
-            "tile, clouds, orbit, satellite, place, period",
-        ),
-        ("S3", "Sentinel-3, withdrawn in 2021", "", "orbit, place, period"),
-    ),
-}
-"""By provider: collection, what it is, product types, filters."""
 
 
 @flatten(without=("-o",))
@@ -122,21 +83,9 @@ async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: P
                 around.enter_context(client.raw_replies(replies.take))
             async with contextlib.aclosing(client.search(wanted)) as found:
                 products = [product async for product in found]
-        if not products:
-            tell_unlisted(session, client.provider.name, wanted.collection)
     if replies:
         replies.write()
     return products
-
-
-def tell_unlisted(session: Session, provider: str, collection: str | None) -> None:
-    """Say of a collection in which nothing was found that `collections` does not show it: archives take any name."""
-    listed = re.findall(r"[\w-]+", " ".join(text for row in COLLECTIONS.get(provider, ()) for text in row[:2]))
-    if not listed or collection is None or collection in listed:
-        return
-    close = get_close_matches(collection.upper(), listed, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"see 'pepsasync collections {provider}'"
-    session.say(f"note: {provider} lists no collection {collection!r}; {hint}", level=SPARE)
 
 
 @flatten()
@@ -152,6 +101,7 @@ def collections(
     """Show collections, types and filters of an archive."""
     from pepsasync.cli.errands import named_provider  # noqa: PLC0415 - not needed for help
     from pepsasync.providers import public_url  # noqa: PLC0415
+    from pepsasync.providers.collections import COLLECTIONS  # noqa: PLC0415
     from pepsasync.settings import read_settings  # noqa: PLC0415
 
     named = named_provider(ArchiveOptions(provider=provider), context)

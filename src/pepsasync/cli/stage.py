@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Exit, Option, echo
 
 from pepsasync.cli.flatten import flatten
-from pepsasync.cli.lines import QUIET
+from pepsasync.cli.lines import QUIET, SPARE
 from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions
 from pepsasync.cli.output import totals
 from pepsasync.cli.run_options import StagingOptions  # noqa: TC001 - `flatten` evaluates the annotations
-from pepsasync.cli.search import tell_unlisted
 from pepsasync.cli.session import Session
 from pepsasync.cli.units import show_count
 
@@ -57,11 +56,10 @@ class _Staging:
     async def run(self, wanted: Query, until_online: bool) -> None:
         """Search, then stage everything that is not online, and wait when that is wanted."""
         async with self.archive.client(**self.staging.settings()) as client:
-            async with contextlib.aclosing(client.search(wanted)) as found:
-                products = [product async for product in found]
+            with self.session.watch(client, level=min(SPARE, self.session.level)):
+                async with contextlib.aclosing(client.search(wanted)) as found:
+                    products = [product async for product in found]
             self.session.say(totals(products))
-            if not products:
-                tell_unlisted(self.session, client.provider.name, wanted.collection)
             if until_online:
                 await self._wait(client, products)
             else:

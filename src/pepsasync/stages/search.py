@@ -83,7 +83,8 @@ async def search(query: Query, provider: Provider, emit: Emit) -> AsyncIterator[
     Args:
         query: What to look for.
         provider: Which archive.
-        emit: Gets a `PageSearched` a page and one `SearchFinished`.
+        emit: Gets a `PageSearched` a page, one `SearchFinished`, and a `Noticed` when nothing was found in a collection
+            that is not known.
 
     Raises:
         ProviderError: The archive did not answer as it should.
@@ -110,6 +111,11 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
             if count == query.limit:
                 break
     emit(SearchFinished(products=count, bytes=size))
+    if not count:
+        from pepsasync.providers.collections import doubt  # noqa: PLC0415 - not needed when something is found
+
+        if words := doubt(provider.name, query.collection):
+            emit(Noticed(message=words))
 
 
 async def _wanted(query: Query, paging: Paging) -> AsyncGenerator[list[Product], None]:

@@ -1,0 +1,53 @@
+"""What archives have, as far as it is known here: most of them take any name of a collection, and find nothing."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+
+COLLECTIONS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
+    "geodes": (
+        ("S1", "Sentinel-1 (PEPS_S1_L1, PEPS_S1_L2)", "GRD SLC OCN", "sensor mode, orbit, satellite, place, period"),
+        (
+            "S2, S2ST",
+            "Sentinel-2 (PEPS_S2_L1C)",
+            "S2MSI1C",
+            "tile, clouds, orbit, satellite, place, period",
+        ),
+        ("S3", "Sentinel-3 (PEPS_S3_L1)", "", "orbit, place, period"),
+        ("its own names", "THEIA_REFLECTANCE_SENTINEL2_L2A, ...", "", "those that the collection has"),
+    ),
+    "cdse": (
+        ("S1", "Sentinel-1 (SENTINEL-1)", "GRD SLC OCN RAW", "sensor mode, orbit, satellite, place, period"),
+        (
+            "S2, S2ST",
+            "Sentinel-2 (SENTINEL-2)",
+            "S2MSI1C S2MSI2A",
+            "tile, clouds, orbit, satellite, place, period",
+        ),
+        ("S3", "Sentinel-3 (SENTINEL-3)", "", "orbit, place, period"),
+        ("its own names", "SENTINEL-5P, LANDSAT-8, ...", "", "those that the collection has"),
+    ),
+    "peps": (
+        ("S1", "Sentinel-1", "GRD SLC OCN", "sensor mode, orbit, satellite, place, period"),
+        ("S2", "Sentinel-2, both collections, by period", "S2MSI1C S2MSI2A", "as S2ST"),
+        (
+            "S2ST",
+            "Sentinel-2, one tile each, since 2016-12-05",
+            "S2MSI1C S2MSI2A",
+            "tile, clouds, orbit, satellite, place, period",
+        ),
+        ("S3", "Sentinel-3, withdrawn in 2021", "", "orbit, place, period"),
+    ),
+}
+"""By provider: collection, what it is, product types, filters."""
+
+
+def doubt(provider: str, collection: str | None) -> str | None:
+    """Words on a collection in which nothing was found and that is not among those listed here; None for others."""
+    listed = re.findall(r"[\w-]+", " ".join(text for row in COLLECTIONS.get(provider, ()) for text in row[:2]))
+    if not listed or collection is None or collection in listed:
+        return None
+    close = get_close_matches(collection.upper(), listed, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"see 'pepsasync collections {provider}'"
+    return f"{provider} lists no collection {collection!r}; {hint}"
