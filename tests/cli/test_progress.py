@@ -22,7 +22,7 @@ from pepsasync.events import (
     TiersWatched,
 )
 
-LONG = "S2A_MSIL1C_20170102T104428_N0204_R008_T31TCJ_201701021044{:02d}"
+LONG = "S2A_MSIL1C_20170102T104428_N0204_R008_T{:02d}TCJ_20170102T104437"
 
 
 class Screen:
@@ -80,7 +80,7 @@ def test_downloads_have_bars_and_phases():
 
     rows = screen.lines()[1:]
 
-    assert [LONG.format(n)[-8:] in row for n, row in enumerate(rows)] == [True, True, True]
+    assert [f"…T{n:02d}TCJ " in row for n, row in enumerate(rows)] == [True, True, True]
     assert [row.rpartition("━")[2].strip() for row in rows] == ["verifying", "trying again", "5.00 MB of 10.0 MB"]
 
 
@@ -145,3 +145,9 @@ def test_what_must_not_be_lost_is_printed_above(level, told):
 
 def test_names_are_cut_in_the_middle():
     assert [shorten("abc", 5), shorten("abcdefghijkl", 9), len(shorten("x" * 100, 30))] == ["abc", "abcd…ijkl", 30]
+
+
+def test_names_of_one_moment_are_told_apart_by_their_tiles():
+    assert shorten(LONG.format(31), 44) == "S2A_MSIL1C_20170102T104428_N0204_R008…T31TCJ"
+    assert shorten(LONG.format(31), 26) == "S2A_MSIL1C_20170102…T31TCJ"
+    assert len(shorten(LONG.format(31), 12)) == 12

@@ -6,6 +6,7 @@ because of an event.
 
 from __future__ import annotations
 
+import re
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
@@ -38,6 +39,9 @@ MOST_NAMES = 3
 
 NAME_WIDTH = 44
 """Characters of a product name on a terminal of 100 columns."""
+
+
+_TILE = re.compile(r"_(T\d\d[A-Z]{3})(?=_|$)")
 
 
 class Progress:
@@ -163,11 +167,12 @@ class Progress:
 
 
 def shorten(name: str, width: int) -> str:
-    """A name cut in its middle: mission, type and the last letters tell products apart."""
+    """A name cut in its middle: mission, type and time, and the tile or the last letters, tell products apart."""
     if len(name) <= width:
         return name
-    tail = max(4, width // 4)
-    return f"{name[: width - tail - 1]}…{name[-tail:]}"
+    tile = _TILE.search(name)
+    tail = tile[1] if tile else name[-max(4, width // 4) :]
+    return f"{name[: width - len(tail) - 1]}…{tail}"
 
 
 def _failures(tally: Tally) -> RenderableType:
