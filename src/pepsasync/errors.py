@@ -11,6 +11,7 @@ PepsasyncError
  │   │   └─ ReplacedError  the product has a newer version under another id
  │   ├─ OfflineError       the product is not on disk in the archive now
  │   ├─ ProtocolError      an answer that makes no sense (HTML instead of a zip, broken JSON)
+ │   │   └─ AddressError   it names an address that cannot be used, or must not
  │   └─ ServerError        5xx and the like, worth another try
  │       ├─ QuotaError     a quota or rate limit was reached
  │       ├─ UnavailableError  not now, for nobody: 502, 503, 504
@@ -162,6 +163,10 @@ class UnavailableError(ServerError):
 
 class ProtocolError(ProviderError):
     """An answer that does not follow the archive's protocol, such as HTML instead of a zip."""
+
+
+class AddressError(ProtocolError):
+    """The archive names an address that is none, or one of plain http beyond this machine; it is not tried again."""
 
 
 class UnreachableError(ServerError):

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pepsasync.credentials.credentials import KEY_PROVIDERS, Credentials
 from pepsasync.credentials.stored import load
+from pepsasync.decide.hosts import is_loopback
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,12 +57,12 @@ def host_of(url: str) -> str:
     """Name of the host at the root of an archive, which is what credentials are kept for.
 
     Raises:
-        ConfigError: Not the URL of an archive, or one with user name and password in it.
+        ConfigError: Not the URL of an archive, one with user name and password in it, or of plain http elsewhere.
     """
     hint = "It looks like https://host/resto"
     try:
         parsed = urlsplit(url)
-        host = parsed.hostname
+        host, _ = parsed.hostname, parsed.port
     except ValueError:
         raise ConfigError("the root of the archive is not a URL", hint=hint) from None
     is_url = parsed.scheme in ("http", "https")
@@ -69,6 +70,8 @@ def host_of(url: str) -> str:
         raise ConfigError("the root of the archive holds a user name", hint="Leave it out; see 'pepsasync login'")
     if not is_url or not host:
         raise ConfigError(f"{url!r} is not the URL of an archive", hint=hint)
+    if parsed.scheme == "http" and not is_loopback(host):
+        raise ConfigError("plain http is allowed to loopback addresses only", hint="Use https")
     return host
 
 

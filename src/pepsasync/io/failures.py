@@ -12,8 +12,8 @@ import httpx
 
 from pepsasync.decide.schedule import parse_retry_after
 from pepsasync.errors import (
+    AddressError,
     AuthError,
-    ConfigError,
     ForbiddenError,
     NotFoundError,
     PepsasyncError,
@@ -113,7 +113,7 @@ def network_errors(url: httpx.URL) -> Iterator[None]:
         UnreachableError: No connection.
         ServerError: The connection broke or went silent.
         ProtocolError: The answer is not HTTP, or redirects in circles.
-        ConfigError: The URL cannot be used.
+        AddressError: The URL cannot be used.
     """
     try:
         yield
@@ -136,7 +136,7 @@ def _network_error(error: Exception, url: httpx.URL) -> PepsasyncError | None:
         case httpx.TooManyRedirects() | httpx.DecodingError() | httpx.LocalProtocolError():
             return ProtocolError(f"an answer that makes no sense: {reason(error)}", url=where)
         case httpx.UnsupportedProtocol() | httpx.InvalidURL():
-            return ConfigError(f"not a usable URL: {reason(error)}", url=where)
+            return AddressError(f"an address that cannot be used: {reason(error)}", url=where)
     return None
 
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from pepsasync.errors import ConfigError, PepsasyncError, ProtocolError, ProviderError, UnavailableError
+from pepsasync.decide.hosts import is_loopback
+from pepsasync.errors import AddressError, ConfigError, PepsasyncError, ProtocolError, ProviderError, UnavailableError
 from pepsasync.io.drain import Buffers
 from pepsasync.io.failures import error_for_status, first_words, network_errors, reason, safe_url
 from pepsasync.io.outage import Outage
 from pepsasync.io.retries import Retries
-from pepsasync.io.transport import SHORT, Transport, is_loopback
+from pepsasync.io.transport import SHORT, Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -78,14 +79,14 @@ class Http:
         """Build a request for an absolute URL, without all that httpx may merge; options are those of `httpx.Request`.
 
         Raises:
-            ConfigError: It is no URL.
+            AddressError: It is no URL.
         """
         headers, own = self._client.headers, options.pop("headers", None)
         extensions = {"timeout": self._timeouts, **options.pop("extensions", {})}
         try:
             request = httpx.Request(method, url, headers=headers, extensions=extensions, **options)
         except httpx.InvalidURL as error:
-            raise ConfigError(f"not a usable URL: {reason(error)}") from error
+            raise AddressError(f"an address that cannot be used: {reason(error)}") from error
         if own:
             request.headers.update(own)
         return request
@@ -94,7 +95,7 @@ class Http:
         """Send once and read the whole body; statuses are the caller's business.
 
         Raises:
-            ServerError, UnreachableError, ProtocolError, ConfigError: No complete answer came.
+            ServerError, UnreachableError, ProtocolError, AddressError: No complete answer came.
         """
         with network_errors(request.url):
             response = await self._client.send(request)
@@ -172,7 +173,7 @@ class Http:
             is_short: Whether the answer is expected to be short: less is spent on it then.
 
         Raises:
-            ServerError, UnreachableError, ProtocolError, ConfigError: Also for failures while the body is read.
+            ServerError, UnreachableError, ProtocolError, AddressError: Also for failures while the body is read.
         """
         request.extensions = {**request.extensions, SHORT: is_short}
         with network_errors(request.url):
@@ -216,7 +217,7 @@ def _decode_into(decoded: list[Any], response: httpx.Response) -> ProviderError 
         return error
     try:
         decoded.append(json.loads(response.content))
-    except ValueError:
+    except (ValueError, RecursionError):
         kind = response.headers.get("Content-Type", "no content type")
         return ProtocolError(
             f"expected JSON but got {kind} {first_words(response.content)}", url=safe_url(response.url)
@@ -251,9 +252,7 @@ async def _run_hop_hook(request: httpx.Request) -> None:
 
 async def _refuse_plain_http(request: httpx.Request) -> None:
     if request.url.scheme == "http" and not is_loopback(request.url.host):
-        raise ConfigError(
-            "plain http is allowed to loopback addresses only", url=safe_url(request.url), hint="Use https"
-        )
+        raise AddressError("plain http is allowed to loopback addresses only", url=safe_url(request.url))
 
 
 _BEFORE_EACH_HOP = (_refuse_plain_http, _run_hop_hook)

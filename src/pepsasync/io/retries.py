@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import tenacity
 
-from pepsasync.errors import ProtocolError, ServerError, UnavailableError, UnreachableError
+from pepsasync.errors import AddressError, ProtocolError, ServerError, UnavailableError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,9 +28,9 @@ FIRST_CONTACT_TRIES = 3
 class Retries:
     """The budget of one operation.
 
-    Only `ServerError` (with its children) and `ProtocolError` are tried again. The count starts anew whenever
-    `progressed` was called, so that a long download over a bad line ends as long as bytes move. The pauses double,
-    with full jitter, and follow the server's Retry-After where it gives one.
+    Only `ServerError` (with its children) and `ProtocolError` (without its child) are tried again. The count starts
+    anew whenever `progressed` was called, so that a long download over a bad line ends as long as bytes move. The
+    pauses double, with full jitter, and follow the server's Retry-After where it gives one.
 
     Args:
         config: `retries`, `retry_wait`, `retry_wait_max`.
@@ -97,6 +97,8 @@ class Retries:
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
         error = _error_of(state)
+        if isinstance(error, AddressError):
+            return True
         if isinstance(error, UnreachableError) and not self._was_reached():
             return self._tries >= FIRST_CONTACT_TRIES
         if isinstance(error, UnreachableError) or (isinstance(error, UnavailableError) and self._outage()):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 import urllib.request
 from typing import TYPE_CHECKING, Self
 
 import httpcore
 import httpx
 
+from pepsasync.decide.hosts import is_loopback
 from pepsasync.io.failures import httpx_errors
 from pepsasync.io.short import ShortPool, for_httpcore
 from pepsasync.io.sockets import Sockets
@@ -114,14 +113,3 @@ def _through(proxy: str, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
 
 def _goes_straight(host: str) -> bool:
     return is_loopback(host) or bool(urllib.request.proxy_bypass(host))
-
-
-@functools.lru_cache
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pepsasync.errors import (
+    AddressError,
     IntegrityError,
     PepsasyncError,
     ProtocolError,
@@ -82,6 +83,9 @@ class Transfer(ABC):
         try:
             length = await self._retries.call(self._attempt)
         except UnreachableError:
+            raise
+        except AddressError as error:
+            error.product = self._product.name
             raise
         except (ServerError, ProtocolError) as error:
             raise TransferError(

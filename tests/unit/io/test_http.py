@@ -12,6 +12,7 @@ from anyio.streams.tls import TLSListener
 
 from pepsasync.config import Config
 from pepsasync.errors import (
+    AddressError,
     AuthError,
     ConfigError,
     NotFoundError,
@@ -162,9 +163,9 @@ async def test_stream_redirect_is_followed_without_the_credentials(is_short):
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("ftp://127.0.0.1/x", ConfigError),
-        ("/x", ConfigError),
-        ("https://[::1/x", ConfigError),
+        ("ftp://127.0.0.1/x", AddressError),
+        ("/x", AddressError),
+        ("https://[::1/x", AddressError),
         ("http://127.0.0.1:99999/x", UnreachableError),
     ],
 )
@@ -178,7 +179,7 @@ async def test_stream_url_that_cannot_be_used_is_a_clear_error(url, expected, is
 @pytest.mark.parametrize("is_short", [True, False])
 async def test_stream_plain_http_elsewhere_is_refused(is_short):
     async with client(Failing()) as http:
-        with pytest.raises(ConfigError, match="plain http"):
+        with pytest.raises(AddressError, match="plain http"):
             async with http.stream(http.build("GET", "http://archive.example/x"), is_short=is_short):
                 pass
 
@@ -189,7 +190,7 @@ async def test_send_plain_http_elsewhere_is_refused_also_after_a_redirect():
 
     async with client(archive) as http:
         for url in ("http://archive.example/x", "https://archive.example/x"):
-            with pytest.raises(ConfigError, match="plain http"):
+            with pytest.raises(AddressError, match="plain http"):
                 await http.send(http.build("GET", url))
 
 
