@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import anyio
 import httpx
 import pytest
 
 from archives import connect, everything, sandbox
-from pepsasync import Client, ConfigError, DeliveryStatus
+from pepsasync import Client, ConfigError, DeliveryStatus, TransferError
 from pepsasync.errors import AddressError
+from pepsasync.io.retries import Retries
 
 pytestmark = pytest.mark.anyio
 
@@ -59,3 +61,14 @@ async def test_a_wrong_address_in_a_redirect_fails_its_product_only(tmp_path, pr
 async def test_a_root_that_cannot_be_used_is_the_users_mistake(root):
     with pytest.raises(ConfigError):
         Client("peps", base_url=root)
+
+
+async def test_a_host_that_nobody_reaches_fails_its_product_only(tmp_path, monkeypatch):
+    monkeypatch.setitem(Retries.__init__.__kwdefaults__, "patience", 0.5)
+    async with sandbox(12, tape_fraction=0) as archive, connect(archive, jobs=2, limit_rate=1_000_000) as client:
+        first, *others = await everything(client)
+        with anyio.fail_after(30):
+            found = await outcomes(client, [replace(first, download_url="http://127.0.0.1:9/x"), *others], tmp_path)
+
+    assert isinstance(found[first.name].error, TransferError)
+    assert {found[one.name].status for one in others} == {DELIVERED}

@@ -7,11 +7,12 @@ import anyio
 import pytest
 
 from archives import QUICK, credentials, portal, right_files, root, sandbox
-from pepsasync import AuthError, Client, Config, ConfigError, DeliveryStatus, NotFoundError
+from pepsasync import AuthError, Client, Config, ConfigError, DeliveryStatus, NotFoundError, UnreachableError
 from pepsasync.criteria import build_query
 from pepsasync.events import Noticed, ProductDelivered, ProductLeftOut, StagingRequested
 from pepsasync.model import Quota
 from pepsasync.pipeline import sources
+from pepsasync.pipeline.seats import LOOKUPS
 
 pytestmark = pytest.mark.anyio
 QUERY = build_query(start="2015-01-01", end="2018-01-01")
@@ -129,6 +130,30 @@ async def test_an_archive_that_does_not_answer_keeps_nobody_waiting(tmp_path, mo
 
         assert {delivery.source for delivery in outcomes.values()} == {"geodes"}
         assert right_files(good, tmp_path) == 8
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+async def test_an_archive_that_is_out_is_asked_now_and_then(tmp_path, monkeypatch, is_refused):
+    monkeypatch.setattr(sources, "LOOK_UP", 0.3)
+    asked = []
+
+    async def out(query, page):
+        asked.append(query.names)
+        if is_refused:
+            raise UnreachableError("cannot connect")
+        await anyio.sleep_forever()
+
+    async with (
+        sandbox(40, tape_fraction=0.0) as good,
+        sandbox(1) as silent,
+        several(["geodes", "cdse"], good, silent, jobs=1) as client,
+    ):
+        monkeypatch.setattr(client._archives[1].provider, "search_page", out)
+        outcomes = await bring(client, tmp_path)
+
+        assert {delivery.source for delivery in outcomes.values()} == {"geodes"}
+        assert right_files(good, tmp_path) == 40
+    assert len(asked) <= LOOKUPS
 
 
 async def test_the_last_word_is_had_by_the_archive_that_failed_first(tmp_path):

@@ -1,5 +1,6 @@
 """An archive that answers nobody is waited for; a product that fails by itself is not."""
 
+import contextlib
 import itertools
 import sys
 
@@ -17,6 +18,7 @@ from pepsasync.errors import (
     ServerError,
     TransferError,
     UnavailableError,
+    UnreachableError,
 )
 from pepsasync.events import Noticed
 from pepsasync.io.outage import FAILURES, Outage
@@ -111,6 +113,27 @@ async def test_broken_connections_neither_make_an_outage_nor_end_it():
             raise error
 
     assert hold.outage.is_on
+
+
+@pytest.mark.virtual_time
+async def test_nobody_hammers_an_archive_that_takes_no_connection():
+    """Thousands wait for a moment, and each has half an hour of patience."""
+    hold = Hold("geodes", "downloads", Config(), [].append)
+    tries = []
+
+    async def ask():
+        while anyio.current_time() < 1_000:
+            await hold.over()
+            tries.append(anyio.current_time())
+            with contextlib.suppress(UnreachableError), hold.obeyed():
+                await anyio.sleep(0.01)
+                raise UnreachableError("cannot connect")
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(ask)
+
+    assert len(tries) < 100
 
 
 @pytest.mark.virtual_time

@@ -23,7 +23,7 @@ class Outage:
         return self._failures >= self._enough
 
     def failed(self) -> None:
-        """Note an answer that may mean an outage (`UnavailableError`)."""
+        """Note an answer that may mean an outage (`UnavailableError`), or that none came (`UnreachableError`)."""
         self._failures += 1
 
     def answered(self) -> None:

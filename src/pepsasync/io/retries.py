@@ -55,13 +55,14 @@ class Retries:
         self._outage = outage
         self._patience = patience
         self._tries = self._excused = 0
-        self._outage_since: float | None = None
+        self.outage_since: float | None = None
+        """Since when every try has met an outage; None while none did."""
         self.attempts = 0
 
     def progressed(self) -> None:
         """Start the count anew: bytes have moved."""
         self._tries = self._excused = 0
-        self._outage_since = None
+        self.outage_since = None
 
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Run an operation until it succeeds or the budget is used up.
@@ -104,9 +105,9 @@ class Retries:
         if isinstance(error, UnreachableError) or (isinstance(error, UnavailableError) and self._outage()):
             self._excused += 1
             now = anyio.current_time()
-            self._outage_since = now if self._outage_since is None else self._outage_since
-            return now - self._outage_since >= self._patience
-        self._outage_since = None
+            self.outage_since = now if self.outage_since is None else self.outage_since
+            return now - self.outage_since >= self._patience
+        self.outage_since = None
         return self._tries - self._excused >= self._config.retries
 
     def _pause(self, state: tenacity.RetryCallState) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ class Source:
     free: int
     """Seats that nobody has."""
     lookups: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(LOOKUPS))
+    rests_until: float = -math.inf
+    """When it is asked again what it has, on the clock of the event loop; it did not answer."""
     closed: PepsasyncError | None = None
     """Why it is not used any more in this run."""
 

@@ -47,6 +47,9 @@ those only, in the order in which their turn comes."""
 LOOK_UP = 60.0
 """Seconds for which it is asked what else has a product: an archive that is out must not keep others waiting."""
 
+REST = 600.0
+"""Seconds for which an archive that did not answer then is not asked again."""
+
 
 @dataclass(slots=True)
 class Quest:
@@ -168,23 +171,27 @@ class Sources:
         asked = {offer.source for offer in (*quest.offers, *quest.failed)}
         others = [source for source in self._all if source not in asked and source.closed is None]
 
-        async def ask(source: Source) -> None:
-            twin = None
-            try:
-                async with source.lookups:
-                    with anyio.move_on_after(LOOK_UP):
-                        twin = await _look_up(product.name, source.run)
-            except (AuthError, UnreachableError) as error:
-                self._close(source, error)
-            except ProviderError:
-                return
-            else:
-                if twin is not None:
-                    quest.offers.append(Offer(source, twin))
-
         async with task_group() as asking:
             for source in others:
-                asking.start_soon(ask, source)
+                asking.start_soon(self._ask, source, product.name, quest)
+
+    async def _ask(self, source: Source, name: str, quest: Quest) -> None:
+        """Ask one archive, unless it did not answer just before."""
+        try:
+            async with source.lookups:
+                if anyio.current_time() < source.rests_until:
+                    return
+                with anyio.fail_after(LOOK_UP):
+                    twin = await _look_up(name, source.run)
+        except AuthError as error:
+            self._close(source, error)
+        except (UnreachableError, TimeoutError):
+            source.rests_until = anyio.current_time() + REST
+        except ProviderError:
+            return
+        else:
+            if twin is not None:
+                quest.offers.append(Offer(source, twin))
 
     async def _wait_online(self, quest: Quest) -> None:
         """Ask every archive for staging, until the first has the product online or all have given up."""

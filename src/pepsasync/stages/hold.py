@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pepsasync.decide.schedule import next_pause
-from pepsasync.errors import ProviderError, QuotaError, ServerError, UnavailableError
+from pepsasync.errors import ProviderError, QuotaError, ServerError, UnavailableError, UnreachableError
 from pepsasync.events import Noticed
 from pepsasync.io.outage import Outage
 
@@ -42,6 +42,8 @@ class Hold:
         self._until = -math.inf
         self.outage = Outage()
         """Whether nobody gets what is asked for."""
+        self.last_answer = -math.inf
+        """When somebody got an answer last, on the clock of the event loop."""
         self._rest: float | None = None
 
     @property
@@ -69,7 +71,7 @@ class Hold:
             if isinstance(error, QuotaError):
                 self.answered()
                 raise
-            if isinstance(error, UnavailableError):
+            if isinstance(error, (UnavailableError, UnreachableError)):
                 self._grow(is_news=until == self._until)
             if error.retry_after:
                 self.keep(min(error.retry_after, self._config.retry_wait_max))
@@ -80,6 +82,7 @@ class Hold:
 
     def answered(self) -> None:
         """Note that somebody got an answer: an outage is over."""
+        self.last_answer = anyio.current_time()
         self.outage.answered()
         self._rest = None
 

@@ -82,12 +82,12 @@ class Transfer(ABC):
         """Transfer it, however many tries that takes."""
         try:
             length = await self._retries.call(self._attempt)
-        except UnreachableError:
-            raise
         except AddressError as error:
             error.product = self._product.name
             raise
         except (ServerError, ProtocolError) as error:
+            if isinstance(error, UnreachableError) and not self._are_others_served():
+                raise
             raise TransferError(
                 f"gave up after {self._retries.attempts} tries: {error.message}",
                 product=self._product.name,
@@ -105,6 +105,11 @@ class Transfer(ABC):
             )
         )
         return received
+
+    def _are_others_served(self) -> bool:
+        """Whether the archive has answered somebody since nobody could be reached for this product."""
+        since = self._retries.outage_since
+        return since is not None and self._line.pace.downloads.last_answer > since
 
     async def _attempt(self) -> int:
         """One request, or more when the archive cannot go on from where the part ends, or several connections help.
