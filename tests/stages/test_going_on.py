@@ -133,16 +133,30 @@ async def test_one_product_without_ranges_does_not_cost_the_others_theirs(serve,
 
 
 async def test_whole_file_is_asked_for_where_ranges_never_worked(serve, fetching):
-    server = serve(answer := Archive(FAILED, FAILED))
+    server = serve(answer := Archive(FAILED, FAILED, SIZE, FAILED, FAILED, SIZE))
+
+    async with fetching() as line:
+        for name in ("ONE", "TWO"):
+            begin(line, wanted := product(server, name))
+            received = await download(wanted, line)
+
+            assert received.resumed_bytes == 0
+    assert answer.asked == [PART, PART, 0] * 2
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+async def test_failures_of_one_product_do_not_cost_the_others_their_parts(serve, fetching, failures):
+    server = serve(answer := Archive(FAILED, FAILED, SIZE, *[FAILED] * failures))
 
     async with fetching() as line:
         begin(line, wanted := product(server))
-        received = await download(wanted, line)
+        await download(wanted, line)
         begin(line, other := product(server, "TWO"))
-        await download(other, line)
+        received = await download(other, line)
 
-    assert answer.asked == [PART, PART, 0, 0]
-    assert received.resumed_bytes == 0
+        assert line.shelf.part_path(other).read_bytes() == CONTENT
+    assert answer.asked == [PART, PART, 0, PART, *[PART] * failures]
+    assert received.resumed_bytes == PART
 
 
 async def test_part_is_kept_until_the_start_of_another_body_has_proved_to_be_one(serve, fetching, monkeypatch):

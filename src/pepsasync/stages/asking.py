@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 FAILED_RANGES = 2
 """Requests in a row for the rest of a file that are answered with HTTP 500 before the whole file is asked for: some
-servers fail at ranges (GEODES protocol notes, section 6.2), and all fail now and then. Where ranges have worked, only
-the last try asks for the whole file."""
+servers fail at ranges (GEODES protocol notes, section 6.2), and all fail now and then. Each product counts its own.
+Where ranges have worked, only the last try asks for the whole file."""
 
 WORDS = ("text/html", "application/json")
 """Types of bodies that say why there is no product."""
@@ -71,7 +71,7 @@ class Asking:
         Raises:
             ProviderError: What the archive said, or that the answer is not the product.
         """
-        for first in (0,) if self.is_rangeless else (offset, 0):
+        for first in (offset, 0):
             length = await self._ask(first)
             if length is not None:
                 return length
@@ -79,7 +79,10 @@ class Asking:
 
     @property
     def is_rangeless(self) -> bool:
-        """Whether the host of the product is known to serve whole files only."""
+        """Whether the host of the product seems to serve whole files only.
+
+        That may spare it requests and must not cost a part: an archive that fails for a while looks the same.
+        """
         ranges = self._line.http.ranges
         return bool(ranges) and ranges.get(self._host) is False
 
