@@ -227,7 +227,7 @@ class Client:
 
         Raises:
             ConfigError, AuthError, UnreachableError, DiskFullError: The run cannot go on; the same call resumes it.
-            ProviderError: The search failed; what it had found was brought.
+            ProviderError: The search failed, for more than some names; what it had found was brought.
 
         Cancellation, or leaving the loop early: everything under way stops and is resumable.
         """

@@ -6,7 +6,7 @@ import pytest
 
 from fakes import product
 from pepsasync.cli.summary import Outcomes, summary_lines
-from pepsasync.errors import NotFoundError, RefusedError, TransferError
+from pepsasync.errors import NotFoundError, RefusedError, ServerError, TransferError
 from pepsasync.model import Delivery, DeliveryStatus
 
 AGAIN = "run the same command again to try the failed ones once more"
@@ -51,6 +51,7 @@ def test_files_that_will_be_deleted_are_nowhere():
         pytest.param(failed(TransferError("cut")), True, id="cut"),
         pytest.param(failed(NotFoundError("no file")), True, id="file-that-may-come-back"),
         pytest.param(failed(NotFoundError("no such product"), download_url=""), False, id="unknown-name"),
+        pytest.param(failed(ServerError("no answer"), download_url=""), True, id="name-that-was-not-looked-up"),
         pytest.param(failed(RefusedError("bad request")), False, id="refused"),
     ],
 )

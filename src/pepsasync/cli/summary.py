@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pepsasync.cli.units import show_count, show_duration, show_size
-from pepsasync.errors import RefusedError
+from pepsasync.errors import NotFoundError, RefusedError
 from pepsasync.model import DeliveryStatus
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def _listed(texts: Sequence[str], count: int) -> list[str]:
 
 def _is_hopeless(delivery: Delivery) -> bool:
     """Whether the archive does not know the name, or refuses the request."""
-    return isinstance(delivery.error, RefusedError) or not delivery.product.download_url
+    is_unknown = isinstance(delivery.error, NotFoundError) and not delivery.product.download_url
+    return is_unknown or isinstance(delivery.error, RefusedError)
 
 
 def _reason(delivery: Delivery) -> str:

@@ -37,7 +37,7 @@ async def fetch(wanted: Wanted, run: Run, recorder: Recorder, outcomes: MemoryOb
     Raises:
         ConfigError, AuthError, UnreachableError, DiskFullError: The run cannot go on; all of it is resumable.
         JournalBusyError: Another program has taken over the folder, because this one was stopped for long.
-        ProviderError: The search failed; what it had found was brought.
+        ProviderError: The search failed, for more than some names; what it had found was brought.
 
     Cancellation: as `deliver_all`.
     """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pepsasync.errors import NotFoundError
 from pepsasync.events import ProductFailed
 from pepsasync.model import Delivery, DeliveryStatus, Product, Query
+from pepsasync.stages.paging import Failures
 from pepsasync.stages.search import Seen, search
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from anyio.streams.memory import MemoryObjectSendStream
 
+    from pepsasync.errors import ProviderError
     from pepsasync.events import Emit
     from pepsasync.pipeline.record import Recorder
     from pepsasync.providers.base import Provider
@@ -35,7 +37,7 @@ async def feed(
     pages: MemoryObjectSendStream[list[Product]],
     outcomes: MemoryObjectSendStream[Delivery],
 ) -> None:
-    """Send every wanted product once, and a failed outcome for each name that the archive does not know.
+    """Send every wanted product once, and a failed outcome for each name that the archive does not know or look up.
 
     Of several with one name, which is what their files are called, one is sent: of a page the one published last.
 
@@ -47,7 +49,7 @@ async def feed(
         outcomes: Closed at the end.
 
     Raises:
-        ProviderError: The archive did not answer as it should.
+        ProviderError: The archive did not answer as it should, to a query or to any name.
         ConfigError: The archive cannot answer such a query.
     """
     seen = Seen()
@@ -65,8 +67,9 @@ async def feed(
             if not isinstance(part, Query):
                 await found(order, [item for item in part if isinstance(item, Product)])
             if query := _query(part):
-                for name in await _look_for(query, partial(found, order), provider, recorder.take):
-                    await outcomes.send(_missing(name, query, provider, recorder.take))
+                missing = await _look_for(query, partial(found, order), provider, recorder.take)
+                for name, error in missing.items():
+                    await outcomes.send(_fail(name, error, provider, recorder.take))
             recorder.search_finished(order)
 
 
@@ -106,25 +109,32 @@ def _query(part: Query | list[Product | str]) -> Query | None:
 
 async def _look_for(
     query: Query, found: Callable[[list[Product]], Awaitable[None]], provider: Provider, emit: Emit
-) -> list[str]:
-    """Hand on what the archive has; returns the names that are missing, but for those beyond the limit."""
-    missing, count = dict.fromkeys(query.names), 0
-    async with search(query, provider, emit) as pages:
+) -> dict[str, ProviderError]:
+    """Hand on what the archive has; returns why each other name is missing, but for those beyond the limit."""
+    missing, failures, count = dict.fromkeys(query.names), Failures(), 0
+    async with search(query, provider, emit, failures) as pages:
         async for products in pages:
             count += len(products)
             for product in products:
                 missing.pop(product.name, None)
             await found(products)
-    return [] if count == query.limit else sorted(missing)
+    if count == query.limit:
+        return {}
+    return {name: failures.get(name) or _not_found(name, query, provider) for name in sorted(missing)}
 
 
-def _missing(name: str, query: Query, provider: Provider, emit: Emit) -> Delivery:
+def _not_found(name: str, query: Query, provider: Provider) -> NotFoundError:
     is_narrowed = replace(query, names=(), limit=None) != Query()
-    error = NotFoundError(
+    return NotFoundError(
         f"{provider.name} has no such product{' that fits the other criteria' if is_narrowed else ''}",
         product=name,
         hint=f"Check the name{' and them' if is_narrowed else ''}, or try another archive",
     )
+
+
+def _fail(name: str, error: ProviderError, provider: Provider, emit: Emit) -> Delivery:
+    """Tell that there is nothing to deliver under a name, and why."""
+    error.product = error.product or name
     product = Product(id=name, name=name, provider=provider.name, collection="", download_url="")
     emit(ProductFailed(id=name, name=name, error=type(error).__name__, message=str(error)))
     return Delivery(product=product, status=DeliveryStatus.FAILED, source=provider.name, error=error)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
 
-from pepsasync.errors import AuthError, PepsasyncError, ProtocolError, ProviderError
+from pepsasync.errors import (
+    FATAL,
+    AuthError,
+    PepsasyncError,
+    ProtocolError,
+    ProviderError,
+    QuotaError,
+    UnavailableError,
+)
 from pepsasync.events import PageSearched
+from pepsasync.io.outage import Outage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -26,6 +36,9 @@ UNREAD = 2
 MOST_PAGES = 100_000
 """Guard against an archive that never sends an empty page."""
 
+Failures = dict[str, ProviderError]
+"""By name, why it could not be looked up."""
+
 
 class Paging:
     """Slices of one search and their pages, in order.
@@ -34,27 +47,59 @@ class Paging:
         provider: Which archive.
         emit: Gets a `PageSearched` for each page that is read.
         requests: Runs the requests; to be cancelled by whoever stops reading.
+        failures: Gets the names that could not be looked up; None raises the first error.
     """
 
-    def __init__(self, provider: Provider, emit: Emit, requests: TaskGroup) -> None:
+    def __init__(self, provider: Provider, emit: Emit, requests: TaskGroup, failures: Failures | None) -> None:
         self._provider = provider
         self._emit = emit
         self._requests = requests
+        self._failures = failures
+        self._outage = Outage()
         self._turns = anyio.CapacityLimiter(provider.limits.search_pages)
 
-    async def slices(self, query: Query) -> AsyncGenerator[tuple[Query, SearchPage], None]:
-        """Slices, with their first page: it is all there is of most."""
+    async def products(self, query: Query) -> AsyncGenerator[tuple[Product, ...], None]:
+        """Products of all slices, page by page."""
+        async with aclosing(self._slices(query)) as parts:
+            async for part, first in parts:
+                try:
+                    async with aclosing(self._pages(part, first)) as pages:
+                        async for products in pages:
+                            self._outage.answered()
+                            yield products
+                except FATAL:
+                    raise
+                except ProviderError as error:
+                    self._take_failure(part, error)
+
+    def _take_failure(self, part: Query, error: ProviderError) -> None:
+        """Note that names could not be looked up.
+
+        Raises:
+            ProviderError: Names are not what it is about, or the archive answers none of them.
+        """
+        if isinstance(error, (QuotaError, UnavailableError)):
+            self._outage.failed()
+        else:
+            self._outage.answered()
+        if self._failures is None or not part.names or self._outage.is_on:
+            raise error
+        self._failures.update(dict.fromkeys(part.names, error))
+
+    async def _slices(self, query: Query) -> AsyncGenerator[tuple[Query, _Asked], None]:
+        """Slices, with their first page, which was asked for: it is all there is of most."""
         parts, ahead = self._provider.slices(query), _Ahead()
         for number, part in enumerate(parts):
             for other in parts[number + len(ahead) : number + self._room(number)]:
                 ahead.append(self._ask(other, 1))
-            yield part, await ahead.popleft().read()
+            yield part, ahead.popleft()
 
-    async def pages(self, query: Query, page: SearchPage) -> AsyncGenerator[tuple[Product, ...], None]:
+    async def _pages(self, query: Query, first: _Asked) -> AsyncGenerator[tuple[Product, ...], None]:
         """Products of a slice, page by page from the first one on; what the archive says is there is asked for ahead.
 
         An archive that sends a page twice in a row is believed to go in circles.
         """
+        page = await first.read()
         ahead, number, known, before, sent = _Ahead(), 1, 1, tuple[str, ...](), 0
         for told in range(1, MOST_PAGES + 1):
             self._emit(PageSearched(page=told, products=len(page.products), total=page.total))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pepsasync.events import Emit
     from pepsasync.model import Product, Query
     from pepsasync.providers.base import Provider
+    from pepsasync.stages.paging import Failures
 
 PAGES_AHEAD = 2
 """Pages that may wait for whoever works on them before the next one is read."""
@@ -75,7 +76,9 @@ class Seen:
 
 
 @asynccontextmanager
-async def search(query: Query, provider: Provider, emit: Emit) -> AsyncIterator[AsyncGenerator[list[Product], None]]:
+async def search(
+    query: Query, provider: Provider, emit: Emit, failures: Failures | None = None
+) -> AsyncIterator[AsyncGenerator[list[Product], None]]:
     """Open a loop over pages of wanted products; leaving the block ends the search.
 
     Whoever wants to work while pages are read sends them into a stream with room for `PAGES_AHEAD` of them.
@@ -85,13 +88,14 @@ async def search(query: Query, provider: Provider, emit: Emit) -> AsyncIterator[
         provider: Which archive.
         emit: Gets a `PageSearched` a page, one `SearchFinished`, and a `Noticed` when nothing was found in a collection
             that is not known.
+        failures: Gets the names that could not be looked up, while the others are; None raises the first error.
 
     Raises:
         ProviderError: The archive did not answer as it should.
         ConfigError: The archive cannot answer such a query.
     """
     async with task_group() as requests:
-        async with aclosing(_chosen(query, provider, emit, Paging(provider, emit, requests))) as pages:
+        async with aclosing(_chosen(query, provider, emit, Paging(provider, emit, requests, failures))) as pages:
             yield pages
         requests.cancel_scope.cancel()
 
@@ -121,11 +125,9 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
 async def _wanted(query: Query, paging: Paging) -> AsyncGenerator[list[Product], None]:
     """Pages of products that match, each product once."""
     seen = Seen()
-    async with aclosing(paging.slices(query)) as parts:
-        async for part, first in parts:
-            async with aclosing(paging.pages(part, first)) as pages:
-                async for products in pages:
-                    yield [product for product in products if seen.add(product.id) and is_wanted(product, query)]
+    async with aclosing(paging.products(query)) as pages:
+        async for products in pages:
+            yield [product for product in products if seen.add(product.id) and is_wanted(product, query)]
 
 
 async def _placed(query: Query, text: str, emit: Emit) -> Query:
