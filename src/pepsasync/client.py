@@ -218,6 +218,8 @@ class Client:
     ) -> Background[Delivery]:
         """Bring many products to disk and loop over the outcomes, each as soon as it is known.
 
+        A loop that falls behind holds up the run: few outcomes wait for it, and then `Config.in_flight` products.
+
         Args:
             wanted: A query, or products, names of products, and queries.
             directory: Folder to put them in; made when it does not exist.

@@ -35,8 +35,8 @@ class Config:
     staging_jobs: int | None = None
     """Concurrent staging requests; None takes the archive's default."""
     in_flight: int = 6_000
-    """Products that are worked on or waited for at once. Search pauses when it is reached, so that memory stays
-    bounded; a waiting product costs about 15 kB."""
+    """Products that are worked on or waited for at once, or whose outcome nobody has taken. Search pauses when it is
+    reached, so that memory stays bounded; a waiting product costs about 15 kB."""
     poll_interval: float | None = None
     """First pause between two looks at the products that wait for tape; None takes what suits the archive."""
     poll_interval_max: float = 600.0

@@ -45,8 +45,8 @@ async def deliver_all(
 ) -> None:
     """Deliver every product that arrives, many at a time.
 
-    At most `Config.in_flight` products are worked on or waited for; beyond that no further page is taken, and so no
-    further page is fetched.
+    At most `Config.in_flight` products are worked on, waited for, or wait for the consumer of their outcomes; beyond
+    that no further page is taken, and so no further page is fetched.
 
     Args:
         pages: Products without repetition; closed by the search when there are no more.
@@ -68,11 +68,11 @@ async def deliver_all(
                 delivery = await deliver(product, run, is_absent=is_absent and not run.claims.is_shared)
             finally:
                 run.claims.give_back(product.name)
+            if delivery is not None:
+                await _run_hook(delivery, run)
+                await outcomes.send(delivery)
         finally:
-            in_flight.release_on_behalf_of(product.id)
-        if delivery is not None:
-            await _run_hook(delivery, run)
-            await outcomes.send(delivery)
+            in_flight.release_on_behalf_of(product.name)
 
     async with outcomes, pages, task_group() as watching:
         for each in run.sources.runs if run.sources else [run]:
@@ -81,7 +81,7 @@ async def deliver_all(
             async for products in pages:
                 absent = await find_absent(products, run.line.shelf)
                 for product in products:
-                    await in_flight.acquire_on_behalf_of(product.id)
+                    await in_flight.acquire_on_behalf_of(product.name)
                     deliveries.start_soon(one, product, product.name in absent)
         watching.cancel_scope.cancel()
 
