@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archives import connect, everything, fetch_all, right_files, sandbox
-from pepsasync import ConfigError
+from pepsasync import AuthError, ConfigError
 from pepsasync.criteria import build_query
 from pepsasync.events import DownloadStarted, ProductFailed, QuotaReached, StagingRequested
 from pepsasync.io.journal import JournalBusyError, JournalReader, State, open_journal
@@ -78,6 +78,27 @@ async def test_a_query_that_was_cut_short_stays_open(tmp_path):
         with JournalReader(tmp_path) as reader:
             assert all(order.is_searched for order in reader.orders()), "the same order given again is one order"
             assert query_from_json(reader.orders()[-1].wanted) == query
+
+
+async def test_a_list_of_names_that_was_cut_short_stays_open(tmp_path, monkeypatch):
+    monkeypatch.setattr("pepsasync.pipeline.wanted.TOGETHER", 2)
+    async with sandbox(8, tape_fraction=0) as archive:
+        names = [product.name for product in archive.catalogue]
+        async with connect(archive) as client:
+            search_page = client.provider.search_page
+
+            async def fails_later(query, page):
+                if names.index(query.names[0]) >= 4:
+                    raise AuthError("no more")
+                return await search_page(query, page)
+
+            monkeypatch.setattr(client.provider, "search_page", fails_later)
+            with pytest.raises(AuthError):
+                async for _ in client.fetch(names, tmp_path):
+                    pass
+
+    with JournalReader(tmp_path) as reader:
+        assert [order.is_searched for order in reader.orders()] == [False]
 
 
 async def test_what_was_asked_for_is_not_asked_for_again(tmp_path):

@@ -70,7 +70,9 @@ async def feed(
                 missing = await _look_for(query, partial(found, order), provider, recorder.take)
                 for name, error in missing.items():
                     await outcomes.send(_fail(name, error, provider, recorder.take))
-            recorder.search_finished(order)
+            if order != names_order:
+                recorder.search_finished(order)
+        recorder.search_finished(names_order)
 
 
 def _newest(products: list[Product]) -> Iterable[Product]:
