@@ -6,6 +6,7 @@ import math
 import re
 import sys
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.model import Checksum
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NUMBERS = (int, float, str)
+_NUMERIC = {int, float}
+"""Types of a coordinate; a bool is none."""
+_DIMENSIONS = ({2}, {3})
 _MD5 = re.compile("[0-9a-f]{32}")
 
 
@@ -81,8 +85,28 @@ def as_md5(value: Any) -> Checksum | None:
 
 
 def as_footprint(value: Any) -> Mapping[str, Any] | None:
-    """A GeoJSON polygon or multipolygon."""
+    """A GeoJSON polygon or multipolygon, well-formed, so that every library can read it."""
     geometry = as_mapping(value)
-    if geometry.get("type") in ("Polygon", "MultiPolygon") and geometry.get("coordinates"):
-        return {"type": geometry["type"], "coordinates": geometry["coordinates"]}
-    return None
+    kind, coordinates = geometry.get("type"), geometry.get("coordinates")
+    is_polygon = kind == "Polygon"
+    if not is_polygon and kind != "MultiPolygon":
+        return None
+    polygons = [coordinates] if is_polygon else as_list(coordinates)
+    return {"type": kind, "coordinates": coordinates} if polygons and all(map(_is_polygon, polygons)) else None
+
+
+def _is_polygon(rings: Any) -> bool:
+    return type(rings) is list and bool(rings) and all(map(_is_ring, rings))
+
+
+def _is_ring(positions: Any) -> bool:
+    """Four positions or more, all with height or all without; this runs for each product, hence no loops of our own."""
+    if type(positions) is not list or len(positions) < 4 or {*map(type, positions)} != {list}:
+        return False
+    numbers = [*chain.from_iterable(positions)]
+    if {*map(len, positions)} not in _DIMENSIONS or not _NUMERIC.issuperset(map(type, numbers)):
+        return False
+    try:
+        return all(map(math.isfinite, numbers))
+    except OverflowError:  # an integer beyond any float
+        return False
