@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,7 @@ def _degrees(shapes: Any, source: str) -> Any:
         _check_degrees(shapes, source)
         return shapes
     if not shapes.crs.is_projected:
-        return _reprojected(shapes, source)
+        return _shifted(shapes.explode(ignore_index=True), source)
     metres = shapes.crs.axis_info[0].unit_conversion_factor
     west, _, east, _ = bounds = shapes.total_bounds
     if not (np.abs(bounds) * metres < _FARTHEST_METRES).all():
@@ -116,6 +117,19 @@ def _degrees(shapes: Any, source: str) -> Any:
     if (east - west) * metres > _WIDEST_METRES or not all(np.isfinite(result.total_bounds)):
         return result
     return [unwrap(shape) for shape in result]
+
+
+def _shifted(shapes: Any, source: str) -> Any:
+    """Single shapes in degrees of another datum; the shift brings every longitude past 180 back, as a jump."""
+    result = _reprojected(shapes, source)
+    half_turn = math.pi / shapes.crs.axis_info[0].unit_conversion_factor
+    jumps = (_widths(shapes) <= half_turn) & _widths(result).between(180, 360, inclusive="right")
+    result[jumps] = [unwrap(shape) for shape in result[jumps]]
+    return result
+
+
+def _widths(shapes: Any) -> Any:
+    return shapes.bounds.maxx - shapes.bounds.minx
 
 
 def _reprojected(shapes: Any, source: str) -> Any:

@@ -132,6 +132,26 @@ def test_projected_shape_across_the_antimeridian_is_cut(tmp_path):
     assert actual.bounds[2] == 180
 
 
+@pytest.mark.parametrize("crs", ["EPSG:4720", "EPSG:4284", "EPSG:4272", "EPSG:4322", "EPSG:4258", "EPSG:4269"])
+@pytest.mark.parametrize(("west", "east"), [(179, 181), (-181, -179), (100, 260)])
+def test_shape_in_degrees_of_another_datum_across_the_antimeridian_is_cut(tmp_path, crs, west, east):
+    shapes = [shapely.box(west, -18, east, -17), shapely.MultiPolygon([shapely.box(0, 0, 1, 1)])]
+
+    actual = aoi.from_file(write(tmp_path / "fiji.gpkg", shapes, crs))
+
+    assert actual.area == pytest.approx(east - west + 1, abs=0.01)
+    assert actual.bounds[::2] == (-180, 180)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4720", "EPSG:4326"])
+def test_wide_shape_in_degrees_stays_as_it_is(tmp_path, crs):
+    wide = shapely.box(-170, 10, 170, 20)
+
+    actual = aoi.from_file(write(tmp_path / "wide.gpkg", [wide], crs))
+
+    assert difference(actual, wide) < 0.1
+
+
 def test_projected_shape_around_the_pole_covers_it(tmp_path):
     circle = shapely.Point(0, 0).buffer(1_000_000)
 
