@@ -18,7 +18,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
 from pepsasync.area import tiles
-from pepsasync.area.clean import clean
+from pepsasync.area.clean import clean, curved
 from pepsasync.area.vector_file import from_file, from_frame
 from pepsasync.errors import AreaError
 
@@ -106,7 +106,7 @@ def from_wkt(text: str) -> BaseGeometry:
             antimeridian; invalid rings are repaired; collections are merged.
 
     Raises:
-        AreaError: Unreadable, empty, out of range, or a polygon without an area.
+        AreaError: Unreadable, empty, out of range, curved, or a polygon without an area.
     """
     text = text.strip()
     if text.startswith(("{", "[")):
@@ -117,6 +117,8 @@ def from_wkt(text: str) -> BaseGeometry:
     try:
         with np.errstate(all="ignore"):
             geometry = shapely.from_wkt(text[srid.end() :] if srid else text)
+    except NotImplementedError as error:
+        raise curved("the geometry") from error
     except (ShapelyError, UnicodeError) as error:
         raise AreaError(
             f"the geometry {_shortened(text)!r} is not WKT: {error}",

@@ -37,9 +37,12 @@ def clean(geometry: BaseGeometry, source: str) -> BaseGeometry:
         lines and polygons were mixed.
 
     Raises:
-        AreaError: Empty, not finite, out of range, or a polygon without an area.
+        AreaError: Empty, not finite, out of range, curved, or a polygon without an area.
     """
-    parts = [part for part in _single_parts(shapely.force_2d(geometry)) if not part.is_empty]
+    flat = shapely.force_2d(geometry)
+    if flat is None:  # shapely makes no curve, but lets one hide in a collection
+        raise curved(source)
+    parts = [part for part in _single_parts(flat) if not part.is_empty]
     if not parts:
         raise AreaError(f"{source} is empty", hint="Give a point, a line or a polygon with coordinates")
     _check_coordinates(np.concatenate([shapely.get_coordinates(part) for part in parts]), source)
@@ -99,6 +102,11 @@ def _repaired(part: BaseGeometry, source: str) -> list[BaseGeometry]:
     if not pieces:
         raise _flat(source)
     return pieces
+
+
+def curved(source: str) -> AreaError:
+    """What to raise for `CURVEPOLYGON` and its like."""
+    return AreaError(f"{source} has curves", hint="Give it with straight edges, as a POLYGON or LINESTRING")
 
 
 def _flat(source: str) -> AreaError:
