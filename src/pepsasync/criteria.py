@@ -91,7 +91,7 @@ def build_query(**criteria: object) -> Query:
               shapely or geopandas). All in degrees, EPSG:4326, longitude first, except `shape` and tables, which
               are reprojected;
             - `orbit` (`relative_orbit`): number; `clouds` (`cloud_cover`, `cc`): highest cloud cover, percent;
-            - `id` (`ids`, `names`): a product name or several; `@FILE` reads one a line, `#` begins a comment;
+            - `id` (`ids`, `names`): a product name or several; `@FILE` reads those of a saved search, or one a line;
             - `latest`: of several processings of an acquisition the newest; `limit`: at most so many products.
 
     Raises:
@@ -217,12 +217,6 @@ def _expanded(item: object) -> list[str]:
     """One name, or those in a file: `@FILE`."""
     if not (isinstance(item, str) and item.strip().startswith("@")):
         return [values.parse_name("id", item)]
-    path = Path(item.strip()[1:]).expanduser()
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"id: the file {path} cannot be read: {error}") from error
-    names = [values.parse_name("id", text) for line in lines if (text := line.partition("#")[0].strip())]
-    if not names:
-        raise ConfigError(f"id: the file {path} names no product", hint="Write one product name a line")
-    return names
+    from pepsasync.results.saved import read_saved  # noqa: PLC0415 - needed only with a file
+
+    return read_saved(item.strip()[1:])

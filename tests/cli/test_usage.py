@@ -78,9 +78,11 @@ def test_no_clouds_at_all_is_a_criterion(run, clients):
 
 
 def test_names_come_from_a_file_too(run, clients, tmp_path):
-    (tmp_path / "names.txt").write_text("A\nB\n")
+    (tmp_path / "names.txt").write_text("A  # first\nB\n")
 
-    assert run("fetch", "--id", f"@{tmp_path / 'names.txt'}", "--id", "C", "--latest", "--limit", "5").code == 0
+    assert (
+        run("fetch", "--id", f"@{tmp_path / 'names.txt'}", "--id", "data/C.zip", "--latest", "--limit", "5").code == 0
+    )
 
     query = clients.all[0].query
     assert (query.names, query.latest, query.limit) == (("A", "B", "C"), True, 5)

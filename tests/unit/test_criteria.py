@@ -9,9 +9,11 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes import product
 from pepsasync.criteria import build_query
 from pepsasync.errors import AreaError, ConfigError
 from pepsasync.model import Query
+from pepsasync.results.tables import write_products
 
 BOX = shapely.box(1, 43, 2, 44)
 NAME = "S2A_MSIL1C_20200815T005251_N0209_R002_T55PCR_20200815T023440"
@@ -233,7 +235,9 @@ def test_the_whole_archive_is_not_meant_by_saying_nothing(criteria):
         ),
         pytest.param({"id": NAME, "collection": "SENTINEL-1"}, "not of the collection", id="name-of-another-sentinel"),
         pytest.param({"id": NAME, "collection": "PEPS_S1_L1"}, "not of the collection", id="name-of-another-archive"),
-        pytest.param({"id": "@nowhere.txt"}, "cannot be read", id="no-such-list"),
+        pytest.param({"id": "@nowhere.txt"}, "cannot read nowhere.txt", id="no-such-list"),
+        pytest.param({"id": "@~nobody-here/a.txt"}, "cannot read ~nobody-here", id="list-in-no-home"),
+        pytest.param({"id": "@a\0.txt"}, "cannot read a", id="list-with-null"),
     ],
 )
 def test_wrong_criteria_are_refused(criteria, words):
@@ -266,6 +270,21 @@ def test_names_are_read_from_a_file(tmp_path):
     assert build_query(id=["a", f"@{path}"]).names == ("a", NAME, "b")
 
 
+@pytest.mark.parametrize("suffix", [".geojson", ".csv"])
+def test_names_are_read_from_a_saved_search(tmp_path, suffix):
+    write_products([product(NAME), product("b")], tmp_path / f"found{suffix}")
+
+    assert build_query(id=["a", f" @{tmp_path}/found{suffix} "]).names == ("a", NAME, "b")
+
+
+def test_list_of_names_is_found_at_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "names.txt").write_text("a\n")
+
+    assert build_query(id="@~/names.txt").names == ("a",)
+
+
 @pytest.mark.parametrize("collection", ["S2", "S2ST", "PEPS_S2_L1C", "SENTINEL-2", "LANDSAT-8", None])
 def test_names_go_with_a_collection_that_may_hold_them(collection):
     assert build_query(id=[NAME, "b"], collection=collection).names == (NAME, "b")
@@ -275,8 +294,9 @@ def test_names_go_with_a_collection_that_may_hold_them(collection):
     ("content", "words"),
     [
         pytest.param(b"# nothing\n\n", "names no product", id="only-comments"),
-        pytest.param(b"\xff\xfe\x00", "cannot be read", id="binary"),
-        pytest.param(b"a/b\n", "is a path", id="paths"),
+        pytest.param(b"\xff\xfe\x00", "is not text", id="binary"),
+        pytest.param(b"a b\n", "'a b' is not a product name", id="two-in-a-line"),
+        pytest.param(b'{"features": [{}]}', "product 1 of .* has no name", id="feature-without-name"),
     ],
 )
 def test_unusable_list_of_names_is_refused(tmp_path, content, words):

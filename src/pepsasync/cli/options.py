@@ -96,7 +96,7 @@ class QueryOptions:
     clouds: Annotated[float | None, _query("--cc", "--clouds", metavar="PERCENT", help="highest cloud cover")] = None
     satellite: Annotated[str | None, _query("--sat", "--satellite", metavar="NAME", help="S1A, S2B, ...")] = None
     id: Annotated[
-        list[str], _query("--id", metavar="NAME|@FILE", help="a product by name (repeatable), or a file of names")
+        list[str], _query("--id", metavar="NAME|@FILE", help="a product by name (repeatable), or those in a file")
     ] = field(default_factory=list)
     latest: Annotated[bool, _query("--latest", help="of several processings of one acquisition only the newest")] = (
         False
@@ -112,7 +112,7 @@ class QueryOptions:
         from pepsasync.criteria import build_query  # noqa: PLC0415 - not needed for help
 
         criteria: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        criteria["id"] = [name for text in self.id for name in _names(text)] or None
+        criteria["id"] = [_name(text) for text in self.id] or None
         return build_query(**criteria)
 
 
@@ -198,8 +198,8 @@ class OutputOptions:
         return self.no_color or bool(os.environ.get("NO_COLOR"))
 
 
-def _names(text: str) -> list[str]:
-    """One `--id`: a name, or all names of a file."""
-    from pepsasync.results.saved import bare_name, read_saved  # noqa: PLC0415 - not needed for help
+def _name(text: str) -> str:
+    """One `--id`: a name without the folder that shells complete it with, or `@FILE`."""
+    from pepsasync.results.names import bare_name  # noqa: PLC0415 - not needed for help
 
-    return read_saved(text[1:]) if text.startswith("@") else [bare_name(text)]
+    return text if text.strip().startswith("@") else bare_name(text)

@@ -28,18 +28,18 @@ def read_saved(path: str | os.PathLike[str]) -> list[str]:
 
     Args:
         path: GeoJSON or CSV as written by `search -o`, JSON lines; STAC items; features of eodag; replies of an
-            archive, as `--json` writes them; or text with a name a line, where empty lines and those that begin with
-            `#` do not count.
+            archive, as `--json` writes them; or text with a name a line, where `#` begins a comment. `~` is the home
+            folder.
 
     Raises:
         ConfigError: The file cannot be read, names nothing, or holds something else.
     """
     try:
-        text = Path(path).read_text("utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
+        text = Path(path).expanduser().read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not text", hint=FORMATS) from error
+    except (OSError, RuntimeError, ValueError) as error:  # no such home, a null in the path
+        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     names = _from_json(text, path) if text.lstrip().startswith(("{", "[")) else _from_lines(text, path)
     if not names:
         raise ConfigError(f"{path} names no products", hint=FORMATS)
@@ -53,9 +53,8 @@ def _from_lines(text: str, path: str | os.PathLike[str]) -> list[str]:
         except csv.Error as error:
             raise ConfigError(f"{path} is not valid CSV: {error}", hint=FORMATS) from error
     else:
-        lines = text.splitlines()
-    lines = [line.strip() for line in lines]
-    return [_checked(line, path) for line in lines if line and not line.startswith("#")]
+        lines = [line.partition("#")[0] for line in text.splitlines()]
+    return [_checked(line.strip(), path) for line in lines if line.strip()]
 
 
 def _from_json(text: str, path: str | os.PathLike[str]) -> list[str]:

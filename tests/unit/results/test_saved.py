@@ -55,6 +55,7 @@ def test_replies_of_archives_and_files_of_their_clients_are_understood(recording
     [
         pytest.param("A\nB\nA\n", id="lines"),
         pytest.param("\ufeff# chosen by hand\r\n\r\n  A.zip\r\nfolder/B.SAFE/\r\n", id="as-people-write"),
+        pytest.param("A  # first\n  # later\nB#second\n", id="comments"),
     ],
 )
 def test_text_is_one_name_a_line(tmp_path, text):
