@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pepsasync.decide import values
 from pepsasync.errors import AreaError, ConfigError
-from pepsasync.model import Query, parse_tile
+from pepsasync.model import Query
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -109,7 +109,7 @@ def build_query(**criteria: object) -> Query:
         fields["names"] = _names(given["id"])
         _check_missions(fields["names"], fields.get("collection"))
     if way == "tile":
-        fields["tile"] = parse_tile(values.parse_text("tile", given["tile"]))
+        fields["tile"] = _tile(values.parse_text("tile", given["tile"]))
     if way is not None:
         fields["area"] = _area(way, given, fields)
     return Query(**fields)
@@ -176,6 +176,13 @@ def _area(way: str, given: Mapping[str, object], fields: Mapping[str, Any]) -> B
         return aoi.box(*values.parse_bbox("bbox", given["bbox"]))
     numbers = [values.parse_number(name, given[name]) for name in _AREAS[way]]
     return aoi.point(*numbers) if way == "point" else aoi.box(*numbers)
+
+
+def _tile(text: str) -> str:
+    """A tile that exists, canonical."""
+    from pepsasync.decide.tile_grid import find_square  # noqa: PLC0415 - needed only with a tile
+
+    return find_square(text).tile
 
 
 def _has_tiles(collection: str | None) -> bool:

@@ -189,6 +189,7 @@ def test_version_is_that_of_the_installed_package(run):
         pytest.param("fetch -c S1 --lon abc --lat 1", "--lon", id="number"),
         pytest.param("fetch -c S1 -o 51.5", "--orbit", id="integer"),
         pytest.param("fetch -t 99ZZZ", "not an MGRS tile", id="tile"),
+        pytest.param("fetch -c S2 -t 31TZZ", "there is no MGRS tile 31TZZ", id="tile-that-does-not-exist"),
         pytest.param("fetch -d yesterday", "yesterday", id="date"),
         pytest.param("fetch -d 2017-02-01 -f 2017-01-01", "is empty", id="period"),
         pytest.param("fetch -c S1 --cc 120", "120", id="clouds"),

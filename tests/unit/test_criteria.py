@@ -222,6 +222,8 @@ def test_the_whole_archive_is_not_meant_by_saying_nothing(criteria):
         pytest.param({"tile": "31TCJ", "lon": 1, "lat": 2}, "tile, lon, lat each", id="tile-and-point"),
         pytest.param({"tile": "31TC"}, "not an MGRS tile", id="tile"),
         pytest.param({"tile": "31TZZ", "collection": "S1"}, "no MGRS tile 31TZZ", id="tile-that-does-not-exist"),
+        pytest.param({"tile": "31TZZ", "collection": "S2"}, "no MGRS tile 31TZZ", id="tile-to-be-asked-for"),
+        pytest.param({"tile": "t32xng", "collection": "S2ST"}, "no MGRS tile 32XNG", id="tile-of-no-zone"),
         pytest.param({"id": "a/b"}, "is a path", id="name-with-folder"),
         pytest.param({"id": "..\\b"}, "is a path", id="name-with-folder-on-windows"),
         pytest.param({"id": ".."}, "not a product name", id="name-of-dots"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
@@ -18,8 +18,8 @@ from pyproj import Transformer
 
 from pepsasync.area.clean import merged
 from pepsasync.decide.antimeridian import split
+from pepsasync.decide.tile_grid import FALSE_NORTHING_METRES, SQUARE_METRES, Square, find_square
 from pepsasync.errors import AreaError, ConfigError
-from pepsasync.model import parse_tile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,40 +27,7 @@ if TYPE_CHECKING:
 
 TILE_METRES = 109_800.0
 """Side of a tile."""
-SQUARE_METRES = 100_000.0
-"""Side of an MGRS square; a tile overlaps its neighbours to the east and south."""
 _GRID_METRES = 60.0
-_ROW_CYCLE_METRES = 2_000_000.0
-_FALSE_NORTHING_METRES = 10_000_000.0
-_METRES_PER_DEGREE = 111_100.0
-_BANDS = "CDEFGHJKLMNPQRSTUVWX"
-_ROWS = "ABCDEFGHJKLMNPQRSTUV"
-_COLUMNS = ("STUVWXYZ", "ABCDEFGH", "JKLMNPQR")
-"""Letters of the eight columns, by zone modulo 3."""
-_WIDE_ZONES = {"32V": (3, 12), "31X": (0, 9), "33X": (9, 21), "35X": (21, 33), "37X": (33, 42)}
-"""Zones that are wider than 6 degrees: west and east, degrees."""
-_NO_ZONES = ("32X", "34X", "36X")
-_SOUTHERNMOST = -84.0
-_NORTHERN_MARGIN = 3.0
-"""Degrees that tiles of band W reach beyond their zone, at the wider zones of band X."""
-
-
-class _Letters(NamedTuple):
-    """A tile id taken apart."""
-
-    zone: int
-    band: str
-    column: str
-    row: str
-
-    @property
-    def is_south(self) -> bool:
-        return self.band < "N"
-
-    @property
-    def meridian(self) -> float:
-        """Central meridian of the UTM zone, degrees."""
-        return 6.0 * self.zone - 183
 
 
 @lru_cache(maxsize=256)
@@ -78,73 +45,30 @@ def footprint(tile: str) -> BaseGeometry:
         AreaError: There is no such tile.
     """
     try:
-        name = parse_tile(tile)
+        square = find_square(tile)
     except ConfigError as error:
         raise AreaError(error.message, hint=error.hint) from error
-    letters = _Letters(int(name[:2]), name[2], name[3], name[4])
-    if name[:3] in _NO_ZONES or letters.column not in _COLUMNS[letters.zone % 3] or letters.row not in _ROWS:
-        raise _unknown(name)
-    easting, northing = _south_west(letters)
-    square = _degrees(letters, easting, northing, SQUARE_METRES)
-    if not _is_in_cell(letters, name[:3], square):
-        raise _unknown(name)
-    west, north = _north_west(letters, easting, northing)
-    corners = _degrees(letters, west, north - TILE_METRES, TILE_METRES)
-    return merged([split(shapely.Polygon(corners))])
+    west, north = _north_west(square)
+    return merged([split(shapely.Polygon(_degrees(square, west, north - TILE_METRES)))])
 
 
-def _unknown(name: str) -> AreaError:
-    return AreaError(f"there is no MGRS tile {name}", hint="Tiles look like 31TCJ: zone, band, column and row letter")
-
-
-def _south_west(letters: _Letters) -> tuple[float, float]:
-    """South-west corner of the 100 km square, UTM metres: row letters repeat every 2 000 km, the band says which."""
-    easting = (_COLUMNS[letters.zone % 3].index(letters.column) + 1) * SQUARE_METRES
-    first = 5 if letters.zone % 2 == 0 else 0
-    row = ((_ROWS.index(letters.row) - first) % len(_ROWS)) * SQUARE_METRES
-    expected = _middle_latitude(letters.band) * _METRES_PER_DEGREE - SQUARE_METRES / 2
-    if letters.is_south:
-        expected += _FALSE_NORTHING_METRES
-    return easting, row + round((expected - row) / _ROW_CYCLE_METRES) * _ROW_CYCLE_METRES
-
-
-def _band(letter: str) -> tuple[float, float]:
-    """South and north border of a latitude band, degrees; Sentinel-2 stretches the southernmost one."""
-    south = -80.0 + 8 * _BANDS.index(letter)
-    return (_SOUTHERNMOST if letter == "C" else south), south + (12 if letter == "X" else 8)
-
-
-def _middle_latitude(letter: str) -> float:
-    south, north = _band(letter)
-    return (south + north) / 2
-
-
-def _north_west(letters: _Letters, easting: float, northing: float) -> tuple[float, float]:
+def _north_west(square: Square) -> tuple[float, float]:
     """North-west corner of the tile, UTM metres: the square's corner, rounded outwards to the 60 m grid."""
-    false_northing = _FALSE_NORTHING_METRES if letters.is_south else 0.0
-    west = math.floor(easting / _GRID_METRES) * _GRID_METRES
-    north = math.ceil((northing + SQUARE_METRES - false_northing) / _GRID_METRES) * _GRID_METRES
+    false_northing = FALSE_NORTHING_METRES if square.is_south else 0.0
+    west = math.floor(square.easting / _GRID_METRES) * _GRID_METRES
+    north = math.ceil((square.northing + SQUARE_METRES - false_northing) / _GRID_METRES) * _GRID_METRES
     return west, north + false_northing
 
 
-def _degrees(letters: _Letters, west: float, south: float, side: float) -> NDArray[np.float64]:
-    """Corners of a UTM square in degrees, counter-clockwise; longitudes go on past 180 without a jump."""
-    x = np.array([west, west + side, west + side, west])
-    y = np.array([south, south, south + side, south + side])
-    longitude, latitude = _transformer(letters.zone, letters.is_south).transform(x, y)
-    offset = (longitude - letters.meridian + 180) % 360 - 180
-    return np.column_stack([letters.meridian + offset, latitude])
+def _degrees(square: Square, west: float, south: float) -> NDArray[np.float64]:
+    """Corners of the tile in degrees, counter-clockwise; longitudes go on past 180 without a jump."""
+    x = np.array([west, west + TILE_METRES, west + TILE_METRES, west])
+    y = np.array([south, south, south + TILE_METRES, south + TILE_METRES])
+    longitude, latitude = _transformer(square.zone, square.is_south).transform(x, y)
+    offset = (longitude - square.meridian + 180) % 360 - 180
+    return np.column_stack([square.meridian + offset, latitude])
 
 
 @lru_cache(maxsize=16)
 def _transformer(zone: int, is_south: bool) -> Transformer:
     return Transformer.from_crs(f"EPSG:{(32700 if is_south else 32600) + zone}", "EPSG:4326", always_xy=True)
-
-
-def _is_in_cell(letters: _Letters, cell: str, square: NDArray[np.float64]) -> bool:
-    """Whether the 100 km square overlaps the zone and band that its id names."""
-    west, east = _WIDE_ZONES.get(cell, (letters.meridian - 3, letters.meridian + 3))
-    margin = _NORTHERN_MARGIN if letters.band == "W" else 0.0
-    south, north = _band(letters.band)
-    low, high = square.min(axis=0), square.max(axis=0)
-    return bool(low[0] < east + margin and high[0] > west - margin and low[1] < north and high[1] > south)

@@ -1,0 +1,56 @@
+"""The MGRS grid: which tiles there are."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mgrs import MGRS
+
+from pepsasync.decide.tile_grid import find_square
+from pepsasync.errors import ConfigError
+
+LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+def exists(tile):
+    try:
+        return bool(find_square(tile))
+    except ConfigError:
+        return False
+
+
+@given(st.floats(-80, 83.9), st.floats(-180, 179.9))
+def test_every_place_lies_in_a_tile(latitude, longitude):
+    assert exists(MGRS().toMGRS(latitude, longitude, MGRSPrecision=0))
+
+
+@pytest.mark.parametrize(
+    ("cell", "count"),
+    [
+        pytest.param("31N", 8 * 9, id="equator"),
+        pytest.param("31T", 6 * 10, id="middle"),
+        pytest.param("60T", 6 * 10, id="last-zone"),
+        pytest.param("31V", 38, id="narrow-zone-of-norway"),
+        pytest.param("32V", 57, id="wide-zone-of-norway"),
+        pytest.param("33X", 58, id="svalbard"),
+        pytest.param("32X", 0, id="no-zone"),
+        pytest.param("01C", 34, id="farthest-south"),
+    ],
+)
+def test_a_cell_has_as_many_tiles_as_overlap_it(cell, count):
+    assert count == sum(exists(f"{cell}{column}{row}") for column, row in product(LETTERS, LETTERS))
+
+
+@pytest.mark.parametrize(
+    ("tile", "corner"),
+    [
+        pytest.param(" t31tcj ", ("31TCJ", 300_000, 4_800_000), id="north"),
+        pytest.param("31MBV", ("31MBV", 200_000, 9_900_000), id="south"),
+        pytest.param("01CDH", ("01CDH", 400_000, 700_000), id="farthest-south"),
+    ],
+)
+def test_square_has_its_south_west_corner(tile, corner):
+    square = find_square(tile)
+
+    assert corner == (square.tile, square.easting, square.northing)
