@@ -6,7 +6,7 @@ import pytest
 
 from archives import connect, credentials, everything, fetch_all, portal, right_files, root, sandbox
 from pepsasync import AuthError, Client, Config, ConfigError, DeliveryStatus, StagingTimeout
-from pepsasync.events import Noticed, ProductAwaited, ProductLeftOut, QuotaReached
+from pepsasync.events import Noticed, ProductAwaited, ProductLeftOut, QuotaReached, TiersWatched
 from pepsasync.model import Quota
 
 pytestmark = pytest.mark.anyio
@@ -25,6 +25,19 @@ async def test_tape_products_arrive_when_somebody_asks_in_the_portal(provider, t
         assert right_files(archive, tmp_path) == 8
     assert sum(isinstance(event, ProductAwaited) for event in events) >= 4
     assert len([event for event in events if isinstance(event, Noticed)]) == 1, "the user is told once"
+
+
+async def test_products_that_availability_never_mentions_arrive_when_somebody_asks_in_the_portal(tmp_path):
+    """Only a download tells that they came: they are tried now and then, without a hot loop."""
+    looks, faults = [], {"availability-gap": 1.0}
+    async with sandbox(4, tape_fraction=1.0, faults=faults, fault_limit=10_000) as archive:
+        async with connect(archive, "geodes") as client:
+            with client.listen(portal(archive)), client.listen(looks.append):
+                outcomes = [delivery async for delivery in client.fetch(await everything(client), tmp_path)]
+
+        assert {delivery.error for delivery in outcomes} == {None}
+        assert right_files(archive, tmp_path) == 4
+        assert archive.statistics.requests["download"] <= 4 + sum(isinstance(look, TiersWatched) for look in looks)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The shared poller, on virtual time: hours pass in milliseconds."""
 
+from dataclasses import replace
+
 import anyio
 import pytest
 
@@ -118,6 +120,17 @@ async def test_until_online_unknown_for_minutes_is_not_given_up_however_often_it
 
     assert sum(400 <= look < 900 for look in provider.asked) >= 24
     assert {True, False} >= set(answers.values())
+
+
+async def test_until_online_one_unmentioned_product_is_let_go_at_each_look():
+    """Where nobody can ask for staging, whoever is let go is tried, and each try may count against a quota."""
+    limits = replace(FakeProvider({}).limits, stages=False)
+    provider = FakeProvider({"D": TAPE}, limits=limits)
+
+    answers, _, _ = await watched(provider, [product(name) for name in "ABCD"])
+
+    assert dict.fromkeys("ABCD", False) == answers
+    assert [4, 4, 4, 2, 1] == [len(names) for names in provider.asked]
 
 
 async def test_until_online_no_movement_is_given_up_after_trials():

@@ -77,6 +77,7 @@ async def bring_online(product: Product, run: Run, log: Log) -> None:
         if not is_waiting:
             await _pause(reply.retry_after or LONGEST_ADVICE, product, run, log)
             continue
+        product = replace(product, tier=StorageTier.UNKNOWN)  # by the next time it may have come, mentioned or not
         log.staging_requests += 1
         if reply.outcome is StagingOutcome.BY_HAND:
             run.advise(reply.advice)

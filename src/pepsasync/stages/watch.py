@@ -65,6 +65,8 @@ class _Waiter:
     seen: float
     """When it was not online the last time somebody looked."""
     tier: StorageTier | None = None
+    is_mentioned: bool = True
+    """Whether the latest look said anything of it."""
     still: int = 0
     """Looks in a row that found the same tier."""
     answer: bool | PepsasyncError | None = None
@@ -94,6 +96,7 @@ class OnlineWatch:
         self._bell = _Bell()
         self._arrived = anyio.Event()
         self._refusal: AuthError | None = None
+        self._has_let_go = False
 
     async def until_online(self, product: Product, asked: int, deadline: float = math.inf) -> bool:
         """Wait for one product.
@@ -181,7 +184,7 @@ class OnlineWatch:
 
     async def _look(self, pause: float) -> float:
         """Ask for all that wait; returns the seconds until the next look."""
-        waiters = list(self._waiting.values())
+        waiters, self._has_let_go = list(self._waiting.values()), False
         began, moved, online, trouble, advice = anyio.current_time(), False, 0, None, 0.0
         batch = self._provider.limits.poll_batch
         for first in range(0, len(waiters), batch):
@@ -211,6 +214,7 @@ class OnlineWatch:
                 waiter.bell.ring()
             return False
         unmentioned = StorageTier.UNKNOWN if self._provider.limits.stages else StorageTier.TAPE
+        waiter.is_mentioned = waiter.product.id in tiers
         tier = tiers.get(waiter.product.id, unmentioned)
         moved = tier is not waiter.tier
         waiter.still = 1 if moved else waiter.still + 1
@@ -243,9 +247,16 @@ class OnlineWatch:
                 product=waiter.product.name,
                 hint="Run the same command again later, or allow more with --trials",
             )
-        if waiter.tier in (StorageTier.TAPE, StorageTier.UNKNOWN) and is_patience_over:
+        if waiter.tier in (StorageTier.TAPE, StorageTier.UNKNOWN) and is_patience_over and self._lets_go(waiter):
             return False  # only a request can tell
         return None
+
+    def _lets_go(self, waiter: _Waiter) -> bool:
+        """Whether a product may be asked for again; one a look where that is a download, which counts for a quota."""
+        if waiter.is_mentioned or self._provider.limits.stages:
+            return True
+        is_first, self._has_let_go = not self._has_let_go, True
+        return is_first
 
 
 def too_late(product: Product, seconds: float) -> StagingTimeout:
