@@ -80,6 +80,18 @@ async def test_tape_products_are_left_out_and_listed(provider, tmp_path):
         assert archive.statistics.stagings == {}
 
 
+@pytest.mark.parametrize("gaps", [1, 10_000])
+async def test_tape_products_that_availability_leaves_out_are_left_out_as_well(gaps, tmp_path):
+    async with sandbox(3, tape_fraction=1.0, faults={"availability-gap": 1.0}, fault_limit=gaps) as archive:
+        outcomes, events = await fetch_all(archive, tmp_path, "geodes", settings={"skip_tape": True})
+
+        assert {} == outcomes
+        assert {product.name for product in archive.catalogue} == {
+            event.name for event in events if isinstance(event, ProductLeftOut)
+        }
+        assert archive.statistics.requests.get("download", 0) == (3 if gaps > 1 else 0)
+
+
 async def test_a_restore_is_asked_for_where_the_server_offers_it(tmp_path):
     async with sandbox(4, tape_fraction=1.0, geodes_restore=True) as archive:
         outcomes, _ = await fetch_all(archive, tmp_path, "geodes", settings={"restore": True})

@@ -207,12 +207,13 @@ async def test_a_quota_here_lets_others_work(tmp_path):
     assert sum(sources.values()) == 12
 
 
-async def test_tape_everywhere_is_left_out(tmp_path):
+@pytest.mark.parametrize(("other", "gaps"), [("peps", 0.0), ("cdse", 1.0)])
+async def test_tape_everywhere_is_left_out(other, gaps, tmp_path):
     events = []
     async with (
-        sandbox(4, tape_fraction=1.0) as first,
+        sandbox(4, tape_fraction=1.0, faults={"availability-gap": gaps}, fault_limit=1) as first,
         sandbox(4, tape_fraction=1.0) as second,
-        several(["geodes", "peps"], first, second, skip_tape=True) as client,
+        several(["geodes", other], first, second, skip_tape=True) as client,
     ):
         with client.listen(events.append):
             assert await bring(client, tmp_path) == {}

@@ -43,7 +43,8 @@ async def bring(product: Product, run: Run, log: Log) -> Path | None:
             return await _stage_and_fetch(product, run, log)
         except OfflineError:  # back on tape before we came, or never online
             product = replace(product, tier=StorageTier.TAPE)
-            await back_off(run, log)
+            if not run.line.config.skip_tape:
+                await back_off(run, log)
 
 
 async def _stage_and_fetch(product: Product, run: Run, log: Log) -> Path:
@@ -63,6 +64,7 @@ async def bring_online(product: Product, run: Run, log: Log) -> None:
 
     Raises:
         StagingTimeout: It took longer than `Config.staging_timeout`, or nothing moved.
+        OfflineError: It is on tape after all, nobody can ask for it from here, and the run leaves such products out.
         ProviderError: The archive refuses the product.
 
     Cancellation: nothing to undo; the archive may go on staging.
@@ -77,6 +79,8 @@ async def bring_online(product: Product, run: Run, log: Log) -> None:
         if not is_waiting:
             await _pause(reply.retry_after or LONGEST_ADVICE, product, run, log)
             continue
+        if reply.outcome is StagingOutcome.BY_HAND and run.line.config.skip_tape:
+            raise OfflineError("the archive has the product on tape", product=product.name)
         product = replace(product, tier=StorageTier.UNKNOWN)  # by the next time it may have come, mentioned or not
         log.staging_requests += 1
         if reply.outcome is StagingOutcome.BY_HAND:

@@ -206,7 +206,10 @@ class Sources:
             except (ConfigError, DiskFullError):
                 raise
             except PepsasyncError as error:
-                self._drop(offer, error, quest)
+                if isinstance(error, OfflineError) and run.line.config.skip_tape:
+                    offer.product = replace(product, tier=StorageTier.TAPE)
+                else:
+                    self._drop(offer, error, quest)
             else:
                 offer.product = replace(product, tier=StorageTier.DISK)
                 quest.staged.append(offer)
