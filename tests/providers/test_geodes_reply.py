@@ -1,11 +1,13 @@
 """Replies of GEODES, as recorded and as strange as JSON can be."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes import product
 from pepsasync.errors import ProtocolError
 from pepsasync.model import Checksum, StorageTier
 from pepsasync.providers.geodes.reply import _cleaned, _link, parse_availability, parse_files, parse_item, parse_page
@@ -108,13 +110,30 @@ def test_only_an_empty_page_says_itself_that_it_is_the_last(context):
 
 def test_availability_goes_by_the_checksum_of_the_data_file():
     files = [{"checksum": "0" * 32, "available": False}, {"checksum": MD5.upper(), "available": True}]
-    reply = {"products": [{"id": "a", "files": files}, {"id": "b", "files": files[:1]}, {"id": "stranger"}]}
+    reply = {"products": [{"id": "id-A", "files": files}, {"id": "id-B", "files": files[:1]}, {"id": "stranger"}]}
+    a, b, c = (product(name, checksum=Checksum("md5", md5)) for name, md5 in [("A", MD5), ("B", "0" * 32), ("C", MD5)])
 
-    assert parse_availability(reply, {"a": MD5, "b": "0" * 32, "c": MD5}) == {
-        "a": StorageTier.DISK,
-        "b": StorageTier.TAPE,
-    }
-    assert parse_files({"files": files}, "1" * 32) is None
+    assert parse_availability(reply, [a, b, c]) == {"id-A": StorageTier.DISK, "id-B": StorageTier.TAPE}
+    assert parse_files({"files": files}, replace(a, checksum=Checksum("md5", "1" * 32))) is None
+
+
+@pytest.mark.parametrize(
+    ("files", "tier"),
+    [
+        pytest.param({"other": True, "FILE-7": False}, StorageTier.TAPE, id="in the link"),
+        pytest.param({"other": False}, StorageTier.TAPE, id="only file"),
+        pytest.param({"other": True, "more": True}, StorageTier.DISK, id="all the same"),
+        pytest.param({"other": True, "more": False}, None, id="which one"),
+        pytest.param({"other": None}, None, id="not told"),
+        pytest.param({}, None, id="none"),
+    ],
+)
+def test_availability_of_a_product_without_checksum(files, tier):
+    item = product("A", download_url=f"{ROOT}/api/download/URN:1/files/file-7?a=1")
+    listed = [{"checksum": name, "available": available} for name, available in files.items()]
+    reply = {"products": [{"id": item.id, "files": listed}]}
+
+    assert parse_availability(reply, [item]) == ({item.id: tier} if tier else {})
 
 
 @given(json_values, json_values, json_values)
@@ -124,8 +143,9 @@ def test_strange_replies_never_surprise(reply, properties, assets):
             parse_page({"features": features, "context": reply}, ROOT)
         except ProtocolError:
             assert not isinstance(features, list)
-    parse_availability(reply, {"a": MD5})
-    parse_availability({"products": [reply, {"id": "a", "files": reply}]}, {"a": MD5})
+    for item in product("A"), product("A", checksum=Checksum("md5", MD5)):
+        parse_availability(reply, [item])
+        parse_availability({"products": [reply, {"id": item.id, "files": reply}]}, [item])
 
 
 @given(st.dictionaries(st.sampled_from(sorted(asset())), json_values))

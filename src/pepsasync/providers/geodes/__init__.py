@@ -131,8 +131,7 @@ class Geodes:
                 what = "GEODES tells only those who have a key where products are"
                 raise ForbiddenError(what, url=error.url, hint=KEY_HINT) from error
             raise
-        checksums = {product.id: product.checksum.value for product in products if product.checksum}
-        return parse_availability(reply, checksums)
+        return parse_availability(reply, products)
 
     async def _tiers_one_by_one(self, products: Collection[Product]) -> Mapping[str, StorageTier]:
         found: dict[str, StorageTier] = {}
@@ -143,8 +142,7 @@ class Geodes:
                 reply = (await self._http.send_patiently(request, self._judge_json)).json()
             except NotFoundError:
                 continue
-            tier = parse_files(reply, product.checksum.value if product.checksum else None)
-            if tier is not None:
+            if (tier := parse_files(reply, product)) is not None:
                 found[product.id] = tier
         return found
 

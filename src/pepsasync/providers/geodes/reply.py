@@ -30,7 +30,7 @@ from pepsasync.providers.reading import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _log = logging.getLogger(__name__)
 
@@ -112,32 +112,37 @@ def parse_item(item: Any, root: str) -> Product | None:
     )
 
 
-def parse_availability(reply: Any, checksums: Mapping[str, str]) -> dict[str, StorageTier]:
+def parse_availability(reply: Any, products: Iterable[Product]) -> dict[str, StorageTier]:
     """Parse a reply about many products (section 5.1).
 
     Args:
         reply: Decoded JSON.
-        checksums: MD5 of the data file by product id; quicklooks are listed, too.
+        products: What was asked for.
 
     Returns:
         Tier by product id, of the products that the reply tells about.
     """
-    found = {}
+    asked, found = {product.id: product for product in products}, {}
     for entry in as_list(as_mapping(reply).get("products")):
-        identity = as_text(as_mapping(entry).get("id")) or ""
-        tier = parse_files(entry, checksums.get(identity))
-        if identity in checksums and tier is not None:
-            found[identity] = tier
+        product = asked.get(as_text(as_mapping(entry).get("id")) or "")
+        if product is not None and (tier := parse_files(entry, product)) is not None:
+            found[product.id] = tier
     return found
 
 
-def parse_files(entry: Any, checksum: str | None) -> StorageTier | None:
-    """Tier of one product from the list of its files; None when its data file is not listed."""
-    for file in map(as_mapping, as_list(as_mapping(entry).get("files"))):
-        if checksum is None or str(file.get("checksum")).lower() == checksum:
-            available = file.get("available")
-            if isinstance(available, bool):
-                return StorageTier.DISK if available else StorageTier.TAPE
+def parse_files(entry: Any, product: Product) -> StorageTier | None:
+    """Tier of a product from the list of its files, in which its data file goes by its MD5, or the end of its link.
+
+    None when that is not listed: quicklooks are, too. Of a product without MD5 all files tell when they agree.
+    """
+    files = [as_mapping(file) for file in as_list(as_mapping(entry).get("files"))]
+    end = product.download_url.partition("?")[0].rpartition("/")[2].lower()
+    name = product.checksum.value if product.checksum else end
+    own = [file for file in files if str(file.get("checksum")).lower() == name]
+    told = [file.get("available") for file in own or (() if product.checksum else files)]
+    for is_online, tier in ((True, StorageTier.DISK), (False, StorageTier.TAPE)):
+        if told and all(available is is_online for available in told):
+            return tier
     return None
 
 
