@@ -69,6 +69,30 @@ def test_each_answer_has_its_error(status, body, kind, expected):
     assert error is None or (error.product == "A" and "the-key" not in f"{error!r} {error}")
 
 
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 423, 429, 500, 503])
+@pytest.mark.parametrize("kind", ["application/json", "application/octet-stream", "text/html"])
+def test_the_words_of_the_quota_count_whatever_comes_with_them(status, kind):
+    headers = {"Content-Type": kind, "Retry-After": "60"}
+    response = httpx.Response(status, headers=headers, request=httpx.Request("GET", ITEM.download_url))
+    error = geodes().judge_download(ITEM, response, QUOTA)
+
+    assert type(error) is QuotaError
+    assert error.retry_after == 60
+
+
+@pytest.mark.parametrize("status", [202, 410])
+def test_a_product_on_tape_is_no_quota(status):
+    response = httpx.Response(status, request=httpx.Request("GET", ITEM.download_url))
+
+    assert type(geodes().judge_download(ITEM, response, QUOTA)) is OfflineError
+
+
+def test_a_product_may_hold_the_word_quota():
+    response = httpx.Response(200, request=httpx.Request("GET", ITEM.download_url))
+
+    assert geodes().judge_download(ITEM, response, b"PK\3\4 quota.txt") is None
+
+
 async def test_the_key_goes_to_the_archive_only():
     requests = []
 

@@ -179,18 +179,15 @@ class Geodes:
         """The error behind a status and its body (6)."""
         status, url = response.status_code, safe_url(response.url)
         retry_after = parse_retry_after(response.headers.get("Retry-After"))
-        said = first_words(body)
         if status in (202, 410):
             return OfflineError("the archive has the product on tape", retry_after=retry_after, url=url)
-        if status == 403 and _QUOTA.search(body):
-            return QuotaError(f"the quota of the account is used up: {said}", retry_after=retry_after, url=url)
+        if notice := _quota_notice(response, body):
+            return notice
         if status == 401:
             return self._refused(response.url)
         if status == 423:
             return ForbiddenError("the licence of this collection has to be accepted in the GEODES portal", url=url)
-        error = error_for_status(response, body)
-        if error is None:
-            return ProtocolError(f"unexpected answer HTTP {status}", url=url)
+        error = error_for_status(response, body) or ProtocolError(f"unexpected answer HTTP {status}", url=url)
         if status == 403:
             error.hint = KEY_HINT
         return error
@@ -216,13 +213,9 @@ class Geodes:
 
     def _not_for_us(self, response: httpx.Response, body: bytes) -> ProviderError | None:
         """The login page, or a quota notice, in place of what was asked for (2, 6.1)."""
-        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind not in ("text/html", "application/json"):
-            return None
-        if _QUOTA.search(body):
-            said = first_words(body)
-            return QuotaError(f"the quota of the account is used up: {said}", url=safe_url(response.url))
-        if kind == "text/html" and _LOGIN_PAGE.search(body):
+        if not body.startswith(b"PK") and (error := _quota_notice(response, body)):
+            return error
+        if _is_page(response) and _LOGIN_PAGE.search(body):
             return self._refused(response.url, ": it sent its login page")
         return None
 
@@ -260,6 +253,20 @@ class _Key:
 def _key_of(credentials: Credentials | None) -> str | None:
     """The only secret that GEODES takes: whoever gives it as a password means it."""
     return (credentials.api_key or credentials.password) if credentials else None
+
+
+def _quota_notice(response: httpx.Response, body: bytes) -> QuotaError | None:
+    """What says that the quota is used up: it comes with any status and type (6.1)."""
+    if not _QUOTA.search(body):
+        return None
+    retry_after = parse_retry_after(response.headers.get("Retry-After"))
+    message = f"the quota of the account is used up: {first_words(body)}"
+    return QuotaError(message, retry_after=retry_after, url=safe_url(response.url))
+
+
+def _is_page(response: httpx.Response) -> bool:
+    kind: str = response.headers.get("Content-Type", "")
+    return kind.partition(";")[0].strip().lower() == "text/html"
 
 
 def _origin(url: httpx.URL) -> _Origin:
