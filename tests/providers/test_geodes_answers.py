@@ -22,7 +22,7 @@ from pepsasync.errors import (
 from pepsasync.io.http import Http
 from pepsasync.model import Checksum, Query, StorageTier
 from pepsasync.providers.base import Account, StagingOutcome
-from pepsasync.providers.geodes import ADVICE, MOST_REDIRECTS, Geodes
+from pepsasync.providers.geodes import ADVICE, Geodes
 from pepsasync.stages.search import search
 
 ROOT = "https://archive.example"
@@ -91,72 +91,6 @@ def test_a_product_may_hold_the_word_quota():
     response = httpx.Response(200, request=httpx.Request("GET", ITEM.download_url))
 
     assert geodes().judge_download(ITEM, response, b"PK\3\4 quota.txt") is None
-
-
-async def test_the_key_goes_to_the_archive_only():
-    requests = []
-
-    def answer(request):
-        requests.append(request)
-        at_home = request.url.host == "archive.example"
-        return httpx.Response(302 if at_home else 200, headers={"Location": "https://store.example/x"})
-
-    provider = geodes(answer)
-    await provider._http.send(await provider.download_request(ITEM))
-
-    assert [request.headers.get("X-API-Key") for request in requests] == ["the-key", None]
-
-
-@pytest.mark.parametrize("where", ["/login", "https://sso.archive.example/x", "/auth/realms/x", "/a/login.html?next=1"])
-async def test_a_redirect_to_a_login_page_means_that_the_key_was_refused(where):
-    provider = geodes(lambda request: httpx.Response(302, headers={"Location": where}))
-
-    with pytest.raises(AuthError, match="does not accept the API key"):
-        await provider._http.send(await provider.download_request(ITEM))
-
-
-@pytest.mark.parametrize(
-    "where",
-    [
-        pytest.param(lambda request: request.url.path, id="to-itself"),
-        pytest.param(lambda request: "/b" if request.url.path == "/a" else "/a", id="in-turns"),
-        pytest.param(lambda request: f"/home?step={1 + int(request.url.params.get('step', 0))}", id="with-a-counter"),
-    ],
-)
-@pytest.mark.parametrize("is_short", [True, False])
-async def test_redirects_in_a_circle_mean_that_the_key_was_refused(where, is_short):
-    requests = []
-
-    def answer(request):
-        requests.append(request)
-        return httpx.Response(302, headers={"Location": where(request)})
-
-    provider = geodes(answer)
-    with pytest.raises(AuthError, match="PEPSASYNC_GEODES_API_KEY"):
-        async with provider._http.stream(await provider.download_request(ITEM), is_short=is_short):
-            pass
-    assert len(requests) == is_short + 1 + MOST_REDIRECTS
-
-
-async def test_a_request_that_is_sent_again_goes_in_no_circle():
-    answers = [httpx.Response(302, headers={"Location": "?x=1"}), httpx.Response(503)]
-    requests = []
-
-    def answer(request):
-        requests.append(request)
-        return answers[len(requests) % 2 - 1]
-
-    provider = geodes(answer)
-    request = await provider.download_request(ITEM)
-
-    assert [503] * 4 == [(await provider._http.send(request)).status_code for _ in range(4)]
-    assert 8 == len(requests)
-    assert {"the-key"} == {request.headers["X-API-Key"] for request in requests}
-
-
-async def test_no_key_is_said_before_anything_is_sent():
-    with pytest.raises(AuthError, match="PEPSASYNC_GEODES_API_KEY"):
-        await geodes(key=None).download_request(ITEM)
 
 
 @pytest.mark.parametrize(("served", "pages"), [(20, 10), (80, 3)])
@@ -290,9 +224,3 @@ async def test_the_account_tells_what_is_left():
         return httpx.Response(200, json={"maxQuota": 50, "remainingQuota": 7})
 
     assert await geodes(answer).account() == Account(quota_left=7, quota_products=50)
-
-
-@pytest.mark.parametrize("status", [401, 403])
-async def test_a_refused_key_is_an_auth_error(status):
-    with pytest.raises(AuthError):
-        await geodes(lambda request: httpx.Response(status)).account()

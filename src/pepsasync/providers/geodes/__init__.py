@@ -6,7 +6,7 @@ Facts are from the GEODES protocol notes; the section numbers in comments are th
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
@@ -28,14 +28,14 @@ from pepsasync.io.http import on_each_hop
 from pepsasync.model import Quota, StorageTier
 from pepsasync.providers.answers import not_a_zip
 from pepsasync.providers.base import Account, Limits, StagingOutcome, StagingReply
+from pepsasync.providers.geodes.key import Key, key_of, origin_of
 from pepsasync.providers.geodes.query import search_body, slices
 from pepsasync.providers.geodes.reply import parse_availability, parse_files, parse_page
 from pepsasync.providers.reading import as_integer, as_mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from pepsasync.credentials import Credentials
     from pepsasync.credentials.lookup import Lookup
     from pepsasync.io.http import Http
     from pepsasync.model import Product, Query
@@ -52,11 +52,6 @@ KEY_HINT = (
     "PEPSASYNC_GEODES_API_KEY"
 )
 
-MOST_REDIRECTS = 5
-"""Of one request with the key: a good one leads to a store or two, a refused one may lead in circles (2)."""
-
-_Origin: TypeAlias = tuple[str, str, int | None]
-_LOGIN = re.compile(r"(?:^|[/.])(?:log[-_]?in|auth|sso|oauth2?)(?:[/.?]|$)", re.IGNORECASE)
 _QUOTA = re.compile(rb"quota", re.IGNORECASE)
 _LOGIN_PAGE = re.compile(rb"password|log ?in|sign ?in|connexion", re.IGNORECASE)
 
@@ -76,7 +71,7 @@ class Geodes:
     def __init__(self, http: Http, credentials: Lookup, root: str, *, restore: bool = False) -> None:
         self._http = http
         self._root = root
-        self._origin = _origin(httpx.URL(root))
+        self._origin = origin_of(httpx.URL(root))
         self._restores = restore
         self._credentials = credentials
         self.limits = Limits(
@@ -125,7 +120,7 @@ class Geodes:
         try:
             reply = await self._http.json(request)
         except ProviderError as error:
-            if _key_of(await self._credentials.find()) is not None:
+            if key_of(await self._credentials.find()) is not None:
                 return await self._tiers_one_by_one(products)
             if isinstance(error, AuthError):  # nobody's key was refused: a search needs none
                 what = "GEODES tells only those who have a key where products are"
@@ -157,10 +152,10 @@ class Geodes:
         return await self._request("GET", product.download_url)
 
     async def _request(self, method: str, url: str, **options: Any) -> httpx.Request:
-        key = _key_of(await self._credentials.find())
+        key = key_of(await self._credentials.find())
         if not key:
             raise AuthError("no API key for GEODES", hint=KEY_HINT)
-        return self._http.build(method, url, extensions=on_each_hop(_Key(key, self._origin, self._refused)), **options)
+        return self._http.build(method, url, extensions=on_each_hop(Key(key, self._origin, self._refused)), **options)
 
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> PepsasyncError | None:
         """Say what is wrong with an answer; see `Provider.judge_download`."""
@@ -206,8 +201,8 @@ class Geodes:
         return None
 
     def _judge_key(self, response: httpx.Response) -> PepsasyncError | None:
-        """Here a 403 can only mean the key: nothing is downloaded."""
-        if response.status_code == 403:
+        """Here a 403 or a page can only mean the key: nothing is downloaded (2)."""
+        if response.status_code == 403 or (response.status_code == 200 and _is_page(response)):
             return self._refused(response.url)
         return self._judge_json(response)
 
@@ -224,37 +219,6 @@ class Geodes:
         return self._credentials.name_source(error)
 
 
-class _Key:
-    """Goes along with one request from hop to hop: to the archive only, and no further than where it was refused."""
-
-    def __init__(self, key: str, origin: _Origin, refused: Callable[[httpx.URL], AuthError]) -> None:
-        self._key = key
-        self._origin = origin
-        self._refused = refused
-        self._first: int | None = None
-        self._redirects = 0
-
-    def __call__(self, request: httpx.Request) -> None:
-        """Put it on a request.
-
-        Raises:
-            AuthError: This is the way to a login page, or one without end.
-        """
-        self._first = self._first or id(request)  # not the request, which would keep itself alive
-        self._redirects = 0 if id(request) == self._first else self._redirects + 1  # it may be sent again
-        if self._redirects > MOST_REDIRECTS or _LOGIN.search(f"{request.url.host}{request.url.path}"):
-            raise self._refused(request.url)
-        if _origin(request.url) == self._origin:
-            request.headers["X-API-Key"] = self._key
-        else:
-            request.headers.pop("X-API-Key", None)
-
-
-def _key_of(credentials: Credentials | None) -> str | None:
-    """The only secret that GEODES takes: whoever gives it as a password means it."""
-    return (credentials.api_key or credentials.password) if credentials else None
-
-
 def _quota_notice(response: httpx.Response, body: bytes) -> QuotaError | None:
     """What says that the quota is used up: it comes with any status and type (6.1)."""
     if not _QUOTA.search(body):
@@ -267,7 +231,3 @@ def _quota_notice(response: httpx.Response, body: bytes) -> QuotaError | None:
 def _is_page(response: httpx.Response) -> bool:
     kind: str = response.headers.get("Content-Type", "")
     return kind.partition(";")[0].strip().lower() == "text/html"
-
-
-def _origin(url: httpx.URL) -> _Origin:
-    return url.scheme, url.host, url.port
