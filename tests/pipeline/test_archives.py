@@ -5,9 +5,11 @@ import re
 import pytest
 
 from archives import connect, credentials, everything, fetch_all, portal, right_files, root, sandbox
-from pepsasync import AuthError, Client, Config, ConfigError, DeliveryStatus, StagingTimeout
+from pepsasync import AuthError, Client, Config, ConfigError, DeliveryStatus, ForbiddenError, StagingTimeout
 from pepsasync.events import Noticed, ProductAwaited, ProductLeftOut, QuotaReached, TiersWatched
 from pepsasync.model import Quota
+from pepsasync.providers.base import Account
+from pepsasync.providers.geodes import Geodes
 
 pytestmark = pytest.mark.anyio
 ANYWHERE = ("geodes", "cdse")
@@ -175,6 +177,33 @@ async def test_refused_credentials_end_the_run(provider, bad_key, tmp_path):
                 [delivery async for delivery in client.fetch(await everything(client), tmp_path)]
 
     assert "wrong-secret" not in str(caught.value)
+
+
+async def test_a_product_that_is_forbidden_to_a_good_key_fails_alone(tmp_path):
+    async with sandbox(6, tape_fraction=0) as archive:
+        archive.deny("S1")
+        outcomes, _ = await fetch_all(archive, tmp_path, "geodes")
+        denied = {product.name for product in archive.catalogue if product.collection == "S1"}
+
+    assert dict.fromkeys(denied, ForbiddenError) == {
+        name: type(delivery.error) for name, delivery in outcomes.items() if delivery.error
+    }
+
+
+async def test_a_key_that_is_revoked_in_mid_run_ends_the_run(tmp_path, monkeypatch):
+    """Its downloads are forbidden, as may be those of a good one: only the rest of the quota tells."""
+    answers = [Account(50, 50)]
+
+    async def account(_):
+        if answers:
+            return answers.pop()
+        raise AuthError("GEODES does not accept the API key")
+
+    monkeypatch.setattr(Geodes, "account", account)
+    async with sandbox(6, tape_fraction=0) as archive:
+        archive.deny("S1")
+        with pytest.raises(AuthError):
+            await fetch_all(archive, tmp_path, "geodes")
 
 
 @pytest.mark.parametrize("provider", ["geodes", "cdse", "peps"])

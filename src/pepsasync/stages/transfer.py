@@ -11,6 +11,7 @@ import anyio
 
 from pepsasync.errors import (
     AddressError,
+    ForbiddenError,
     IntegrityError,
     PepsasyncError,
     ProtocolError,
@@ -84,6 +85,9 @@ class Transfer(ABC):
             length = await self._retries.call(self._attempt)
         except AddressError as error:
             error.product = self._product.name
+            raise
+        except ForbiddenError:
+            await self._line.pace.ask()  # for this product only? The account may have been closed meanwhile
             raise
         except (ServerError, ProtocolError) as error:
             if isinstance(error, UnreachableError) and not self._are_others_served():
