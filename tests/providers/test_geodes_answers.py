@@ -112,6 +112,20 @@ async def test_everything_is_found_whatever_the_server_says_of_its_pages(served,
     assert list(range(1, pages + 1)) == sorted(asked)
 
 
+async def test_items_that_come_twice_do_not_end_a_search_too_soon():
+    def answer(request):
+        if request.url.path == "/fastavailability":
+            return httpx.Response(200, json={})
+        page = json.loads(request.content)["page"]
+        found = [feature(number) for number in {1: (1, 1, 2), 2: (2, 3)}.get(page, ())]
+        return httpx.Response(200, json={"features": found, "context": {"matched": 3, "limit": 80}})
+
+    async with search(Query(collection="X"), geodes(answer), lambda _: None) as found:
+        products = [one async for page in found for one in page]
+
+    assert ["P1", "P2", "P3"] == [one.name for one in products]
+
+
 def feature(number):
     asset = {"href": f"/files/{number}", "roles": ["data"], "type": "application/zip"}
     return {"id": f"id-{number}", "properties": {"identifier": f"P{number}", "dataset": "X"}, "assets": {"x": asset}}

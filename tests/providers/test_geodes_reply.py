@@ -101,10 +101,10 @@ def test_superseded_versions_are_left_out():
 
 @pytest.mark.parametrize("context", [{"matched": 160, "limit": 80}, {"matched": 2}, {}])
 def test_only_an_empty_page_says_itself_that_it_is_the_last(context):
-    items = [item(), item(latest=False)]
+    items = [item(), item(latest=False) | {"id": "old"}]
     pages = [parse_page({"features": found, "context": context}, ROOT) for found in (items, [])]
 
-    assert [(2, False), (0, True)] == [(page.sent, page.is_last) for page in pages]
+    assert [((items[0]["id"], "old"), False), ((), True)] == [(page.sent, page.is_last) for page in pages]
     assert {context.get("matched")} == {page.total for page in pages}
 
 

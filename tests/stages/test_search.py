@@ -13,7 +13,8 @@ from pepsasync.errors import ProtocolError, ServerError
 from pepsasync.model import Query, StorageTier
 from pepsasync.providers.base import Limits, SearchPage
 from pepsasync.stages.paging import UNREAD
-from pepsasync.stages.search import Seen, search
+from pepsasync.stages.search import search
+from pepsasync.stages.seen import Seen
 
 
 class Catalogue(FakeProvider):
@@ -164,7 +165,9 @@ class ModestCatalogue(Catalogue):
     async def search_page(self, query, page):
         await super().search_page(query, page)
         found = self.products[self.served * (page - 1) : self.served * page]
-        return SearchPage(tuple(found), is_last=not found, total=len(self.products), sent=len(found))
+        return SearchPage(
+            tuple(found), is_last=not found, total=len(self.products), sent=tuple(one.id for one in found)
+        )
 
 
 @pytest.mark.anyio

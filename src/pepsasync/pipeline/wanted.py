@@ -11,7 +11,8 @@ from pepsasync.errors import NotFoundError
 from pepsasync.events import ProductFailed
 from pepsasync.model import Delivery, DeliveryStatus, Product, Query
 from pepsasync.stages.paging import Failures
-from pepsasync.stages.search import Seen, search
+from pepsasync.stages.search import search
+from pepsasync.stages.seen import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

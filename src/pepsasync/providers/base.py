@@ -70,9 +70,9 @@ class SearchPage:
     """Matches in the whole catalogue; may be an estimate."""
     rest: Query | None = None
     """On the last page of an archive that pages only so deep: the query that finds what follows."""
-    sent: int = 0
-    """Results on the page, products or not, of an archive whose `total` tells the end: the page with which so many were
-    sent is the last, too. 0 where only `is_last` does."""
+    sent: tuple[str, ...] = ()
+    """Ids of all results on the page, products or not, of an archive whose `total` tells the end: the page with which
+    so many different ones were sent is the last, too. Empty where only `is_last` does."""
 
 
 class StagingOutcome(Enum):

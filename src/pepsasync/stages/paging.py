@@ -20,6 +20,7 @@ from pepsasync.errors import (
 )
 from pepsasync.events import PageSearched
 from pepsasync.io.outage import Outage
+from pepsasync.stages.seen import Seen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -100,7 +101,7 @@ class Paging:
         An archive that sends a page twice in a row is believed to go in circles.
         """
         page = await first.read()
-        ahead, number, known, before, sent = _Ahead(), 1, 1, tuple[str, ...](), 0
+        ahead, number, known, before, sent = _Ahead(), 1, 1, tuple[str, ...](), Seen()
         for told in range(1, MOST_PAGES + 1):
             self._emit(PageSearched(page=told, products=len(page.products), total=page.total))
             ids = tuple(product.id for product in page.products)
@@ -109,11 +110,12 @@ class Paging:
             before = ids
             yield page.products
             known = max(known, -(-(page.total or 0) // self._provider.limits.page_size))
-            sent += page.sent
-            if page.is_last or 0 < (page.total or 0) <= sent:
+            for identity in page.sent:
+                sent.add(identity)
+            if page.is_last or 0 < (page.total or 0) <= len(sent):
                 if page.rest is None:
                     return
-                query, ahead, number, known, before, sent = page.rest, _Ahead(), 0, 1, (), 0
+                query, ahead, number, known, before, sent = page.rest, _Ahead(), 0, 1, (), Seen()
             last = max(number + 1, min(number + self._room(number), known))
             for other in range(number + len(ahead) + 1, last + 1):
                 ahead.append(self._ask(query, other))

@@ -50,8 +50,8 @@ _PLAIN = re.compile(
 def parse_page(reply: Any, root: str) -> SearchPage:
     """Parse a search reply.
 
-    The end is where as many items came as the archive says it matched: its `next` links lead in circles, short pages
-    happen, and a server that serves fewer a page than were asked for may name another limit than its own.
+    The end is where as many different items came as the archive says it matched: its `next` links lead in circles,
+    short pages happen, and a server that serves fewer a page than were asked for may name another limit than its own.
 
     Args:
         reply: Decoded JSON.
@@ -67,7 +67,8 @@ def parse_page(reply: Any, root: str) -> SearchPage:
     context = as_mapping(document.get("context"))
     total = as_integer(context.get("matched", document.get("numberMatched")))
     products = tuple(product for feature in features if (product := parse_item(feature, root)))
-    return SearchPage(products, is_last=not features, total=total, sent=len(features))
+    sent = tuple(identity for feature in features if (identity := as_text(as_mapping(feature).get("id"))))
+    return SearchPage(products, is_last=not features, total=total, sent=sent)
 
 
 def parse_item(item: Any, root: str) -> Product | None:
