@@ -145,9 +145,12 @@ async def test_search_is_anonymous():
     assert json.loads(requests[0].content)["page"] == 2
 
 
-async def test_a_refused_search_is_explained():
-    with pytest.raises(RefusedError, match="renamed an attribute"):
-        await geodes(lambda request: httpx.Response(400)).search_page(Query(collection="X"), 1)
+@pytest.mark.parametrize(
+    ("status", "error"), [(400, RefusedError), (404, NotFoundError), (405, RefusedError), (410, NotFoundError)]
+)
+async def test_a_refused_search_is_explained(status, error):
+    with pytest.raises(error, match=r"newer pepsasync.*--base-url"):
+        await geodes(lambda request: httpx.Response(status)).search_page(Query(collection="X"), 1)
 
 
 def availability(request, available):

@@ -97,8 +97,8 @@ class Geodes:
         request = self._http.build("POST", f"{self._root}/api/stac/search", json=body)
         try:
             reply = await self._http.json(request, is_search=True)
-        except RefusedError as error:
-            error.hint = "GEODES has probably renamed an attribute of its catalogue; look for a newer pepsasync"
+        except (RefusedError, NotFoundError) as error:
+            error.hint = "GEODES has probably changed its catalogue: look for a newer pepsasync, or check --base-url"
             raise
         return parse_page(reply, self._root)
 
