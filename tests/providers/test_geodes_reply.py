@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from fakes import product
 from pepsasync.errors import ProtocolError
 from pepsasync.model import Checksum, StorageTier
-from pepsasync.providers.geodes.reply import _cleaned, _link, parse_availability, parse_files, parse_item, parse_page
+from pepsasync.providers.geodes.reply import (
+    PRIVATE,
+    SESSION,
+    _cleaned,
+    _link,
+    parse_availability,
+    parse_files,
+    parse_item,
+    parse_page,
+)
 
 ROOT = "https://archive.example"
 MD5 = "86f828c4c7e921615d1cd0476604f780"
@@ -54,7 +63,7 @@ def test_recorded_items_parse(recordings):
     assert (s2.relative_orbit, s2.orbit, s2.cloud_cover) == (141, 51075, 67.54958344531)
     assert s2.download_url.startswith("https://geodes-portal.cnes.fr/api/download/URN:")
     assert s2.storage_url.startswith("https://s3.datalake.cnes.fr/")
-    assert "scope" not in s2.quicklook_url
+    assert s2.quicklook_url.endswith("?scope=gdh")
     assert s1 is not None
     assert (s1.product_type, s1.polarisation, s1.orbit_direction) == ("GRD", "VV VH", "ascending")
     assert (s1.platform, s1.size, s1.cloud_cover) == ("S1C", 2005940905, None)
@@ -84,13 +93,30 @@ def test_session_tokens_are_taken_out_of_links():
     assert product.download_url == f"{ROOT}/api/download/URN:1/files/{MD5}?a=1"
 
 
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("?scope=gdh", "?scope=gdh"),
+        ("?token=secret&scope=gdh", "?scope=gdh"),
+        ("?token=secret", ""),
+        ("?scope=a%20b&a=1", "?scope=a+b&a=1"),
+    ],
+)
+def test_links_of_quicklooks_name_the_tenant_and_no_session(query, kept):
+    look = {"type": "image/jpeg", "roles": ["overview"], "href": f"/api/quicklook/1{query}"}
+
+    found = [parse_item(item({"a": look | {"href": root + look["href"]}, "b": asset()}), ROOT) for root in ("", ROOT)]
+
+    assert [f"{ROOT}/api/quicklook/1{kept}"] * 2 == [product.quicklook_url for product in found]
+
+
 def test_xml_files_and_quicklooks_are_not_the_product():
     extra = {"title": "manifest.xml", "type": "application/xml", "roles": ["data"], "href": "/x/files/1"}
     look = {"title": "look.jpg", "type": "image/jpeg", "roles": ["overview"], "href": "/api/quicklook/1?scope=gdh"}
     product = parse_item(item({"a": extra, "b": look, "c": asset()}), ROOT)
 
     assert product.download_url.endswith(MD5)
-    assert product.quicklook_url == f"{ROOT}/api/quicklook/1"
+    assert product.quicklook_url == f"{ROOT}/api/quicklook/1?scope=gdh"
     assert parse_item(item({"a": extra}), ROOT) is None
 
 
@@ -160,10 +186,13 @@ ports = st.sampled_from(["", ":80", ":443", ":8080", ":0", ":", ":x"])
 paths = st.lists(
     st.sampled_from(["/", "api", "URN:V1", "..", ".", ".x", "%2e", "%41", "a b", "é", "~@-_", ";", "#"]), max_size=6
 )
-queries = st.sampled_from(["", "?", "?scope=gdh", "?token=s&scope=gdh", "?a=1&token=s", "?scope", "?&", "?token=s#x"])
+queries = st.sampled_from(
+    ["", "?", "?scope=gdh", "?token=s&scope=gdh", "?a=1&token=s", "?scope", "?&", "?token=s#x", "?scope=g h"]
+)
+privates = st.sampled_from([PRIVATE, SESSION])
 
 
-@given(st.sampled_from(["http://", "https://", "HTTP://", "//", ""]), hosts, ports, paths, queries)
-def test_plain_links_are_what_httpx_makes_of_them(scheme, host, port, path, query):
+@given(st.sampled_from(["http://", "https://", "HTTP://", "//", ""]), hosts, ports, paths, queries, privates)
+def test_plain_links_are_what_httpx_makes_of_them(scheme, host, port, path, query, private):
     text = scheme + host + port + "/" + "/".join(path) + query
-    assert _cleaned(text.strip(), ROOT) == _link(text, ROOT)
+    assert _cleaned(text.strip(), ROOT, private) == _link(text, ROOT, private)

@@ -30,7 +30,7 @@ from pepsasync.providers.reading import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _log = logging.getLogger(__name__)
 
@@ -39,12 +39,16 @@ _MD5_LINE = re.compile(r"^\s*Checksum MD5:\s*([0-9a-f]{32})\s*$", re.MULTILINE |
 _MD5_IN_URL = re.compile(r"/files/([0-9a-f]{32})$", re.IGNORECASE)
 _MULTIHASH_MD5 = "d50110"
 """Prefix of an MD5 in a multihash: code and length (section 4)."""
-_PRIVATE = ("token", "scope")
-"""Parameters of links that name the caller's session or tenant (section 2)."""
+SESSION = ("token",)
+"""Parameters of links that name the caller's session (section 2)."""
+PRIVATE = (*SESSION, "scope")
+"""Those that name the tenant, too, which whoever has no key must tell (section 4)."""
 _PLAIN = re.compile(
     r"https?://(?:127\.0\.0\.1|[a-z][a-z0-9.-]*)(?!:80/|:443/)(?::[1-9]\d{0,4})?(?:/[\w~:@-][\w.~:@-]*)+", re.ASCII
 )
 """An absolute address that httpx leaves as it is: nothing to escape, no dots to resolve."""
+_TENANT = re.compile(r"scope=\w+", re.ASCII)
+"""A query that httpx leaves as it is."""
 
 
 def parse_page(reply: Any, root: str) -> SearchPage:
@@ -163,30 +167,34 @@ def _data_asset(value: Any) -> tuple[str, Mapping[str, Any]] | None:
 
 
 def _quicklook(value: Any, root: str) -> str | None:
-    return next((_link(asset.get("href"), root) for _, asset in _assets(value, "overview")), None)
+    """Needs no key, and so the tenant in its link."""
+    return next((_link(asset.get("href"), root, SESSION) for _, asset in _assets(value, "overview")), None)
 
 
-def _link(value: Any, root: str) -> str:
+def _link(value: Any, root: str, private: Sequence[str] = PRIVATE) -> str:
     """An absolute link without the caller's session in it."""
     text = as_text(value) or ""
     address, _, query = text.partition("?")
-    if _PLAIN.fullmatch(address) and _is_private(query):  # nearly all: httpx takes 100 times as long
-        return address
-    return _cleaned(text, root)
+    if _PLAIN.fullmatch(address):  # nearly all: httpx takes 100 times as long
+        if _is_private(query, private):
+            return address
+        if _TENANT.fullmatch(query):
+            return text
+    return _cleaned(text, root, private)
 
 
-def _is_private(query: str) -> bool:
+def _is_private(query: str, private: Sequence[str]) -> bool:
     """Whether nothing is left of a query without the caller's session."""
-    return "#" not in query and all(part.partition("=")[0] in _PRIVATE for part in query.split("&") if part)
+    return "#" not in query and all(part.partition("=")[0] in private for part in query.split("&") if part)
 
 
-def _cleaned(text: str, root: str) -> str:
+def _cleaned(text: str, root: str, private: Sequence[str]) -> str:
     """Any link, read by httpx."""
     try:
         url = httpx.URL(urljoin(f"{root}/", text))
     except (ValueError, httpx.InvalidURL):
         return root
-    for name in _PRIVATE:
+    for name in private:
         url = url.copy_remove_param(name)
     return str(url)
 
