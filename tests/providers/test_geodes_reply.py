@@ -110,6 +110,18 @@ def test_links_of_quicklooks_name_the_tenant_and_no_session(query, kept):
     assert [f"{ROOT}/api/quicklook/1{kept}"] * 2 == [product.quicklook_url for product in found]
 
 
+@pytest.mark.parametrize("elsewhere", ["s3://bucket/A.zip", "ftp://archive.example/A.zip", "S3:/A.zip", "mailto:a"])
+def test_assets_that_no_web_client_can_have_are_not_the_product(elsewhere, caplog):
+    there = asset(href=elsewhere)
+    look = {"type": "image/jpeg", "roles": ["overview"], "href": elsewhere}
+
+    assert parse_item(item({"a": there, "look": look, "b": asset()}), ROOT).download_url.endswith(MD5)
+    assert parse_item(item({"look": look, "b": asset()}), ROOT).quicklook_url is None
+    assert not caplog.messages
+    assert parse_item(item({"a": there}), ROOT) is None
+    assert caplog.messages == ["left out a search result without id or data"]
+
+
 def test_xml_files_and_quicklooks_are_not_the_product():
     extra = {"title": "manifest.xml", "type": "application/xml", "roles": ["data"], "href": "/x/files/1"}
     look = {"title": "look.jpg", "type": "image/jpeg", "roles": ["overview"], "href": "/api/quicklook/1?scope=gdh"}

@@ -47,6 +47,8 @@ _PLAIN = re.compile(
     r"https?://(?:127\.0\.0\.1|[a-z][a-z0-9.-]*)(?!:80/|:443/)(?::[1-9]\d{0,4})?(?:/[\w~:@-][\w.~:@-]*)+", re.ASCII
 )
 """An absolute address that httpx leaves as it is: nothing to escape, no dots to resolve."""
+_ELSEWHERE = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+"""The start of an address that no web client can have, such as that in an object store."""
 _TENANT = re.compile(r"scope=\w+", re.ASCII)
 """A query that httpx leaves as it is."""
 
@@ -152,9 +154,11 @@ def parse_files(entry: Any, product: Product) -> StorageTier | None:
 
 
 def _assets(value: Any, role: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """File name and description of what has a role and a link to it."""
     for key, asset in as_mapping(value).items():
         fields = as_mapping(asset)
-        if role in as_list(fields.get("roles")) and as_text(fields.get("href")):
+        href = as_text(fields.get("href"))
+        if role in as_list(fields.get("roles")) and href and not _ELSEWHERE.match(href):
             yield as_text(fields.get("title")) or key, fields
 
 
