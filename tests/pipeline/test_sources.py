@@ -207,7 +207,7 @@ async def test_a_quota_here_lets_others_work(tmp_path):
     assert sum(sources.values()) == 12
 
 
-@pytest.mark.parametrize(("other", "gaps"), [("peps", 0.0), ("cdse", 1.0)])
+@pytest.mark.parametrize(("other", "gaps"), [("peps", 0.0), ("peps", 1.0), ("cdse", 1.0)])
 async def test_tape_everywhere_is_left_out(other, gaps, tmp_path):
     events = []
     async with (

@@ -194,7 +194,7 @@ class Sources:
                 quest.offers.append(Offer(source, twin))
 
     async def _wait_online(self, quest: Quest) -> None:
-        """Ask every archive for staging, until the first has the product online or all have given up."""
+        """Ask every archive for staging that may be, until the first has the product online or all have given up."""
 
         async def wait(offer: Offer) -> None:
             run, product = offer.source.run, offer.product
@@ -223,7 +223,9 @@ class Sources:
         quest.leave_windows()
         async with task_group() as waiting:
             for offer in tuple(quest.offers):
-                waiting.start_soon(wait, offer)
+                run = offer.source.run
+                if not run.line.config.skip_tape or can_try(offer.product, run):
+                    waiting.start_soon(wait, offer)
 
     def _is_left_out(self, quest: Quest) -> bool:
         """Whether a run that does not wait for tape leaves the product out."""
