@@ -51,6 +51,17 @@ def test_what_is_here_is_not_counted_again(run, served, tmp_path):
     assert unpacked["disk"]["needed"] > told["disk"]["needed"]
 
 
+def test_what_an_interrupted_download_has_left_is_not_to_come_again(run, served, tmp_path):
+    part = tmp_path / "data" / ".pepsasync" / "parts" / served.catalogue[0].name
+    segments = part.with_name(f"{part.name}.segments")
+    segments.mkdir(parents=True)
+    (segments / "90000").write_bytes(bytes(5_000))
+    part.with_name(f"{part.name}.part").write_bytes(bytes(300))
+    _, told = plan(run, served, tmp_path)
+
+    assert told["to_fetch"]["bytes"] == 8 * 200_000 - 5_300
+
+
 def test_a_quota_tells_how_long_it_takes_at_least(run, served, tmp_path):
     _, told = plan(run, served, tmp_path, "--quota", "3/1h", provider="geodes")
 

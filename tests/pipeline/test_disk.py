@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import pathlib
 import threading
 
@@ -11,6 +12,7 @@ from archives import QUICK, connect, everything, fetch_all, final_names, right_f
 from pepsasync import ConfigError, DeliveryStatus, DiskFullError
 from pepsasync.events import ProductDownloaded, ProductVerified
 from pepsasync.io import blocks, shelf
+from pepsasync.io.space import MARGIN, UNPACKED, Space
 from pepsasync.sandbox import Sandbox
 from pepsasync.stages import notes
 from pepsasync.stages.verify import BATCH, THREADS
@@ -45,6 +47,43 @@ async def test_full_disk_ends_the_run_and_the_next_one_goes_on(size, tmp_path, m
 
         assert len(names) < 6
         assert 6 == right_files(archive, tmp_path)
+
+
+@pytest.fixture
+def leave(monkeypatch):
+    """Pretends that so many bytes are free, beside the margin."""
+
+    def free(count):
+        monkeypatch.setattr("pepsasync.client.Space", functools.partial(Space, free=lambda _: MARGIN + count))
+
+    return free
+
+
+async def test_zip_that_is_here_needs_room_for_its_folder_alone(tmp_path, leave):
+    async with sandbox(1, tape_fraction=0) as archive:
+        first, _ = await fetch_all(archive, tmp_path)
+        [[name, zipped]] = first.items()
+        leave(int(zipped.bytes * UNPACKED))
+        second, _ = await fetch_all(archive, tmp_path, extract=True)
+
+    assert DeliveryStatus.DELIVERED is second[name].status
+    assert [f"{name}.SAFE"] == final_names(tmp_path)
+
+
+async def test_what_further_connections_brought_needs_no_room_again(tmp_path, leave):
+    async with sandbox(1, tape_fraction=0, product_size=1_000_000) as archive, connect(archive, "cdse") as client:
+        [product] = await everything(client)
+        body = archive.content(product.name).read()
+        place = shelf.Shelf(tmp_path)
+        place.open()
+        place.write_note(product, place.note_for(product))
+        place.segments_path(product).mkdir()
+        place.segment_path(product, 1000).write_bytes(body[1000:])
+        leave(1000)
+        [delivery] = [one async for one in client.fetch([product], tmp_path)]
+
+        assert DeliveryStatus.DELIVERED is delivery.status
+        assert 1 == right_files(archive, tmp_path)
 
 
 async def test_small_products_do_not_pile_up_in_memory_before_a_slow_disk(tmp_path, monkeypatch):

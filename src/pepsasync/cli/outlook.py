@@ -107,8 +107,7 @@ def look_out(
     from pepsasync.stages.present import is_here  # noqa: PLC0415 - loads zip and XML readers
 
     left = [product for product in products if not is_here(product, shelf)]
-    sizes = {product.id: max(0, (product.size or 0) - shelf.part_length(product)) for product in left}
-    to_come = sum(sizes.values())
+    to_come = sum(max(0, (product.size or 0) - shelf.unfinished_length(product)) for product in left)
     unpacked = sum(int((product.size or 0) * UNPACKED) for product in left) if extract else 0
     return Outlook(
         products=len(products),

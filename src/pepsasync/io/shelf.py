@@ -171,6 +171,10 @@ class Shelf:
         except FileNotFoundError:
             return 0
 
+    def unfinished_length(self, product: Product) -> int:
+        """Bytes of a product that an unfinished download has left: its part, and its segments."""
+        return self.part_length(product) + sum(length for _, length in self.segments(product))
+
     def discard_part(self, product: Product) -> None:
         """Remove a part, its segments, its note, and what a killed run left of writing them."""
         part, note = self.part_path(product), self.note_path(product)

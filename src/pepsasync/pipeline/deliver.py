@@ -53,7 +53,7 @@ async def deliver(product: Product, run: Run, *, is_absent: bool = False) -> Del
         path = present.path
         if path is not None and (path.is_dir() or not run.extract):
             return _skipped(log, run, path, present.bytes)
-        _reserve_room(product, run)
+        _reserve_room(product, run, path)
         path = path or await (run.sources.bring(product, log) if run.sources else bring(product, run, log))
         if path is None:
             return None
@@ -71,12 +71,13 @@ async def deliver(product: Product, run: Run, *, is_absent: bool = False) -> Del
             run.line.space.release(product.name)
 
 
-def _reserve_room(product: Product, run: Run) -> None:
+def _reserve_room(product: Product, run: Run, zipped: Path | None) -> None:
     """Set aside what a product still needs on the disk; one that is left out for being on tape needs nothing."""
     line, size = run.line, product.size or 0
-    if line.space is not None and (can_try(product, run) or not line.config.skip_tape):
-        here = 0 if is_small(product) else line.shelf.part_length(product)
-        line.space.reserve(product.name, max(0, size - here), later=int(size * UNPACKED) if run.extract else 0)
+    if line.space is None or (zipped is None and line.config.skip_tape and not can_try(product, run)):
+        return
+    here = size if zipped else 0 if is_small(product) else line.shelf.unfinished_length(product)
+    line.space.reserve(product.name, max(0, size - here), later=int(size * UNPACKED) if run.extract else 0)
 
 
 def _delivered(log: Log, run: Run, path: Path, size: int) -> Delivery:
