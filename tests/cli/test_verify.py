@@ -188,7 +188,7 @@ def test_checksums_of_manifests(tmp_path, algorithm, name):
     assert (found.verdict, found.reason) == (Verdict.WRONG, "band.jp2 is not what its manifest lists")
 
 
-@pytest.mark.parametrize("change", ["cut", "missing", "manifest", "encoding"])
+@pytest.mark.parametrize("change", ["cut", "missing", "manifest", "encoding", "size"])
 def test_folders_that_are_not_what_their_manifest_lists(tmp_path, change):
     folder = manifest(tmp_path, "MD5", hashlib.md5(b"measured").hexdigest())
     if change == "cut":
@@ -197,6 +197,9 @@ def test_folders_that_are_not_what_their_manifest_lists(tmp_path, change):
         (folder / "band.jp2").unlink()
     elif change == "manifest":
         (folder / "manifest.safe").write_text("<xfdu><byteStream")
+    elif change == "size":
+        text = (folder / "manifest.safe").read_text().replace('size="8"', f'size="{"9" * 5000}"')
+        (folder / "manifest.safe").write_text(text)
     else:
         (folder / "manifest.safe").write_bytes(b'<?xml version="1.0" encoding="nonsense"?><xfdu/>')
 

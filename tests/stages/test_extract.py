@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakes import product
-from pepsasync.errors import ExtractError
+from pepsasync.errors import ConfigError, ExtractError
 from pepsasync.io.shelf import Shelf
 from pepsasync.stages import extract
 from pepsasync.stages.extract import unpack
@@ -115,6 +115,35 @@ def test_unpack_same_name_twice_is_refused(shelf):
             archive.writestr("S1A_TEST.SAFE/x", "2")
 
     with pytest.raises(ExtractError, match="two members of one name"):
+        unpack(ITEM, shelf)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param(["S1A_TEST.SAFE/" + "n" * 300], id="long-name"),
+        pytest.param(["S1A_TEST.SAFE/" + "a/" * 3000 + "b"], id="long-path"),
+        pytest.param(["S1A_TEST.SAFE/" + "a/" * 1500 + "b"], id="deep-path"),
+        pytest.param(["S1A_TEST.SAFE/a", "S1A_TEST.SAFE/a/b/c"], id="file-as-folder"),
+        pytest.param(["S1A_TEST.SAFE/a/b/c", "S1A_TEST.SAFE/a"], id="folder-as-file"),
+        pytest.param(["S1A_TEST.SAFE/a", "S1A_TEST.SAFE/a/"], id="file-and-folder"),
+    ],
+)
+def test_unpack_names_that_the_disk_cannot_hold_are_an_error_of_that_product(members, shelf):
+    pack(shelf, dict.fromkeys(members, b""))
+
+    with pytest.raises(ExtractError):
+        unpack(ITEM, shelf)
+
+    assert ["S1A_TEST.zip"] == names(shelf)
+    assert not shelf.unpack_path(ITEM).exists()
+
+
+def test_unpack_folder_that_cannot_be_written_is_still_told_as_such(shelf):
+    pack(shelf, {"S1A_TEST.SAFE/manifest.safe": b"m"})
+    shelf.unpack_path(ITEM).parent.write_bytes(b"a file where a folder should be")
+
+    with pytest.raises(ConfigError, match="cannot write"):
         unpack(ITEM, shelf)
 
 

@@ -1,6 +1,8 @@
 """What an earlier run left is found, whichever mission it is of."""
 
+import errno
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +35,41 @@ async def test_unpacked_product_is_there_while_all_that_its_manifest_lists_is(sh
     assert is_here(item, shelf)
 
     (folder / "a.nc").write_text("cut")
+
+    assert (await find_present(item, shelf, extract=True)).path is None
+    assert not is_here(item, shelf)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        pytest.param(f'<byteStream size="4"><fileLocation href="./{"n" * 300}"/></byteStream>', id="long-name"),
+        pytest.param(f'<byteStream size="{"9" * 5000}"><fileLocation href="a.nc"/></byteStream>', id="long-size"),
+        pytest.param('<byteStream size="²"><fileLocation href="a.nc"/></byteStream>', id="no-number"),
+    ],
+)
+async def test_folder_whose_manifest_lists_what_cannot_be_is_not_right(listed, shelf):
+    item = product("S1A_TEST")
+    folder = shelf.folder_path(item)
+    folder.mkdir()
+    (folder / "a.nc").write_text("data")
+    (folder / "manifest.safe").write_text(f"<xfdu>{listed}</xfdu>", "utf-8")
+
+    assert (await find_present(item, shelf, extract=True)).path is None
+    assert not is_here(item, shelf)
+
+
+async def test_folder_that_cannot_be_looked_into_is_not_right(shelf, monkeypatch):
+    item = product("S1A_TEST")
+    folder, stat = shelf.folder_path(item), Path.stat
+    folder.mkdir()
+
+    def denied(path, **options):
+        if folder in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", denied)
 
     assert (await find_present(item, shelf, extract=True)).path is None
     assert not is_here(item, shelf)

@@ -5,6 +5,8 @@ Nothing is unpacked to where it will stand: the folder gets its name when it is 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
 import zipfile
@@ -19,7 +21,7 @@ from pepsasync.io.files import disk_errors, remove_tree, sync
 from pepsasync.io.zips import open_zip, zip_damage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pepsasync.io.shelf import Shelf
     from pepsasync.model import Product
@@ -32,12 +34,19 @@ LARGEST_UNPACKED = 1 << 40
 
 MOST_MEMBERS = 200_000
 
+DEEPEST = 100
+"""Folders in each other; those of Sentinel products stay under 10."""
+
+_NAME_REFUSED = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+"""What the system says to a member whose name no disk takes, or whose folder is a file."""
+
 
 async def extract(product: Product, shelf: Shelf) -> Path:
     """Unpack a product's zip into its folder, then remove the zip.
 
     Raises:
-        ExtractError: The zip holds absolute names, `..`, links, or unpacks to too much; the zip stays.
+        ExtractError: The zip holds absolute names, `..`, links, names that the disk does not take, or unpacks to too
+            much; the zip stays.
         DiskFullError, ConfigError: The folder cannot be written; the zip stays.
 
     Cancellation: waits for the file being written; the half-unpacked folder is removed by the next run.
@@ -54,7 +63,8 @@ def unpack(product: Product, shelf: Shelf) -> Path:
             members = _safe_members(product, archive, zipped.stat().st_size)
             scratch.mkdir(parents=True)
             for info in members:
-                _write_member(archive, info, scratch)
+                with _refused_names(product, info):
+                    _write_member(archive, info, scratch)
             whole = _single_folder(scratch)
             for folder, _, _ in os.walk(whole):
                 sync(Path(folder))
@@ -99,10 +109,24 @@ def unsafe_member(info: zipfile.ZipInfo) -> str | None:
         return f"absolute or foreign name {name!r}"
     if ".." in parts or not parts:
         return f"name {name!r} leaves the folder"
+    if len(parts) > DEEPEST:
+        return f"{len(parts):,} folders in each other"
     mode = stat.S_IFMT(info.external_attr >> 16)
     if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
         return f"{name!r} is a link or a special file"
     return None
+
+
+@contextlib.contextmanager
+def _refused_names(product: Product, info: zipfile.ZipInfo) -> Iterator[None]:
+    """Tell what is wrong with this zip from what is wrong with the folder, which the next product would meet, too."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NAME_REFUSED:
+            raise
+        what = f"cannot unpack {info.filename[:100]!r}: {error.strerror}"
+        raise ExtractError(what, product=product.name, hint="The zip was kept") from error
 
 
 def _write_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:

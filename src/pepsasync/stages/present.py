@@ -110,7 +110,10 @@ def _check_digest(product: Product, path: Path, length: int) -> None:
 
 
 def _is_right_folder(folder: Path, shelf: Shelf) -> bool:
-    return folder.is_dir() and not is_marked_wrong(folder, shelf) and _is_whole_folder(folder)
+    try:
+        return folder.is_dir() and not is_marked_wrong(folder, shelf) and _is_whole_folder(folder)
+    except (OSError, ValueError):  # it cannot be looked into, or lists names and sizes that no disk takes
+        return False
 
 
 def manifest_of(folder: Path) -> Path | None:
@@ -128,7 +131,7 @@ def _is_whole_folder(folder: Path) -> bool:
         return False
     try:
         root = ET.parse(manifest).getroot()  # noqa: S314 - written by us, from a verified zip
-    except (OSError, ET.ParseError, LookupError, ValueError):  # the last two for encodings
+    except (ET.ParseError, LookupError):  # the latter for encodings
         return False
     for stream in root.iter("byteStream"):
         location = stream.find("fileLocation")

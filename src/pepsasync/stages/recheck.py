@@ -104,7 +104,7 @@ def _judged(path: Path, name: str, noted: Known | None, shelf: Shelf) -> Finding
         else:
             size = 0
             verdict, reason = _judge_folder(path, is_ours=noted is not None)
-    except (PepsasyncError, OSError) as error:
+    except (PepsasyncError, OSError, ValueError) as error:  # the last for sizes that are no numbers
         size, verdict = 0, Verdict.WRONG
         reason = getattr(error, "message", None) or f"it cannot be read: {getattr(error, 'strerror', None) or error}"
     with contextlib.suppress(OSError):  # removed meanwhile
