@@ -69,7 +69,8 @@ class Judgement:
     """Bytes of the whole file as this answer tells, None when it does not."""
 
 
-_CONTENT_RANGE = re.compile(r"^\s*bytes\s+(?:(\d+)-(\d+)|\*)/(\d+|\*)\s*$", re.IGNORECASE)
+# No file has more bytes than 18 digits tell, and Python refuses to read numbers of thousands of them.
+_CONTENT_RANGE = re.compile(r"^\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)\s*$", re.IGNORECASE)
 
 
 def parse_content_range(text: str | None) -> tuple[int | None, int | None, int | None]:

@@ -98,7 +98,7 @@ def first_words(body: bytes) -> str:
     """
     text = body[:4096].decode("utf-8", "replace").strip()
     if text.startswith("{"):
-        with contextlib.suppress(ValueError, AttributeError):
+        with contextlib.suppress(ValueError, AttributeError, RecursionError):
             text = str(json.loads(text).get("ErrorMessage") or text)
     if text.startswith("<") or not text.isprintable():
         return ""

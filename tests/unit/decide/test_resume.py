@@ -65,6 +65,7 @@ def test_judge_answer(status, content_range, length, offset, size, expected):
         ("BYTES 0-99/*", (0, 99, None)),
         ("bytes */100", (None, None, 100)),
         ("items 0-1/2", (None, None, None)),
+        (f"bytes 0-99/{'9' * 5000}", (None, None, None)),
         ("", (None, None, None)),
         (None, (None, None, None)),
     ],

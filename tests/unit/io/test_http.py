@@ -252,6 +252,7 @@ def test_http_unusable_ca_bundle_is_refused(tmp_path):
         (b"\x00\x01", ""),
         (b"", ""),
         (b"[1, 2]", "[1, 2]"),
+        (b'{"a":' + b"[" * 4000, '{"a":' + "[" * 195),
     ],
 )
 def test_first_words(body, expected):
