@@ -25,6 +25,17 @@ _COUNTS = (
 )
 """Settings that are 1 at least."""
 
+_TIMES = (
+    "poll_interval",
+    "poll_interval_max",
+    "staging_timeout",
+    "retry_wait",
+    "retry_wait_max",
+    "read_timeout",
+    "quota_patience",
+)
+"""Settings that are longer than 0."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -85,7 +96,7 @@ class Config:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name.replace('_', '-')} must be at least 1, not {value}")
-        for name in ("poll_interval", "poll_interval_max", "staging_timeout", "read_timeout", "quota_patience"):
+        for name in _TIMES:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"{name.replace('_', '-')} must be longer than 0 seconds")

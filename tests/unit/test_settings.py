@@ -178,6 +178,8 @@ def test_named_file_must_be_there(tmp_path, name, message):
         pytest.param("poll_interval = nan", "poll_interval must be a number of seconds", id="nan"),
         pytest.param("poll_interval = -1", "poll_interval must be a number of seconds", id="negative"),
         pytest.param("poll_interval = 0", "poll-interval must be longer than 0", id="no-time"),
+        pytest.param("retry_wait = 0", "retry-wait must be longer than 0 seconds", id="no-pause"),
+        pytest.param("retry_wait_max = 0", "retry-wait-max must be longer than 0 seconds", id="no-longest-pause"),
         pytest.param("read_timeout = 12:00:00", "read_timeout must be a number of seconds", id="clock"),
         pytest.param("quota = 50", "quota must be products and time, such as '50/1h', not '50'", id="quota"),
         pytest.param("quota = '50/day'", "quota: 'day' is not a duration", id="quota-time"),
