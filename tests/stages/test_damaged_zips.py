@@ -4,6 +4,7 @@ import errno
 import io
 import random
 import shutil
+import struct
 import zipfile
 
 import pytest
@@ -80,6 +81,45 @@ def test_damaged_zip_is_not_let_through(damaged, tmp_path):
     for zipped in (path, io.BytesIO(damaged)):
         with pytest.raises(IntegrityError, match="not a readable zip: "):
             check_zip(ITEM, zipped, every_member=True)
+
+
+def with_comment(comment):
+    buffer = io.BytesIO(RIGHT)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = comment
+    return buffer.getvalue()
+
+
+def of_64_bits(comment=b""):
+    """The zip with the end records of one that has too many members or bytes for the old one."""
+    count, length, offset = struct.unpack("<HII", RIGHT[END + 10 : END + 20])
+    record = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, length, offset)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, END, 1)
+    end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, *[0xFFFF] * 2, *[0xFFFF_FFFF] * 2, len(comment))
+    return RIGHT[:END] + record + locator + end + comment
+
+
+ENDS = [
+    pytest.param(RIGHT, id="plain"),
+    pytest.param(with_comment(b"made on demand"), id="comment"),
+    pytest.param(with_comment(b"c" * 65_535), id="longest-comment"),
+    pytest.param(of_64_bits(), id="zip64"),
+    pytest.param(of_64_bits(b"made on demand"), id="zip64-comment"),
+]
+
+
+@pytest.mark.parametrize("right", ENDS)
+@pytest.mark.parametrize("tail", [b"\n", b"<html>error: the node failed</html>", b"\0" * 22])
+def test_zip_ends_with_its_end_record_and_comment(right, tail):
+    check_zip(ITEM, io.BytesIO(right), every_member=True)
+
+    with pytest.raises(IntegrityError, match="not a readable zip: "):
+        check_zip(ITEM, io.BytesIO(right + tail), every_member=True)
+
+
+def test_zip_whose_comment_is_cut_is_damaged():
+    with pytest.raises(IntegrityError, match="not a readable zip: "):
+        check_zip(ITEM, io.BytesIO(with_comment(b"made on demand")[:-1]), every_member=True)
 
 
 @pytest.mark.parametrize("damaged", DAMAGED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 _ENTRY = b"PK\x01\x02"
 """What the entry of each member begins with, in the directory at the end of a zip (APPNOTE.TXT, 4.3.12)."""
+
+_END, _END_LENGTH = b"PK\x05\x06", 22
+"""What the end record begins with, and its bytes; a comment of any length may follow (APPNOTE.TXT, 4.3.16)."""
 
 _NOT_THE_DISK = (None, errno.EINVAL)
 """Numbers of an `OSError` that is about the zip: of data that are not bzip2's, and of places before the first byte."""
@@ -70,3 +74,21 @@ def read_members(archive: zipfile.ZipFile) -> None:
             with archive.open(info) as member:
                 while member.read(BLOCK):
                     pass
+
+
+def check_end(archive: zipfile.ZipFile) -> None:
+    """Look whether a zip ends with its end record, as `zipfile` does not insist on.
+
+    Args:
+        archive: Open.
+
+    Raises:
+        zipfile.BadZipFile: Something is behind it, or its comment is cut.
+        OSError: The disk failed.
+    """
+    assert archive.fp is not None  # noqa: S101 - it is open
+    with zip_damage():
+        archive.fp.seek(-_END_LENGTH - len(archive.comment), os.SEEK_END)
+        record = archive.fp.read(_END_LENGTH)
+    if not record.startswith(_END) or int.from_bytes(record[-2:], "little") != len(archive.comment):
+        raise zipfile.BadZipFile("it does not end with its end record")

@@ -14,7 +14,7 @@ from anyio import to_thread
 from pepsasync.errors import IntegrityError, PepsasyncError
 from pepsasync.io.batches import Batches
 from pepsasync.io.files import disk_error, disk_errors, sync
-from pepsasync.io.zips import open_zip, read_members
+from pepsasync.io.zips import check_end, open_zip, read_members
 from pepsasync.model import Checksum
 from pepsasync.stages.notes import remember
 
@@ -129,13 +129,14 @@ def check_zip(product: Product, zipped: Path | BytesIO, every_member: bool) -> N
     """Open a zip, and read all of it when asked to; blocks.
 
     Raises:
-        IntegrityError: It is not a zip, or a member is damaged.
+        IntegrityError: It is not a zip; or, when all of it is read, a member is damaged or something is behind its end.
         ConfigError, TransferError: It cannot be read.
     """
     reading = contextlib.nullcontext() if isinstance(zipped, BytesIO) else disk_errors(zipped)
     try:
         with reading, open_zip(zipped) as archive:
             if every_member:
+                check_end(archive)
                 read_members(archive)
     except zipfile.BadZipFile as error:
         raise IntegrityError(f"not a readable zip: {error}", product=product.name) from error
