@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import io
 import re
+import zipfile
 from dataclasses import replace
 
 import anyio
@@ -227,3 +229,31 @@ async def test_a_length_that_is_an_estimate_is_not_insisted_on(serve, fetching, 
         assert line.shelf.part_path(wanted).read_bytes() == CONTENT
     assert answer.asked == [PART, 500_000, 600_000]
     assert (received.length, received.resumed_bytes) == (SIZE, PART)
+
+
+def zipped():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("ONE.SAFE/data", CONTENT)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("has_ranges", [True, False])
+async def test_body_that_ends_with_its_connection_goes_on_until_the_zip_is_whole(serve, fetching, has_ranges):
+    body, cuts, asked = zipped(), [300_000, 500_000], []
+
+    def answer(connection, head):
+        found = re.search(rb"(?i)\r\nrange: bytes=(\d+)-\r\n", head) if has_ranges else None
+        asked.append(first := int(found[1]) if found else 0)
+        tell = f"206 Partial Content\r\nContent-Range: bytes {first}-{len(body) - 1}/*" if first else "200 OK"
+        cut = cuts.pop(0) if cuts else None
+        connection.sendall(f"HTTP/1.1 {tell}\r\nConnection: close\r\n\r\n".encode() + body[first:cut])
+        return False
+
+    async with fetching() as line:
+        wanted = replace(product(serve(answer)), size=None, checksum=None)
+        received = await download(wanted, line)
+
+        assert line.shelf.part_path(wanted).read_bytes() == body
+    assert received.length == len(body)
+    assert asked == ([0, 300_000, 500_000] if has_ranges else [0, 0, 0])

@@ -22,6 +22,8 @@ _ENTRY = b"PK\x01\x02"
 _END, _END_LENGTH = b"PK\x05\x06", 22
 """What the end record begins with, and its bytes; a comment of any length may follow (APPNOTE.TXT, 4.3.16)."""
 
+_LONGEST_COMMENT = 65_535
+
 _NOT_THE_DISK = (None, errno.EINVAL)
 """Numbers of an `OSError` that is about the zip: of data that are not bzip2's, and of places before the first byte."""
 
@@ -74,6 +76,17 @@ def read_members(archive: zipfile.ZipFile) -> None:
             with archive.open(info) as member:
                 while member.read(BLOCK):
                     pass
+
+
+def has_end_record(zipped: Path) -> bool:
+    """Whether what an end record begins with stands where one can stand: a zip without it is not complete.
+
+    Raises:
+        OSError: The disk failed.
+    """
+    with zipped.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _END_LENGTH - _LONGEST_COMMENT))
+        return _END in file.read()
 
 
 def check_end(archive: zipfile.ZipFile) -> None:

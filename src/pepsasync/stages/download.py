@@ -14,11 +14,10 @@ import anyio
 from anyio import to_thread
 
 from pepsasync.decide.resume import plan_request
-from pepsasync.errors import (
-    PepsasyncError,
-    ServerError,
-)
+from pepsasync.errors import PepsasyncError, ServerError
+from pepsasync.io.files import disk_errors
 from pepsasync.io.groups import task_group
+from pepsasync.io.zips import has_end_record
 from pepsasync.stages.intake import MemoryIntake, PartIntake
 from pepsasync.stages.segments import Segments
 from pepsasync.stages.transfer import Received, Transfer
@@ -152,7 +151,17 @@ class _ToPart(Transfer):
             length = await self._intake.take(response, offset, begin=begin, limit=limit)
         finally:
             self._count_progress(self._intake.length)
+        if expected is None and self._product.checksum is None and "Transfer-Encoding" not in response.headers:
+            await self._refuse_cut_zip()
         return self._judge_length(length, expected, limit())
+
+    async def _refuse_cut_zip(self) -> None:
+        """Go on with a body that nothing but a closed connection ends, unless its zip is at its end, too."""
+        part = self._line.shelf.part_path(self._product)
+        with disk_errors(part):
+            is_whole = await to_thread.run_sync(has_end_record, part)
+        if not is_whole:
+            raise ServerError("the transfer ended before the end of the zip", product=self._product.name)
 
     def _received(self, length: int) -> Received:
         return Received(
