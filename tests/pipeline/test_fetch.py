@@ -53,6 +53,17 @@ async def test_fetch_online_products_are_not_held_up_by_tape(tmp_path):
     assert online == arrived
 
 
+@pytest.mark.parametrize("tape", [0, 1])
+async def test_fetch_products_of_one_id_and_two_names_are_both_delivered(tmp_path, tape):
+    async with sandbox(1, tape_fraction=tape) as archive, connect(archive) as client:
+        [product] = await everything(client)
+        wanted = [product, replace(product, name="ANOTHER")]
+        outcomes = [delivery async for delivery in client.fetch(wanted, tmp_path)]
+
+    assert [DELIVERED] * 2 == [delivery.status for delivery in outcomes]
+    assert sorted(["ANOTHER.zip", f"{product.name}.zip"]) == final_names(tmp_path)
+
+
 PASSING = [
     "cut", "stall", "truncate", "flip", "error-500", "error-502", "error-503", "html-200", "json-200", "fall-back",
     "unknown-once", "still-tape", "slow-202", "storage-down", "estimate", "page-shift",

@@ -57,6 +57,15 @@ async def test_until_online_many_products_are_one_question():
     assert [(50, 0), (0, 50)] == [(event.waiting, event.online) for event in events]
 
 
+async def test_until_online_products_of_one_id_are_all_answered():
+    products = [product(name, id="one") for name in ("A", "B")]
+    provider = FakeProvider({"A": STAGING, "B": STAGING}, {"A": DISK, "B": DISK})
+
+    answers, _, _ = await watched(provider, products)
+
+    assert {"A": True, "B": True} == answers
+
+
 async def test_until_online_more_than_a_batch_is_split():
     limits = Limits(page_size=10, downloads=2, staging_requests=2, poll_batch=20, bounded_ranges=False)
     products = [product(f"P{n}") for n in range(50)]

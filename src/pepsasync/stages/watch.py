@@ -92,7 +92,7 @@ class OnlineWatch:
         self._chance = chance
         self._shortest = config.poll_interval or provider.limits.poll_interval
         self._waits = Waits(self._shortest, config.poll_interval_max)
-        self._waiting: dict[str, _Waiter] = {}
+        self._waiting: dict[_Waiter, None] = {}  # by arrival
         self._bell = _Bell()
         self._arrived = anyio.Event()
         self._refusal: AuthError | None = None
@@ -102,7 +102,7 @@ class OnlineWatch:
         """Wait for one product.
 
         Args:
-            product: Unique by id among those that wait.
+            product: On tape, or on its way from there.
             asked: How often staging was requested so far; each request earns more patience.
             deadline: When the wait has lasted long enough, on the clock of the event loop. Kept here rather than in a
                 time-out of each product's own, which would cost a timer for each of thousands.
@@ -119,13 +119,14 @@ class OnlineWatch:
         if self._refusal is not None:
             raise self._refusal
         now = anyio.current_time()
-        waiter = self._waiting[product.id] = _Waiter(product, self._next_bell(), asked, deadline, now, now)
+        waiter = _Waiter(product, self._next_bell(), asked, deadline, now, now)
+        self._waiting[waiter] = None
         self._arrived.set()
         try:
             while waiter.answer is None:
                 await waiter.bell.wait()
         finally:
-            del self._waiting[product.id]
+            del self._waiting[waiter]
         if isinstance(waiter.answer, Exception):
             raise waiter.answer
         return bool(waiter.answer)
@@ -146,7 +147,7 @@ class OnlineWatch:
             await self._poll()
         except AuthError as error:
             self._refusal = error
-            for waiter in self._waiting.values():
+            for waiter in self._waiting:
                 waiter.answer = error
                 waiter.bell.ring()
             raise
@@ -165,7 +166,7 @@ class OnlineWatch:
 
     def _next_pause(self, previous: float | None, *, moved: bool) -> float:
         now = anyio.current_time()
-        first = min((waiter.since for waiter in self._waiting.values() if waiter.answer is None), default=now)
+        first = min((waiter.since for waiter in self._waiting if waiter.answer is None), default=now)
         return self._waits.pause(previous, moved=moved, waited=now - first, now=now)
 
     async def _sleep(self, pause: float) -> None:
@@ -173,7 +174,7 @@ class OnlineWatch:
 
         A product whose deadline comes shortens it; so does one that arrives, unless it is known how long that takes.
         """
-        deadline = min((waiter.deadline for waiter in self._waiting.values()), default=math.inf)
+        deadline = min((waiter.deadline for waiter in self._waiting), default=math.inf)
         until = min(anyio.current_time() + jittered(pause, self._chance()), deadline)
         self._arrived = anyio.Event()
         with anyio.CancelScope(deadline=until):
@@ -184,7 +185,7 @@ class OnlineWatch:
 
     async def _look(self, pause: float) -> float:
         """Ask for all that wait; returns the seconds until the next look."""
-        waiters, self._has_let_go = list(self._waiting.values()), False
+        waiters, self._has_let_go = list(self._waiting), False
         began, moved, online, trouble, advice = anyio.current_time(), False, 0, None, 0.0
         batch = self._provider.limits.poll_batch
         for first in range(0, len(waiters), batch):
