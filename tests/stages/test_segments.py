@@ -1,16 +1,18 @@
 """One product over several connections: which bytes arrive, and what is left behind."""
 
 import contextlib
+import errno
 import hashlib
 import re
 import threading
+from pathlib import Path
 
 import anyio
 import pytest
 
 from fakes import plain_line
 from pepsasync.config import Config
-from pepsasync.errors import TransferError
+from pepsasync.errors import ConfigError, TransferError
 from pepsasync.events import DownloadProgressed
 from pepsasync.io.http import Http
 from pepsasync.io.shelf import Shelf
@@ -129,6 +131,14 @@ def check(line, wanted, received):
     assert (received.length, received.checksum) == (SIZE, wanted.checksum)
     line.shelf.discard_part(wanted)
     assert not list(line.shelf.parts.iterdir())
+
+
+def begin(line, wanted, start):
+    """Leave a part and a segment as an earlier run would."""
+    line.shelf.claim_part(wanted)
+    line.shelf.part_path(wanted).write_bytes(CONTENT[: 7 * SMALLEST])
+    line.shelf.segments_path(wanted).mkdir()
+    line.shelf.segment_path(wanted, start).write_bytes(CONTENT[start : start + SMALLEST])
 
 
 async def test_several_connections_bring_one_product(serve, fetching):
@@ -255,6 +265,48 @@ async def test_an_empty_segment_that_a_killed_run_left_is_nothing(serve, fetchin
         check(line, wanted, received)
 
     assert len({first for first, _ in answer.asked}) == len(answer.asked)
+
+
+@pytest.mark.parametrize("start", [SMALLEST, 9 * SMALLEST])
+async def test_a_segment_that_somebody_else_removes_is_missed_by_nobody(serve, fetching, monkeypatch, start):
+    """One that was joined by an earlier run, and one that is joined now."""
+    server, unlink = serve(Ranged()), Path.unlink
+
+    def unlink_twice(path, **options):
+        unlink(path, missing_ok=True)
+        unlink(path, **options)
+
+    async with fetching(segments=1) as line:
+        wanted = product(server)
+        begin(line, wanted, start)
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", unlink_twice)
+            received = await download(wanted, line)
+        check(line, wanted, received)
+
+
+@pytest.mark.parametrize("start", [SMALLEST, 9 * SMALLEST])
+async def test_a_segment_that_cannot_be_removed_is_told(serve, fetching, monkeypatch, start):
+    server = serve(Ranged())
+
+    def denied(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    async with fetching(segments=1) as line:
+        wanted = product(server)
+        begin(line, wanted, start)
+        monkeypatch.setattr(Path, "unlink", denied)
+        with pytest.raises(ConfigError, match="Permission denied"):
+            await download(wanted, line)
+
+
+async def test_a_file_where_the_folder_of_segments_should_be_is_told(serve, fetching):
+    async with fetching(segments=1) as line:
+        wanted = product(serve(Ranged()))
+        line.shelf.claim_part(wanted)
+        line.shelf.segments_path(wanted).touch()
+        with pytest.raises(ConfigError, match="ONE"):
+            await download(wanted, line)
 
 
 async def test_bytes_count_as_progress_though_a_segment_is_there(serve, fetching):

@@ -6,6 +6,7 @@ functions here block and are called in worker threads.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import json
@@ -125,11 +126,16 @@ class Shelf:
 
     def segments(self, product: Product) -> list[tuple[int, int]]:
         """Offset and length of each segment that is there, by offset."""
-        try:
-            with os.scandir(self.segments_path(product)) as entries:
-                return sorted((int(entry.name), entry.stat().st_size) for entry in entries if entry.name.isdecimal())
-        except FileNotFoundError:
-            return []
+        folder = self.segments_path(product)
+        with disk_errors(folder), contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+            return sorted((int(entry.name), entry.stat().st_size) for entry in entries if entry.name.isdecimal())
+        return []
+
+    def discard_segment(self, product: Product, start: int) -> None:
+        """Remove a segment that may not be there."""
+        path = self.segment_path(product, start)
+        with disk_errors(path):
+            path.unlink(missing_ok=True)
 
     def note_for(self, product: Product) -> PartNote:
         """The note that describes a product's bytes."""

@@ -80,7 +80,7 @@ class Segments:
             if length and start + length > self._progress.part:
                 self._division.add(start, length)
             else:  # nothing ever came, or it was joined and not removed any more
-                await to_thread.run_sync(shelf.segment_path(product, start).unlink)
+                await to_thread.run_sync(shelf.discard_segment, product, start)
 
     def limit(self, position: int) -> int:
         """Where the part, growing from a position, meets a segment or the end of the product."""
@@ -107,7 +107,7 @@ class Segments:
             length = await intake.join(path, length - segment.start, length)
             self._division.forget(segment)
             self._progress.part = length
-            await to_thread.run_sync(path.unlink)
+            await to_thread.run_sync(shelf.discard_segment, product, segment.start)
         return length
 
     def is_coming(self, position: int) -> bool:
