@@ -49,6 +49,18 @@ async def test_full_disk_ends_the_run_and_the_next_one_goes_on(size, tmp_path, m
         assert 6 == right_files(archive, tmp_path)
 
 
+async def test_file_system_without_large_files_fails_the_large_products_alone(tmp_path, monkeypatch):
+    def too_large(file, block):
+        raise OSError(errno.EFBIG, "File too large")
+
+    async with sandbox(2, tape_fraction=0, product_size=800_000) as archive:
+        monkeypatch.setattr(blocks, "write_all", too_large)
+        outcomes, _ = await fetch_all(archive, tmp_path)
+
+    assert {DeliveryStatus.FAILED} == {delivery.status for delivery in outcomes.values()}
+    assert all("the file system takes no file of that size" in str(one.error) for one in outcomes.values())
+
+
 @pytest.fixture
 def leave(monkeypatch):
     """Pretends that so many bytes are free, beside the margin."""

@@ -76,7 +76,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     Raises:
         DiskFullError: No space, or over a disk quota.
         ConfigError: No permission, read-only, not a folder, name too long.
-        TransferError: Anything else.
+        TransferError: Anything else, such as a file that is too large for the file system.
     """
     try:
         yield
@@ -87,6 +87,11 @@ def disk_errors(path: Path) -> Iterator[None]:
 def disk_error(path: Path, error: OSError) -> PepsasyncError:
     """Our error for one of the operating system about a path."""
     reason = error.strerror or str(error)
+    if error.errno == errno.EFBIG:  # smaller products still fit
+        return TransferError(
+            f"cannot write {path}: the file system takes no file of that size",
+            hint="Choose a folder on another file system with -w DIR; FAT32 ends at 4 GiB",
+        )
     if error.errno in FULL:
         return DiskFullError(
             f"no space left while writing {path}", hint="Free some space and run the same command again"
