@@ -18,7 +18,6 @@ from pepsasync.errors import (
     ProtocolError,
     ProviderError,
     QuotaError,
-    RefusedError,
     ServerError,
     UnavailableError,
 )
@@ -215,6 +214,64 @@ async def test_access_wrong_password_is_sent_once_for_all_callers():
     assert ["password"] == identity.grants
 
 
+@pytest.mark.parametrize(("status", "error"), [(403, "access_denied"), (400, "invalid_request"), (404, ""), (422, "")])
+async def test_access_refused_login_is_sent_once_and_told_with_its_status(status, error):
+    identity, person = answering(status, json={"error": error}), Person("123456")
+    session = tokens(identity, ask_code=person)
+    for _ in range(3):
+        with pytest.raises(AuthError, match=f"refused the login with HTTP {status}"):
+            await session.access()
+
+    assert (["password"], 0) == (identity.grants, person.asked)
+
+
+async def test_access_refused_code_is_sent_once():
+    identity = Identity(code="123456")
+
+    async def person():
+        identity.answer = httpx.Response(403)
+        return "123456"
+
+    session = tokens(identity, ask_code=person)
+    for _ in range(2):
+        with pytest.raises(AuthError, match="HTTP 403"):
+            await session.access()
+
+    assert ["password", "password+totp"] == identity.grants
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(429), httpx.Response(503)])
+async def test_access_login_that_failed_for_a_moment_is_sent_again(answer):
+    identity = Identity()
+
+    async def failing_once(request):
+        if not identity.grants:
+            identity.grants.append("failed")
+            return answer
+        return await identity(request)
+
+    session = tokens(failing_once)
+    with pytest.raises(ServerError):
+        await session.access()
+
+    await session.access()
+
+    assert ["failed", "password"] == identity.grants
+
+
+@pytest.mark.parametrize("status", [400, 403])
+async def test_access_refused_refresh_is_followed_by_a_login(status):
+    identity = Identity()
+    session = tokens(identity)
+    await session.access()
+    identity.now, identity.answer = 600.0, httpx.Response(status)
+
+    with pytest.raises(AuthError, match=f"HTTP {status}"):
+        await session.access()
+
+    assert ["password", "refresh_token", "password"] == identity.grants
+
+
 async def test_access_second_factor_is_asked_for_once():
     identity, person = Identity(code="123456"), Person(" 123456\n")
     session = tokens(identity, ask_code=person)
@@ -273,7 +330,7 @@ async def test_access_without_credentials_sends_nothing(credentials):
     [
         pytest.param(429, {}, QuotaError, id="too-many"),
         pytest.param(503, {}, UnavailableError, id="down"),
-        pytest.param(400, {"error": "invalid_request"}, RefusedError, id="another-dialect"),
+        pytest.param(408, {}, ServerError, id="slow"),
         pytest.param(200, {}, ProtocolError, id="no-token"),
         pytest.param(200, {"access_token": None}, ProtocolError, id="null"),
         pytest.param(200, {"access_token": ["secret-access-1"]}, ProtocolError, id="list"),

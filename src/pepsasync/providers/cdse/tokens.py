@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import httpx
 
-from pepsasync.errors import AuthError, ProtocolError, ProviderError, RefusedError, ServerError
+from pepsasync.errors import (
+    AuthError,
+    ForbiddenError,
+    NotFoundError,
+    ProtocolError,
+    ProviderError,
+    RefusedError,
+    ServerError,
+)
 from pepsasync.io.failures import error_for_status, safe_url
 from pepsasync.io.http import on_each_hop
 from pepsasync.providers.reading import as_mapping, as_number, as_text
@@ -39,6 +47,10 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 _LOGIN_HINT = (
     "Check e-mail address and password at https://dataspace.copernicus.eu; an account with a second factor needs a "
     "terminal on which its code can be asked for"
+)
+_BLOCKED_HINT = (
+    "Log in at https://dataspace.copernicus.eu and look whether the account is blocked; one that logs in too often is "
+    "banned for a time"
 )
 _MISSING_HINT = (
     "Run 'pepsasync login cdse', give a file with 'email password' with --auth, or set PEPSASYNC_CDSE_USERNAME and "
@@ -77,7 +89,7 @@ class Tokens:
         self._refresh: str | None = None
         self._refresh_ends = -math.inf
         self._wants_code = False
-        self._is_locked_out = False
+        self._refusal: tuple[str, str] | None = None
         self._is_fresh_login = False
         self._is_accepted = False
         self._refused_since = math.inf
@@ -86,7 +98,7 @@ class Tokens:
         """A token that is good for some time; logs in or refreshes when there is none.
 
         Raises:
-            AuthError: There are no credentials, or the archive refused them.
+            AuthError: There are no credentials, or the archive refused them or the login.
             ProviderError: The identity service did not answer as it should.
 
         Cancellation: the next caller begins where this one ended.
@@ -138,27 +150,30 @@ class Tokens:
     async def _log_in(self) -> None:
         """Send the password, and a code as well when it is refused without one or was needed before.
 
-        Refused credentials are never sent again: archives lock accounts after some failures.
+        Whatever the reason, a refused login is never sent again: archives lock accounts after some failures.
         """
         login = await self._credentials.find()
         if login is None or not login.username or login.password is None:
             raise AuthError("no credentials for the Copernicus Data Space", hint=_MISSING_HINT)
         form = {"grant_type": "password", "username": login.username, "password": login.password}
+        refusal = self._refusal or ("the archive refused e-mail address or password", _LOGIN_HINT)
         for ask_code in self._ways():
             code = {"totp": (await ask_code()).strip()} if ask_code else {}
             try:
                 await self._ask(form | code)
             except AuthError:
                 continue
+            except RefusedError as error:  # a code changes nothing about that
+                refusal = error.message, _BLOCKED_HINT
+                break
             self._wants_code = bool(code)
             return
-        self._is_locked_out = True
-        error = AuthError("the archive refused e-mail address or password", url=self._url, hint=_LOGIN_HINT)
-        raise self._credentials.name_source(error)
+        self._refusal = refusal
+        raise self._credentials.name_source(AuthError(refusal[0], url=self._url, hint=refusal[1]))
 
     def _ways(self) -> tuple[Callable[[], Awaitable[str]] | None, ...]:
         """What to ask for a code in each try to log in; None where the password goes alone."""
-        if self._is_locked_out:
+        if self._refusal:
             return ()
         if self._ask_code is None:
             return (None,)
@@ -169,6 +184,7 @@ class Tokens:
 
         Raises:
             AuthError: What was given for them is wrong, or no longer good.
+            RefusedError: The login is refused for another reason, whatever is given.
             ProviderError: No tokens came for another reason.
         """
         asked = self._clock()
@@ -196,7 +212,10 @@ def _judge(response: httpx.Response) -> ProviderError | None:
     reply, url = _decoded(response), safe_url(response.url)
     if response.status_code == 400 and reply.get("error") == "invalid_grant":
         return AuthError("the archive refused the credentials", url=url)
-    if error := error_for_status(response, b""):
+    error = error_for_status(response, b"")
+    if isinstance(error, ForbiddenError | NotFoundError | RefusedError):
+        return RefusedError(f"the archive refused the login with HTTP {response.status_code}", url=url)
+    if error is not None:
         return error
     if not _TOKEN.fullmatch(as_text(reply.get("access_token")) or ""):
         return ProtocolError("the identity service sent no token", url=url)
