@@ -120,13 +120,22 @@ class OfflineError(ProviderError):
         retry_after: Seconds after which the archive wants to be asked again, if it said so.
         product: Name of the product.
         url: Where.
+        if_online: What is wrong instead when the archive says that it has the product on disk; None when there is no
+            doubt.
     """
 
     def __init__(
-        self, message: str, *, retry_after: float | None = None, product: str | None = None, url: str | None = None
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        product: str | None = None,
+        url: str | None = None,
+        if_online: ProviderError | None = None,
     ) -> None:
         super().__init__(message, product=product, url=url)
         self.retry_after = retry_after
+        self.if_online = if_online
 
 
 class ServerError(ProviderError):

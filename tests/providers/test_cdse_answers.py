@@ -91,10 +91,6 @@ MAX_SESSIONS = json.dumps({"code": "DAT-ZIP-100", "message": "Max session number
     ("status", "body", "content_type", "expected"),
     [
         pytest.param(401, b"{}", "application/json", ServerError, id="401-session-ended"),
-        pytest.param(403, b"{}", "application/json", ForbiddenError, id="403-no-right"),
-        pytest.param(404, b'{"detail":"x"}', "application/json", NotFoundError, id="404"),
-        pytest.param(410, b"", "application/json", NotFoundError, id="410"),
-        pytest.param(422, b'{"detail":"x"}', "application/json", RefusedError, id="422"),
         pytest.param(429, b"", "text/plain", QuotaError, id="429-rate"),
         pytest.param(429, MAX_SESSIONS, "application/json", QuotaError, id="429-connections"),
         pytest.param(403, MAX_SESSIONS, "application/json", QuotaError, id="403-connections"),
@@ -115,8 +111,28 @@ def test_judge_download_each_answer_has_its_error(status, body, content_type, ex
 
 
 @pytest.mark.parametrize(
+    ("status", "tier", "if_online"),
+    [
+        pytest.param(202, StorageTier.DISK, ProtocolError, id="202"),
+        pytest.param(403, StorageTier.DISK, ForbiddenError, id="403"),
+        pytest.param(404, StorageTier.DISK, NotFoundError, id="404"),
+        pytest.param(410, StorageTier.DISK, NotFoundError, id="410"),
+        pytest.param(422, StorageTier.DISK, RefusedError, id="422"),
+        pytest.param(403, StorageTier.TAPE, ForbiddenError, id="403-on-tape"),
+        pytest.param(403, StorageTier.UNKNOWN, ForbiddenError, id="403-unknown"),
+    ],
+)
+def test_judge_download_refusal_that_only_the_record_explains(status, tier, if_online):
+    error = judge(status, b'{"detail":"x"}', of=product("A", download_url=ITEM.download_url, tier=tier))
+
+    assert (OfflineError, if_online) == (type(error), type(error.if_online))
+    assert [("A", ITEM.download_url)] * 2 == [(one.product, one.url) for one in (error, error.if_online)]
+
+
+@pytest.mark.parametrize(
     ("status", "body", "content_type"),
     [
+        pytest.param(202, b"", "text/plain", id="202"),
         pytest.param(404, b'{"detail":"x"}', "application/json", id="404"),
         pytest.param(410, b"", "text/plain", id="410"),
         pytest.param(422, b"{}", "application/json", id="4xx-json"),
@@ -128,10 +144,12 @@ def test_judge_download_each_answer_has_its_error(status, body, content_type, ex
 def test_judge_download_product_not_known_to_be_online_is_offline(status, body, content_type, tier):
     item = product("A", download_url=ITEM.download_url, tier=tier)
 
-    assert OfflineError is type(judge(status, body, content_type, of=item))
+    error = judge(status, body, content_type, of=item)
+
+    assert (OfflineError, None) == (type(error), error.if_online)
 
 
-@pytest.mark.parametrize(("status", "expected"), [(429, QuotaError), (500, ServerError), (403, ForbiddenError)])
+@pytest.mark.parametrize(("status", "expected"), [(429, QuotaError), (500, ServerError)])
 def test_judge_download_offline_product_other_errors_stay(status, expected):
     assert expected is type(judge(status, b"{}", of=TAPE))
 
@@ -204,8 +222,8 @@ async def test_download_token_is_in_no_error_even_if_the_server_echoes_it():
 
     error = await fetch(cdse(Archive(echo)))
 
-    assert "bad header Bearer ***" in str(error)
-    assert "secret" not in str(error) + repr(error)
+    assert "bad header Bearer ***" in str(error.if_online)
+    assert "secret" not in f"{error}{error!r}{error.if_online}"
 
 
 PUBLIC = product("A", download_url="https://download.dataspace.copernicus.eu/odata/v1/Products(id-A)/$value")

@@ -162,7 +162,8 @@ class Provider(Protocol):
             head: For an error status the whole body (at most 64 KiB), else its first bytes.
 
         Returns:
-            None when the body that follows is the product.
+            None when the body that follows is the product. Of an `OfflineError` with `if_online` the engine asks
+            `tiers` which of the two it is.
         """
 
     async def account(self) -> Account:

@@ -13,6 +13,7 @@ from pepsasync.errors import (
     AddressError,
     ForbiddenError,
     IntegrityError,
+    OfflineError,
     PepsasyncError,
     ProtocolError,
     QuotaError,
@@ -23,6 +24,7 @@ from pepsasync.errors import (
 from pepsasync.events import DownloadRetried, DownloadStarted, ProductDownloaded
 from pepsasync.io.retries import Retries
 from pepsasync.stages.asking import Asking
+from pepsasync.stages.locate import what_is_wrong
 from pepsasync.stages.progress import Progress
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class Transfer(ABC):
     async def run(self) -> Received:
         """Transfer it, however many tries that takes."""
         try:
-            length = await self._retries.call(self._attempt)
+            length = await self._retries.call(self._try)
         except AddressError as error:
             error.product = self._product.name
             raise
@@ -114,6 +116,13 @@ class Transfer(ABC):
         """Whether the archive has answered somebody since nobody could be reached for this product."""
         since = self._retries.outage_since
         return since is not None and self._line.pace.downloads.last_answer > since
+
+    async def _try(self) -> int:
+        """One attempt; a refusal that leaves open where the product is ends in an error that does not."""
+        try:
+            return await self._attempt()
+        except OfflineError as error:  # without a slot: others can download meanwhile
+            raise await what_is_wrong(error, self._product, self._line) from error.__cause__
 
     async def _attempt(self) -> int:
         """One request, or more when the archive cannot go on from where the part ends, or several connections help.

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from pepsasync.errors import NotFoundError, OfflineError, ProtocolError, ProviderError, QuotaError, RefusedError
+from pepsasync.errors import (
+    ForbiddenError,
+    NotFoundError,
+    OfflineError,
+    ProtocolError,
+    ProviderError,
+    QuotaError,
+    RefusedError,
+)
 from pepsasync.io.failures import error_for_status, safe_url
 from pepsasync.io.http import on_each_hop
 from pepsasync.model import StorageTier
@@ -175,16 +183,21 @@ class Cdse:
             return _too_many(response)
         error = error_for_status(response, body)
         if error is None:
-            return ProtocolError(f"unexpected answer HTTP {response.status_code}", url=safe_url(response.url))
-        if isinstance(error, NotFoundError | RefusedError) and product.tier is not StorageTier.DISK:
-            return _offline(response)
+            error = ProtocolError(f"unexpected answer HTTP {response.status_code}", url=safe_url(response.url))
+        if response.status_code != 202 and not isinstance(error, ForbiddenError | NotFoundError | RefusedError):
+            return error
+        error.product = product.name
         if isinstance(error, NotFoundError):
-            error.hint = "It may have gone offline since the search: run the same command again"
-        return error
+            error.hint = "Its record may be out of date: run the same command again later"
+        # Nobody has recorded how offline products are refused: of one that was online, or where the account may have
+        # no right, only the record can tell.
+        is_certain = product.tier is not StorageTier.DISK and not isinstance(error, ForbiddenError)
+        return _offline(response, None if is_certain else error)
 
 
-def _offline(response: httpx.Response) -> OfflineError:
-    return OfflineError("the archive does not have the product online", url=safe_url(response.url))
+def _offline(response: httpx.Response, if_online: ProviderError | None = None) -> OfflineError:
+    message = "the archive does not have the product online"
+    return OfflineError(message, url=safe_url(response.url), if_online=if_online)
 
 
 def _too_many(response: httpx.Response) -> QuotaError:
