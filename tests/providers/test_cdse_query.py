@@ -88,9 +88,13 @@ def test_search_filter_radar_has_no_clouds():
     assert "" == search_filter(Query(cloud_cover=20.0))
 
 
-@pytest.mark.parametrize(("limit", "sent"), [(0.001, "0.01"), (20.333, "20.34"), (1e-7, "0.01"), (100.0, "100.00")])
+@pytest.mark.parametrize(
+    ("limit", "sent"), [(0.001, "0.01"), (20.333, "20.34"), (1e-7, "0.01"), (100.0, "100.00"), (20, "20.00")]
+)
 def test_search_filter_cloud_limit_is_rounded_up(limit, sent):
-    assert search_filter(Query(collection="S2", cloud_cover=limit)).endswith(f"le {sent})")
+    expected = attribute("Double", "cloudCover", f"le {sent}")
+
+    assert f"Collection/Name eq 'SENTINEL-2' and {expected}" == search_filter(Query(collection="S2", cloud_cover=limit))
 
 
 def test_search_filter_tile_of_radar_is_its_footprint():

@@ -81,6 +81,8 @@ def search_filter(query: Query) -> str:
     """
     collection = collection_name(query.collection)
     has_clouds = collection is not None and not collection.startswith("SENTINEL-1")
+    # Its type is Double there, also for a limit that was given as a whole number.
+    clouds = float(query.cloud_cover) if has_clouds and query.cloud_cover is not None else None
     terms = [
         collection and f"Collection/Name eq {_quoted(collection)}",
         *(f"contains(Name,{_quoted(name)})" for name in query.names),
@@ -90,7 +92,7 @@ def search_filter(query: Query) -> str:
         query.start and f"ContentDate/Start ge {_instant(query.start)}",
         query.end and f"ContentDate/Start lt {_instant(query.end)}",
         _attribute("relativeOrbitNumber", "eq", query.relative_orbit),
-        _attribute("cloudCover", "le", query.cloud_cover if has_clouds else None),
+        _attribute("cloudCover", "le", clouds),
         _attribute("tileId", "eq", query.tile if query.area is None else None),
         query.area and _intersects(query.area),
     ]
