@@ -191,6 +191,12 @@ class Query:
     """At most this many products."""
 
     def __post_init__(self) -> None:
+        for name, instant in (("start", self.start), ("end", self.end)):
+            if instant is not None and getattr(instant, "tzinfo", None) is None:
+                raise ConfigError(
+                    f"the {name} {instant} has no time zone",
+                    hint="Give one, as in datetime(2017, 1, 1, tzinfo=UTC); build_query() takes a time without as UTC",
+                )
         if self.start and self.end and self.start >= self.end:
             raise ConfigError(
                 f"the period from {self.start:%Y-%m-%dT%H:%M:%SZ} to {self.end:%Y-%m-%dT%H:%M:%SZ} is empty",
