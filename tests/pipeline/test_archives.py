@@ -219,6 +219,13 @@ async def test_faults_pass_or_are_reported(provider, tmp_path):
         assert right_files(archive, tmp_path) == 12
 
 
+async def test_quicklooks_are_found_with_the_products():
+    async with sandbox(4) as archive, connect(archive, "cdse") as client:
+        links = [product.quicklook_url for product in await everything(client)]
+
+    assert 4 == len({link for link in links if link and link.startswith(f"{archive.cdse_url}/odata/v1/Assets(")})
+
+
 SECRETS = re.compile(r"demo password|ZGVtb0|Bearer \S|eyJ[A-Za-z0-9_-]{10}|X-API-Key", re.IGNORECASE)
 
 

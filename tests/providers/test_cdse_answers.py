@@ -327,6 +327,7 @@ async def test_search_page_asks_the_catalogue_anonymously(root, host, download):
     )  # fmt: skip
     assert [(host, None)] == archive.sent
     assert "Collection/Name eq 'SENTINEL-1'" == request.url.params["$filter"]
+    assert ["Attributes", "Assets"] == request.url.params.get_list("$expand")
     assert [(str(request.url).partition("?")[0], 1)] == raw
 
 

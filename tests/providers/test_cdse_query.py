@@ -118,7 +118,7 @@ def test_search_parameters_count_once_and_page():
         "$orderby": "ContentDate/Start desc",
         "$top": "1000",
         "$skip": "0",
-        "$expand": "Attributes",
+        "$expand": ["Attributes", "Assets"],
         "$count": "true",
     } == first
     assert "2000" == third["$skip"]

@@ -57,17 +57,17 @@ def _by_area(query: Query) -> Iterator[Query]:
         yield replace(query, area=part)
 
 
-def search_parameters(query: Query, page: int) -> dict[str, str]:
+def search_parameters(query: Query, page: int) -> dict[str, str | list[str]]:
     """Parameters of the request for one page (1-based) of one slice, newest acquisition first.
 
     Matches are counted once only: counting takes the archive long.
     """
-    parameters = {
+    parameters: dict[str, str | list[str]] = {
         "$filter": search_filter(query),
         "$orderby": "ContentDate/Start desc",
         "$top": str(PAGE_SIZE),
         "$skip": str((page - 1) * PAGE_SIZE),
-        "$expand": "Attributes",
+        "$expand": ["Attributes", "Assets"],  # quicklooks are assets; the archive takes a parameter for each
         "$count": "true" if page == 1 else "",
     }
     return {name: value for name, value in parameters.items() if value}
