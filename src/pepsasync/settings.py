@@ -185,7 +185,7 @@ def _archive(name: str, table: Any) -> dict[str, str]:
     if not isinstance(table, dict):
         raise ConfigError(f"{name} must be a table", hint=f"Write [{name}] on a line of its own")
     _check_names(table, ARCHIVE_KEYS, f"setting of [{name}]")
-    texts = {key: _text(f"[{name}] {key}", value) for key, value in table.items()}
+    texts = {key: _text(f"[{name}] {key}", value).rstrip("\r\n") for key, value in table.items()}
     if "base_url" in texts:
         host_of(texts["base_url"])  # refuses what is no URL
     if ("username" in texts) != ("password" in texts):

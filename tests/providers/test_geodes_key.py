@@ -7,7 +7,7 @@ from fakes import product
 from pepsasync.config import Config
 from pepsasync.credentials import Credentials
 from pepsasync.credentials.lookup import Lookup
-from pepsasync.errors import AuthError
+from pepsasync.errors import AuthError, ConfigError
 from pepsasync.io.http import Http
 from pepsasync.providers.geodes import Geodes
 from pepsasync.providers.geodes.key import MOST_REDIRECTS
@@ -20,6 +20,14 @@ pytestmark = pytest.mark.anyio
 def geodes(handler=lambda request: httpx.Response(200), *, key="the-key"):
     http = Http(Config(retries=1), transport=httpx.MockTransport(handler))
     return Geodes(http, Lookup.of(Credentials(api_key=key) if key else None), ROOT)
+
+
+async def test_a_password_that_cannot_be_a_key_is_neither_sent_nor_shown():
+    provider = Geodes(Http(Config()), Lookup.of(Credentials(username="u", password="secretkey\n")), ROOT)
+
+    with pytest.raises(ConfigError, match="characters that no key has") as caught:
+        await provider.download_request(ITEM)
+    assert "secretkey" not in f"{caught.value!r} {caught.value}"
 
 
 async def test_the_key_goes_to_the_archive_only():

@@ -99,6 +99,34 @@ def test_key_that_cannot_be_sent_is_refused_without_showing_it(key):
     assert key not in str(caught.value)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_line_ends_after_an_account_in_the_environment_are_no_part_of_it(end):
+    environ = {"PEPSASYNC_CDSE_USERNAME": f"you{end}", "PEPSASYNC_CDSE_PASSWORD": f" {SECRET} {end}"}
+
+    assert Credentials("you", f" {SECRET} ") == find_credentials("cdse", "host", environ=environ)
+
+
+def test_account_of_line_ends_in_the_environment_is_none(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    environ = {"PEPSASYNC_CDSE_USERNAME": "\n", "PEPSASYNC_CDSE_PASSWORD": "\r\n"}
+
+    assert find_credentials("cdse", "host", environ=environ, netrc_path=tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("secret", [{"api_key": "key"}, {"username": "u", "password": "key"}, {"password": "key"}])
+def test_key_is_whichever_secret_there_is(secret):
+    assert "key" == Credentials(**secret).key()
+
+
+@pytest.mark.parametrize("password", ["hunter2\n", "hunter 2", "hunter2\x00", "hunter2ключ"])
+def test_password_that_cannot_be_sent_as_key_is_refused_without_showing_it(password):
+    credentials = Credentials("you", password)
+
+    with pytest.raises(ConfigError, match="characters that no key has") as caught:
+        credentials.key()
+    assert "hunter" not in f"{caught.value!r} {caught.value}"
+
+
 def test_line_end_after_a_key_in_the_environment_is_no_part_of_it():
     actual = find_credentials("geodes", "host", environ={"PEPSASYNC_GEODES_API_KEY": "key-0123\n"})
 

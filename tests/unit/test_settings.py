@@ -109,6 +109,14 @@ def test_account_is_for_the_public_archive_only(read):
     assert settings.credentials("cdse", settings.host("cdse")) is None
 
 
+def test_line_ends_after_an_account_are_no_part_of_it(read):
+    text = f'[cdse]\nusername = "you\\n"\npassword = """ {SECRET} \r\n"""\n[geodes]\napi_key = "key-0123\\n"'
+    settings = read(text)
+
+    assert settings.credentials("cdse", settings.host("cdse")) == Credentials("you", f" {SECRET} ")
+    assert settings.credentials("geodes", settings.host("geodes")) == Credentials(api_key="key-0123")
+
+
 def test_account_of_another_instance_is_for_that_one_only(read):
     settings = read("[peps]\nbase_url = 'https://resto.example/resto'\nusername = 'you'\npassword = 'x'")
 

@@ -34,11 +34,17 @@ class Credentials:
     """Where they were found, in words; empty when a program gave them."""
 
     def __post_init__(self) -> None:
-        # Such a key would be refused further down, in an error that quotes it.
-        if self.api_key is not None and not all("!" <= letter <= "~" for letter in self.api_key):
-            raise ConfigError(
-                "the API key has characters that no key has", hint="Copy it again, without blanks and line ends"
-            )
+        _check_key(self.api_key)
+
+    def key(self) -> str | None:
+        """The secret for archives that take nothing but a key: who gives them one as password means it.
+
+        Raises:
+            ConfigError: It cannot be sent; the message does not show it.
+        """
+        key = self.api_key or self.password
+        _check_key(key)
+        return key
 
     def __repr__(self) -> str:
         """The account name; secrets only as present or not."""
@@ -56,3 +62,11 @@ class Credentials:
     def to_fields(self) -> dict[str, str]:
         """What is there, ready for JSON: not for eyes."""
         return {name: text for name in FIELDS if (text := getattr(self, name))}
+
+
+def _check_key(key: str | None) -> None:
+    # Such a key would be refused further down, in an error that quotes it.
+    if key is not None and not all("!" <= letter <= "~" for letter in key):
+        raise ConfigError(
+            "the API key has characters that no key has", hint="Copy it again, without blanks and line ends"
+        )

@@ -124,7 +124,8 @@ def from_environment(provider: str, environ: Mapping[str, str]) -> Credentials |
         ConfigError: User name or password is missing.
     """
     prefix = f"PEPSASYNC_{provider.upper()}_"
-    username, password = (environ.get(prefix + name) or None for name in ("USERNAME", "PASSWORD"))
+    # Secrets that are mounted as files end with a line end; blanks may belong to a password.
+    username, password = (environ.get(prefix + name, "").rstrip("\r\n") or None for name in ("USERNAME", "PASSWORD"))
     api_key = environ.get(f"{prefix}API_KEY", "").strip() or None
     if (username is None) != (password is None):
         missing, given = ("PASSWORD", "USERNAME") if password is None else ("USERNAME", "PASSWORD")

@@ -70,8 +70,8 @@ def _is_login(url: httpx.URL, *, is_home: bool) -> bool:
 
 
 def key_of(credentials: Credentials | None) -> str | None:
-    """The only secret that GEODES takes: whoever gives it as a password means it."""
-    return (credentials.api_key or credentials.password) if credentials else None
+    """The only secret that GEODES takes."""
+    return credentials.key() if credentials else None
 
 
 def origin_of(url: httpx.URL) -> _Origin:
