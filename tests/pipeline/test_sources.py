@@ -52,6 +52,25 @@ async def test_tape_here_and_online_there_is_not_waited_for(tmp_path):
         assert right_files(online, tmp_path) == 8
 
 
+@pytest.mark.parametrize(("first", "second"), [("cdse", "geodes"), ("peps", "cdse")])
+async def test_evicted_here_and_online_there_is_not_waited_for(first, second, tmp_path):
+    async with (
+        sandbox(6, tape_fraction=0.0, staging_seconds=3600) as evicting,
+        sandbox(6, tape_fraction=0.0) as online,
+        several([first, second], evicting, online, poll_interval=3600.0, poll_interval_max=3600.0) as client,
+    ):
+        products = [product async for product in client.search(QUERY)]
+        for product in products:
+            evicting.set_tier(product.name, "tape")
+        with anyio.fail_after(15):
+            outcomes = await bring(client, tmp_path, products)
+
+        assert {(delivery.status, delivery.source) for delivery in outcomes.values()} == {
+            (DeliveryStatus.DELIVERED, second)
+        }
+        assert right_files(online, tmp_path) == 6
+
+
 async def test_what_one_archive_stages_first_comes_from_there(tmp_path):
     async with (
         sandbox(4, tape_fraction=1.0) as by_hand,

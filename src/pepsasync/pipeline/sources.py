@@ -68,6 +68,11 @@ class Quest:
     """Those that brought it from tape, and have room in their staging window for it."""
     came_from: Offer | None = None
 
+    @property
+    def is_nowhere_online(self) -> bool:
+        """Whether every archive was asked, and those that have it have it on tape."""
+        return self.is_complete and bool(self.offers) and not any(offer.is_online for offer in self.offers)
+
     def drop(self, offer: Offer, error: PepsasyncError) -> None:
         """Try other archives first from now on."""
         self.error = error
@@ -126,7 +131,7 @@ class Sources:
                     path = await self._find_and_fetch(product, quest)
                 if path is not None:
                     return path
-                if not any(offer.is_online for offer in quest.offers) and quest.offers:
+                if quest.is_nowhere_online:
                     if self._is_left_out(quest):
                         return None
                     await self._wait_online(quest)
@@ -162,7 +167,8 @@ class Sources:
             else:
                 quest.came_from = offer
                 return path
-        await back_off(run, quest.log)
+        if quest.is_nowhere_online:
+            await back_off(run, quest.log)
         return None
 
     async def _look_around(self, product: Product, quest: Quest) -> None:
