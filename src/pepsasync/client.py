@@ -245,7 +245,8 @@ class Client:
             async with self._journals.recorder(lines[0].shelf.directory, names, options) as journal:
                 lines, asked = [await journal.along(line) for line in lines], await journal.asked_before()
                 given = {"extract": extract, "on_delivered": on_delivered, "asked_before": asked}
-                await fetch(wanted, make_run(lines, claims=journal.claims, **given), journal, outcomes.clone())
+                with self.listen(journal.note_quota):
+                    await fetch(wanted, make_run(lines, claims=journal.claims, **given), journal, outcomes.clone())
 
         return Background(self._tasks, work, OUTCOMES_AHEAD)
 

@@ -3,6 +3,8 @@
 import json
 import re
 import signal
+import time
+from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -76,6 +78,18 @@ def test_a_killed_run_is_gone_on_with(run, spawn, served, tmp_path):
     assert right_files(served, tmp_path / "data") == 8
     assert status(run, tmp_path)["is_complete"] is True
     assert max(served.statistics.stagings.values()) <= 2, "at most one staging request more than needed"
+
+
+def test_status_tells_when_the_quota_of_a_run_allows_the_next_download(run, spawn, served, tmp_path):
+    process = spawn(*fetch(served, tmp_path, "--quota", "2/1h", "--events", "-"))
+    next(line for line in process.stdout if '"quota_reached"' in line)
+    until, patience = None, time.monotonic() + 10
+    while until is None and time.monotonic() < patience:
+        until = status(run, tmp_path)["quota_until"]
+
+    assert until is not None
+    assert 3_500 < datetime.fromisoformat(until).timestamp() - time.time() <= 3_600
+    assert "the quota is used up: the next download may begin in " in run("status", tmp_path / "data").out
 
 
 def test_resume_without_anything_to_do(run, served, tmp_path):

@@ -89,9 +89,12 @@ class Recorder:
                 self._note(event)
             case events.TiersWatched():
                 self._journal.note_now(next_poll=self._wall() + event.next_poll, updated=self._wall())
-            case events.QuotaReached():
-                self._journal.note_now(quota_until=self._wall() + event.wait, updated=self._wall())
         self._emit(event)
+
+    def note_quota(self, event: events.Event) -> None:
+        """Note when the next download may begin; the account's pace tells the client, not this run."""
+        if isinstance(event, events.QuotaReached):
+            self._journal.note_now(quota_until=self._wall() + event.wait, updated=self._wall())
 
     async def guard(self) -> NoReturn:
         """End the run once another program has taken over the folder: two must not write the same parts.
