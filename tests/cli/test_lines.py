@@ -266,6 +266,26 @@ def test_received_bytes_count_the_network_only():
     assert tally.retried == 1
 
 
+def test_received_bytes_count_what_came_just_before_a_cut():
+    tally = Tally(Clock())
+    tally.take(DownloadStarted(**who("A"), offset=10, size=100))
+    tally.take(DownloadProgressed(**who("A"), received=20))
+    tally.take(DownloadStarted(**who("A"), offset=70, size=100))
+    tally.take(ProductDownloaded(**who("A"), bytes=100, seconds=1, resumed_bytes=10, data_path="plain"))
+
+    assert tally.received_bytes == 90
+
+
+def test_received_bytes_count_once_what_other_connections_brought():
+    tally = Tally(Clock())
+    tally.take(DownloadStarted(**who("A"), offset=0, size=100))
+    tally.take(DownloadProgressed(**who("A"), received=80))
+    tally.take(DownloadStarted(**who("A"), offset=30, size=100))
+    tally.take(DownloadProgressed(**who("A"), received=90))
+
+    assert tally.received_bytes == 90
+
+
 def test_time_left_is_known_only_without_tape_and_without_what_failed():
     clock = Clock()
     tally = Tally(clock)

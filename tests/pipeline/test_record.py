@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from archives import connect, everything, fetch_all, right_files, sandbox
 from pepsasync import AuthError, ConfigError
 from pepsasync.criteria import build_query
-from pepsasync.events import DownloadStarted, ProductFailed, QuotaReached, StagingRequested
+from pepsasync.events import (
+    DownloadProgressed,
+    DownloadStarted,
+    ProductDownloaded,
+    ProductFailed,
+    QuotaReached,
+    StagingRequested,
+)
 from pepsasync.io.journal import JournalBusyError, JournalReader, State, open_journal
 from pepsasync.model import Query, Quota
 from pepsasync.pipeline.claims import Claims
@@ -157,6 +164,22 @@ async def test_a_recorder_forgets_how_far_failed_downloads_came(tmp_path):
         recorder.take(ProductFailed(id="A", name="A", error="TransferError", message="gave up"))
 
         assert ["B"] == list(recorder._received)
+
+
+async def test_the_speed_counts_what_came_just_before_a_cut_and_at_the_end(tmp_path):
+    wall, who = iter((0.0, 0.0, 10.0, 10.0)), {"id": "A", "name": "A"}
+    async with open_journal(tmp_path, tell=print) as journal:
+        recorder = Recorder(journal, lambda event: None, ["peps"], {}, claims=Claims(), wall=lambda: next(wall))
+        recorder.take(DownloadStarted(**who, offset=0, size=100))
+        recorder.take(DownloadStarted(**who, offset=60, size=100))
+        recorder.take(ProductDownloaded(**who, bytes=100, seconds=1, resumed_bytes=0, data_path="plain"))
+        recorder.take(DownloadStarted(id="B", name="B", offset=0, size=100))
+        recorder.take(DownloadProgressed(id="B", name="B", received=0))
+        recorder.take(DownloadProgressed(id="B", name="B", received=100))
+        await journal.flush()
+
+        with await journal.reader() as reader:
+            assert reader.now()["speed"] == 20.0
 
 
 async def test_several_runs_of_a_client_share_a_folder(tmp_path):

@@ -158,11 +158,15 @@ class Tally:
         download = self.active.get(event.name)
         if download is None:
             return
-        self.received_bytes += max(0, event.received - download.received)
-        download.received = event.received
+        self._came(download, event.received)
         now = self.clock()
         if not self._samples or now - self._samples[-1][0] >= SAMPLE_EVERY:
             self._samples.append((now, self.received_bytes))
+
+    def _came(self, download: Active, received: int) -> None:
+        """Count what came over the network since the last time."""
+        self.received_bytes += max(0, received - download.received)
+        download.received = received
 
     def _download(self, event: events.ProductEvent) -> None:
         """Starts, retries and phases of a download."""
@@ -173,15 +177,17 @@ class Tally:
                 now = self.clock()
                 self.active[event.name] = Active(event.name, event.size, event.offset, now, event.offset)
             case events.DownloadStarted() if download is not None:
-                download.received, download.phase = event.offset, "downloading"
+                # More came before the cut than was told; other connections may be ahead of the offset.
+                self._came(download, max(event.offset, download.received) if event.offset else 0)
+                download.phase = "downloading"
                 download.size = event.size or download.size
             case events.DownloadRetried():
                 self.retried += 1
                 if download:
                     download.phase = "trying again"
             case events.ProductDownloaded() if download:
-                self.received_bytes += max(0, event.bytes - download.received)
-                download.received, download.phase = event.bytes, "verifying"
+                self._came(download, event.bytes)
+                download.phase = "verifying"
             case events.ProductVerified() if download:
                 download.phase = "finishing"
 

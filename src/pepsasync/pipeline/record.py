@@ -76,11 +76,13 @@ class Recorder:
         """Note an event and pass it on; neither waits."""
         match event:
             case events.DownloadStarted():
-                self._received[event.name] = event.offset
+                # Other connections may be ahead of the offset.
+                self._count(event.name, max(event.offset, self._received.get(event.name, 0)) if event.offset else 0)
                 self._note(event)
             case events.DownloadProgressed():
                 self._note_speed(event)
             case events.ProductDownloaded():
+                self._count(event.name, event.bytes)
                 self._received.pop(event.name, None)
             case events.ProductFailed():
                 self._received.pop(event.name, None)
@@ -154,12 +156,15 @@ class Recorder:
             starts = await to_thread.run_sync(reader.downloads_since, provider, now - seconds)
         return [max(0.0, now - start) for start in starts]
 
+    def _count(self, name: str, received: int) -> None:
+        """Count what came of a product since the last time; what was here before its download began did not come."""
+        self._came += max(0, received - self._received.get(name, received))
+        self._received[name] = received
+
     def _note_speed(self, event: events.DownloadProgressed) -> None:
         """Note the speed of all downloads together, now and then."""
         now = self._wall()
-        before = self._received.get(event.name, event.received)
-        self._received[event.name] = event.received
-        self._came += max(0, event.received - before)
+        self._count(event.name, event.received)
         if now - self._speed_since >= SPEED_EVERY or now < self._speed_since:
             self._journal.note_now(speed=self._came / max(now - self._speed_since, SPEED_EVERY), updated=now)
             self._came, self._speed_since = 0, now
