@@ -95,3 +95,15 @@ def test_a_run_that_cannot_fit_ends_with_5_before_it_fetches(run, served, tmp_pa
     assert done.code == 5
     assert "bytes are still needed" in done.err
     assert "67,608,864 are free, and the last 67,108,864 are kept back" in done.err
+
+
+@pytest.mark.parametrize("line", ["plan -c S1 -w", "demo --keep"])
+@pytest.mark.parametrize("below", ["", "data"])
+def test_a_file_in_the_place_of_the_folder_is_refused(*, run, clients, tmp_path, line, below):
+    file = tmp_path / "file"
+    file.write_text("")
+    done = run(*line.split(), file / below)
+
+    assert (done.code, done.out) == (2, "")
+    assert f"{file} is a file, not a folder" in done.err
+    assert not clients.all

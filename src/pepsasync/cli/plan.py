@@ -38,6 +38,7 @@ def plan(
     if form not in ("text", "json"):
         raise ConfigError(f"--format {form!r} is unknown", hint="Use text or json")
     session, wanted, folder = Session(output), query.build(), Path(delivery.write_dir)
+    Shelf(folder).check()
     products, quota = session.run(_find, session, archive, wanted, delivery)
     rate = last_speed(folder)
     outlook = look_out(products, Shelf(folder), extract=delivery.extract, quota=quota, rate=rate)

@@ -22,6 +22,7 @@ from pepsasync.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pepsasync.io.shelf import Shelf
     from pepsasync.sandbox import Sandbox
 
 ARCHIVE = "The archive"
@@ -143,15 +144,18 @@ def demo(
     Half of the products are on tape and some connections are cut. Ends with 0 only if every file is right.
     """
     from pepsasync.criteria import build_query  # noqa: PLC0415 - not needed for help
+    from pepsasync.io.shelf import Shelf  # noqa: PLC0415
 
     session = Session(output)
     with contextlib.ExitStack() as around:
         folder = keep or Path(around.enter_context(tempfile.TemporaryDirectory(prefix="pepsasync-demo-")))
+        shelf = Shelf(folder)
+        shelf.open()
         archive = around.enter_context(_running(DEMO))
         session.say(
             f"a sandbox archive is running at {archive.peps_url}: {show_count(DEMO['products'])}, half of them on tape"
         )
-        job = _demo_job(session, archive, folder)
+        job = _demo_job(session, archive, shelf)
         job.is_kept = keep is not None
         job.run(build_query(start="2015-01-01", end="2018-01-01"))
         right = [product.name for product in archive.catalogue if _is_right(archive, product.name, folder)]
@@ -166,12 +170,11 @@ def demo(
     raise Exit(0 if is_good else 1)
 
 
-def _demo_job(session: Session, archive: Sandbox, folder: Path) -> Job:
-    auth = folder / ".pepsasync" / "demo-account.txt"
-    auth.parent.mkdir(parents=True, exist_ok=True)
+def _demo_job(session: Session, archive: Sandbox, shelf: Shelf) -> Job:
+    auth = shelf.state / "demo-account.txt"
     auth.write_text(f"{archive.username} {archive.password}\n", "utf-8")
     options = ArchiveOptions(provider="peps", base_url=archive.peps_url, auth=auth)
-    return Job(session, options, StagingOptions(poll_interval="0.5"), DeliveryOptions(write_dir=folder))
+    return Job(session, options, StagingOptions(poll_interval="0.5"), DeliveryOptions(write_dir=shelf.directory))
 
 
 def _is_right(archive: Sandbox, name: str, folder: Path) -> bool:

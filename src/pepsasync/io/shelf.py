@@ -59,6 +59,16 @@ class Shelf:
 
     directory: Path
 
+    def check(self) -> None:
+        """Refuse a folder that cannot be one; nothing is written.
+
+        Raises:
+            ConfigError: A file is in its place, or in that of a folder above it.
+        """
+        there = next((path for path in (self.directory, *self.directory.parents) if path.exists()), None)
+        if there is not None and not there.is_dir():
+            raise ConfigError(f"{there} is a file, not a folder")
+
     def open(self) -> None:
         """Make the folders and try to write.
 
@@ -66,8 +76,7 @@ class Shelf:
             ConfigError: The folder cannot be made or written.
             DiskFullError: There is no space left at all.
         """
-        if self.directory.exists() and not self.directory.is_dir():
-            raise ConfigError(f"{self.directory} is a file, not a folder")
+        self.check()
         try:
             for folder in (self.parts, self.records):
                 folder.mkdir(parents=True, exist_ok=True)
