@@ -172,10 +172,10 @@ def test_version_is_that_of_the_installed_package(run):
         pytest.param("fetch --latest --limit 3", "say what to look for", id="no-real-criterion"),
         pytest.param("stage", "say what to look for", id="stage-no-criterion"),
         pytest.param("search", "say what to look for", id="search-no-criterion"),
-        pytest.param("search --id=", "id: '' is not a product name", id="no-name-at-all"),
+        pytest.param("search --id=", "--id is empty", id="no-name-at-all"),
         pytest.param("fetch -c S1 --tile=", "tile is empty", id="empty"),
         pytest.param("fetch -c S1 --shape=", "shape is empty", id="empty-path"),
-        pytest.param("fetch -c S1 --id A --id=", "id: '' is not a product name", id="empty-name"),
+        pytest.param("fetch -c S1 --id A --id=", "--id is empty", id="empty-name"),
         pytest.param("fetch -c S1 --limit 0", "limit 0 is not a positive number", id="limit"),
         pytest.param("fetch --colection S1", "there is no option --colection; did you mean --collection?", id="typo"),
         pytest.param("fetch -c", "Option '-c' requires an argument", id="value-missing-at-end"),
@@ -242,6 +242,40 @@ def test_bad_usage_ends_with_2_and_one_clear_line(run, line, message, tmp_path, 
     assert done.err.count("\n") == 1
     assert done.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (["fetch", "-c", "S1", "--base-url", ""], "--base-url"),
+        (["fetch", "-c", "S1", "--base-url="], "--base-url"),
+        (["fetch", "-c", "S1", "-w", " "], "-w"),
+        (["fetch", "-c", "S1", "-w", ""], "-w"),
+        (["fetch", "-c", "S1", "--provider", ""], "--provider"),
+        (["fetch", "-c", "S1", "-j", ""], "-j"),
+        (["fetch", "-c", "S1", "--report", ""], "--report"),
+        (["fetch", "-c", "S1", "--on-delivered", ""], "--on-delivered"),
+        (["search", "-c", "S1", "-o", ""], "-o"),
+        (["resume", ""], "DIR"),
+        (["status", "-q", ""], "DIR"),
+        (["verify", "--", ""], "DIR"),
+        (["download", "NAME", ""], "FILE|NAME..."),
+        (["collections", ""], "PROVIDER"),
+    ],
+)
+def test_empty_values_are_refused_rather_than_taken_for_the_default(run, clients, line, name):
+    done = run(*line)
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"pepsasync: error: {name} is empty. Leave it out, or give it a value\n"
+    assert not clients.all
+
+
+def test_an_empty_variable_of_the_environment_is_none(run, clients, monkeypatch):
+    monkeypatch.setenv("PEPSASYNC_PROVIDER", "")
+
+    assert run("fetch", "-c", "S1").code == 0
+    assert clients.all[0].made_with.provider == "geodes"
 
 
 def test_unexpected_errors_end_in_one_line_without_traceback(run, clients):

@@ -22,14 +22,27 @@ class GroupedCommand(TyperCommand):
     """A command whose help shows options by group, and that never takes an option for another one's value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """Refuse `--collection --start 2017-01-01`, where the value of the first option was forgotten."""
+        """Refuse empty values, and `--collection --start 2017-01-01`, where the first value was forgotten."""
         takes_value = {name: not option.is_flag and not option.count for name, option in self._options()}
+        self._check_empty(args, [name for name, takes in takes_value.items() if takes])
         for option, value in itertools.pairwise(args):
             if option == "--":
                 break
             if takes_value.get(option) and value in takes_value:
                 raise ConfigError(NEEDS_VALUE.format(option=option, value=value))
         return super().parse_args(ctx, args)
+
+    def _check_empty(self, args: list[str], options: list[str]) -> None:
+        """Refuse what an unset variable of a script leaves behind: nobody wants the default who writes a value."""
+        argument = next((param.metavar or "" for param in self.params if param.param_type_name == "argument"), "")
+        for before, text in itertools.pairwise(["", *args]):
+            name, is_joined, value = text.partition("=")
+            if before in options:
+                name, value = before, text
+            elif not is_joined or name not in options:
+                name, value = argument, text
+            if name and not value.strip():
+                raise ConfigError(f"{name} is empty", hint="Leave it out, or give it a value")
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write one section a group, in the order of their first options."""
