@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 
 import virtual_time
-from pepsasync.cli import main
+from pepsasync.cli import ending_signals, main
 
 # The same examples in every run; a slow or busy machine is not a fault of the code.
 hypothesis.settings.register_profile(
@@ -51,11 +51,12 @@ def recordings():
 @pytest.fixture
 def run(capsys):
     """Run a command line in this process; returns its exit code, standard output and standard error."""
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in ending_signals()}
 
     def run_command(*arguments):
         code = main([str(argument) for argument in arguments])
         return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
 
     yield run_command
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)

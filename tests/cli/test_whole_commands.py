@@ -71,7 +71,10 @@ def test_full_disk_makes_5(run, archive, auth, tmp_path, monkeypatch):
     assert "no space left" in done.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_interrupted_run_makes_130_and_goes_on_later(*, spawn, archive, auth, tmp_path, number, backend):
     arguments = query(archive, auth, "-w", tmp_path / "data", "--backend", backend)
@@ -92,7 +95,18 @@ def test_interrupted_run_makes_130_and_goes_on_later(*, spawn, archive, auth, tm
     assert len(list((tmp_path / "data").glob("*.zip"))) == 16
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.skipif(os.name == "nt", reason="terminals hang up otherwise there")
+def test_run_under_nohup_outlives_its_terminal(spawn, archive, auth, tmp_path):
+    arguments = query(archive, auth, "-w", tmp_path / "data", "--limit-rate", "1m")
+    process = spawn("fetch", *arguments, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    assert "found 16 products" in process.stderr.readline()
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 0, err
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 def test_report_of_an_interrupted_run_names_every_product(*, spawn, archive, auth, tmp_path, number):
     report = tmp_path / "report.json"
     process = spawn("fetch", *query(archive, auth, "-w", tmp_path / "data", "--limit-rate", "100k", "--report", report))
@@ -148,7 +162,7 @@ def test_staging_waits_until_everything_is_online(run, archive, auth):
     assert {product.name for product in archive.catalogue} == set(done.out.splitlines())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_sandbox_runs_until_it_is_told_to_stop(spawn, run, tmp_path, number):
     process = spawn("sandbox", "--port", "0", "--products", "2", "--product-size", "60k", "--tape-fraction", "0")
     text = ""

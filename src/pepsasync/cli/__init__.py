@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = [*(sys.argv[1:] if arguments is None else arguments)]
     _fill_streams()
     try:
-        _end_on_sigterm()
+        _end_on_signals()
         with _warnings_as_lines():
             code = _run(arguments or ["--help"])
     except KeyboardInterrupt:
@@ -124,14 +125,20 @@ def _wants_traceback(arguments: list[str]) -> bool:
     return count > 1 or bool(os.environ.get("PEPSASYNC_DEBUG"))
 
 
-def _end_on_sigterm() -> None:
-    """Let SIGTERM end the program as Ctrl-C does, also outside of event loops."""
-    import signal  # noqa: PLC0415 - with the rest
+def ending_signals() -> list[signal.Signals]:
+    """Signals that end a run as Ctrl-C does, unless whoever started us ignores them, as `nohup` does."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _end_on_signals() -> None:
+    """Let other signals end the program as Ctrl-C does, also outside of event loops."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the shape of a handler
         raise KeyboardInterrupt
 
     try:
-        signal.signal(signal.SIGTERM, interrupt)
+        for number in ending_signals():
+            signal.signal(number, interrupt)
     except ValueError:
         return  # not the main thread: whoever runs us there has handlers of their own

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while an event loop runs: work is cancelled, cleans up, and stays resumable."""
+"""Ctrl-C, SIGTERM and a closed terminal while an event loop runs: work is cancelled, cleans up, and stays resumable."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
+from pepsasync.cli import ending_signals
 from pepsasync.io.groups import task_group
 
 if TYPE_CHECKING:
@@ -39,15 +40,16 @@ async def interruptible(work: Callable[..., Awaitable[T]], *arguments: Any) -> T
 
 @contextlib.contextmanager
 def handlers_kept() -> Iterator[None]:
-    """Put the handler of SIGTERM back afterwards: event loops leave the system's default behind."""
+    """Put the handlers of signals back afterwards: event loops leave the system's default behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in ending_signals()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _cancel_on(signals: list[signal.Signals], scope: anyio.CancelScope, arrived: list[int]) -> None:
@@ -62,4 +64,5 @@ def _wanted_signals() -> list[signal.Signals]:
     """Those that whoever started us did not tell us to ignore; none where event loops cannot receive any."""
     if os.name == "nt" or threading.current_thread() is not threading.main_thread():
         return []
-    return [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+    interrupt = [] if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else [signal.SIGINT]
+    return interrupt + ending_signals()

@@ -46,7 +46,7 @@ class Session:
 
         Raises:
             ConfigError: There is no such event loop here.
-            KeyboardInterrupt: SIGINT or SIGTERM came.
+            KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP came.
         """
         import anyio  # noqa: PLC0415 - not needed for help
 
