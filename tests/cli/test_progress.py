@@ -151,3 +151,17 @@ def test_names_of_one_moment_are_told_apart_by_their_tiles():
     assert shorten(LONG.format(31), 44) == "S2A_MSIL1C_20170102T104428_N0204_R008…T31TCJ"
     assert shorten(LONG.format(31), 26) == "S2A_MSIL1C_20170102…T31TCJ"
     assert len(shorten(LONG.format(31), 12)) == 12
+
+
+class Gone(io.StringIO):
+    """A terminal that was closed."""
+
+    def write(self, text):
+        raise OSError(5, "Input/output error")
+
+
+def test_a_terminal_that_is_gone_ends_no_run():
+    screen = Screen()
+    with screen.progress:
+        screen.console.file = Gone()
+        screen.take(Noticed(message="the work goes on"))

@@ -6,6 +6,7 @@ because of an event.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from datetime import UTC, datetime
@@ -73,7 +74,8 @@ class Progress:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._live.__exit__(None, None, None)
+        with contextlib.suppress(OSError):  # the terminal may be gone; the work is not
+            self._live.__exit__(None, None, None)
 
     def take(self, event: Event) -> None:
         """Count an event; it is drawn with the next refresh."""
@@ -98,7 +100,8 @@ class Progress:
             return Group(*parts)
 
     def _print(self, line: str) -> None:
-        self._console.print(Text(line.partition(" ")[2]), soft_wrap=True)
+        with contextlib.suppress(OSError):
+            self._console.print(Text(line.partition(" ")[2]), soft_wrap=True)
 
     def _overall(self) -> RenderableType:
         tally = self.tally
