@@ -107,7 +107,9 @@ class QuotaReached(Event):
     """No download may begin for a while: the account has had as many products as the archive allows."""
 
     wait: float
-    """Seconds until the next one may, as far as known."""
+    """Seconds until the next one may, as far as known; 0 when it may now, earlier than was told."""
+    next_look: float | None = None
+    """Seconds until the archive is asked whether it may earlier; None when it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -233,6 +233,18 @@ def test_a_quota_is_told_once_and_not_when_it_is_about_to_open():
     ]
 
 
+def test_a_quota_that_may_open_earlier_is_told_as_such():
+    log = Log()
+    log.take(QuotaReached(wait=900, next_look=1.0), QuotaReached(wait=0.0))
+
+    assert log.text == [
+        (
+            "the quota of the account is used up: the next download may begin in 15 min, at 10:15 UTC, at the latest; "
+            "the archive is asked again in 1.0 s"
+        )
+    ]
+
+
 def test_names_that_nobody_knows_are_told_as_such_only():
     log = Log()
     log.lines.tally.expected = 2

@@ -17,6 +17,7 @@ from pepsasync.events import (
     ProductDownloaded,
     ProductFailed,
     ProductFound,
+    QuotaReached,
     SearchFinished,
     StagingRequested,
     TiersWatched,
@@ -151,6 +152,19 @@ def test_names_of_one_moment_are_told_apart_by_their_tiles():
     assert shorten(LONG.format(31), 44) == "S2A_MSIL1C_20170102T104428_N0204_R008…T31TCJ"
     assert shorten(LONG.format(31), 26) == "S2A_MSIL1C_20170102…T31TCJ"
     assert len(shorten(LONG.format(31), 12)) == 12
+
+
+def test_a_quota_is_shown_until_it_opens():
+    screen = Screen()
+    busy(screen, active=1, waiting=0)
+    screen.take(QuotaReached(wait=900, next_look=1.0), DownloadStarted(**who(1), offset=0, size=10_000_000))
+    shown = [line for line in screen.lines() if line.startswith("quota ")]
+    screen.take(QuotaReached(wait=0.0))
+
+    assert len(shown) == 1
+    assert "may begin in 15 min, at " in shown[0]
+    assert shown[0].endswith("at the latest")
+    assert not [line for line in screen.lines() if line.startswith("quota ")]
 
 
 class Gone(io.StringIO):

@@ -54,6 +54,25 @@ async def test_downloads_stay_below_the_quota():
     assert [event.wait for event in events if isinstance(event, QuotaReached)] == pytest.approx([0.4, 0.4])
 
 
+async def test_what_is_told_is_the_latest_moment_while_the_archive_is_asked_before(anyio_backend):
+    events, provider = [], Archive(0, 0, 0, 2, quota=Quota(2, 3600.0))
+    slow = pace(provider, events, retry_wait=1.0, retry_wait_max=60.0)
+    assert slow.refuse(QuotaError("enough"))
+    await slow.until_open()
+
+    assert [(event.wait, event.next_look) for event in events] == [(pytest.approx(3600.0), 1.0), (0.0, None)]
+
+
+async def test_looks_that_tell_nothing_are_neither_made_nor_told():
+    events, provider = [], Archive(1, quota=Quota(9, 3600.0))
+    own = pace(provider, events, quota=Quota(1, 600.0))
+    await begin(own)
+    await begin(own)
+
+    assert [(event.wait, event.next_look) for event in events] == [(pytest.approx(600.0), None)]
+    assert provider.asked_for_account == 1
+
+
 async def test_what_others_used_counts():
     provider, began = Archive(0, 0, 0, 2), anyio.current_time()
     await begin(pace(provider))

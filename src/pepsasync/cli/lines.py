@@ -153,18 +153,21 @@ class Lines:
     def _tell_note(self, event: events.QuotaReached | events.HookFailed | events.Noticed) -> None:
         match event:
             case events.QuotaReached():
-                self._tell_quota(event.wait)
+                self._tell_quota(event)
             case events.HookFailed():
                 self._tell(f"note: {event.name} is there, but its command failed: {event.message}", QUIET)
             case events.Noticed():
                 self._tell(f"note: {event.message}", SPARE)
 
-    def _tell_quota(self, wait: float) -> None:
+    def _tell_quota(self, event: events.QuotaReached) -> None:
         """Tell when downloads go on, once for each such moment, unless that is at once."""
-        until = self.tally.clock() + wait
-        if wait >= SHORT and until >= self._quota_told_until + SHORT:
+        until = self.tally.clock() + event.wait
+        if event.wait >= SHORT and until >= self._quota_told_until + SHORT:
             self._quota_told_until = until
-            self._tell(f"the quota of the account is used up: {quota_words(wait, self._now())}", SPARE)
+            look = event.next_look
+            again = "" if look is None else f"; the archive is asked again in {show_duration(look)}"
+            words = quota_words(event.wait, self._now(), is_latest=look is not None)
+            self._tell(f"the quota of the account is used up: {words}{again}", SPARE)
 
     def _tell_step(self, event: events.Event) -> None:
         """Tell what only a verbose user wants to know."""
@@ -185,9 +188,10 @@ class Lines:
                 self._tell(f"extracted {event.path}", VERBOSE)
 
 
-def quota_words(wait: float, now: datetime) -> str:
-    """`the next download may begin in 12 min, at 14:05 UTC`."""
-    return f"the next download may begin in {show_duration(wait)}, at {now + timedelta(seconds=wait):%H:%M} UTC"
+def quota_words(wait: float, now: datetime, *, is_latest: bool) -> str:
+    """`the next download may begin in 12 min, at 14:05 UTC`, and `, at the latest` where it may earlier."""
+    moment = f"in {show_duration(wait)}, at {now + timedelta(seconds=wait):%H:%M} UTC"
+    return f"the next download may begin {moment}{', at the latest' if is_latest else ''}"
 
 
 def found_words(searched: events.SearchFinished, tiers: dict[str, int]) -> str:

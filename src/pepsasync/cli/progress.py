@@ -140,7 +140,8 @@ class Progress:
         return grid
 
     def _quota(self, until: float) -> RenderableType:
-        words = quota_words(until - self.tally.clock(), datetime.now(UTC))
+        left = until - self.tally.clock()
+        words = quota_words(left, datetime.now(UTC), is_latest=self.tally.quota_is_asked)
         return Text.assemble(("quota ", "yellow"), words, no_wrap=True, overflow="ellipsis")
 
     def _queue(self) -> RenderableType:

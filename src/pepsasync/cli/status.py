@@ -101,7 +101,8 @@ def _run_lines(found: Status, now: float) -> list[str]:
     if (poll := found.figures["next_poll"]) is not None:
         lines.append(f"  next look at the tape queue in {show_duration(poll - now)}")
     if (until := found.figures["quota_until"]) is not None:
-        lines.append(f"  the quota is used up: the next download may begin in {show_duration(until - now)}")
+        wait = show_duration(until - now)
+        lines.append(f"  the quota is used up: the next download may begin in {wait}, at the latest")
     if (oldest := found.waiting_longest) and oldest.first_asked_at is not None:
         lines.append(f"  waiting longest: {oldest.name}, {show_duration(max(0.0, now - oldest.first_asked_at))}")
     return lines

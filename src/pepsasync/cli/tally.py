@@ -77,6 +77,8 @@ class Tally:
     """When the archive is asked again, on the clock."""
     quota_until: float | None = None
     """When the archive allows the next download, on the clock."""
+    quota_is_asked: bool = False
+    """Whether the archive is asked if it allows that earlier."""
     trouble: str | None = None
     """Why the last look at the waiting products failed."""
     last_failure: events.ProductFailed | None = None
@@ -101,6 +103,7 @@ class Tally:
                 self.next_look, self.trouble = self.clock() + event.next_poll, event.error
             case events.QuotaReached():
                 self.quota_until = self.clock() + event.wait
+                self.quota_is_asked = event.next_look is not None
             case events.StagingRequested() | events.ProductAwaited():
                 self.waiting.setdefault(event.name, Waiting(event.name, self.clock()))
             case events.ProductStaged():
@@ -173,7 +176,6 @@ class Tally:
         download = self.active.get(event.name)
         match event:
             case events.DownloadStarted() if download is None:
-                self.quota_until = None
                 now = self.clock()
                 self.active[event.name] = Active(event.name, event.size, event.offset, now, event.offset)
             case events.DownloadStarted() if download is not None:

@@ -16,7 +16,7 @@ from pepsasync.decide.quota import Window
 from pepsasync.decide.schedule import next_pause
 from pepsasync.errors import AuthError, ProviderError
 from pepsasync.events import QuotaReached
-from pepsasync.stages.hold import Hold
+from pepsasync.stages.hold import NEWS, Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -57,7 +57,7 @@ class Pace:
     Args:
         provider: Tells its quota, and what is left of it.
         config: `quota` replaces the archive's; `retry_wait` and `retry_wait_max` are for limits nobody published.
-        emit: Gets a `QuotaReached` for each wait.
+        emit: Gets a `QuotaReached` for each wait, and one when it ends earlier than was told.
     """
 
     def __init__(self, provider: Provider, config: Config, emit: Emit) -> None:
@@ -112,18 +112,24 @@ class Pace:
         if not wait:
             raise NotNowError(f"{self._provider.name} lets the account have no product now")
         async with self._turnstile:
-            told = -math.inf
-            while not self.is_open:
-                await self.downloads.over()
-                if (left := self._wait()) <= 0:
-                    continue
-                now = anyio.current_time()
-                if now + left > told + 1.0:
-                    self._emit(QuotaReached(wait=left))
-                    told = now + left
-                await anyio.sleep(min(left, self._until_look()))
-                if self._wait() > 0:
-                    await self.ask()
+            await self._pass()
+
+    async def _pass(self) -> None:
+        """Wait, and look now and then whether a download may begin earlier than was thought."""
+        told = -math.inf
+        while not self.is_open:
+            await self.downloads.over()
+            if (left := self._wait()) <= 0:
+                continue
+            now, look = anyio.current_time(), self._until_look()
+            if now + left > told + NEWS:
+                self._emit(QuotaReached(wait=left, next_look=look if look < left else None))
+                told = now + left
+            await anyio.sleep(min(left, look))
+            if self._wait() > 0:
+                await self.ask()
+        if anyio.current_time() + NEWS < told:
+            self._emit(QuotaReached(wait=0.0))
 
     @contextlib.contextmanager
     def turn(self, begun: Callable[[], None]) -> Iterator[Turn | None]:
@@ -191,8 +197,11 @@ class Pace:
             self._paused_until = min(self._paused_until, now)
 
     def _until_look(self) -> float:
-        """Seconds until the archive is asked what is left: soon at first, since refusals may be mistakes."""
-        if self.quota is None:
+        """Seconds until the archive is asked what is left: soon at first, since refusals may be mistakes.
+
+        Never, where its answer would tell nothing: it counts otherwise than the user.
+        """
+        if self.quota is None or self.quota != self._provider.limits.quota:
             return math.inf
         longest = self.quota.seconds / LOOKS
         self._look = next_pause(self._look, moved=False, shortest=self._config.retry_wait, longest=longest)
