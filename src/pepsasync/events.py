@@ -92,6 +92,8 @@ class TiersWatched(Event):
     """Seconds until the next look."""
     error: str | None = None
     """Why the look failed, if it did."""
+    looked: bool = True
+    """False when somebody waits from now on, and the first look is still to come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

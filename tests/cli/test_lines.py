@@ -121,6 +121,14 @@ def test_same_news_is_told_every_30_seconds_only():
     assert len([line for line in log.text if line.startswith("still waiting")]) == 2
 
 
+def test_a_first_look_that_is_still_to_come_is_no_news_but_counts():
+    log = Log()
+    log.take(asked("A"), TiersWatched(waiting=1, online=0, next_poll=5, looked=False))
+
+    assert log.text == []
+    assert log.lines.tally.next_look == log.clock.now + 5
+
+
 def test_changed_news_is_told_at_once():
     log = Log()
     log.take(asked("A"), asked("B"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from archives import right_files, sandbox
+from archives import right_files, root, sandbox
 from fakes import product
 from pepsasync.cli.order_words import order_words
 from pepsasync.cli.standing import read_status
@@ -90,6 +90,21 @@ def test_status_tells_when_the_quota_of_a_run_allows_the_next_download(run, spaw
     assert until is not None
     assert 3_500 < datetime.fromisoformat(until).timestamp() - time.time() <= 3_600
     assert "the quota is used up: the next download may begin in " in run("status", tmp_path / "data").out
+
+
+@pytest.mark.parametrize("provider", ["peps", "geodes", "cdse"])
+def test_status_tells_of_tape_before_the_first_look(*, run, spawn, served, tmp_path, provider):
+    secret = served.api_key if provider == "geodes" else f"{served.username} {served.password}"
+    (tmp_path / "account.txt").write_text(secret)
+    there = ["--provider", provider, "--base-url", root(served, provider), "--poll-interval", "1h"]
+    process = spawn(*fetch(served, tmp_path, *there, "--wait", "60", "--events", "-"))
+    next(line for line in process.stdout if '"tiers_watched"' in line)
+    found, patience = {"waiting_longest": None}, time.monotonic() + 10
+    while found["waiting_longest"] is None and time.monotonic() < patience:
+        found = status(run, tmp_path)
+
+    assert 3_500 < datetime.fromisoformat(found["next_poll"]).timestamp() - time.time() <= 3_600
+    assert 0 <= time.time() - datetime.fromisoformat(found["waiting_longest"]["since"]).timestamp() < 60
 
 
 def test_resume_without_anything_to_do(run, served, tmp_path):

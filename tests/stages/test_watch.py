@@ -34,7 +34,7 @@ async def watched(provider, products, *, asked=1, **settings):
             for item in products:
                 inner.start_soon(one, item)
         outer.cancel_scope.cancel()
-    return answers, anyio.current_time() - began, events
+    return answers, anyio.current_time() - began, [event for event in events if event.looked]
 
 
 async def test_until_online_disk_answers_true():
@@ -44,6 +44,23 @@ async def test_until_online_disk_answers_true():
 
     assert {"A": True} == answers
     assert 5 + 7.5 + 11.25 == pytest.approx(seconds)
+
+
+async def test_the_first_look_is_told_before_it_comes():
+    events, clock = [], []
+    watch = OnlineWatch(FakeProvider({"A": DISK}), Config(), events.append, chance=lambda: 0.5)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch.run)
+        for _ in range(2):
+            await anyio.sleep(60)  # nobody waits
+            began = anyio.current_time()
+            assert await watch.until_online(product("A"), 1)
+            clock.append(anyio.current_time() - began)
+        tasks.cancel_scope.cancel()
+
+    told = [(event.looked, event.waiting, event.next_poll) for event in events if not event.looked]
+    assert told == [(False, 1, 5.0), (False, 1, 5.0)]
+    assert clock == pytest.approx([5.0, 5.0])
 
 
 async def test_until_online_many_products_are_one_question():

@@ -86,7 +86,7 @@ class Lines:
                 self._skipped += 1
             case events.StagingRequested() if event.times == 1:
                 self._requested += 1
-            case events.TiersWatched():
+            case events.TiersWatched() if event.looked:
                 self._tell_waiting(event)
             case events.QuotaReached() | events.HookFailed() | events.Noticed():
                 self._tell_note(event)

@@ -175,7 +175,7 @@ class Recorder:
             case events.StagingRequested():
                 note(name, State.STAGING, staging_requests=event.times, last_asked_at=self._wall())
             case events.ProductAwaited():
-                note(name, State.STAGING)
+                note(name, State.STAGING, last_asked_at=self._wall())
             case events.ProductStaged():
                 note(name, State.FOUND)
             case events.DownloadStarted():

@@ -79,7 +79,7 @@ class OnlineWatch:
     Args:
         provider: Whose `tiers` is asked.
         config: Poll intervals, `trials`, `unknown_requests`.
-        emit: Gets a `TiersWatched` for each look.
+        emit: Gets a `TiersWatched` for each look, and one before the first.
         chance: Returns numbers between 0 and 1, for jitter.
     """
 
@@ -159,7 +159,9 @@ class OnlineWatch:
                 pause = None
                 self._arrived = anyio.Event()
                 await self._arrived.wait()
-            pause = pause or self._next_pause(None, moved=False)
+            if not pause:
+                pause = self._next_pause(None, moved=False)
+                self._emit(TiersWatched(waiting=len(self._waiting), online=0, next_poll=pause, looked=False))
             await self._sleep(pause)
             if self._waiting:
                 pause = await self._look(pause)
