@@ -112,6 +112,15 @@ async def test_the_quota_is_kept_not_run_into(tmp_path):
     assert any(isinstance(event, QuotaReached) for event in events)
 
 
+async def test_waiting_for_the_quota_is_no_downloading(tmp_path):
+    async with sandbox(4, tape_fraction=0) as archive:
+        outcomes, _ = await fetch_all(archive, tmp_path, settings={"quota": Quota(2, 1.5)})
+
+    seconds = [delivery.download_seconds for delivery in outcomes.values()]
+    assert 0 < min(seconds)
+    assert max(seconds) < 1.0
+
+
 async def test_a_quota_that_others_use_up_is_waited_for(tmp_path):
     """The archive refuses although our own count is far from the quota."""
     async with sandbox(6, tape_fraction=0, time_scale=1000, geodes_quota=4, geodes_quota_seconds=300) as archive:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from pepsasync.decide.schedule import LONGEST_ADVICE
 from pepsasync.errors import IntegrityError, OfflineError, PepsasyncError
-from pepsasync.events import Noticed, ProductAwaited, ProductLeftOut, ProductStaged, ProductVerified, StagingRequested
+from pepsasync.events import (
+    DownloadStarted,
+    Noticed,
+    ProductAwaited,
+    ProductLeftOut,
+    ProductStaged,
+    ProductVerified,
+    StagingRequested,
+)
 from pepsasync.model import StorageTier
 from pepsasync.providers.base import StagingOutcome
 from pepsasync.stages.download import download
@@ -20,6 +29,7 @@ from pepsasync.stages.watch import too_late
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pepsasync.events import Event
     from pepsasync.model import Product
     from pepsasync.pipeline.run import Log, Run
 
@@ -105,10 +115,10 @@ def _was_asked_before(product: Product, run: Run, log: Log) -> bool:
 async def fetch_verified(product: Product, run: Run, log: Log) -> Path:
     """Download, verify; once more from the start when what came is wrong."""
     shelf = run.line.shelf
-    log.download_began = log.download_began or anyio.current_time()
+    line = replace(run.line, emit=partial(_note_start, run, log))
     while True:
         try:
-            received = await download(product, run.line)
+            received = await download(product, line)
             log.attempts += received.attempts
             path = await verify(product, received, run.line)
             break
@@ -125,6 +135,13 @@ async def fetch_verified(product: Product, run: Run, log: Log) -> Path:
     log.received = replace(received, checksum=product.checksum, body=None)
     run.line.emit(ProductVerified(**log.who, checksum=str(product.checksum) if product.checksum else None))
     return path
+
+
+def _note_start(run: Run, log: Log, event: Event) -> None:
+    """Pass on an event; the first start is when downloading began: what is waited for before is something else."""
+    if log.download_began is None and isinstance(event, DownloadStarted):
+        log.download_began = anyio.current_time()
+    run.line.emit(event)
 
 
 async def back_off(run: Run, log: Log) -> None:
