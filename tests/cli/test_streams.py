@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 import subprocess
 import sys
@@ -82,6 +83,22 @@ def test_reader_that_went_away_ends_the_program_quietly(archive, form):
 
     assert done.returncode == 141, done.stderr
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
+def test_events_that_nobody_reads_make_141_when_the_run_is_over(archive, auth, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    line = ["fetch", "--base-url", archive.peps_url, "-a", auth, "-d", "2015-01-01", "--limit", "2", "-w", tmp_path]
+    more = ["--poll-interval", "0.1", "--events", "-", "--report", tmp_path / "report.json"]
+    command = [sys.executable, "-m", "pepsasync", *map(str, line + more)]
+    done = subprocess.run(command, stdout=write, stderr=-1, text=True, timeout=60, check=False)
+    os.close(write)
+
+    assert done.returncode == 141, done.stderr
+    assert "delivered: 2 products" in done.stderr
+    assert "error" not in done.stderr
+    assert "error" not in json.loads((tmp_path / "report.json").read_text())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="streams are closed otherwise there")

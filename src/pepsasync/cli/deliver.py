@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pepsasync.cli import READER_GONE
 from pepsasync.cli.hook import make_hook
 from pepsasync.cli.lines import QUIET, SPARE
 from pepsasync.cli.records import EventLog, SearchReplies, check_one_output, check_writable, opened
@@ -43,6 +44,7 @@ class Job:
     """Where the archive's search replies go."""
     outcomes: Outcomes = field(default_factory=Outcomes)
     report: ReportFile | None = None
+    log: EventLog | None = None
     tally: Tally = field(default_factory=Tally)
     provider: str = ""
     is_kept: bool = True
@@ -56,7 +58,7 @@ class Job:
             expected: Products that are wanted at least, when that is known.
 
         Returns:
-            The exit code: 1 when a product failed.
+            The exit code: 1 when a product failed, 141 when nobody read the events any more.
 
         Raises:
             PepsasyncError: The run could not go on.
@@ -83,12 +85,13 @@ class Job:
             self._tell(seconds, is_over=ended_by is None)
             with self._told_only() if ended_by else contextlib.nullcontext():
                 self._report(started, seconds, ended_by)
-        return self.outcomes.exit_code
+        return READER_GONE if self.log and self.log.is_unread else self.outcomes.exit_code
 
     async def _bring(self, wanted: Wanted, expected: int) -> None:
         replies = SearchReplies(self.json) if self.json else None
         with contextlib.ExitStack() as files:
-            log = files.enter_context(EventLog(self.delivery.events)) if self.delivery.events else None
+            if self.delivery.events:
+                self.log = files.enter_context(EventLog(self.delivery.events))
             async with self.archive.client(**self.staging.settings(), **self.delivery.settings()) as client:
                 self.provider = client.provider.name
                 if (self.delivery.segments or 1) > 1 and not client.provider.limits.bounded_ranges:
@@ -99,13 +102,13 @@ class Job:
                     files.enter_context(client.raw_replies(replies.take))
                     files.enter_context(client.listen(replies.watch))
                     files.callback(replies.write)
-                await self._collect(client, wanted, expected, log)
+                await self._collect(client, wanted, expected)
 
-    async def _collect(self, client: Client, wanted: Wanted, expected: int, log: EventLog | None) -> None:
+    async def _collect(self, client: Client, wanted: Wanted, expected: int) -> None:
         directory, extract = self.delivery.write_dir, self.delivery.extract
         hook = make_hook(self.delivery.on_delivered) if self.delivery.on_delivered else None
         with contextlib.ExitStack() as listening:
-            view = listening.enter_context(self.session.watch(client, log))
+            view = listening.enter_context(self.session.watch(client, self.log))
             self.tally = view.tally
             self.tally.expected = expected
             if self.report:

@@ -73,6 +73,8 @@ class EventLog:
         self._target = target
         self._error: OSError | None = None
         self._file: IO[str] | None = sys.stdout
+        self.is_unread = False
+        """Whether its reader went away."""
         self._is_ours = not is_output(target)
         if self._is_ours:
             check_writable(Path(target), "--events")
@@ -109,8 +111,8 @@ class EventLog:
         """Write, and never again when that went wrong."""
         try:
             work(*arguments)
-        except (BrokenPipeError, ValueError):  # a file that somebody closed is a ValueError
-            self._file = None
+        except (BrokenPipeError, ValueError) as error:  # a file that somebody closed is a ValueError
+            self._file, self.is_unread = None, isinstance(error, BrokenPipeError)
         except OSError as error:
             self._file, self._error = None, error
 
