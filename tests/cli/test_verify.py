@@ -210,3 +210,22 @@ def test_a_checksum_that_nobody_here_can_compute_leaves_the_size(tmp_path):
     manifest(tmp_path, "WHIRLPOOL-9", "00")
 
     assert recheck(tmp_path, "P", None).verdict is Verdict.RIGHT
+
+
+@pytest.mark.parametrize("command", ["resume", "verify"])
+def test_two_folders_are_refused(run, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    done = run(command, "data", "-w", "other")
+
+    assert done.code == 2
+    assert done.err == "pepsasync: error: data or other? Name one folder\n"
+    assert "; -w is the same" in run(command, "--help").out
+
+
+@pytest.mark.parametrize("command", ["resume", "verify"])
+@pytest.mark.parametrize("folders", [["data", "-w", "./data/"], ["-w", "data"], [".", "-w", "data/.."]])
+def test_one_folder_may_be_named_twice(run, tmp_path, monkeypatch, command, folders):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+
+    assert "Name one folder" not in run(command, *folders).err

@@ -79,6 +79,19 @@ def named_provider(archive: ArchiveOptions, context: Any) -> str | None:
     return ",".join(name.strip() for name in archive.provider.split(","))
 
 
+def named_folder(directory: Path, delivery: DeliveryOptions, context: Any) -> Path:
+    """The folder that an argument or `-w` names.
+
+    Raises:
+        ConfigError: They name two.
+    """
+    paths = {"directory": directory, "write_dir": delivery.write_dir}
+    named = [path for name, path in paths.items() if context.get_parameter_source(name).name == "COMMANDLINE"]
+    if len({path.resolve() for path in named}) > 1:
+        raise ConfigError(f"{' or '.join(map(str, named))}? Name one folder")
+    return named[0] if named else directory
+
+
 def run_errands(errands: Sequence[Errand], told: Helpers, words: str) -> int:
     """Do one errand after the other; an archive that cannot be used keeps no other errand from being done.
 

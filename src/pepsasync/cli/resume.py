@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Context, Exit
 
-from pepsasync.cli.errands import Helpers, named_provider, run_errands
+from pepsasync.cli.errands import Helpers, named_folder, named_provider, run_errands
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.leftover import find_left_over
 from pepsasync.cli.options import ArchiveOptions, OutputOptions
@@ -18,7 +18,9 @@ from pepsasync.cli.session import Session
 def resume(
     *,
     context: Context,
-    directory: Annotated[Path, Argument(metavar="DIR", help="folder of the products", show_default=False)] = Path(),
+    directory: Annotated[
+        Path, Argument(metavar="DIR", help="folder of the products; -w is the same", show_default=False)
+    ] = Path(),
     archive: ArchiveOptions,
     staging: StagingOptions,
     delivery: DeliveryOptions,
@@ -30,7 +32,7 @@ def resume(
     different archives are gone on with one after the other.
     """
     session = Session(output)
-    directory = directory if directory != Path() else delivery.write_dir
+    directory = named_folder(directory, delivery, context)
     errands = find_left_over(directory, named_provider(archive, context), skip_tape=staging.skip_tape)
     if not errands:
         session.say(f"nothing is unfinished in {directory.absolute()}")

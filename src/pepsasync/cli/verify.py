@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Argument, Context, Exit, Option, echo
 
 from pepsasync.cli.audit import audit, repairs
-from pepsasync.cli.errands import Helpers, named_provider, run_errands
+from pepsasync.cli.errands import Helpers, named_folder, named_provider, run_errands
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions
 from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
@@ -19,7 +19,9 @@ from pepsasync.errors import ConfigError
 def verify(
     *,
     context: Context,
-    directory: Annotated[Path, Argument(metavar="DIR", help="folder of the products", show_default=False)] = Path(),
+    directory: Annotated[
+        Path, Argument(metavar="DIR", help="folder of the products; -w is the same", show_default=False)
+    ] = Path(),
     archive: ArchiveOptions,
     staging: StagingOptions,
     delivery: DeliveryOptions,
@@ -35,7 +37,7 @@ def verify(
     or missing; with --repair that is fetched again, and a wrong file is replaced when the new one is verified.
     """
     session = Session(output)
-    directory = directory if directory != Path() else delivery.write_dir
+    directory = named_folder(directory, delivery, context)
     if not directory.is_dir():
         raise ConfigError(f"there is no folder {directory}")
     found = session.run(audit, directory, session)
