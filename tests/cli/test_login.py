@@ -294,6 +294,16 @@ def test_config_file_that_others_may_read_is_warned_about_in_one_line():
     assert done.stderr == f"pepsasync: warning: others may read the credentials in {path}. Try: chmod 600 {path}\n"
 
 
+@pytest.mark.skipif(not HAS_MODES, reason="files here do not say who may read them")
+def test_config_file_that_others_may_read_is_warned_about_once(archive, tmp_path):
+    configure(f"[peps]\nbase_url = '{archive.peps_url}'\nusername = 'you'\npassword = 'hunter2'", 0o644)
+
+    done = program("search", "--provider", "peps", "-d", "2015-01-01", flags=())
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("others may read the credentials") == 1
+
+
 def test_login_is_for_the_provider_of_the_config_file(run, typed):
     configure("provider = 'peps'\n[peps]\nbase_url = 'https://resto.example/resto'")
     typed("you@example.org", SECRET)

@@ -106,15 +106,16 @@ def _say(text: str) -> None:
 
 @contextlib.contextmanager
 def _warnings_as_lines() -> Iterator[None]:
-    """Tell our own warnings as everything else is told; others are for developers and stay as they are."""
+    """Tell our own warnings as everything else is told, each once; others are for developers and stay as they are."""
     with warnings.catch_warnings():
-        show = warnings.showwarning
+        show, told = warnings.showwarning, set[str]()
 
         def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-            if category.__module__.startswith("pepsasync."):
-                _say(f"warning: {message}")
-            else:
+            if not category.__module__.startswith("pepsasync."):
                 show(message, category, *where, **more)
+            elif str(message) not in told:
+                told.add(str(message))
+                _say(f"warning: {message}")
 
         warnings.showwarning = tell
         yield
