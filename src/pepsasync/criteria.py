@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.decide import values
+from pepsasync.decide.orbits import HIGHEST
 from pepsasync.errors import AreaError, ConfigError
 from pepsasync.model import Query
 
@@ -105,6 +106,7 @@ def build_query(**criteria: object) -> Query:
     for name, (field, parse) in _PLAIN.items():
         if name in given:
             fields[field] = parse(name, given[name])
+    _check_orbit(fields.get("relative_orbit"), fields.get("collection"))
     if "id" in given:
         fields["names"] = _names(given["id"])
         _check_missions(fields["names"], fields.get("collection"))
@@ -193,6 +195,13 @@ def _has_tiles(collection: str | None) -> bool:
 def _mission(collection: str | None) -> str | None:
     match = _MISSION.search(collection or "")
     return match[1] if match else None
+
+
+def _check_orbit(orbit: int | None, collection: str | None) -> None:
+    """Refuse a relative orbit that the mission does not fly; one that no mission does is refused by `Query`."""
+    mission = f"S{_mission(collection)}"
+    if orbit is not None and orbit > HIGHEST.get(mission, orbit):
+        raise ConfigError(f"relative orbit {orbit} does not exist", hint=f"{mission} has 1-{HIGHEST[mission]}")
 
 
 def _check_missions(names: Iterable[str], collection: str | None) -> None:

@@ -178,7 +178,7 @@ class Query:
     area: BaseGeometry | None = None
     """Area of interest, EPSG:4326, longitude first, degrees; already split at the antimeridian."""
     relative_orbit: int | None = None
-    """1-175."""
+    """1-175 for Sentinel-1, 1-143 for Sentinel-2, 1-385 for Sentinel-3."""
     cloud_cover: float | None = None
     """Highest cloud cover, percent."""
     platform: str | None = None

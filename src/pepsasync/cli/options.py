@@ -92,7 +92,9 @@ class QueryOptions:
         str | None, _query("--shape", metavar="FILE", help="area from a vector file that geopandas reads")
     ] = None
     geometry: Annotated[str | None, _query("--geometry", metavar="WKT", help="area as WKT, longitude first")] = None
-    orbit: Annotated[int | None, _query("-o", "--orbit", metavar="N", help="relative orbit, 1-175")] = None
+    orbit: Annotated[
+        int | None, _query("-o", "--orbit", metavar="N", help="relative orbit: S1 1-175, S2 1-143, S3 1-385")
+    ] = None
     clouds: Annotated[float | None, _query("--cc", "--clouds", metavar="PERCENT", help="highest cloud cover")] = None
     satellite: Annotated[str | None, _query("--sat", "--satellite", metavar="NAME", help="S1A, S2B, ...")] = None
     id: Annotated[

@@ -13,7 +13,8 @@ _S1C_OFFSETS = (172, 99)
 """The same for Sentinel-1C, before and after it changed its orbit."""
 _S1C_CHANGE = (datetime(2026, 6, 9, tzinfo=UTC), datetime(2026, 6, 24, tzinfo=UTC))
 """While it drifted, from 9 to 23 June 2026, no relative orbit holds."""
-_HIGHEST = {"S2": 143, "S3": 385}
+HIGHEST = {"S1": _CYCLE, "S2": 143, "S3": 385}
+"""Relative orbit by mission; each has all from 1 on."""
 _S1_NAME = re.compile(r"^S1[A-Z]_.*_(\d{8}T\d{6})_\d{8}T\d{6}_(\d{6})_[0-9A-F]{6}_[0-9A-F]{4}(?:$|[_.])")
 _S2_NAME = re.compile(r"_R(\d{3})_")
 _S3_NAME = re.compile(r"_\d{4}_\d{3}_(\d{3})_")
@@ -38,7 +39,7 @@ def relative_orbit(name: str, platform: str | None, orbit: int | None, start: da
         return _of_sentinel1(name, satellite, orbit, start)
     pattern = {"S2": _S2_NAME, "S3": _S3_NAME}.get(satellite[:2])
     match = pattern.search(name) if pattern else None
-    return int(match[1]) if match and 1 <= int(match[1]) <= _HIGHEST[satellite[:2]] else None
+    return int(match[1]) if match and 1 <= int(match[1]) <= HIGHEST[satellite[:2]] else None
 
 
 def _of_sentinel1(name: str, satellite: str, orbit: int | None, start: datetime | None) -> int | None:
