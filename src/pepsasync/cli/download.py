@@ -21,7 +21,7 @@ def download(
     *,
     names: Annotated[
         list[str],
-        Argument(metavar="FILE|NAME...", help="saved search (GeoJSON), text file of names, or products by name"),
+        Argument(metavar="FILE|NAME...", help="saved search (GeoJSON, CSV), text file of names, or products by name"),
     ],
     archive: ArchiveOptions,
     staging: StagingOptions,
@@ -30,8 +30,8 @@ def download(
 ) -> None:
     """Bring the products of a saved search, or by name.
 
-    A saved search is what `pepsasync search -o FILE.geojson` wrote, STAC items, eodag's GeoJSON, an archive's search
-    reply, or a text file with a name a line.
+    A saved search is what `pepsasync search -o FILE` wrote as .geojson or .csv, STAC items, eodag's GeoJSON, an
+    archive's search reply, or a text file with a name a line.
     """
     wanted = list(dict.fromkeys(name for argument in names for name in expand(argument)))
     raise Exit(Job(Session(output), archive, staging, delivery).run(wanted, len(wanted)))
