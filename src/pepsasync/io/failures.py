@@ -94,12 +94,14 @@ def error_for_status(response: httpx.Response, body: bytes | None = None) -> Pro
 def first_words(body: bytes) -> str:
     """What a server said in an error body, short enough for one line; empty for markup and binary.
 
-    The `ErrorMessage` of resto's JSON is taken out of its braces.
+    What JSON says is taken out of its braces: `ErrorMessage` of resto, `messages` of REGARDS, `detail` of CDSE.
     """
     text = body[:4096].decode("utf-8", "replace").strip()
     if text.startswith("{"):
-        with contextlib.suppress(ValueError, AttributeError, RecursionError):
-            text = str(json.loads(text).get("ErrorMessage") or text)
+        with contextlib.suppress(ValueError, AttributeError, RecursionError, TypeError, KeyError):
+            reply = json.loads(text)
+            said = reply.get("ErrorMessage") or reply.get("detail") or " ".join(reply["messages"])
+            text = said if isinstance(said, str) else text
     if text.startswith("<") or not text.isprintable():
         return ""
     return " ".join(text.split())[:200]

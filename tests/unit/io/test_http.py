@@ -247,6 +247,10 @@ def test_http_unusable_ca_bundle_is_refused(tmp_path):
     ("body", "expected"),
     [
         (b'{"ErrorMessage":"Not Found","ErrorCode":404}', "Not Found"),
+        (b'{"messages": ["File 118 not found", "ask"]}', "File 118 not found ask"),
+        (b'{"detail":"Not   Found"}', "Not Found"),
+        (b'{"detail":[{"loc":["query"]}]}', '{"detail":[{"loc":["query"]}]}'),
+        (b'{"messages": 7}', '{"messages": 7}'),
         (b"plain   words\n", "plain words"),
         (b"<html>no</html>", ""),
         (b"\x00\x01", ""),

@@ -52,6 +52,10 @@ KEY_HINT = (
     "PEPSASYNC_GEODES_API_KEY"
 )
 
+_HINTS = {
+    403: KEY_HINT,
+    404: "GEODES lists the product but does not have its file; try --provider cdse, or ask its help desk",
+}
 _QUOTA = re.compile(rb"quota", re.IGNORECASE)
 _LOGIN_PAGE = re.compile(rb"password|log ?in|sign ?in|connexion", re.IGNORECASE)
 
@@ -183,8 +187,8 @@ class Geodes:
         if status == 423:
             return ForbiddenError("the licence of this collection has to be accepted in the GEODES portal", url=url)
         error = error_for_status(response, body) or ProtocolError(f"unexpected answer HTTP {status}", url=url)
-        if status == 403:
-            error.hint = KEY_HINT
+        if status in _HINTS:
+            error.hint = _HINTS[status]
         return error
 
     def _judge(self, response: httpx.Response) -> PepsasyncError | None:

@@ -206,7 +206,11 @@ class Peps:
             new = None if moved[1] == "unavailable" else moved[1]
             what = f"was replaced by {new}" if new else "was withdrawn and has no new version"
             return ReplacedError(
-                f"the product {what}", replaced_by=new, product=product.name, url=url, hint="Search again"
+                f"the product {what}",
+                replaced_by=new,
+                product=product.name,
+                url=url,
+                hint="Search for the new one later: the catalogue lags behind",
             )
         if response.status_code == 420 and said.startswith(_TOO_LARGE):
             most = said.removeprefix(_TOO_LARGE)
