@@ -7,7 +7,7 @@ from fakes import product
 from pepsasync.config import Config
 from pepsasync.credentials import Credentials
 from pepsasync.credentials.lookup import Lookup
-from pepsasync.errors import AuthError, ConfigError
+from pepsasync.errors import AuthError, ConfigError, ProtocolError
 from pepsasync.io.http import Http
 from pepsasync.providers.geodes import Geodes
 from pepsasync.providers.geodes.key import MOST_REDIRECTS
@@ -28,6 +28,16 @@ async def test_a_password_that_cannot_be_a_key_is_neither_sent_nor_shown():
     with pytest.raises(ConfigError, match="characters that no key has") as caught:
         await provider.download_request(ITEM)
     assert "secretkey" not in f"{caught.value!r} {caught.value}"
+
+
+async def test_a_page_of_a_moment_refuses_no_key_that_was_good_before():
+    page = httpx.Response(200, text="<html>Back in a minute", headers={"Content-Type": "text/html"})
+    answers = [httpx.Response(200, json={"remainingQuota": 50, "maxQuota": 50}), page]
+    provider = geodes(lambda request: answers.pop(0))
+
+    assert (await provider.account()).quota_left == 50
+    with pytest.raises(ProtocolError):
+        await provider.account()
 
 
 async def test_the_key_goes_to_the_archive_only():

@@ -78,6 +78,7 @@ class Geodes:
         self._origin = origin_of(httpx.URL(root))
         self._restores = restore
         self._credentials = credentials
+        self._was_accepted = False
         self.limits = Limits(
             page_size=80,  # documented maximum (3)
             downloads=3,  # nothing published; what the official client uses (6.3)
@@ -149,6 +150,7 @@ class Geodes:
         """Ask for the rest of the quota, which needs a good key (6.1); see `Provider.account`."""
         request = await self._request("GET", f"{self._root}/processing/download/get")
         reply = as_mapping((await self._http.send_patiently(request, self._judge_key)).json())
+        self._was_accepted = True
         return Account(as_integer(reply.get("remainingQuota")), as_integer(reply.get("maxQuota")))
 
     async def download_request(self, product: Product) -> httpx.Request:
@@ -205,8 +207,9 @@ class Geodes:
         return None
 
     def _judge_key(self, response: httpx.Response) -> PepsasyncError | None:
-        """Here a 403 or a page can only mean the key: nothing is downloaded (2)."""
-        if response.status_code == 403 or (response.status_code == 200 and _is_page(response)):
+        """Here a 403 can only mean the key, and so does a page (2), unless the key was good before."""
+        is_page = response.status_code == 200 and _is_page(response) and not self._was_accepted
+        if is_page or response.status_code == 403:
             return self._refused(response.url)
         return self._judge_json(response)
 
