@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from cdse_client import get, products
+from cdse_client import get, post, products
 from raw_http import running
 
 SMALL = {"products": 2, "product_size": 40_000, "vary": False}
@@ -76,6 +76,65 @@ def test_one_product(archive):
     assert {attribute["Name"] for attribute in expanded["Attributes"]} >= {"productType", "relativeOrbitNumber"}
     unknown = get(f"{archive.cdse_url}/odata/v1/Products(00000000-0000-0000-0000-000000000000)")
     assert unknown.status_code == 404
+
+
+def by_name(archive, *listed, query=""):
+    body = {"FilterProducts": [{"Name": name} for name in listed]}
+    return post(f"{archive.cdse_url}/odata/v1/Products/OData.CSC.FilterList{query}", json=body)
+
+
+def test_products_by_a_list_of_names(archive):
+    wanted = [f"{product.name}.SAFE" for product in archive.catalogue[:3]]
+    reply = by_name(archive, *wanted, "S2A_UNKNOWN.SAFE", archive.catalogue[4].name, wanted[0])
+    assert reply.json()["@odata.context"] == "$metadata#Products"
+    assert sorted(names(reply)) == sorted(wanted)
+    assert by_name(archive, *wanted, query="?$expand=Attributes&$top=1").json()["value"][0]["Attributes"]
+    everything = [f"{product.name}.SAFE" for product in archive.catalogue]
+    first = by_name(archive, *everything, query="?$top=15&$count=True")
+    assert (len(names(first)), first.json()["@odata.count"]) == (15, 20)
+    following = post(first.json()["@odata.nextLink"], json={"FilterProducts": [{"Name": name} for name in everything]})
+    assert sorted(names(first) + names(following)) == sorted(everything)
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "[]", '{"FilterProducts": 3}', '{"FilterProducts": [{"Name": 3}]}', "[" * 99_999]
+)
+def test_lists_of_names_that_are_none(archive, body):
+    reply = post(f"{archive.cdse_url}/odata/v1/Products/OData.CSC.FilterList", content=body)
+    assert reply.status_code == 422
+    assert isinstance(reply.json()["detail"], list)
+
+
+def test_a_list_says_what_is_online():
+    now = [0.0]
+    with running(tape_fraction=1, portal_seconds=60, staging_seconds=10, clock=lambda: now[0], **SMALL) as archive:
+        wanted = [f"{product.name}.SAFE" for product in archive.catalogue]
+        assert [record["Online"] for record in by_name(archive, *wanted).json()["value"]] == [False, False]
+        now[0] = 600
+        assert [record["Online"] for record in by_name(archive, *wanted).json()["value"]] == [True, True]
+        assert archive.statistics.requests["list"] == 2
+
+
+def test_only_what_is_selected(archive):
+    reply = products(archive, select="Id,Name", top=2, expand="Locations").json()
+    assert reply["@odata.context"] == "$metadata#Products(Id,Name,Locations())"
+    assert {tuple(record) for record in reply["value"]} == {("@odata.mediaContentType", "Id", "Name", "Locations")}
+    record = reply["value"][0]
+    one = get(f"{archive.cdse_url}/odata/v1/Products({record['Id']})?$select=Checksum").json()
+    assert set(one) == {"@odata.context", "@odata.mediaContentType", "Checksum"}
+    assert products(archive, select="Nonsense").status_code == 400
+
+
+def test_where_a_product_is(archive):
+    record = products(archive, top=1, expand="Locations").json()["value"][0]
+    (location,) = record["Locations"]
+    assert location["DownloadLink"] == f"{archive.cdse_url}/odata/v1/Products({record['Id']})/$value"
+    assert all(location[name] == record[name] for name in ("ContentLength", "Checksum", "S3Path"))
+
+
+@pytest.mark.parametrize(("word", "counted"), [("True", True), ("1", True), ("False", False), ("0", False)])
+def test_words_for_counting(archive, word, counted):
+    assert ("@odata.count" in products(archive, count=word).json()) is counted
 
 
 def test_attributes_of_a_collection(archive):

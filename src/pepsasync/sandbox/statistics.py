@@ -33,7 +33,7 @@ class Statistics:
     """A snapshot of the archive's counters."""
 
     requests: Mapping[str, int]
-    """Requests by kind: search, item, download, check, connect, downloadinfo, describe, zipper, token, other, ..."""
+    """Requests by kind: search, list, item, download, check, connect, describe, zipper, nodes, token, other, ..."""
     stagings: Mapping[str, int]
     """Stagings started, by product name."""
     transfers: tuple[Transfer, ...]

@@ -24,8 +24,13 @@ COLLECTIONS = {"S1": "SENTINEL-1", "S2": "SENTINEL-2", "S2ST": "SENTINEL-2", "S3
 """Names of the collections here by their names in the shared catalogue."""
 NEVER = datetime.max.replace(tzinfo=UTC)
 """When products are evicted."""
-EXPANSIONS = ("Attributes", "Assets")
+EXPANSIONS = ("Attributes", "Assets", "Locations")
 """What `$expand` may ask for."""
+PROPERTIES = (
+    *("Id", "Name", "ContentType", "ContentLength", "OriginDate", "PublicationDate", "ModificationDate", "Online"),
+    *("EvictionDate", "S3Path", "Checksum", "ContentDate", "Footprint", "GeoFootprint"),
+)
+"""What `$select` may ask for."""
 
 _timestamp = partial(timestamp, decimals=6)
 AttributeValue: TypeAlias = "str | float | datetime"
@@ -94,6 +99,10 @@ def record(service: Service, product: CatalogueProduct, root: str, expand: Colle
         described["Attributes"] = [_attribute(attribute) for attribute in attributes(product)]
     if "Assets" in expand:
         described["Assets"] = [_quicklook(product, root)]
+    if "Locations" in expand:
+        told = {name: described[name] for name in ("ContentLength", "Checksum", "S3Path")}
+        link = f"{root}/odata/v1/Products({described['Id']})/$value"
+        described["Locations"] = [{"FormatType": "Extracted", "DownloadLink": link, **told}]
     if archive.faults.strikes("missing-properties", product.name):
         described.update(Footprint=None, GeoFootprint=None)
         del described["EvictionDate"], described["Checksum"]

@@ -9,7 +9,7 @@ from starlette.routing import Mount
 from pepsasync.sandbox.cdse.download import download, elsewhere, zipper
 from pepsasync.sandbox.cdse.identity import configuration, keys, logout, token
 from pepsasync.sandbox.cdse.replies import CdseError
-from pepsasync.sandbox.cdse.search import attributes, item, search
+from pepsasync.sandbox.cdse.search import attributes, by_name, item, search
 from pepsasync.sandbox.cdse.service import Service
 from pepsasync.sandbox.endpoints import Endpoints
 
@@ -30,6 +30,7 @@ def routes(archive: Archive, options: CdseOptions) -> Mount:
         "/cdse",
         routes=[
             route("/odata/v1/Products", "search", search),
+            route("/odata/v1/Products/OData.CSC.FilterList", "list", by_name, "POST"),
             route(one, "item", item),
             route(one + "/$value", "download", download),
             route("/zipper" + one + "/$value", "zipper", zipper),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from pepsasync.sandbox.replies import json_reply, root_url
 from pepsasync.sandbox.selection import find
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -47,6 +48,8 @@ class Page:
     """Whether the number of all is told."""
     expand: tuple[str, ...]
     """Which of `records.EXPANSIONS` are added."""
+    select: tuple[str, ...]
+    """Which properties are told; none of them: all."""
 
 
 async def search(service: Service, request: Request) -> Reply:
@@ -69,17 +72,29 @@ async def search(service: Service, request: Request) -> Reply:
         search=_name(pairs),
         is_later_page=page.skip > 0,
     )
-    root = root_url(request)
-    shown = found[page.skip : page.skip + page.top]
-    described = await to_thread.run_sync(_records, service, shown, root, page.expand)
-    following = page.skip + page.top
-    document: dict[str, Any] = {"@odata.context": _context(page.expand)}
-    if page.count:
-        document["@odata.count"] = len(found)
-    document["value"] = described
-    if page.top and following < len(found) and following <= LAST_SKIP:
-        document["@odata.nextLink"] = f"{root}/odata/v1/Products?{_next_query(pairs, following)}"
-    return json_reply(document)
+    return await _listed(service, request, found, page)
+
+
+async def by_name(service: Service, request: Request) -> Reply:
+    """Answer `OData.CSC.FilterList`: the products with these names, as a page of a search; others are left out.
+
+    Raises:
+        CdseError: 422 for a body that lists no names or a page outside the limits, 400 for a parameter outside the
+            language, 429.
+    """
+    admit(service)
+    names = _names(await request.body())
+    failure = front_end_fault(service.archive, ",".join(sorted(names)))
+    if failure is not None:
+        return failure
+    pairs = parse_qsl(request.url.query, keep_blank_values=True)
+    page = _page(pairs)
+    found = [
+        product for product in _found(service, {**dict(pairs), "$filter": None}) if records.file_name(product) in names
+    ]
+    for product in found:
+        service.is_available(product)
+    return await _listed(service, request, found, page)
 
 
 async def item(service: Service, request: Request) -> Reply:
@@ -93,10 +108,10 @@ async def item(service: Service, request: Request) -> Reply:
     failure = front_end_fault(service.archive, product.name)
     if failure is not None:
         return failure
-    expand = _expand(parse_qsl(request.url.query))
+    page = _page(parse_qsl(request.url.query))
     service.is_available(product)
-    described = await to_thread.run_sync(_records, service, [product], root_url(request), expand)
-    return json_reply({"@odata.context": f"{_context(expand)}/$entity", **described[0]})
+    described = await to_thread.run_sync(_records, service, [product], root_url(request), page)
+    return json_reply({"@odata.context": f"{_context(page)}/$entity", **described[0]})
 
 
 async def attributes(service: Service, request: Request) -> Reply:
@@ -141,7 +156,30 @@ def admit(service: Service) -> None:
         raise CdseError(429, "Too Many Requests")
 
 
-def _found(service: Service, parameters: dict[str, str]) -> list[CatalogueProduct]:
+async def _listed(service: Service, request: Request, found: Sequence[CatalogueProduct], page: Page) -> Reply:
+    """Return one page of what was found."""
+    root, following = root_url(request), page.skip + page.top
+    document: dict[str, Any] = {"@odata.context": _context(page)}
+    if page.count:
+        document["@odata.count"] = len(found)
+    document["value"] = await to_thread.run_sync(_records, service, found[page.skip : following], root, page)
+    if page.top and following < len(found) and following <= LAST_SKIP:
+        here = request.url.path.removeprefix(request.scope["root_path"])
+        pairs = parse_qsl(request.url.query, keep_blank_values=True)
+        document["@odata.nextLink"] = f"{root}{here}?{_next_query(pairs, following)}"
+    return json_reply(document)
+
+
+def _names(body: bytes) -> frozenset[str]:
+    """Read the names of `FilterProducts`."""
+    try:
+        return frozenset(entry["Name"] for entry in json.loads(body)["FilterProducts"] if entry["Name"] + "")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        problem = {"type": "value_error", "loc": ["body", "FilterProducts"], "msg": "A list of names is needed"}
+        raise CdseError(422, {"detail": [problem]}) from None
+
+
+def _found(service: Service, parameters: Mapping[str, str | None]) -> list[CatalogueProduct]:
     """Return what a search finds, in its order."""
     text = parameters.get("$filter")
     try:
@@ -160,11 +198,12 @@ def _name(pairs: Sequence[tuple[str, str]]) -> str | None:
 def _page(pairs: Sequence[tuple[str, str]]) -> Page:
     parameters = dict(pairs)
     count = parameters.get("$count", "false").lower()
-    if count not in {"true", "false"}:
+    if count not in {"true", "1", "false", "0"}:
         raise CdseError(400, f"Invalid value of $count: {count}")
     top = _bounded("$top", parameters.get("$top", str(USUAL_PAGE)), LARGEST_PAGE)
     skip = _bounded("$skip", parameters.get("$skip", "0"), LAST_SKIP)
-    return Page(top, skip, count == "true", _expand(pairs))
+    expand = _words(pairs, "$expand", records.EXPANSIONS)
+    return Page(top, skip, count in {"true", "1"}, expand, _words(pairs, "$select", records.PROPERTIES))
 
 
 def _bounded(name: str, text: str, limit: int) -> int:
@@ -181,16 +220,17 @@ def _bounded(name: str, text: str, limit: int) -> int:
     return number
 
 
-def _expand(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    asked = [word.strip() for name, value in pairs if name == "$expand" for word in value.split(",")]
-    unknown = [word for word in asked if word not in records.EXPANSIONS]
+def _words(pairs: Sequence[tuple[str, str]], name: str, known: Collection[str]) -> tuple[str, ...]:
+    """Read a parameter that lists words and may be repeated."""
+    asked = [word.strip() for key, value in pairs if key == name for word in value.split(",")]
+    unknown = [word for word in asked if word not in known]
     if unknown:
-        raise CdseError(400, f"Invalid value of $expand: {unknown[0]}")
+        raise CdseError(400, f"Invalid value of {name}: {unknown[0]}")
     return tuple(dict.fromkeys(asked))
 
 
-def _context(expand: Sequence[str]) -> str:
-    inner = ",".join(f"{name}()" for name in expand)
+def _context(page: Page) -> str:
+    inner = ",".join([*page.select, *(f"{name}()" for name in page.expand)])
     return "$metadata#Products" + (f"({inner})" if inner else "")
 
 
@@ -200,8 +240,10 @@ def _next_query(pairs: Sequence[tuple[str, str]], skip: int) -> str:
     return urlencode(changed if "$skip" in dict(pairs) else [*changed, ("$skip", str(skip))])
 
 
-def _records(
-    service: Service, products: Sequence[CatalogueProduct], root: str, expand: Sequence[str]
-) -> list[dict[str, Any]]:
+def _records(service: Service, products: Sequence[CatalogueProduct], root: str, page: Page) -> list[dict[str, Any]]:
     """Describe products; runs in a thread because checksums may have to be computed."""
-    return [records.record(service, product, root, expand) for product in products]
+    described = [records.record(service, product, root, page.expand) for product in products]
+    if not page.select:
+        return described
+    shown = {"@odata.mediaContentType", *page.select, *page.expand}
+    return [{name: value for name, value in record.items() if name in shown} for record in described]
