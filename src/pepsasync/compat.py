@@ -19,6 +19,7 @@ from pepsasync.cli.options import ArchiveOptions
 from pepsasync.cli.records import SearchReplies
 from pepsasync.cli.units import show_count
 from pepsasync.criteria import build_query
+from pepsasync.decide.text import one_line
 from pepsasync.errors import ConfigError, PepsasyncError
 from pepsasync.io.shelf import Shelf
 from pepsasync.model import DeliveryStatus, StorageTier
@@ -262,11 +263,11 @@ def _tell_statistics(words: dict[str, str]) -> None:
     counts = sorted(Counter(words.values()).items())
     _print("Summary:")
     for word, count in counts:
-        _print(f"\t- {word}: {show_count(count)}")
+        _print(f"- {word}: {show_count(count)}", indent="\t")
     _print(f"Total to download: {sum(count for word, count in counts if word not in OUTCOME_WORDS.values())}")
 
 
-def _print(line: str) -> None:
+def _print(line: str, indent: str = "") -> None:
     with contextlib.suppress(OSError):  # nobody listens any more: the work goes on
-        sys.stdout.write(f"{line}\n")
+        sys.stdout.write(f"{indent}{one_line(line)}\n")
         sys.stdout.flush()

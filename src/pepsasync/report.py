@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from pepsasync.decide.text import as_json
 from pepsasync.errors import ConfigError, DiskFullError
 from pepsasync.events import ProductDelivered, ProductFailed, ProductFound, ProductLeftOut, ProductSkipped
 from pepsasync.io.files import FULL
@@ -125,7 +126,7 @@ class ReportFile:
     def _take(self, entry: dict[str, Any]) -> None:
         self._counts.take(entry)
         try:
-            self._taken.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            self._taken.write(as_json(entry) + "\n")
         except OSError as error:
             self._error = error
 
@@ -138,7 +139,7 @@ class ReportFile:
             file.write(f"{',' if number else ''}\n  {line.rstrip()}")
         file.write("\n ]")
         for name, value in _ending(report).items():
-            file.write(f",\n {json.dumps(name)}: {json.dumps(value, ensure_ascii=False, indent=1)}")
+            file.write(f",\n {json.dumps(name)}: {as_json(value, indent=1)}")
         file.write("\n}\n")
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fakes import product
 from pepsasync.providers.peps.query import covering_parameters
-from pepsasync.providers.reading import as_footprint
+from pepsasync.providers.reading import as_footprint, as_text
 from pepsasync.results.tables import to_csv, to_geodataframe
 
 RING = [[1.0, 43], [2.0, 43.0], [2, 44.0], [1.0, 43.0]]
@@ -96,3 +96,11 @@ def assert_can_be_used(footprint):
     assert shapely.get_num_coordinates(to_geodataframe([found]).geometry[0]) >= 4
     assert "POLYGON" in to_csv([found])
     assert covering_parameters([found])["startDate"]
+
+
+def test_half_a_character_can_be_written_all_the_same():
+    name = as_text(json.loads('" S1A_\\ud83d_\\udc00 "'))
+
+    assert name == "S1A_\ufffd_\ufffd"
+    assert name in to_csv([product(name)]).encode().decode()
+    assert as_text(json.loads('"\\ud83d\\ude00"')) == "\U0001f600"

@@ -45,9 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = READER_GONE
     except Exception as error:  # noqa: BLE001 - every error ends in one line and an exit code
         if _wants_traceback(arguments):
-            import traceback  # noqa: PLC0415 - hardly ever
-
-            traceback.print_exc()
+            _show_traceback(error)
         code = _explain(error, arguments)
     if code == 130:
         _say(INTERRUPTED)
@@ -79,6 +77,15 @@ def _explain(error: Exception, arguments: list[str]) -> int:
     return exit_code(error)
 
 
+def _show_traceback(error: Exception) -> None:
+    import traceback  # noqa: PLC0415 - hardly ever
+
+    from pepsasync.cli.terminal import tell  # noqa: PLC0415
+
+    for line in "".join(traceback.format_exception(error)).rstrip("\n").split("\n"):
+        tell(line)
+
+
 def _fill_streams() -> None:
     """Put something harmless in the place of streams that are closed: else our files would get their numbers."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -97,11 +104,9 @@ def _empty_streams() -> None:
 
 
 def _say(text: str) -> None:
-    try:
-        sys.stderr.write(f"pepsasync: {text}\n")
-        sys.stderr.flush()
-    except OSError:
-        return  # nobody listens any more
+    from pepsasync.cli.terminal import tell  # noqa: PLC0415 - only when there is something to say
+
+    tell(f"pepsasync: {text}")
 
 
 @contextlib.contextmanager

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Exit, Option, echo
+from typer import Exit, Option
 
 from pepsasync.cli.deliver import Job
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions
-from pepsasync.cli.output import table_lines, totals
+from pepsasync.cli.output import show_table, totals
 from pepsasync.cli.records import is_output
 from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.search import find
@@ -46,6 +46,6 @@ def fetch(
         raise Exit(job.run(wanted, len(wanted.names)))
     delivery.check_dry()
     products = session.run(find, session, archive, wanted, json)
-    for line in [] if is_output(json) else table_lines(products):
-        echo(line)
+    if not is_output(json):
+        show_table(products)
     session.say(totals(products))

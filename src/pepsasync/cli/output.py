@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from pepsasync.cli.lines import TIER_WORDS
+from pepsasync.cli.terminal import show, show_exactly
 from pepsasync.cli.units import show_count, show_size
+from pepsasync.decide.text import as_json, one_line
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pepsasync.model import Product
 
@@ -31,32 +32,34 @@ def check_format(name: str) -> None:
         raise ConfigError(f"--format {name!r} is unknown", hint=f"Use one of {', '.join(FORMATS)}")
 
 
-def render(products: Sequence[Product], form: str) -> Iterator[str]:
-    """Lines of a format, without line ends."""
+def show_products(products: Sequence[Product], form: str) -> None:
+    """Write products to standard output in a format."""
     from pepsasync.results import tables  # noqa: PLC0415 - not needed for help
 
     match form:
         case "table":
-            yield from table_lines(products)
+            show_table(products)
         case "ids":
-            yield from (product.name for product in products)
+            for product in products:
+                show(product.name)
         case "jsonl":
-            yield from (json.dumps(tables.to_feature(product), ensure_ascii=False) for product in products)
+            for product in products:
+                show_exactly(as_json(tables.to_feature(product)))
         case "csv":
-            yield tables.to_csv(products).removesuffix("\n")
+            show_exactly(tables.to_csv(products).removesuffix("\n"))
         case _:
-            yield tables.to_geojson(products).removesuffix("\n")
+            show_exactly(tables.to_geojson(products).removesuffix("\n"))
 
 
-def table_lines(products: Sequence[Product]) -> Iterator[str]:
-    """A table for eyes and grep: names in full, no frames, nothing at all when there are no products."""
+def show_table(products: Sequence[Product]) -> None:
+    """Write a table for eyes and grep: names in full, no frames, nothing at all when there are no products."""
     if not products:
         return
     rows = [HEADER, *(_row(product) for product in products)]
     width, *others = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     size, tier, start, clouds = others
     for row in rows:
-        yield f"{row[0]:<{width}}  {row[1]:>{size}}  {row[2]:<{tier}}  {row[3]:<{start}}  {row[4]:>{clouds}}".rstrip()
+        show(f"{row[0]:<{width}}  {row[1]:>{size}}  {row[2]:<{tier}}  {row[3]:<{start}}  {row[4]:>{clouds}}".rstrip())
 
 
 def totals(products: Sequence[Product]) -> str:
@@ -72,7 +75,7 @@ def totals(products: Sequence[Product]) -> str:
 
 def _row(product: Product) -> tuple[str, ...]:
     return (
-        product.name,
+        one_line(product.name),
         show_size(product.size) if product.size is not None else "?",
         str(product.tier),
         f"{product.start:%Y-%m-%dT%H:%M:%SZ}" if product.start else "",

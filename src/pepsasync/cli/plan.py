@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from typer import Exit, Option, echo
+from typer import Exit, Option
 
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.lines import SPARE, VERBOSE
@@ -14,6 +14,7 @@ from pepsasync.cli.outlook import look_out
 from pepsasync.cli.run_options import DeliveryOptions
 from pepsasync.cli.session import Session
 from pepsasync.cli.standing import last_speed
+from pepsasync.cli.terminal import show
 from pepsasync.errors import ConfigError
 from pepsasync.io.shelf import Shelf
 from pepsasync.model import Product, Query, Quota
@@ -43,7 +44,7 @@ def plan(
     rate = last_speed(folder)
     outlook = look_out(products, Shelf(folder), extract=delivery.extract, quota=quota, rate=rate)
     for line in [json.dumps(outlook.as_dict(), indent=1)] if form == "json" else outlook.lines():
-        echo(line)
+        show(line)
     if not outlook.fits:
         session.say("the disk is too small: free some space, choose another folder with -w, or ask for less")
         raise Exit(DISK_FULL)

@@ -10,7 +10,7 @@ import contextlib
 import re
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Group
 from rich.live import Live
@@ -21,6 +21,7 @@ from rich.text import Text
 from pepsasync.cli.lines import NORMAL, QUIET, VERBOSE, Lines, quota_words
 from pepsasync.cli.tally import Tally
 from pepsasync.cli.units import show_count, show_duration, show_size
+from pepsasync.decide.text import one_line
 from pepsasync.events import ProductFailed
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Progress:
 
     def _print(self, line: str) -> None:
         with contextlib.suppress(OSError):
-            self._console.print(Text(line.partition(" ")[2]), soft_wrap=True)
+            self._console.print(_text(line.partition(" ")[2]), soft_wrap=True)
 
     def _overall(self) -> RenderableType:
         tally = self.tally
@@ -134,7 +135,7 @@ class Progress:
             bar = ProgressBar(
                 total=max(1, download.size or 0), completed=download.received, width=12, pulse=not download.size
             )
-            grid.add_row("", shorten(download.name, self._name_width()), bar, _download_words(download))
+            grid.add_row("", _text(shorten(download.name, self._name_width())), bar, _download_words(download))
         if len(self.tally.active) > len(shown):
             grid.add_row("", Text(f"and {len(self.tally.active) - len(shown)} more", style="dim"))
         return grid
@@ -158,11 +159,11 @@ class Progress:
         rest = len(tally.waiting) - len(newest)
         parts: list[RenderableType] = [
             Text.assemble(("tape  ", "cyan"), ", ".join(words), no_wrap=True, overflow="ellipsis"),
-            Text(f"      {names}{f', {rest:,} more' if rest else ''}", style="dim", no_wrap=True, overflow="ellipsis"),
+            _text(f"      {names}{f', {rest:,} more' if rest else ''}", style="dim", no_wrap=True, overflow="ellipsis"),
         ]
         if tally.trouble:
             parts.append(
-                Text(f"      the last look failed: {tally.trouble}", style="yellow", no_wrap=True, overflow="ellipsis")
+                _text(f"      the last look failed: {tally.trouble}", style="yellow", no_wrap=True, overflow="ellipsis")
             )
         return Group(*parts)
 
@@ -172,6 +173,7 @@ class Progress:
 
 def shorten(name: str, width: int) -> str:
     """A name cut in its middle: mission, type and time, and the tile or the last letters, tell products apart."""
+    name = one_line(name)
     if len(name) <= width:
         return name
     tile = _TILE.search(name)
@@ -179,9 +181,14 @@ def shorten(name: str, width: int) -> str:
     return f"{name[: width - len(tail) - 1]}…{tail}"
 
 
+def _text(words: str, **options: Any) -> Text:
+    """Words that hold what an archive wrote; they are no markup either."""
+    return Text(one_line(words), **options)
+
+
 def _failures(tally: Tally) -> RenderableType:
     last = tally.last_failure
-    reason = f", the last one {last.message}" if last else ""
+    reason = one_line(f", the last one {last.message}") if last else ""
     return Text.assemble((f"{tally.failed:,} failed", "red"), reason, no_wrap=True, overflow="ellipsis")
 
 

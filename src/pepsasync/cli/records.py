@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from pepsasync.decide.text import as_json
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
 from pepsasync.events import DownloadProgressed, SearchFinished
 from pepsasync.io.files import FULL
@@ -103,7 +104,7 @@ class EventLog:
 
     def _write(self, file: IO[str], event: Event) -> None:
         moment = self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        file.write(json.dumps({"time": moment} | event.as_dict(), ensure_ascii=False, default=str) + "\n")
+        file.write(as_json({"time": moment} | event.as_dict(), default=str) + "\n")
         if not isinstance(event, DownloadProgressed):
             file.flush()
 
@@ -177,5 +178,5 @@ def _merged(bodies: list[bytes]) -> bytes:
     for key in ("features", "value"):  # GeoJSON, OData
         if all(isinstance(page, dict) and isinstance(page.get(key), list) for page in pages):
             pages[0][key] = [feature for page in pages for feature in page[key]]
-            return json.dumps(pages[0], ensure_ascii=False).encode()
-    return json.dumps(pages, ensure_ascii=False).encode()
+            return as_json(pages[0]).encode()
+    return as_json(pages).encode()

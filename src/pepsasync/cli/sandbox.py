@@ -9,13 +9,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Exit, Option, echo
+from typer import Exit, Option
 
 from pepsasync.cli.deliver import Job
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.options import ArchiveOptions, OutputOptions
 from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.session import Session
+from pepsasync.cli.terminal import show
 from pepsasync.cli.units import parse_duration, parse_size, show_count
 from pepsasync.errors import ConfigError
 
@@ -127,7 +128,8 @@ def sandbox(*, options: SandboxOptions, output: OutputOptions) -> None:
     """
     session = Session(output)
     with _running(options.arguments()) as archive, contextlib.suppress(KeyboardInterrupt):
-        echo("\n".join(_welcome(archive)))
+        for line in _welcome(archive):
+            show(line)
         while True:
             time.sleep(3_600)
     session.say("stopped")
@@ -164,9 +166,9 @@ def demo(
     if keep is None:
         session.say("the files were temporary; --keep DIR keeps them")
     is_good = len(right) == DEMO["products"]
-    echo(f"staged from tape: {staged}")
-    echo(f"cut connections resumed: {resumed}")
-    echo(f"verified against the archive's MD5: {len(right)} of {DEMO['products']}{'' if is_good else ' - NOT ALL'}")
+    show(f"staged from tape: {staged}")
+    show(f"cut connections resumed: {resumed}")
+    show(f"verified against the archive's MD5: {len(right)} of {DEMO['products']}{'' if is_good else ' - NOT ALL'}")
     raise Exit(0 if is_good else 1)
 
 

@@ -5,14 +5,15 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Context, Option, echo
+from typer import Argument, Context, Option
 
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.lines import SPARE, VERBOSE
 from pepsasync.cli.options import ArchiveOptions, OutputOptions, QueryOptions
-from pepsasync.cli.output import FORMATS, check_format, render, totals
+from pepsasync.cli.output import FORMATS, check_format, show_products, totals
 from pepsasync.cli.records import SearchReplies, check_one_output, check_writable, is_output
 from pepsasync.cli.session import Session
+from pepsasync.cli.terminal import show
 from pepsasync.errors import ConfigError
 from pepsasync.model import Product, Query
 
@@ -57,8 +58,7 @@ def search(
     if file is not None:
         write_products(products, file)
     if form is not None or (file is None and not is_output(json)):
-        for line in render(products, form or "table"):
-            echo(line)
+        show_products(products, form or "table")
     session.say(totals(products) + (f"; written to {file}" if file else ""))
 
 
@@ -114,4 +114,4 @@ def collections(
     rows: list[Any] = [("COLLECTION", "WHAT", "PRODUCT TYPES", "FILTERS"), *COLLECTIONS[name]]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
-        echo("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+        show("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())

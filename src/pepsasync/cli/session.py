@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pepsasync.cli.lines import NORMAL, QUIET, VERBOSE, Lines
+from pepsasync.cli.terminal import log_as_lines, tell
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Session:
     def say(self, text: str = "", *, level: int = NORMAL) -> None:
         """Tell a line on standard error."""
         if level <= self.level:
-            _write(text)
+            tell(text)
 
     def run(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Run an async function on the chosen event loop.
@@ -55,7 +56,7 @@ class Session:
         if self.output.backend not in ("asyncio", "trio"):
             raise ConfigError(f"--backend must be asyncio or trio, not {self.output.backend!r}")
         try:
-            with handlers_kept():
+            with handlers_kept(), log_as_lines():
                 return anyio.run(interruptible, work, *arguments, backend=self.output.backend)
         except LookupError as error:
             if "backend" in str(error):
@@ -80,7 +81,7 @@ class Session:
 
                 view = stack.enter_context(Progress(self.console(), level=self.level))
             else:
-                view = stack.enter_context(Lines(_write, level=self.level if level is None else level))
+                view = stack.enter_context(Lines(tell, level=self.level if level is None else level))
             stack.enter_context(client.listen(view.take))
             if log is not None:
                 stack.enter_context(client.listen(log.take))
@@ -98,9 +99,3 @@ class Session:
         return (
             self.level > QUIET and not is_shared and self.console().is_terminal and not self.console().is_dumb_terminal
         )
-
-
-def _write(line: str) -> None:
-    with contextlib.suppress(OSError):  # nobody listens any more: the work goes on
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Exit, Option, echo
+from typer import Exit, Option
 
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.lines import QUIET, SPARE
@@ -14,6 +14,7 @@ from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, Query
 from pepsasync.cli.output import totals
 from pepsasync.cli.run_options import StagingOptions  # noqa: TC001 - `flatten` evaluates the annotations
 from pepsasync.cli.session import Session
+from pepsasync.cli.terminal import show
 from pepsasync.cli.units import show_count
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class _Staging:
             async with contextlib.aclosing(client.wait_online(waiting)) as arrivals:
                 async for product in arrivals:
                     self.online += 1
-                    echo(product.name)
+                    show(product.name)
             self.failed = view.tally.failed
 
     async def _ask(self, client: Client, products: list[Product]) -> None:
@@ -114,14 +115,14 @@ class _Staging:
         online = [product for product in products if product.tier == "disk"]
         self.online += len(online)
         for product in online if tell else ():
-            echo(product.name)
+            show(product.name)
         return [product for product in products if product.tier != "disk"]
 
     def _tell(self, is_waiting: bool) -> None:
         words = [f"online: {show_count(self.online)}"]
         if self.by_hand:
             for product in self.by_hand:
-                echo(product.name)
+                show(product.name)
             words.append(f"on tape: {show_count(len(self.by_hand))}, listed above. {self.advice}")
         elif not is_waiting:
             words.append(f"staging requested: {show_count(len(self.asked))}")

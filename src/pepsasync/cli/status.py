@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option, echo
+from typer import Argument, Option
 
 from pepsasync.cli.flatten import flatten
 from pepsasync.cli.options import OutputOptions
 from pepsasync.cli.order_words import order_words
 from pepsasync.cli.standing import Status, parse_wall, read_status
+from pepsasync.cli.terminal import show
 from pepsasync.cli.units import show_count, show_duration, show_size
 from pepsasync.errors import ConfigError
 
@@ -49,7 +50,7 @@ def status(
         raise ConfigError(f"--format {form!r} is unknown", hint="Use text or json")
     found = read_status(directory, all_failures=everything)
     for line in [json.dumps(found.as_dict(), indent=1)] if form == "json" else text_lines(found, time.time()):
-        echo(line)
+        show(line)
 
 
 def text_lines(found: Status, now: float) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Context, Exit, Option, echo
+from typer import Argument, Context, Exit, Option
 
 from pepsasync.cli.audit import audit, repairs
 from pepsasync.cli.errands import Helpers, named_folder, named_provider, run_errands
@@ -12,6 +12,7 @@ from pepsasync.cli.flatten import flatten
 from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions
 from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.session import Session
+from pepsasync.cli.terminal import show
 from pepsasync.errors import ConfigError
 
 
@@ -42,7 +43,7 @@ def verify(
         raise ConfigError(f"there is no folder {directory}")
     found = session.run(audit, directory, session)
     for finding in found.doubtful:
-        echo(f"{finding.verdict!s:<8} {finding.name}: {finding.reason}")
+        show(f"{finding.verdict!s:<8} {finding.name}: {finding.reason}")
     session.say(str(found))
     bad = found.bad
     if not bad or not repair:

@@ -18,6 +18,8 @@ _NUMBERS = (int, float, str)
 _NUMERIC = {int, float}
 """Types of a coordinate; a bool is none."""
 _DIMENSIONS = ({2}, {3})
+_HALF = re.compile("[\ud800-\udfff]")
+"""One half of a pair that stands for one character."""
 _MD5 = re.compile("[0-9a-f]{32}")
 
 
@@ -32,8 +34,10 @@ def as_list(value: Any) -> list[Any]:
 
 
 def as_text(value: Any) -> str | None:
-    """A text with something in it."""
-    return value.strip() or None if isinstance(value, str) else None
+    """A text with something in it; what JSON can say and no file can hold is replaced."""
+    if not isinstance(value, str):
+        return None
+    return (value if value.isascii() else _HALF.sub("\ufffd", value)).strip() or None
 
 
 def as_word(value: Any) -> str | None:

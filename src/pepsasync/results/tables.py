@@ -26,12 +26,12 @@ import contextlib
 import csv
 import importlib.util
 import io
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pepsasync.decide.text import as_cell, as_json
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -111,20 +111,32 @@ def to_feature(product: Product) -> dict[str, Any]:
 def to_geojson(products: Iterable[Product]) -> str:
     """Return products as a GeoJSON feature collection."""
     collection = {"type": "FeatureCollection", "features": [to_feature(product) for product in products]}
-    return json.dumps(collection, ensure_ascii=False) + "\n"
+    return as_json(collection) + "\n"
 
 
 def to_csv(products: Iterable[Product]) -> str:
-    """Return products as CSV with a header; the footprint is WKT in the column `geometry`."""
+    """Return products as CSV with a header; the footprint is WKT in the column `geometry`.
+
+    Text that a spreadsheet would take for a formula has an apostrophe in front.
+    """
     from shapely.geometry import shape  # noqa: PLC0415 - heavy
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*COLUMNS, "geometry"))
+    text = io.StringIO(newline="")
+    # Cells are quoted for a line end of either system, and lines end in the plain one.
+    row = csv.writer(_CutLineEnds(text), lineterminator="\r\n").writerow
+    row((*COLUMNS, "geometry"))
     for product in products:
         footprint = shape(dict(product.footprint)).wkt if product.footprint else None
-        writer.writerow([*(_text(_value(product, name)) for name in COLUMNS), footprint])
+        row([*(_cell(_value(product, name)) for name in COLUMNS), footprint])
     return text.getvalue()
+
+
+class _CutLineEnds:
+    def __init__(self, text: io.StringIO) -> None:
+        self._text = text
+
+    def write(self, row: str) -> None:
+        self._text.write(row.removesuffix("\r\n") + "\n")
 
 
 def write_products(products: Sequence[Product], path: str | os.PathLike[str]) -> None:
@@ -165,7 +177,7 @@ def check_suffix(path: Path) -> None:
 def _write(products: Sequence[Product], path: Path) -> None:
     match path.suffix.lower():
         case ".csv":
-            path.write_text(to_csv(products), "utf-8")
+            path.write_bytes(to_csv(products).encode())
         case ".geojson" | ".json":
             path.write_text(to_geojson(products), "utf-8")
         case ".parquet":
@@ -177,6 +189,10 @@ def _write(products: Sequence[Product], path: Path) -> None:
 def _value(product: Product, column: str) -> Any:
     value = getattr(product, column)
     return str(value) if column in ("tier", "checksum") and value is not None else value
+
+
+def _cell(value: Any) -> Any:
+    return as_cell(value) if isinstance(value, str) else _text(value)
 
 
 def _text(value: Any) -> Any:

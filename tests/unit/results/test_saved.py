@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import product
-from pepsasync.cli.output import FORMATS, render
+from pepsasync.cli.output import FORMATS, show_products
 from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError
 from pepsasync.results.saved import bare_name, read_saved
@@ -38,9 +38,9 @@ def test_our_own_files_read_back(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("form", [form for form in FORMATS if form != "table"])
-def test_what_search_prints_reads_back(tmp_path, form):
-    lines = render([product("A"), product("B", collection="\N{LINE SEPARATOR}")], form)
-    (tmp_path / "found").write_text("\n".join(lines), "utf-8")
+def test_what_search_prints_reads_back(tmp_path, form, capsys):
+    show_products([product("A"), product("B", collection="\N{LINE SEPARATOR}")], form)
+    (tmp_path / "found").write_text(capsys.readouterr().out, "utf-8")
 
     assert read_saved(tmp_path / "found") == ["A", "B"]
 

@@ -1,0 +1,43 @@
+"""Text that others wrote, such as names and messages of archives, made fit for where it is shown."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_FORMULA = re.compile(r"\s*[=+\-@]")
+_BEYOND_ASCII = (
+    "\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f"
+)
+"""Controls of one byte, what turns the direction of writing, what is invisible or ends a line, halves of pairs."""
+
+_CONTROL = re.compile(f"[\x00-\x1f{_BEYOND_ASCII}]")
+_CONTROL_IN_JSON = re.compile(f"[{_BEYOND_ASCII}]")
+_BREAK = re.compile(r"\r?\n|\t")
+
+
+def one_line(text: str) -> str:
+    r"""Return text that a terminal shows and does not obey, and that stays on its line.
+
+    Line ends and tabs become blanks; other controls, marks of the writing direction and bytes that are no text become
+    escapes such as `\x1b`.
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), _BREAK.sub(" ", text))
+
+
+def as_json(value: Any, **options: Any) -> str:
+    """Return JSON that reads back as exactly the same text, can always be encoded, and that a terminal does not obey.
+
+    Args:
+        value: Anything that JSON holds.
+        **options: Of `json.dumps`.
+    """
+    text = json.dumps(value, ensure_ascii=False, **options)
+    return _CONTROL_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+def as_cell(text: str) -> str:
+    """Return text that a spreadsheet takes for text: what looks like a formula gets an apostrophe in front."""
+    return f"'{text}" if _FORMULA.match(text) else text
