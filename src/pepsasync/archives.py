@@ -78,7 +78,7 @@ def open_archives(
     for name, own, given in zip(names, _by_name(names, credentials), _by_name(names, base_url), strict=True):
         host = settings.host(name, given)
         lookup = _lookup(name, host, settings) if own is None else _known(name, own)
-        root = given or settings.base_urls.get(name)
+        root = given or settings.root(name)
         provider = make_provider(name, http, lookup, root, ask_code=ask_code, restore=config.restore)
         is_unlimited = len(names) > 1 and provider.limits.quota is None
         pace = Pace(provider, replace(config, quota=None) if is_unlimited else config, emit)

@@ -18,7 +18,7 @@ import math
 import re
 import tomllib
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from pepsasync.errors import ConfigError
 from pepsasync.providers import DEFAULT_PROVIDER, provider_names, public_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pepsasync.model import Quota
 
@@ -51,7 +51,9 @@ class Settings:
     values: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `Config`."""
     base_urls: Mapping[str, str] = field(default_factory=dict)
-    """By provider: root of another instance of the archive."""
+    """By provider: root of another instance of the archive, from the file."""
+    environment_urls: Mapping[str, str] = field(default_factory=dict)
+    """The same from the environment, which comes before the file."""
     accounts: Mapping[str, Credentials] = field(default_factory=dict)
     """By provider."""
 
@@ -87,36 +89,67 @@ class Settings:
             )
         return names
 
+    def root(self, provider: str) -> str | None:
+        """Return the root of another instance than the public one, if the environment or the file names one."""
+        return self.environment_urls.get(provider) or self.base_urls.get(provider)
+
+    def names_root(self, provider: str, root: str) -> bool:
+        """Whether a root is public, or one that the environment or the file names.
+
+        Raises:
+            ConfigError: There is no such provider.
+        """
+        own = (self.environment_urls.get(provider), self.base_urls.get(provider), public_url(provider))
+        return root.rstrip("/") in [url.rstrip("/") for url in own if url]
+
     def host(self, provider: str, base_url: str | None = None) -> str:
         """Return the host that credentials of a provider are for.
 
         Args:
             provider: Its name.
-            base_url: Root that was given, which comes before the file's.
+            base_url: Root that was given, which comes before those of the environment and the file.
 
         Raises:
             ConfigError: There is no such provider, or the root is no URL.
         """
-        return host_of(base_url or self.base_urls.get(provider) or public_url(provider))
+        return host_of(base_url or self.root(provider) or public_url(provider))
 
     def credentials(self, provider: str, host: str) -> Credentials | None:
         """Return the file's credentials for a host; those of a provider are for no host but its own."""
-        return self.accounts.get(provider) if host == self.host(provider) else None
+        own = host_of(self.base_urls.get(provider) or public_url(provider))
+        return self.accounts.get(provider) if host == own else None
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Read the config file.
+    """Read the config file, and the roots of archives from the environment.
 
     Args:
         environ: `PEPSASYNC_CONFIG` names the file, which must be there then; else it is `config.toml` in the user's
-            config folder, and need not.
+            config folder, and need not. `PEPSASYNC_<PROVIDER>_BASE_URL` names the root of another instance.
 
     Raises:
-        ConfigError: It cannot be read, or holds something unknown or wrong. Secrets are not shown.
+        ConfigError: It cannot be read, or holds something unknown or wrong; or a root is no URL. Secrets are not
+            shown.
 
     Warns:
         ExposedSecretWarning: It holds secrets, and others may read it.
     """
+    return replace(_read_file(environ), environment_urls=dict(_roots(environ)))
+
+
+def _roots(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Root by provider, as the environment names them."""
+    for provider in provider_names():
+        variable = f"PEPSASYNC_{provider.upper()}_BASE_URL"
+        if url := environ.get(variable, "").strip():
+            try:
+                host_of(url)  # refuses what is no URL
+            except ConfigError as error:
+                raise ConfigError(f"{variable}: {error.message}", hint=error.hint) from None
+            yield provider, url
+
+
+def _read_file(environ: Mapping[str, str]) -> Settings:
     path = settings_file(environ)
     if path is None:
         return Settings()

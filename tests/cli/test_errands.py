@@ -8,6 +8,7 @@ import pytest
 
 from archives import root, sandbox
 from fakes import product
+from journals import write_journal
 from pepsasync.cli.errands import Errand, Helpers, Manner, run_errands
 from pepsasync.cli.leftover import find_left_over
 from pepsasync.cli.options import ArchiveOptions, OutputOptions
@@ -19,24 +20,6 @@ from pepsasync.model import Query
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 QUICK = ["--poll-interval", "0.1", "--wait", "0.01"]
-
-
-def write_journal(folder, *orders):
-    """A journal with orders: what was wanted, options, whether it was searched, products and their states."""
-
-    async def write():
-        async with open_journal(folder, tell=pytest.fail) as journal:
-            for wanted, options, is_searched, products in orders:
-                providers = options.get("provider", "peps").split(",")
-                order = journal.record_order(wanted, providers, options)
-                await journal.note_products(order, products)
-                for one, state in products.items():
-                    journal.note(one.name, state)
-                if is_searched:
-                    journal.note_searched(order)
-
-    anyio.run(write)
-    return folder
 
 
 def asked(errand):
@@ -221,6 +204,7 @@ def two(tmp_path, monkeypatch):
         archive.start()
         monkeypatch.setenv(f"PEPSASYNC_{name.upper()}_USERNAME", archive.username)
         monkeypatch.setenv(f"PEPSASYNC_{name.upper()}_PASSWORD", archive.password)
+        monkeypatch.setenv(f"PEPSASYNC_{name.upper()}_BASE_URL", root(archive, name))
         options = {"provider": name, "base_url": {name: root(archive, name)}, "extract": name == "cdse"}
         write_journal(tmp_path / "data", ({"collection": "S1"}, options, False, {}))
     (tmp_path / "account.txt").write_text(f"{both['peps'].username} {both['peps'].password}")

@@ -23,9 +23,10 @@ QUICK = ["--poll-interval", "0.1", "--wait", "0.01"]
 
 
 @pytest.fixture
-def served(tmp_path):
+def served(tmp_path, monkeypatch):
     archive = sandbox(8, tape_fraction=0.5, staging_seconds=0.3)
     archive.start()
+    monkeypatch.setenv("PEPSASYNC_PEPS_BASE_URL", archive.peps_url)
     (tmp_path / "account.txt").write_text(f"{archive.username} {archive.password}")
     yield archive
     archive.stop()

@@ -15,10 +15,11 @@ PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 
 
 @pytest.fixture
-def served(run, tmp_path):
+def served(run, tmp_path, monkeypatch):
     """An archive, and a folder that holds all of it."""
     archive = sandbox(5, tape_fraction=0)
     archive.start()
+    monkeypatch.setenv("PEPSASYNC_PEPS_BASE_URL", archive.peps_url)
     account = tmp_path / "account.txt"
     account.write_text(f"{archive.username} {archive.password}")
     done = run("fetch", "--base-url", archive.peps_url, "-a", account, "-w", tmp_path / "data", *PERIOD)

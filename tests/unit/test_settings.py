@@ -128,6 +128,27 @@ def test_account_of_another_instance_is_for_that_one_only(read):
     assert settings.host("geodes") in public_url("geodes")
 
 
+def test_root_of_the_environment_comes_before_the_file_and_gets_no_account_of_it(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('[cdse]\nbase_url = "https://own.example"\nusername = "you"\npassword = "hunter2"\n')
+    path.chmod(0o600)
+    settings = read_settings({"PEPSASYNC_CONFIG": str(path), "PEPSASYNC_CDSE_BASE_URL": "https://other.example"})
+
+    assert settings.root("cdse") == "https://other.example"
+    assert settings.host("cdse") == "other.example"
+    assert settings.credentials("cdse", "other.example") is None
+    assert settings.credentials("cdse", "own.example").username == "you"
+    assert all(settings.names_root("cdse", f"https://{host}.example/") for host in ("own", "other"))
+    assert not settings.names_root("cdse", "https://third.example")
+
+
+def test_root_of_the_environment_that_is_none_is_named_by_its_variable():
+    with pytest.raises(ConfigError, match="PEPSASYNC_PEPS_BASE_URL: the root of the archive holds a user") as caught:
+        read_settings({"PEPSASYNC_PEPS_BASE_URL": "https://you:hunter2@archive.example"})
+
+    assert "hunter2" not in str(caught.value)
+
+
 def test_file_stands_in_the_config_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

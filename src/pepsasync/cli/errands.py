@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,10 +106,11 @@ def run_errands(errands: Sequence[Errand], told: Helpers, words: str) -> int:
         The exit code: 1 when a product failed.
 
     Raises:
-        ConfigError: One account or root was given for several archives.
+        ConfigError: One account or root was given for several archives, or only the folder names a root.
         PepsasyncError: A run could not go on; of several the first.
     """
     _check_one_archive(errands, told.archive)
+    _check_roots(errands, told.archive)
     if len(errands) > 1 and is_output(told.delivery.report):
         raise ConfigError(
             f"--report - is for one run, and these are {len(errands)}", hint="Give it a file; the others get numbers"
@@ -166,6 +169,26 @@ def _check_one_archive(errands: Sequence[Errand], archive: ArchiveOptions) -> No
             f"-a is for one archive, and this is about {_listed(names)} at {_listed(roots)}",
             hint="Choose one of them with --base-url",
         )
+
+
+def _check_roots(errands: Sequence[Errand], archive: ArchiveOptions) -> None:
+    """Refuse roots that nobody but the folder names: whoever made the folder would get the user's account."""
+    from pepsasync.credentials import host_of  # noqa: PLC0415 - not needed for help
+    from pepsasync.settings import read_settings  # noqa: PLC0415
+
+    if archive.base_url:
+        return
+    settings = read_settings(os.environ)
+    for manner in dict.fromkeys(errand.manner for errand in errands):
+        roots = (manner.base_url or "").split(",")
+        for name, root in zip(manner.provider.split(","), roots, strict=False):
+            if root and not settings.names_root(name, root):
+                raise ConfigError(
+                    f"this folder takes {name} from {host_of(root)}, which neither the command line, the environment "
+                    "nor your config file names: it gets no account of yours",
+                    hint=f"If you trust it, give --base-url {shlex.quote(root)}, or set "
+                    f"PEPSASYNC_{name.upper()}_BASE_URL, or base_url under [{name}] in the config file",
+                )
 
 
 def _listed(words: Iterable[str]) -> str:

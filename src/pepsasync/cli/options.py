@@ -168,7 +168,7 @@ class ArchiveOptions:
         if self.auth:
             credentials = read_auth_file(self.auth, names[0])
         more: dict[str, Any] = {"ask_code": ask_code} if sys.stdin.isatty() else {}
-        roots = self._roots(names) or settings.base_urls
+        roots = self._roots(names) or {name: root for name in names if (root := settings.root(name))}
         if len(names) > 1:
             return Client(names, config=config, base_url=roots, **more)
         return Client(names[0], credentials=credentials, config=config, base_url=roots.get(names[0]), **more)
