@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pepsasync.area import tiles
 from pepsasync.area.clean import clean, curved
+from pepsasync.area.geojson import read_shapes, shortened
 from pepsasync.area.vector_file import from_file, from_frame
 from pepsasync.errors import AreaError
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["box", "from_file", "from_geojson", "from_object", "from_wkt", "point", "tile"]
 
 _SRID = re.compile(r"^SRID\s*=\s*(\d+)\s*;\s*", re.IGNORECASE)
-_DEEPEST = 40
-"""Collections within collections; guards the stack."""
 
 
 def point(lon: float, lat: float) -> Point:
@@ -121,7 +120,7 @@ def from_wkt(text: str) -> BaseGeometry:
         raise curved("the geometry") from error
     except (ShapelyError, UnicodeError) as error:
         raise AreaError(
-            f"the geometry {_shortened(text)!r} is not WKT: {error}",
+            f"the geometry {shortened(text)!r} is not WKT: {error}",
             hint="It looks like POLYGON((1 43,2 43,2 44,1 44,1 43)); for a file use --shape",
         ) from error
     return clean(geometry, "the geometry")
@@ -136,8 +135,7 @@ def from_geojson(value: object) -> BaseGeometry:
     Raises:
         AreaError: Not GeoJSON, empty, out of range, or a polygon without an area.
     """
-    shapes = [_shape(geometry) for geometry in _geometries(value)]
-    return clean(shapely.GeometryCollection(shapes), "the geometry")
+    return clean(shapely.GeometryCollection(read_shapes(value)), "the geometry")
 
 
 def from_object(value: object) -> BaseGeometry:
@@ -177,36 +175,4 @@ def _decoded(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise AreaError(f"the geometry {_shortened(text)!r} is not JSON: {error}") from error
-
-
-def _geometries(value: object, depth: int = 0) -> list[Mapping[str, Any]]:
-    """Plain geometries of a GeoJSON object, however it is wrapped."""
-    if not isinstance(value, Mapping) or depth > _DEEPEST:
-        raise _not_geojson(value)
-    kind = value.get("type")
-    if kind == "Feature":
-        inner = value.get("geometry")
-        return _geometries(inner, depth + 1) if inner is not None else []
-    members = value.get({"FeatureCollection": "features", "GeometryCollection": "geometries"}.get(str(kind), ""))
-    if kind not in ("FeatureCollection", "GeometryCollection"):
-        return [value]
-    if not isinstance(members, list | tuple):
-        raise _not_geojson(value)
-    return [geometry for member in members for geometry in _geometries(member, depth + 1)]
-
-
-def _shape(geometry: Mapping[str, Any]) -> BaseGeometry:
-    try:
-        return shapely.geometry.shape(dict(geometry))
-    except (ShapelyError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise _not_geojson(geometry) from error
-
-
-def _not_geojson(value: object) -> AreaError:
-    hint = 'It looks like {"type": "Polygon", "coordinates": [[[1, 43], [2, 43], [2, 44], [1, 43]]]}'
-    return AreaError(f"the geometry {_shortened(str(value))!r} is not GeoJSON", hint=hint)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        raise AreaError(f"the geometry {shortened(text)!r} is not JSON: {error}") from error

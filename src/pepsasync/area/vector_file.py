@@ -1,9 +1,8 @@
-"""Areas from vector files: anything geopandas reads, reprojected and merged."""
+"""Areas from vector files and tables, reprojected and merged."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +10,11 @@ import numpy as np
 import shapely
 
 from pepsasync.area.clean import clean
+from pepsasync.area.formats import read_layers
 from pepsasync.decide.antimeridian import unwrap
 from pepsasync.errors import AreaError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from os import PathLike
 
     from shapely.geometry.base import BaseGeometry
@@ -35,7 +34,8 @@ def from_file(path: str | PathLike[str]) -> BaseGeometry:
     All layers and features count. A file without a coordinate system is taken for EPSG:4326 if its coordinates fit.
 
     Args:
-        path: Shapefile (also zipped), GeoPackage, GeoJSON, KML, ...: whatever geopandas reads. `~` is the home folder.
+        path: Shapefile (also zipped), GeoPackage, GeoJSON, FlatGeobuf, KML, KMZ, GeoParquet or File Geodatabase. `~` is
+            the home folder. No other file is read, and nothing is fetched from the network.
 
     Returns:
         Valid geometry, EPSG:4326, longitude first, degrees, cut at the antimeridian.
@@ -46,7 +46,7 @@ def from_file(path: str | PathLike[str]) -> BaseGeometry:
     file = Path(path).expanduser()
     if not file.exists():
         raise AreaError(f"the file {file} does not exist")
-    pieces = [from_frame(frame, f"the file {file}") for frame in _layers(file)]
+    pieces = [from_frame(frame, f"the file {file}") for frame in read_layers(file) if len(frame)]
     if not pieces:
         raise AreaError(f"the file {file} holds no geometry")
     return clean(shapely.GeometryCollection(pieces), f"the file {file}")
@@ -69,37 +69,6 @@ def from_frame(frame: Any, source: str) -> BaseGeometry:
         raise AreaError(f"{source} holds no geometry")
     in_degrees = _degrees(shapes, source)
     return clean(shapely.GeometryCollection(list(in_degrees)), source)
-
-
-def _layers(file: Path) -> Iterator[Any]:
-    """GeoDataFrames of all layers that have geometry and at least one feature."""
-    import geopandas  # noqa: PLC0415 - slow to import
-
-    try:
-        with warnings.catch_warnings():
-            # Drivers warn of what does not matter here or is repaired: unclosed rings, odd attribute types.
-            warnings.simplefilter("ignore")
-            names = [name for name, kind in geopandas.list_layers(file)[["name", "geometry_type"]].values if kind]
-            frames = [geopandas.read_file(file, layer=name) for name in names]
-    except (OSError, RuntimeError, ValueError) as error:
-        raise AreaError(f"the file {file} cannot be read: {_first_line(error)}", hint=_hint(file)) from error
-    return (frame for frame in frames if len(frame))
-
-
-def _first_line(error: Exception) -> str:
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return line.partition("; It might help")[0].rstrip(".")  # GDAL goes on about its drivers
-
-
-def _hint(file: Path) -> str:
-    """What is missing beside a shapefile, or which formats there are."""
-    if file.suffix.lower() != ".shp":
-        return "Use a vector file such as .shp, .gpkg or .geojson"
-    here = {other.name.lower() for other in file.parent.glob(f"{file.stem}.*")}
-    missing = [end for end in (".shx", ".dbf") if f"{file.stem.lower()}{end}" not in here]
-    if missing:
-        return f"A shapefile is several files: {' and '.join(file.stem + end for end in missing)} must stand beside it"
-    return "The file may be damaged"
 
 
 def _degrees(shapes: Any, source: str) -> Any:
@@ -136,7 +105,7 @@ def _reprojected(shapes: Any, source: str) -> Any:
     try:
         return shapes.to_crs("EPSG:4326")
     except (RuntimeError, ValueError) as error:
-        raise AreaError(f"{source} cannot be reprojected to EPSG:4326: {_first_line(error)}") from error
+        raise AreaError(f"{source} cannot be reprojected to EPSG:4326: {error}") from error
 
 
 def _check_degrees(shapes: Any, source: str) -> None:

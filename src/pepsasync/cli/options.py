@@ -89,7 +89,12 @@ class QueryOptions:
         _query("--bbox", metavar="W,S,E,N", help="a box in one word: -5,43,2,44; W > E: across the antimeridian"),
     ] = None
     shape: Annotated[
-        str | None, _query("--shape", metavar="FILE", help="area from a vector file that geopandas reads")
+        str | None,
+        _query(
+            "--shape",
+            metavar="FILE",
+            help="area from a vector file: .shp, .zip, .gpkg, .geojson, .fgb, .kml, .kmz, .parquet, .gdb",
+        ),
     ] = None
     geometry: Annotated[str | None, _query("--geometry", metavar="WKT", help="area as WKT, longitude first")] = None
     orbit: Annotated[
