@@ -1,5 +1,7 @@
 """`--on-delivered`: a command for each product that arrived."""
 
+import tracemalloc
+
 import anyio
 import anyio.lowlevel
 import pytest
@@ -86,3 +88,35 @@ async def test_cancelled_hook_ends_its_command(tmp_path):
 
     assert scope.cancelled_caught
     assert not (tmp_path / "late").exists()
+
+
+@pytest.mark.anyio
+async def test_whatever_a_command_says_only_its_last_words_are_kept():
+    """50 MB on both streams at once, without a line end, and then the reason."""
+    flood = "head -c 25000000 /dev/zero"
+    hook = make_hook(f"{flood} & {flood} >&2; wait; echo; (echo; echo 'no such table') >&2; exit 3")
+    tracemalloc.start()
+    try:
+        with pytest.raises(RuntimeError, match=r"^the command ended with 3: no such table$"):
+            await hook(Delivery(product=product("A"), status=DeliveryStatus.DELIVERED, source="fake"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 2_000_000
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        pytest.param("echo one; echo two; exit 1", "two", id="output"),
+        pytest.param("echo out; echo err >&2; exit 1", "err", id="both"),
+        pytest.param(f"echo {'x' * 300} >&2; exit 1", "x" * 200, id="long"),
+    ],
+)
+async def test_last_words_come_from_the_errors_or_else_from_the_output(command, said):
+    with pytest.raises(RuntimeError) as caught:
+        await make_hook(command)(Delivery(product=product("A"), status=DeliveryStatus.DELIVERED, source="fake"))
+
+    assert str(caught.value) == f"the command ended with 1: {said}"

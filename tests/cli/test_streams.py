@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -110,3 +111,60 @@ def test_closed_streams_change_nothing(archive, auth, tmp_path, number):
 
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("*.zip"))) == 2
+
+
+@pytest.fixture
+def full_pipe():
+    """The writing end of a pipe that takes nothing any more and that nobody reads, and its reading end."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    for size in (1 << 16, 1):
+        while select.select([], [write], [], 0)[1]:
+            try:
+                os.write(write, b"." * size)
+            except BlockingIOError:
+                break
+    os.set_blocking(write, True)
+    yield read, write
+    os.close(read)
+    os.close(write)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are asked otherwise there")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_run_goes_on_while_nobody_reads_what_it_tells(archive, auth, tmp_path, full_pipe, backend):
+    line = ["fetch", "--base-url", archive.peps_url, "-a", auth, "-d", "2015-01-01", "-w", tmp_path, "-v"]
+    more = ["--poll-interval", "0.1", "--backend", backend, "--events", tmp_path / "events.jsonl"]
+    command = [sys.executable, "-m", "pepsasync", *map(str, line + more)]
+    done = subprocess.run(command, stdout=-1, stderr=full_pipe[1], timeout=60, check=False)
+
+    assert done.returncode == 0
+    assert len(list(tmp_path.glob("*.zip"))) == 16
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are asked otherwise there")
+def test_what_waited_for_a_slow_reader_is_told_in_its_order(full_pipe):
+    read, write = full_pipe
+    told = """
+import os, sys
+from pepsasync.cli import terminal
+for number in range(terminal.MOST_WAITING + 5):
+    terminal.tell(f"line {number}")
+print("told", flush=True)
+terminal.settle(30)
+terminal.tell("the end")
+"""
+    process = subprocess.Popen([sys.executable, "-c", told], stdout=-1, stderr=write)
+    assert process.stdout.readline() == b"told\n"
+    got = b""
+    while not got.endswith(b"the end\n"):
+        assert select.select([read], [], [], 30)[0]
+        got += os.read(read, 1 << 16)
+    process.communicate(timeout=30)
+    lines = got.lstrip(b".").decode().splitlines()
+
+    assert lines[:3] == ["line 0", "line 1", "line 2"]
+    kept = len(lines) - 2
+    assert lines[:kept] == [f"line {number}" for number in range(kept)]
+    assert kept in (10_000, 10_001), "one may be under way"
+    assert lines[kept] == f"{10_005 - kept} lines more were not told: nobody read them"

@@ -95,6 +95,10 @@ def _fill_streams() -> None:
 
 def _empty_streams() -> None:
     """Write what is still in a buffer; where that is not possible the interpreter must not try it again."""
+    if "pepsasync.cli.terminal" in sys.modules:
+        from pepsasync.cli.terminal import settle  # noqa: PLC0415 - told something already
+
+        settle()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

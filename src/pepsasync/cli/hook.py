@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from subprocess import DEVNULL
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from anyio.abc import ByteReceiveStream
+
     from pepsasync.model import Delivery
+
+MOST_KEPT = 4096
+"""Bytes of each stream in which the last words are looked for."""
 
 
 def make_hook(command: str) -> Callable[[Delivery], Awaitable[None]]:
@@ -35,10 +41,25 @@ def make_hook(command: str) -> Callable[[Delivery], Awaitable[None]]:
             "PEPSASYNC_ID": delivery.product.id,
             "PEPSASYNC_SOURCE": delivery.source,
         }
-        done = await anyio.run_process(command, check=False, env={**os.environ, **facts})
-        if done.returncode != 0:
-            lines = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+        from pepsasync.io.groups import task_group  # noqa: PLC0415
+
+        errors, output = bytearray(), bytearray()
+        async with await anyio.open_process(command, stdin=DEVNULL, env={**os.environ, **facts}) as process:
+            async with task_group() as readers:
+                readers.start_soon(_keep_end, process.stderr, errors)
+                readers.start_soon(_keep_end, process.stdout, output)
+            await process.wait()
+        if process.returncode != 0:
+            lines = (errors.strip() or output).decode(errors="replace").strip().splitlines()
             said = f": {lines[-1][:200]}" if lines else ""
-            raise RuntimeError(f"the command ended with {done.returncode}{said}")
+            raise RuntimeError(f"the command ended with {process.returncode}{said}")
 
     return run
+
+
+async def _keep_end(stream: ByteReceiveStream | None, end: bytearray) -> None:
+    """Read to the end, and keep no more than the last words may need."""
+    if stream is not None:
+        async for chunk in stream:
+            end += chunk
+            del end[:-MOST_KEPT]
