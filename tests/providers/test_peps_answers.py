@@ -177,7 +177,7 @@ async def test_download_request_without_credentials_is_refused_before_sending():
         await Peps(Http(Config()), Lookup.of(None), ROOT).download_request(ITEM)
 
 
-@pytest.mark.parametrize(("status", "error"), [(200, None), (401, AuthError)])
+@pytest.mark.parametrize(("status", "error"), [(200, None), (401, AuthError), (403, AuthError)])
 async def test_the_account_is_checked_by_asking_for_a_token(status, error):
     provider = peps(lambda request: httpx.Response(status if request.url.path.endswith("/users/connect") else 404))
 

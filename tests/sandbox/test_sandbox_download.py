@@ -1,5 +1,6 @@
 """Downloads from a running sandbox: login, staging, ranges, faults, and what is really on the wire."""
 
+import base64
 import json
 import zipfile
 from contextlib import closing, suppress
@@ -11,6 +12,7 @@ from raw_http import basic, connect, download_path, fetch, receive, request_byte
 from pepsasync.sandbox import FAULTS
 
 SMALL = {"products": 2, "product_size": 40_000, "vary": False}
+FORBIDDEN = b'{"ErrorMessage":"Forbidden","ErrorCode":403}'
 UNAUTHORIZED = b'{"ErrorMessage":"Unauthorized","ErrorCode":401}'
 NOT_FOUND = b'{"ErrorMessage":"Not Found","ErrorCode":404}'
 
@@ -43,7 +45,7 @@ def test_resume(archive):
 def test_surplus_of_a_bounded_range_corrupts_the_next_reply(archive):
     product = first(archive)
     data = archive.content(product.name).read()
-    headers = [("Host", "x"), ("Authorization", basic(archive))]
+    headers = [("Host", "localhost"), ("Authorization", basic(archive))]
     with connect(archive) as connection:
         connection.sendall(request_bytes("GET", download_path(product), [*headers, ("Range", "bytes=100-199")]))
         connection.sendall(request_bytes("GET", "/resto/nothing", [*headers, ("Connection", "close")]))
@@ -54,7 +56,7 @@ def test_surplus_of_a_bounded_range_corrupts_the_next_reply(archive):
 
 def test_keep_alive(archive):
     product = first(archive)
-    headers = [("Host", "x"), ("Authorization", basic(archive))]
+    headers = [("Host", "localhost"), ("Authorization", basic(archive))]
     with connect(archive) as connection:
         for _ in range(3):
             connection.sendall(request_bytes("GET", download_path(product), headers))
@@ -97,11 +99,15 @@ def test_email_is_lower_cased():
 
 def test_token(archive):
     path = download_path(first(archive))
-    assert fetch(archive, "/resto/api/users/connect", login=False).status == 401
+    refused = fetch(archive, "/resto/api/users/connect", login=False)
+    assert (refused.status, refused.body) == (403, FORBIDDEN)
+    wrong = [("Authorization", basic(archive, "wrong"))]
+    assert fetch(archive, "/resto/api/users/connect.json", headers=wrong, login=False).body == FORBIDDEN
     token = json.loads(fetch(archive, "/resto/api/users/connect").body)["token"]
     bearer = [("Authorization", f"Bearer {token}")]
     assert fetch(archive, path, headers=bearer, login=False).status == 200
     assert fetch(archive, f"{path}?_bearer={token}", login=False).status == 200
+    assert fetch(archive, f"{path}?_bearer=x.y.z").status == 401
     assert fetch(archive, f"{path}/?issuerId=peps", headers=bearer, login=False).status == 401
     assert fetch(archive, f"{path}/?issuerId=peps").status == 200
 
@@ -111,14 +117,24 @@ def test_token_expires():
     with running(clock=lambda: now[0], tape_fraction=0, **SMALL) as archive:
         token = json.loads(fetch(archive, "/resto/api/users/connect").body)["token"]
         path = f"{download_path(first(archive))}?_bearer={token}"
+        check = f"/resto/api/users/checkToken?_tk={token}"
         assert fetch(archive, path, login=False).status == 200
+        assert json.loads(fetch(archive, check).body) == {"status": "success", "message": "Valid token"}
         now[0] = 3601
         assert fetch(archive, path, login=False).status == 401
+        assert json.loads(fetch(archive, check).body) == {"status": "error", "message": "User not connected"}
+        assert fetch(archive, "/resto/api/users/checkToken").status == 400
+
+
+def test_users_of_the_interface(archive):
+    for path in ("nobody", "nobody/activate"):
+        assert fetch(archive, f"/resto/api/users/{path}").body == FORBIDDEN
 
 
 def test_download_info(archive):
-    path = f"/resto/users/{archive.username}/downloadinfo"
-    assert fetch(archive, path, login=False).status == 401
+    path = f"/resto/users/{base64.b64encode(archive.username.encode()).decode()}/downloadinfo"
+    assert fetch(archive, path, login=False).body == FORBIDDEN
+    assert fetch(archive, path.replace("users/", "users/b")).body == FORBIDDEN
     info = json.loads(fetch(archive, path).body)
     assert list(info) == ["instantLimitDownload", "weeklyLimitDownload", "weeklyDownloaded"]
 
@@ -144,7 +160,7 @@ def test_hidden_then_forbidden_then_staged():
         product = first(archive)
         path = download_path(product)
         archive.deny("S2ST", archive.username)
-        assert fetch(archive, path).body == b'{"ErrorMessage":"Forbidden","ErrorCode":403}'
+        assert fetch(archive, path).body == FORBIDDEN
         archive.hide(product.name, "new-id")
         assert b"new feature id is : new-id" in fetch(archive, path).body
 
@@ -252,7 +268,7 @@ def test_damaged_bodies(fault):
 
 def test_endless_stall_ends_with_the_client_or_the_archive():
     with running(faults={"stall": 1.0}, tape_fraction=0, stall_seconds=None, **SMALL) as archive:
-        headers = [("Host", "x"), ("Authorization", basic(archive))]
+        headers = [("Host", "localhost"), ("Authorization", basic(archive))]
         with closing(connect(archive)) as connection:
             connection.sendall(request_bytes("GET", download_path(first(archive)), headers))
             assert connection.recv(100)
@@ -278,10 +294,14 @@ def test_slow_202():
 def test_hidden_feature_leads_to_its_successor():
     with broken("hidden") as archive:
         product = first(archive)
+        assert item(archive, product)["visible"] == 1
+        refused = fetch(archive, download_path(product)).body
         properties = item(archive, product)
         successor = properties["newVersion"]
         assert properties["visible"] == 0
-        assert successor.encode() in fetch(archive, download_path(product)).body
+        assert successor.encode() in refused
+        found = json.loads(fetch(archive, "/resto/api/collections/S2ST/search").body)["features"]
+        assert [(feature["id"], feature["properties"]["visible"]) for feature in found] == [(successor, 1)]
         path = download_path(product).replace(product.id, successor)
         assert fetch(archive, path).body == archive.content(product.name).read()
 

@@ -189,6 +189,92 @@ def test_tile_case_and_prefix(archive):
     assert found(archive, "tileid=31T%25") == expected(archive, anything)
 
 
+def test_hours_and_seconds_that_only_the_database_knows(archive):
+    day = max(p.start for p in archive.catalogue if p.collection == "S2ST").replace(hour=0, minute=0, second=0)
+    day = day.replace(microsecond=0)
+    eve, until = day - timedelta(days=1), f"completionDate={day:%Y-%m-%d}T24:00:00"
+    wanted = expected(archive, lambda p: day <= p.start <= day + timedelta(days=1))
+    assert wanted
+    for start in (f"{eve:%Y-%m-%d}T24:00:00Z", f"{eve:%Y-%m-%d}T23:59:60", f"{eve:%Y-%m-%d}T23:59:60.0"):
+        assert found(archive, f"startDate={start}&{until}") == wanted
+    assert found(archive, "completionDate=9999-12-31T24:00:00") == expected(archive, anything)
+    for wrong in ("T24:00:01", "T23:59:61", "T23:60:00", "T25:00:00", "T24:00:00.5"):
+        assert search(archive, f"startDate={eve:%Y-%m-%d}{wrong}").status == 500
+
+
+@pytest.mark.parametrize("system", ["SRID=4326;", "srid=3857;", " SRID=-1;"])
+def test_reference_systems_are_read_over(archive, system):
+    outline = "POLYGON((1.4 43.5,1.5 43.5,1.5 43.7,1.4 43.7,1.4 43.5))"
+    assert (
+        found(archive, f"geometry={quote(system + outline)}") == found(archive, f"geometry={quote(outline)}") != set()
+    )
+
+
+def test_patterns(archive):
+    assert found(archive, "productIdentifier=S2%25T31TCJ%25") == expected(archive, lambda p: p.tile == "31TCJ")
+    assert found(archive, "productIdentifier=S2__MSIL1C%25") == expected(archive, anything)
+    assert found(archive, "productIdentifier=S2__MSIL1C") == set()
+    assert found(archive, "productIdentifier=S2\\_%25") == set()
+    assert found(archive, "productType=S2MSI%25") == expected(archive, anything)
+    assert found(archive, "platform=S1%25", "S1") == expected(archive, anything, "S1")
+    assert found(archive, "tileid=31TC%25") == expected(archive, lambda p: p.tile.startswith("31TC"))
+
+
+def test_lists_of_names(archive):
+    names = sorted(expected(archive, anything))[:3]
+    listed = "&".join(f"productIdentifier[{at}]={name}" for at, name in enumerate(names))
+    assert found(archive, listed) == set(names)
+    mixed = f"productIdentifier[]={names[0]}&productIdentifier[]={names[1][:-3]}%25"
+    assert found(archive, mixed) == {name for name in expected(archive, anything) if name.startswith(names[1][:-3])} | {
+        names[0]
+    }
+
+
+def test_blanks_around_values_are_cut(archive):
+    assert found(archive, "tileid=%2031TCJ+&productType=+S2MSI1C") == found(archive, "tileid=31TCJ")
+
+
+def test_replaced_features_are_not_found():
+    with running(products=2, product_size=40_000, tape_fraction=0) as archive:
+        product = archive.catalogue[0]
+        archive.hide(product.name)
+        assert found(archive, "", None) == {other.name for other in archive.catalogue[1:]}
+        assert found(archive, f"identifier={product.id}", product.collection) == set()
+
+
+@pytest.mark.parametrize("path", ["S2ST/search", "S2ST/search/", "S2ST/search.json/", "search", "S2ST/describe.xml/"])
+def test_addresses_without_format_or_with_a_slash(archive, path):
+    assert fetch(archive, f"{API}/{path}", login=False).status == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["S2ST/search.atom", "S2ST/search.xml", "S2ST/describe", "S2ST/search.gif", "search/x"]
+)
+def test_formats_that_are_not_known(archive, path):
+    assert fetch(archive, f"{API}/{path}", login=False).status == 404
+
+
+def test_pages_for_browsers_are_not_found(archive):
+    browser = [("Accept", "text/html,application/xhtml+xml")]
+    product = archive.catalogue[0]
+    item = f"/resto/collections/{product.collection}/{product.id}"
+    for path in (f"{API}/S2ST/search", item):
+        assert fetch(archive, path, headers=browser).status == 404
+        assert fetch(archive, f"{path}.json", headers=browser).status == 200
+    assert fetch(archive, f"{item}/download.json", headers=browser).status == 200
+    assert fetch(archive, f"{item}/download", headers=browser).status == 200
+
+
+def test_collections(archive):
+    document = json.loads(fetch(archive, "/resto/collections.json", login=False).body)
+    assert [collection["name"] for collection in document["collections"]] == ["S1", "S2", "S2ST", "S3"]
+    assert document["statistics"]["facets"]["collection"] == {"S1": 10, "S2ST": 10}
+    assert [collection["statistics"]["count"] for collection in document["collections"]] == [10, 0, 10, 0]
+    radar = json.loads(fetch(archive, "/resto/collections/S1", login=False).body)
+    assert radar == document["collections"][0]
+    assert fetch(archive, "/resto/collections/NOPE.json", login=False).status == 404
+
+
 def test_text_filters(archive):
     assert found(archive, "productType=GRD", "S1") == expected(archive, lambda p: p.product_type == "GRD", "S1")
     lists = "productType[]=SLC&productType[]=OCN"

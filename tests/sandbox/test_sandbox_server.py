@@ -159,3 +159,16 @@ def test_missing_extra_is_explained():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert 'pip install "pepsasync[sandbox]"' in done.stdout
+
+
+@pytest.mark.parametrize(("host", "status"), [("example.org", 400), ("localhost", 200), ("127.0.0.1:1", 200)])
+def test_only_its_own_names_are_answered(host, status):
+    with running(products=1, product_size=40_000) as archive, connect(archive) as connection:
+        head = f"GET /resto/collections.json HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_the_usual_account_can_be_written_as_two_words():
+    with running(products=1, product_size=40_000) as archive:
+        assert f"{archive.username} {archive.password}".split() == [archive.username, archive.password]

@@ -77,16 +77,12 @@ class Archive:
         return self.ledger.snapshot(self.faults.hits())
 
     def publish(self, product: CatalogueProduct) -> None:
-        """Add a product to the catalogue; the fault `hidden` may replace it by a new feature at once."""
+        """Add a product to the catalogue."""
         with self._lock:
             self.edition += 1
             self._products[product.name] = product
             self._names[product.id] = product.name
             self.robot.add(product.name, product.size, product.mode)
-        if self.faults.strikes("hidden", product.name):
-            successor = feature_id(product.collection, product.name + ":new")
-            self._names[successor] = product.name
-            self.hide(product.name, successor)
 
     def product(self, name: str) -> CatalogueProduct:
         """Return a product by name.
@@ -108,6 +104,30 @@ class Archive:
         if product.id != identifier:
             return replace(product, id=identifier, visible=True, new_version=None)
         return product
+
+    @property
+    def listed(self) -> list[CatalogueProduct]:
+        """Every product as searches of PEPS show it: not those that were replaced, but their new features."""
+        with self._lock:
+            newest = (self._newest(product) for product in self._products.values())
+            return [product for product in newest if product is not None]
+
+    def _newest(self, product: CatalogueProduct) -> CatalogueProduct | None:
+        if product.visible:
+            return product
+        newer = self.find(product.collection, product.new_version or "")
+        return newer if newer is not None and newer.name == product.name else None
+
+    def at_download(self, product: CatalogueProduct) -> CatalogueProduct:
+        """Return a feature as it is when it is downloaded: the fault `hidden` may just have replaced it."""
+        original = product.visible and product.id == self._products[product.name].id
+        if not original or not self.faults.strikes("hidden", product.name):
+            return product
+        successor = feature_id(product.collection, product.name + ":new")
+        with self._lock:
+            self._names[successor] = product.name
+        self.hide(product.name, successor)
+        return self._products[product.name]
 
     def content(self, name: str) -> ProductContent:
         """Return the bytes of a product.

@@ -29,7 +29,7 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "estimate": "the number of results is an estimate (exactCount false)",
         "fall-back": "a product on disk went back to tape just before its download",
         "flip": "one byte of the body is wrong",
-        "hidden": "the feature was replaced: visible 0, download 404 with the new id",
+        "hidden": "the feature is replaced before its download: 404 with the new id, visible 0 (PEPS)",
         "html-200": "an HTML page with status 200 instead of the file",
         "json-200": "a JSON error with status 200 instead of the file",
         "length-32": "Content-Length above 2 GiB is cut to 32 bits, and the body with it (GEODES)",

@@ -50,7 +50,8 @@ def answer(
     """
     if streaming in {"xsendfile", "nginx"}:
         stale = if_range is not None and if_range not in validators
-        return by_web_server(None if stale else header, size)
+        read = by_nginx if streaming == "nginx" else by_web_server
+        return read(None if stale else header, size)
     reply = by_php(header, size)
     if streaming == "php-behind-nginx":
         return Slice(reply.status, reply.start, reply.declared, min(reply.sent, reply.declared), reply.content_range)
@@ -78,9 +79,9 @@ def by_php(header: str | None, size: int) -> Slice:
 
 
 def by_web_server(header: str | None, size: int) -> Slice:
-    """Return the answer of Apache or nginx: one range cut right, 416 beyond the end, nonsense ignored."""
+    """Return the answer of Apache: one range cut right, 416 beyond the end, nonsense ignored."""
     whole = Slice(200, 0, size, size, None)
-    match = re.fullmatch(r"\s*bytes=\s*(\d*)-(\d*)\s*", header or "")
+    match = re.fullmatch(r"\s*bytes=\s*(\d*)-(\d*)\s*", header or "", re.IGNORECASE)
     if not match or not any(match.groups()):
         return whole
     begin, end = match.groups()
@@ -88,6 +89,21 @@ def by_web_server(header: str | None, size: int) -> Slice:
     last = min(int(end), size - 1) if begin and end else size - 1
     if begin and end and int(end) < start:
         return whole
+    return _part(start, last, size)
+
+
+def by_nginx(header: str | None, size: int) -> Slice:
+    """Return the answer of nginx: as Apache's, but a range of bytes that makes no sense is answered by 416."""
+    text = header or ""
+    if "," in text or len(text) < 7 or not text.lower().startswith("bytes="):
+        return by_web_server(header, size)
+    match = re.fullmatch(r" *(\d*) *- *(\d*) *", text[6:])
+    if not match or not any(match.groups()) or (match[1] and match[2] and int(match[2]) < int(match[1])):
+        return _part(size, size, size)
+    return by_web_server(f"bytes={match[1]}-{match[2]}", size)
+
+
+def _part(start: int, last: int, size: int) -> Slice:
     if start >= size:
         return Slice(416, 0, 0, 0, f"bytes */{size}")
     return Slice(206, start, last - start + 1, last - start + 1, f"bytes {start}-{last}/{size}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio import to_thread
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pepsasync.sandbox import cdse, geodes, peps
 from pepsasync.sandbox.accounts import DEFAULT_API_KEY, Accounts
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
     from pepsasync.sandbox.content import ProductContent
     from pepsasync.sandbox.statistics import Statistics
 
-DEFAULT_ACCOUNTS = {"demo@pepsasync.example": "demo password"}
+DEFAULT_ACCOUNTS = {"demo@pepsasync.example": "demo-password"}
 """Accounts of an archive that is not given others."""
+HOSTS = ("127.0.0.1", "localhost")
+"""Names that the archive answers to: pages of other sites, whose names may lead here, get nothing."""
 
 
 class Sandbox:
@@ -93,7 +97,8 @@ class Sandbox:
             cdse.routes(self._archive, options.for_cdse()),
             geodes.routes(self._archive, options.for_geodes()),
         ]
-        self._server = ServerThread(Starlette(routes=protocols), options.port)
+        own_names = Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)
+        self._server = ServerThread(Starlette(routes=protocols, middleware=[own_names]), options.port)
 
     @property
     def url(self) -> str:

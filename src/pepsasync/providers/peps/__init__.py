@@ -164,7 +164,10 @@ class Peps:
         return Account()
 
     def _judge(self, response: httpx.Response) -> ProviderError | None:
-        return self._credentials.name_source(error_for_status(response))
+        error = error_for_status(response)
+        if isinstance(error, ForbiddenError):  # so a wrong password is told here, by downloads with 401
+            error = AuthError("the archive refused the credentials", url=error.url, hint="Check user name and password")
+        return self._credentials.name_source(error)
 
     async def _request(self, method: str, url: str) -> httpx.Request:
         self._authorization = self._authorization or _basic(await self._credentials.find())

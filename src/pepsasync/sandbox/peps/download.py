@@ -77,12 +77,12 @@ def _product(archive: Archive, request: Request) -> CatalogueProduct:
     product = archive.find(request.path_params["collection"], request.path_params["item"])
     if product is None:
         raise PepsError(404, "Not Found")
-    return product
+    return archive.at_download(product)
 
 
 def _check(archive: Archive, request: Request, product: CatalogueProduct) -> None:
     """Make the checks of section 8.13 in their order; the id has been found."""
-    if "_tk" in request.query_params:
+    if request.query_params.get("_tk"):
         raise PepsError(403, "Forbidden")  # no shared links are given out, so every one is wrong
     email = user(archive.accounts, request)
     if not archive.has_file(product.name):

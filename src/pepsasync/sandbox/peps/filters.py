@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import shapely
@@ -45,6 +45,8 @@ _EXACT: dict[str, Callable[[CatalogueProduct], object]] = {
     "polarisation": lambda product: product.polarisation,
     "swath": lambda product: product.sensor_mode,
     "s2TakeId": lambda product: product.take_id,
+    "productIdentifier": lambda product: product.name,
+    "tileid": lambda product: product.tile,
 }
 _NUMBERS: dict[str, Callable[[CatalogueProduct], float | None]] = {
     "orbitNumber": lambda product: product.orbit,
@@ -86,8 +88,24 @@ def _tests(query: Query) -> Iterable[Test]:
 
 
 def _exact(get: Callable[[CatalogueProduct], object], value: Value) -> Test:
-    wanted = {value} if isinstance(value, str) else set(value)
-    return lambda product: get(product) in wanted
+    """Compare texts; one that ends with `%` is a pattern of SQL, in which `_` stands for any character."""
+    texts = [value] if isinstance(value, str) else value
+    wanted = {text for text in texts if not text.endswith("%")}
+    patterns = [_pattern(text) for text in texts if text.endswith("%")]
+
+    def test(product: CatalogueProduct) -> bool:
+        text = get(product)
+        return text in wanted or (
+            bool(patterns) and text is not None and any(pattern.fullmatch(str(text)) for pattern in patterns)
+        )
+
+    return test
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    kinds = {"%": ".*", "_": "."}
+    pieces = (kinds.get(piece) or re.escape(piece[-1]) for piece in re.findall(r"\\.|.", text, re.DOTALL))
+    return re.compile("".join(pieces), re.DOTALL)
 
 
 def _equal(get: Callable[[CatalogueProduct], float | None], value: float) -> Test:
@@ -99,27 +117,27 @@ def _identity(query: Query) -> Iterable[Test]:
         wanted = query.text("identifier").upper()
         named = query.collection is not None
         yield lambda product: wanted == product.id.upper() or (named and wanted == product.name.upper())
-    if "productIdentifier" in query.filters:
-        yield _like(query.text("productIdentifier"), lambda product: product.name)
-    if "tileid" in query.filters:
-        yield _like(query.text("tileid"), lambda product: product.tile)
-
-
-def _like(text: str, get: Callable[[CatalogueProduct], str]) -> Test:
-    if text.endswith("%"):
-        return lambda product: get(product).startswith(text[:-1])
-    return lambda product: get(product) == text
 
 
 def _date(text: str) -> datetime:
-    """Read a date; a time zone is accepted and ignored, an impossible date stops the database."""
-    bare = re.sub(r"(Z|[+-]\d{2}:\d{2})$", "", text) if "T" in text else text
-    whole, _, fraction = bare.partition(".")
+    """Read a date that fits the pattern; a time zone is ignored, an impossible date stops the database.
+
+    The database knows the hour 24:00:00, which is the next midnight, and the second 60, which is the next minute.
+    """
+    day, _, clock = text.partition("T")
+    hour, minute, second = (int(part) for part in clock[:8].split(":")) if clock else (0, 0, 0)
+    fraction = re.match(r"\.(\d{1,6})", clock[8:])
+    passed = timedelta(
+        hours=hour, minutes=minute, seconds=second, microseconds=int(fraction[1].ljust(6, "0")) if fraction else 0
+    )
+    if minute > 59 or second > 60 or passed > timedelta(days=1) or (hour == 24 and passed != timedelta(days=1)):
+        raise PepsError(500, DATABASE_ERROR)
     try:
-        moment = datetime.fromisoformat(whole).replace(tzinfo=UTC)
+        return datetime.fromisoformat(day).replace(tzinfo=UTC) + passed
     except ValueError:
         raise PepsError(500, DATABASE_ERROR) from None
-    return moment.replace(microsecond=int(fraction[:6].ljust(6, "0")) if fraction else 0)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _from(get: Callable[[CatalogueProduct], datetime | None]) -> Callable[[str], Test]:
@@ -179,7 +197,11 @@ def _around(longitude: float, latitude: float, radius: float) -> Test:
 
 def _geometry(text: str) -> Test:
     try:
-        outline = _geojson(json.loads(text)) if text.lstrip().startswith("{") else shapely.from_wkt(text)
+        if text.lstrip().startswith("{"):
+            outline = _geojson(json.loads(text))
+        else:
+            # The database takes EWKT too, and reads every reference system as EPSG:4326.
+            outline = shapely.from_wkt(re.sub(r"^\s*SRID=-?\d+;", "", text, flags=re.IGNORECASE))
     except BAD_GEOMETRY:
         raise PepsError(500, DATABASE_ERROR) from None
     return intersects(outline)

@@ -12,21 +12,22 @@ if TYPE_CHECKING:
     from pepsasync.sandbox.accounts import Accounts
 
 
-def user(accounts: Accounts, request: Request) -> str:
-    """Return the e-mail address of who is logged in, by Basic, by Bearer or by `_bearer`.
+def user(accounts: Accounts, request: Request, refusal: int = 401) -> str:
+    """Return the e-mail address of who is logged in, by `_bearer`, which is looked at first, by Basic or by Bearer.
 
     Raises:
-        PepsError: 401, without the `WWW-Authenticate` that a browser would need.
+        PepsError: 401, without the `WWW-Authenticate` that a browser would need, or the other `refusal`.
     """
     authorization = request.headers.get("authorization", "")
-    email = accounts.by_basic(authorization)
+    in_query = "_bearer" in request.query_params
+    email = None if in_query else accounts.by_basic(authorization)
     if email is None:
-        token = request.query_params.get("_bearer") or _bearer(authorization)
+        token = request.query_params["_bearer"] if in_query else _bearer(authorization)
         # The old clients' issuerId names another token issuer, so that a token of this one is refused.
         if token and "issuerId" not in request.query_params:
             email = accounts.by_token(token)
     if email is None:
-        raise PepsError(401, "Unauthorized")
+        raise PepsError(refusal, "Unauthorized" if refusal == 401 else "Forbidden")
     return email
 
 

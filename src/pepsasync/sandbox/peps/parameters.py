@@ -194,12 +194,13 @@ def _number(value: Value) -> float | None:
 
 
 def _as_php(query_string: str) -> dict[str, Value]:
-    """Read a query as PHP does: the last value wins, `key[]` makes a list."""
+    """Read a query as PHP does: the last value wins, `key[]` makes a list; blanks around values are cut."""
     values: dict[str, Value] = {}
-    for name, value in parse_qsl(query_string, keep_blank_values=True):
-        if name.endswith("[]"):
-            known = values.get(name[:-2])
-            values[name[:-2]] = [*known, value] if isinstance(known, list) else [value]
+    for name, sent in parse_qsl(query_string, keep_blank_values=True):
+        value = sent.strip(" \t\n\r\0\x0b")
+        if indexed := re.fullmatch(r"(.+?)\[[^]]*\]", name):
+            known = values.get(indexed[1])
+            values[indexed[1]] = [*known, value] if isinstance(known, list) else [value]
         else:
             values[name] = value
     return values

@@ -18,6 +18,8 @@ CHUNKED_FROM = 8000
 """JSON longer than this many bytes leaves the web server before its length is known."""
 READ_AS_SECONDS = 10_000
 """Milliseconds below which a client takes `Retry-After` for seconds (PEPS protocol notes, section 5.2)."""
+CANNOT_DOWNLOAD = "Cannot download"
+"""Reason phrase of a 420."""
 MEANT_TO_RETRY = "You should retry the request"
 """Reason phrase of a 202."""
 
@@ -43,7 +45,8 @@ def json_reply(value: Any, status: int = 200) -> Reply:
     """Return a JSON reply with the usual headers."""
     body = php_json(value)
     length = [] if len(body) > CHUNKED_FROM else [("Content-Length", str(len(body)))]
-    return Reply(status, [*NO_CACHE, *length, ("Content-Type", "application/json")], body)
+    reason = CANNOT_DOWNLOAD if status == 420 else None
+    return Reply(status, [*NO_CACHE, *length, ("Content-Type", "application/json")], body, reason=reason)
 
 
 def error_reply(status: int, message: str) -> Reply:

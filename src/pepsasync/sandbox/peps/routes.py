@@ -2,77 +2,112 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
-from starlette.routing import Mount
+from starlette.routing import Mount, Router
 
 from pepsasync.sandbox.endpoints import Endpoints
+from pepsasync.sandbox.peps import collections
 from pepsasync.sandbox.peps.download import check, download
 from pepsasync.sandbox.peps.login import user
-from pepsasync.sandbox.peps.parameters import PARAMETERS
 from pepsasync.sandbox.peps.replies import PepsError, json_reply
 from pepsasync.sandbox.peps.search import item, search
-from pepsasync.sandbox.replies import Reply, root_url
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from pepsasync.sandbox.archive import Archive
+    from pepsasync.sandbox.endpoints import Endpoint
+    from pepsasync.sandbox.replies import Reply
 
 WEEKLY_LIMIT = 200
 """Products per week that `downloadinfo` announces; nothing enforces it."""
+FORMAT = "pepsasync.format"
+"""Key of the format that a client wants, in an ASGI scope."""
 
 
 def routes(archive: Archive) -> Mount:
     """Return the routes of the PEPS protocol on an archive."""
     route = Endpoints(archive, archive.ledger).route
     one = "/collections/{collection}/{item}"
-    return Mount(
-        "/resto",
+    router = Router(
         routes=[
-            route("/api/collections/search.json", "search", search),
-            route("/api/collections/describe.xml", "describe", _describe),
-            route("/api/collections/{collection}/search.json", "search", search),
-            route("/api/collections/{collection}/describe.xml", "describe", _describe),
+            route("/api/collections/search", "search", _written(search)),
+            route("/api/collections/describe", "describe", _written(collections.search_description, "xml")),
+            route("/api/collections/{collection}/search", "search", _written(search)),
+            route(
+                "/api/collections/{collection}/describe", "describe", _written(collections.search_description, "xml")
+            ),
             route("/api/users/connect", "connect", _connect),
+            route("/api/users/checkToken", "token", _check_token),
+            route("/api/users/{path:path}", "other", _forbidden),
             route("/users/{user}/downloadinfo", "downloadinfo", _download_info),
+            route("/collections", "describe", _written(collections.every)),
+            route("/collections/{collection}", "describe", _written(collections.one)),
             route(one + "/check/download", "check", check),
             route(one + "/download", "download", download),
-            route(one + "/download/", "download", download),
-            route(one, "item", item),
+            route(one, "item", _written(item)),
             route("/{path:path}", "other", _nothing_here),
-        ],
+        ]
     )
+    return Mount("/resto", app=_formats(router))
+
+
+def _formats(app: ASGIApp) -> ASGIApp:
+    """Take a slash and the name of a format from the end of every path; without a name, `Accept` says which."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        path, dot, suffix = scope["path"].removesuffix("/").rpartition(".")
+        if dot and suffix in {"json", "xml", "html", "atom"}:
+            scope = {**scope, "path": path, FORMAT: suffix}
+        else:
+            accepted = dict(scope["headers"]).get(b"accept", b"")
+            wanted = "html" if accepted.startswith(b"text/html") else "json"
+            scope = {**scope, "path": scope["path"].removesuffix("/"), FORMAT: wanted}
+        await app(scope, receive, send)
+
+    return wrapped
+
+
+def _written(endpoint: Endpoint[Archive], wanted: str = "json") -> Endpoint[Archive]:
+    """Let an endpoint answer in one format only; the others are not found."""
+
+    async def checked(archive: Archive, request: Request) -> Reply:
+        if request.scope[FORMAT] != wanted:
+            raise PepsError(404, "Not Found")
+        return await endpoint(archive, request)
+
+    return checked
 
 
 async def _connect(archive: Archive, request: Request) -> Reply:
     """Give a token for a name and password."""
-    return json_reply({"token": archive.accounts.token(user(archive.accounts, request))})
+    return json_reply({"token": archive.accounts.token(user(archive.accounts, request, refusal=403))})
+
+
+async def _check_token(archive: Archive, request: Request) -> Reply:
+    """Say whether the token of `_tk` is good."""
+    if "_tk" not in request.query_params:
+        raise PepsError(400, "Bad Request")
+    if archive.accounts.by_token(request.query_params["_tk"]) is None:
+        return json_reply({"status": "error", "message": "User not connected"})
+    return json_reply({"status": "success", "message": "Valid token"})
 
 
 async def _download_info(archive: Archive, request: Request) -> Reply:
-    user(archive.accounts, request)
+    """Tell the account's limits; the archive knows accounts by their e-mail address in base64."""
+    email = user(archive.accounts, request, refusal=403)
+    if base64.b64encode(email.encode()).decode() != request.path_params["user"]:
+        raise PepsError(403, "Forbidden")
     done = len({transfer.name for transfer in archive.statistics.transfers})
     limits = {"instantLimitDownload": WEEKLY_LIMIT, "weeklyLimitDownload": WEEKLY_LIMIT}
     return json_reply({**limits, "weeklyDownloaded": done})
 
 
-async def _describe(archive: Archive, request: Request) -> Reply:
-    """Describe the search in the OpenSearch manner."""
-    collection = request.path_params.get("collection")
-    if collection is not None and collection not in archive.collections:
-        raise PepsError(404, "Not Found")
-    known = [name for name, parameter in PARAMETERS.items() if parameter.collection in {None, collection}]
-    template = "&amp;".join(f"{name}={{{PARAMETERS[name].filter}?}}" for name in known)
-    base = f"{root_url(request)}/api/collections/" + (f"{collection}/" if collection else "")
-    body = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<OpenSearchDescription xmlns="http://a9.com/-/spec/opensearch/1.1/">'
-        f"<ShortName>{collection or '*'}</ShortName>"
-        f'<Url type="application/json" template="{base}search.json?{template}"/></OpenSearchDescription>\n'
-    ).encode()
-    kind = ("Content-Type", "application/opensearchdescription+xml")
-    return Reply(200, [("Content-Length", str(len(body))), kind], body)
+async def _forbidden(_archive: Archive, _request: Request) -> Reply:
+    raise PepsError(403, "Forbidden")
 
 
 async def _nothing_here(_archive: Archive, _request: Request) -> Reply:

@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from pepsasync.sandbox.catalogue import ID_NAMESPACE
 from pepsasync.sandbox.front_end import front_end_fault, html_reply
-from pepsasync.sandbox.peps import filters, parameters
+from pepsasync.sandbox.peps import collections, filters, parameters
 from pepsasync.sandbox.peps.features import feature
 from pepsasync.sandbox.peps.replies import PepsError, json_reply, php_json
 from pepsasync.sandbox.replies import root_url, wire_of
@@ -44,9 +44,7 @@ async def search(archive: Archive, request: Request) -> Reply:
     if len(request.url.path) + len(request.url.query) >= LONGEST_URL:
         return html_reply(414, "414 Request-URI Too Long")
     began = time.perf_counter()
-    collection = request.path_params.get("collection")
-    if collection is not None and collection not in archive.collections:
-        raise PepsError(404, "Not Found")
+    collection = collections.named(archive, request)
     key = request.url.query
     failure = front_end_fault(archive, key)
     if failure is not None:
@@ -54,7 +52,7 @@ async def search(archive: Archive, request: Request) -> Reply:
     query = parameters.read(collection, key)
     found = await find(
         archive,
-        lambda: filters.matching(archive.products, query),
+        lambda: filters.matching(archive.listed, query),
         key=key,
         search=query.name,
         is_later_page=query.first > 1,
@@ -86,13 +84,9 @@ async def item(archive: Archive, request: Request) -> Reply:
     """Answer the request for one feature, with the storage mode of this moment.
 
     Raises:
-        PepsError: Unknown collection or feature, or HTML was wanted.
+        PepsError: Unknown collection or feature.
     """
-    identifier = request.path_params["item"]
-    accepted = request.headers.get("accept", "")
-    if not identifier.endswith(".json") and accepted.startswith("text/html"):
-        raise PepsError(404, "Not Found")
-    product = archive.find(request.path_params["collection"], identifier.removesuffix(".json"))
+    product = archive.find(request.path_params["collection"], request.path_params["item"])
     if product is None:
         raise PepsError(404, "Not Found")
     down = await storage_down(archive, request, product.name, ITEM_TIMEOUT)
