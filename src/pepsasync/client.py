@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import anyio
-from anyio import to_thread
+from anyio import from_thread, to_thread
 
 from pepsasync.archives import open_archives, run_options
 from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError, NotFoundError
-from pepsasync.events import DownloadProgressed, Event
+from pepsasync.events import DownloadProgressed, Event, Noticed
 from pepsasync.io.groups import Background, Flattened, task_group
 from pepsasync.io.http import Http
 from pepsasync.io.shelf import Shelf
@@ -289,8 +289,12 @@ class Client:
         for listener in self._listeners:
             listener(event)
 
+    def _tell(self, text: str) -> None:
+        """Tell the user something, from a worker thread."""
+        from_thread.run_sync(self._emit, Noticed(message=text))
+
     def _line(self, archive: Archive, directory: Path, space: Space | None = None) -> Line:
-        shelf = Shelf(directory)
+        shelf = Shelf(directory, self._tell)
         return archive.line(self._http, shelf, self._throttle, config=self._config, emit=self._emit, space=space)
 
 

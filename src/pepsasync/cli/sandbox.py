@@ -173,8 +173,10 @@ def demo(
 
 
 def _demo_job(session: Session, archive: Sandbox, shelf: Shelf) -> Job:
+    from pepsasync.io.files import write_new  # noqa: PLC0415 - not needed for help
+
     auth = shelf.state / "demo-account.txt"
-    auth.write_text(f"{archive.username} {archive.password}\n", "utf-8")
+    write_new(auth, f"{archive.username} {archive.password}\n".encode())
     options = ArchiveOptions(provider="peps", base_url=archive.peps_url, auth=auth)
     return Job(session, options, StagingOptions(poll_interval="0.5"), DeliveryOptions(write_dir=shelf.directory))
 

@@ -10,6 +10,8 @@ import errno
 import os
 from typing import TYPE_CHECKING, cast
 
+from pepsasync.io.files import open_own
+
 if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
@@ -51,10 +53,11 @@ def open_locked(path: Path, mode: str) -> FileIO:
     """Open a file without a buffer, to be written by nobody else until it is closed.
 
     Raises:
-        OSError: Another program writes it, or the disk failed.
+        OSError: Another program writes it, it is a link or has other names, or the disk failed.
     """
     with contextlib.ExitStack() as stack:
-        file = cast("FileIO", stack.enter_context(path.open(mode, buffering=0)))
+        opened = open(path, mode, buffering=0, opener=open_own)  # noqa: SIM115 - `Path.open` takes no opener
+        file = cast("FileIO", stack.enter_context(opened))
         _lock(file)
         stack.pop_all()
     return file

@@ -11,15 +11,31 @@ import errno
 import functools
 import json
 import os
-import threading
-from dataclasses import asdict, dataclass
+import secrets
+import stat
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from pepsasync.decide.paths import safe_name
-from pepsasync.errors import ConfigError, DiskFullError
-from pepsasync.io.files import disk_error, disk_errors, half_written, remove_tree, replace_text, sync, write_new
+from pepsasync.errors import ConfigError, DeliveryError, DiskFullError
+from pepsasync.io.files import (
+    disk_error,
+    disk_errors,
+    foreign,
+    half_written,
+    kind,
+    make_own_folder,
+    make_way,
+    read_own,
+    remove_own,
+    remove_tree,
+    replace_text,
+    sync,
+    write_new,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pepsasync.model import Product
@@ -55,9 +71,12 @@ class Shelf:
 
     Args:
         directory: The user's folder; made when it does not exist.
+        tell: Gets a sentence for the user about what was found in the state folder and is not ours; called from worker
+            threads.
     """
 
     directory: Path
+    tell: Callable[[str], None] = field(default=lambda _: None, compare=False)
 
     def check(self) -> None:
         """Refuse a folder that cannot be one; nothing is written.
@@ -78,10 +97,10 @@ class Shelf:
         """
         self.check()
         try:
-            for folder in (self.parts, self.records):
-                folder.mkdir(parents=True, exist_ok=True)
-            probe = self.state / f"probe.{os.getpid()}.{threading.get_ident()}"
-            probe.write_bytes(b"")
+            for folder in (self.state, self.parts, self.records):
+                make_own_folder(folder, self.tell)
+            probe = self.state / f"probe.{secrets.token_hex(8)}"
+            write_new(probe, b"")
             probe.unlink()
         except OSError as error:
             ours = disk_error(self.directory, error)
@@ -105,6 +124,30 @@ class Shelf:
         """What is known of finished products, so that they need not be hashed again."""
         return self.state / "verified"
 
+    @functools.cached_property
+    def unpacking(self) -> Path:
+        """What is being unpacked."""
+        return self.state / "unpack"
+
+    def check_names(self, product: Product) -> None:
+        """Refuse to look at or to replace what is neither a file nor a folder of ours under a final name.
+
+        Raises:
+            DeliveryError: A link, a device, a folder in place of a zip, or a file in place of a folder stands there.
+        """
+        for path, is_right in ((self.zip_path(product), stat.S_ISREG), (self.folder_path(product), stat.S_ISDIR)):
+            with disk_errors(path):
+                try:
+                    mode = os.lstat(path).st_mode
+                except FileNotFoundError:
+                    continue
+            if not is_right(mode):
+                raise DeliveryError(
+                    f"{path} is {kind(mode)}; nothing was read or written there",
+                    product=product.name,
+                    hint="Move it away and run the same command again",
+                )
+
     def zip_path(self, product: Product) -> Path:
         """Final name of a product's zip."""
         return self.directory / f"{safe_name(product.name)}.zip"
@@ -119,7 +162,7 @@ class Shelf:
 
     def unpack_path(self, product: Product) -> Path:
         """Where a product is unpacked before its folder gets its name."""
-        return self.state / "unpack" / safe_name(product.name)
+        return self.unpacking / safe_name(product.name)
 
     def note_path(self, product: Product) -> Path:
         """The note beside a part."""
@@ -137,7 +180,8 @@ class Shelf:
         """Offset and length of each segment that is there, by offset."""
         folder = self.segments_path(product)
         with disk_errors(folder), contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-            return sorted((int(entry.name), entry.stat().st_size) for entry in entries if entry.name.isdecimal())
+            found = [(entry.name, os.lstat(entry.path)) for entry in entries if entry.name.isdecimal()]
+            return sorted((int(name), of.st_size) for name, of in found if not foreign(of))
         return []
 
     def discard_segment(self, product: Product, start: int) -> None:
@@ -158,6 +202,7 @@ class Shelf:
             The note that now describes the part; its validator is that of the answer the part began with.
         """
         with disk_errors(self.part_path(product)):
+            self._make_way_for_part(product)
             old = _read_note(self.note_path(product))
             note = self.note_for(product)
             if old is not None and note.is_same_file(old):
@@ -168,6 +213,16 @@ class Shelf:
             self.write_note(product, note)
             return note
 
+    def _make_way_for_part(self, product: Product) -> None:
+        """Rename what stands in the place of a part, its note and its segments, and is not ours."""
+        segments = self.segments_path(product)
+        for path in (self.part_path(product), self.note_path(product)):
+            make_way(path, self.tell)
+        make_way(segments, self.tell, is_folder=True)
+        with contextlib.suppress(FileNotFoundError):
+            for path in segments.iterdir():
+                make_way(path, self.tell)
+
     def begin_part(self, product: Product, note: PartNote) -> None:
         """Remove a part for one with another note, which never stands beside a part of another answer."""
         with disk_errors(self.part_path(product)):
@@ -177,12 +232,12 @@ class Shelf:
     def write_note(self, product: Product, note: PartNote) -> None:
         """Write the note of a part, whole or not at all."""
         with disk_errors(self.note_path(product)):
-            replace_text(self.note_path(product), json.dumps(asdict(note)))
+            replace_text(self.note_path(product), json.dumps(asdict(note)), self.tell)
 
     def part_length(self, product: Product) -> int:
         """Bytes of a part, 0 when there is none."""
         try:
-            return self.part_path(product).stat().st_size
+            return os.lstat(self.part_path(product)).st_size
         except FileNotFoundError:
             return 0
 
@@ -195,7 +250,7 @@ class Shelf:
         part, note = self.part_path(product), self.note_path(product)
         with disk_errors(part):
             for path in (part, note, half_written(note)):
-                path.unlink(missing_ok=True)
+                remove_own(path, self.tell)
         remove_tree(self.segments_path(product))
 
     def promote(self, product: Product, length: int) -> Path:
@@ -213,7 +268,8 @@ class Shelf:
         """
         part = self.part_path(product)
         with disk_errors(part):
-            if part.stat().st_size != length:
+            found = os.lstat(part)
+            if foreign(found) or found.st_size != length:
                 raise OSError(errno.EBUSY, "another program has changed it")
             sync(part)
         final = self._name(product)
@@ -230,7 +286,7 @@ class Shelf:
         part = self.part_path(product)
         with disk_errors(part):
             try:
-                write_new(part, body, is_synced=True)
+                write_new(part, body, is_synced=True, tell=self.tell)
             except OSError:
                 part.unlink(missing_ok=True)
                 raise
@@ -251,6 +307,6 @@ class Shelf:
 
 def _read_note(path: Path) -> PartNote | None:
     try:
-        return PartNote(**json.loads(path.read_text("utf-8")))
+        return PartNote(**json.loads(read_own(path)))
     except (OSError, ValueError, TypeError):
         return None

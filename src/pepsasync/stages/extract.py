@@ -17,7 +17,7 @@ from anyio import to_thread
 
 from pepsasync.errors import ExtractError
 from pepsasync.io.blocks import BLOCK
-from pepsasync.io.files import disk_errors, remove_tree, sync
+from pepsasync.io.files import disk_errors, make_way, remove_tree, sync
 from pepsasync.io.zips import open_zip, zip_damage
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ async def extract(product: Product, shelf: Shelf) -> Path:
 def unpack(product: Product, shelf: Shelf) -> Path:
     """The blocking work of `extract`."""
     zipped, scratch, final = shelf.zip_path(product), shelf.unpack_path(product), shelf.folder_path(product)
+    with disk_errors(scratch):
+        for place in (shelf.unpacking, scratch):
+            make_way(place, shelf.tell, is_folder=True)
     remove_tree(scratch)
     try:
         with disk_errors(final), open_zip(zipped) as archive:

@@ -9,7 +9,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from pepsasync.io.files import replace_text, write_new
+from pepsasync.io.files import make_own_folder, make_way, read_own, replace_text, write_new
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,7 @@ def remember(product: Product, path: Path, shelf: Shelf) -> None:
             "checksum": str(product.checksum or ""),
             "source": product.provider,
         }
+        make_way(_record(path, shelf), shelf.tell)
         write_new(_record(path, shelf), json.dumps(record).encode())
 
 
@@ -71,7 +72,7 @@ def is_marked_wrong(path: Path, shelf: Shelf) -> bool:
 def read_note(path: Path, shelf: Shelf) -> dict[str, Any]:
     """What is noted of a file or folder with a final name; empty when nothing is, or nobody can read it."""
     try:
-        note = json.loads(_record(path, shelf).read_text("utf-8"))
+        note = json.loads(read_own(_record(path, shelf)))
     except (OSError, ValueError):
         return {}
     return note if isinstance(note, dict) else {}
@@ -79,8 +80,9 @@ def read_note(path: Path, shelf: Shelf) -> dict[str, Any]:
 
 def _rewrite(path: Path, shelf: Shelf, note: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):  # a folder that cannot be written is not filled by a next run either
-        shelf.records.mkdir(parents=True, exist_ok=True)
-        replace_text(_record(path, shelf), json.dumps(note))
+        for folder in (shelf.state, shelf.records):
+            make_own_folder(folder, shelf.tell)
+        replace_text(_record(path, shelf), json.dumps(note), shelf.tell)
 
 
 def _stamp(path: Path) -> list[int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from anyio import to_thread
 
-from pepsasync.errors import IntegrityError
+from pepsasync.errors import IntegrityError, PepsasyncError
 from pepsasync.io.blocks import digest_file
 from pepsasync.io.files import disk_errors
 from pepsasync.stages.notes import is_marked_wrong, is_remembered, remember
@@ -56,10 +57,12 @@ async def find_present(
     caller. A zip that pepsasync did not verify itself is hashed once.
 
     Raises:
+        DeliveryError: What stands under a final name is neither a zip nor a folder, but a link or the like.
         PepsasyncError: The folder cannot be read.
     """
 
     def work() -> Present:
+        shelf.check_names(product)
         present = _look(product, shelf, extract)
         if present.path is not None:
             shelf.discard_part(product)  # left by a run that was killed after the rename
@@ -71,14 +74,27 @@ async def find_present(
 def is_here(product: Product, shelf: Shelf) -> bool:
     """Whether a product is there and known to be right, without reading it; blocks for a moment."""
     folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
+    try:
+        shelf.check_names(product)
+    except PepsasyncError:
+        return False
     return _is_right_folder(folder, shelf) or is_remembered(product, zipped, shelf)
 
 
 def _is_absent(product: Product, shelf: Shelf) -> bool:
     try:
-        return not (shelf.zip_path(product).exists() or shelf.folder_path(product).exists())
+        return not any(_stands(path) for path in (shelf.zip_path(product), shelf.folder_path(product)))
     except OSError:
         return False  # a closer look will tell
+
+
+def _stands(path: Path) -> bool:
+    """Whether anything has this name, be it a link to nowhere."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _look(product: Product, shelf: Shelf, extract: bool) -> Present:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 import anyio
 from anyio import to_thread
 
-from pepsasync.io.files import disk_errors
+from pepsasync.io.files import disk_errors, make_own_folder, make_way
 from pepsasync.io.journal.lease import JournalBusyError, Lease, LeaseWatch, busy, look
 from pepsasync.io.journal.opening import JOURNAL
 from pepsasync.io.journal.pending import order_row
@@ -193,7 +193,7 @@ async def open_journal(
     """
     pulse = pulse or Pulse()
     state = directory / STATE
-    await to_thread.run_sync(_make, state)
+    await to_thread.run_sync(_make, state, tell)
     lease = Lease(state / LEASE, pulse.wall)
     await _acquire(lease, directory, pulse, tell)
     try:
@@ -211,9 +211,12 @@ async def open_journal(
             await to_thread.run_sync(lease.release)
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, tell: Callable[[str], None]) -> None:
+    lease = folder / LEASE
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_own_folder(folder, tell)
+        if not lease.is_file() or lease.is_symlink():
+            make_way(lease, tell)  # not one with another name: whoever has it may live
 
 
 async def _acquire(lease: Lease, directory: Path, pulse: Pulse, tell: Callable[[str], None]) -> None:

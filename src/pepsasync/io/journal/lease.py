@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import ConfigError
-from pepsasync.io.files import disk_error, disk_errors
+from pepsasync.io.files import disk_error, disk_errors, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,7 @@ class Lease:
         """
         new = self.path.with_name(f"{self.path.name}.{self.owner.token}")
         with disk_errors(self.path):
-            new.write_text(self._text(), "utf-8", newline="")
+            write_new(new, self._text().encode())
             new.replace(self.path)
 
     def is_ours(self) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import secrets
 import sqlite3
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
-from pepsasync.io.files import disk_error, disk_errors
+from pepsasync.io.files import disk_error, disk_errors, make_way, write_new
 from pepsasync.io.journal.rows import State
 from pepsasync.io.journal.schema import (
     MIGRATIONS,
@@ -77,6 +78,9 @@ def open_for_writing(
     """
     locks = has_locks(path.parent)
     try:
+        with disk_errors(path):
+            for file in (path, side_file(path)):
+                make_way(file, tell)
         if path.exists():
             try:
                 with unreadable_is_damage():
@@ -146,8 +150,9 @@ def _create(path: Path, locks: bool, migrations: Sequence[str]) -> None:
     new = path.with_name(f"{path.name}.new")
     with disk_errors(path):
         for rest in (new, side_file(new), side_file(path)):
+            make_way(rest)
             rest.unlink(missing_ok=True)
-        new.touch()
+        write_new(new, b"")
     with contextlib.closing(connect(new, write=True, locks=locks)) as connection:
         migrate(connection, migrations)
     with disk_errors(path):
@@ -204,9 +209,9 @@ def has_locks(folder: Path) -> bool:
         return True
     import fcntl  # noqa: PLC0415 - not on Windows
 
-    probe = folder / f"locks.{os.getpid()}"
+    probe = folder / f"locks.{secrets.token_hex(8)}"
     try:
-        with probe.open("wb") as file:
+        with probe.open("xb") as file:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

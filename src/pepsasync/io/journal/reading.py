@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 import threading
 import time
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pepsasync.errors import ConfigError
+from pepsasync.io.files import foreign
 from pepsasync.io.journal.lease import look
 from pepsasync.io.journal.opening import (
     JOURNAL,
@@ -87,9 +90,22 @@ class JournalReader:
         self._file: tuple[int, int] | None = None
         self._has_locks = True
         self._one_at_a_time = threading.RLock()
-        if not self.path.exists():
-            raise ConfigError(f"{directory} has no journal", hint="pepsasync fetch -w DIR makes one")
+        self._check_file()
         self._read(lambda _: None)
+
+    def _check_file(self) -> None:
+        """Refuse what only leads to a journal, or to anything else."""
+        try:
+            is_folder, what = stat.S_ISDIR(os.lstat(self.path.parent).st_mode), foreign(os.lstat(self.path))
+        except FileNotFoundError:
+            raise ConfigError(f"{self.directory} has no journal", hint="pepsasync fetch -w DIR makes one") from None
+        except OSError as error:
+            raise ConfigError(f"cannot read the journal {self.path}: {error.strerror or error}") from error
+        if what or not is_folder:
+            raise ConfigError(
+                f"the journal {self.path} is {what or 'in a folder that is a link'}; it is not read",
+                hint="pepsasync fetch -w DIR renames it and begins a new one; no product is lost",
+            )
 
     def __enter__(self) -> Self:
         return self
