@@ -11,7 +11,8 @@ PepsasyncError
  │   │   └─ ReplacedError  the product has a newer version under another id
  │   ├─ OfflineError       the product is not on disk in the archive now
  │   ├─ ProtocolError      an answer that makes no sense (HTML instead of a zip, broken JSON)
- │   │   └─ AddressError   it names an address that cannot be used, or must not
+ │   │   ├─ AddressError   it names an address that cannot be used, or must not
+ │   │   └─ IncompleteError  a search found fewer products than the archive announced
  │   └─ ServerError        5xx and the like, worth another try
  │       ├─ QuotaError     a quota or rate limit was reached
  │       ├─ UnavailableError  not now, for nobody: 502, 503, 504
@@ -176,6 +177,26 @@ class ProtocolError(ProviderError):
 
 class AddressError(ProtocolError):
     """The archive names an address that is none, or one of plain http beyond this machine; it is not tried again."""
+
+
+class IncompleteError(ProtocolError):
+    """The archive sent fewer search results than it had announced, also when it was asked again.
+
+    Args:
+        announced: By the archive.
+        sent: What came, products or not.
+        archive: Its name.
+    """
+
+    def __init__(self, announced: int, sent: int, archive: str) -> None:
+        super().__init__(
+            f"{archive} announced {announced:,} results and sent {sent:,}",
+            hint="Run the same command again later, or search shorter periods",
+        )
+        self.announced, self.sent, self._archive = announced, sent, archive
+
+    def __reduce__(self) -> tuple[type[IncompleteError], tuple[int, int, str]]:
+        return type(self), (self.announced, self.sent, self._archive)
 
 
 class UnreachableError(ServerError):

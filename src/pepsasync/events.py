@@ -51,6 +51,14 @@ class SearchFinished(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchFellShort(Event):
+    """Far fewer results came than the archive had estimated, also when it was asked again."""
+
+    announced: int
+    sent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProductEvent(Event):
     """Base of the events about one product."""
 

@@ -253,6 +253,8 @@ class Report:
     """In the order in which the outcomes were known."""
     left_out: tuple[str, ...] = ()
     """Names of products on tape that the run was told not to wait for."""
+    fell_short: tuple[tuple[int, int], ...] = ()
+    """Results that an archive had estimated, and those that came, of searches that found far fewer."""
     error: BaseException | None = None
     """What ended the run early."""
     matched: int = 0

@@ -204,7 +204,12 @@ def _fields(report: Report, counts: _Counts) -> dict[str, Any]:
 def _ending(report: Report) -> dict[str, Any]:
     """What comes after the products; not there when there is nothing to say."""
     left_out = {"left_out": list(report.left_out)} if report.left_out else {}
-    return left_out | ({"error": _error(report.error)} if report.error else {})
+    searches = [{"announced": announced, "sent": sent} for announced, sent in report.fell_short]
+    return (
+        left_out
+        | ({"fell_short": searches} if searches else {})
+        | ({"error": _error(report.error)} if report.error else {})
+    )
 
 
 def _product(delivery: Delivery) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fakes import FakeProvider, product
 from pepsasync.criteria import build_query
-from pepsasync.errors import ProtocolError, ServerError
+from pepsasync.errors import IncompleteError, ProtocolError, ServerError
+from pepsasync.events import ProductFailed, SearchFellShort, SearchFinished
 from pepsasync.model import Query, StorageTier
 from pepsasync.providers.base import Limits, SearchPage
 from pepsasync.stages.paging import UNREAD
@@ -165,9 +166,7 @@ class ModestCatalogue(Catalogue):
     async def search_page(self, query, page):
         await super().search_page(query, page)
         found = self.products[self.served * (page - 1) : self.served * page]
-        return SearchPage(
-            tuple(found), is_last=not found, total=len(self.products), sent=tuple(one.id for one in found)
-        )
+        return SearchPage(tuple(found), is_last=None if found else True, total=len(self.products))
 
 
 @pytest.mark.anyio
@@ -182,19 +181,133 @@ async def test_as_many_pages_are_read_as_it_takes_and_no_more(served, count, pag
     assert list(range(1, pages + 1)) == sorted(catalogue.asked_pages)
 
 
-class BoastfulCatalogue(ModestCatalogue):
-    """Says that there is more than there is."""
+class FlawedCatalogue(Catalogue):
+    """Sends some pages wrong, the first so many times that they are asked for.
+
+    Args:
+        count: Products.
+        flaws: What is sent in the place of a page: positions of its products.
+        times: How often each flaw shows; None for always.
+        says_last: Whether a page says that it is the last, as some archives do; else only an empty one is.
+        is_estimate: Whether the total is a guess.
+        total: Announced, instead of the right number.
+    """
+
+    def __init__(self, count, flaws, *, times=None, says_last=False, is_estimate=False, total=None):
+        super().__init__(count)
+        self.flaws, self.times, self.says_last, self.is_estimate = flaws, times, says_last, is_estimate
+        self.total = count if total is None else total
 
     async def search_page(self, query, page):
-        return dataclasses.replace(await super().search_page(query, page), total=40)
+        await super().search_page(query, page)
+        found = self.products[10 * (page - 1) : 10 * page]
+        if page in self.flaws and (self.times is None or self.asked_pages.count(page) <= self.times):
+            found = [self.products[place] for place in self.flaws[page]]
+        is_last = (len(found) < 10) if self.says_last else (None if found else True)
+        total = self.total if found else 0
+        return SearchPage(tuple(found), is_last, total, total_is_estimate=self.is_estimate)
+
+
+FLAWS = {
+    "an empty page": {2: []},
+    "the first page": {1: [3]},
+    "the last page": {6: []},
+    "a short page": {3: range(20, 25)},
+    "several": {2: [], 3: [], 5: range(40, 49)},
+    "all but the first": {2: [], 3: [], 4: [], 5: [], 6: []},
+    "repeated results": {3: range(15, 25), 4: range(29, 39)},
+}
 
 
 @pytest.mark.anyio
-async def test_an_empty_page_ends_a_search_that_has_not_found_all_it_was_told_of():
-    catalogue = BoastfulCatalogue(25, served=10)
+@pytest.mark.parametrize("says_last", [False, True])
+@pytest.mark.parametrize("flaw", FLAWS)
+async def test_pages_that_were_wrong_once_are_asked_for_again(flaw, says_last):
+    catalogue = FlawedCatalogue(55, FLAWS[flaw], times=1, says_last=says_last)
 
-    assert [f"P{number}" for number in range(25)] == await names(catalogue)
-    assert [1, 2, 3, 4] == sorted(catalogue.asked_pages)
+    assert {f"P{number}" for number in range(55)} == set(await names(catalogue))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("says_last", [False, True])
+@pytest.mark.parametrize("flaw", ["an empty page", "a short page", "the last page", "all but the first"])
+async def test_a_search_that_stays_short_of_what_was_announced_is_an_error_after_all_that_came(flaw, says_last):
+    found, events = [], []
+    catalogue = FlawedCatalogue(55, FLAWS[flaw], says_last=says_last)
+    lost = {f"P{10 * (page - 1) + at}" for page in FLAWS[flaw] for at in range(10 if page < 6 else 5)} - {
+        f"P{place}" for places in FLAWS[flaw].values() for place in places
+    }
+    with pytest.raises(IncompleteError) as caught:
+        async with search(build_query(collection="S1"), catalogue, events.append) as pages:
+            async for page in pages:
+                found += page
+
+    assert {f"P{number}" for number in range(55)} - lost == {one.name for one in found}
+    assert (55, 55 - len(lost)) == (caught.value.announced, caught.value.sent)
+    assert f"fake announced 55 results and sent {55 - len(lost)}" in str(caught.value)
+    assert [len(found)] == [event.products for event in events if isinstance(event, SearchFinished)]
+
+
+@pytest.mark.anyio
+async def test_an_archive_that_boasts_is_not_asked_for_ever():
+    catalogue = FlawedCatalogue(25, {}, total=1_000_000)
+    with pytest.raises(IncompleteError, match="announced 1,000,000 results and sent 25"):
+        await names(catalogue)
+
+    assert len(catalogue.asked_pages) < 25
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("total", "is_told"), [(1_300, True), (90, False), (30, False)])
+async def test_an_estimate_that_cannot_be_so_wrong_is_told(total, is_told):
+    events = []
+    catalogue = FlawedCatalogue(60, {7: []}, says_last=True, is_estimate=True, total=total)
+    async with search(build_query(collection="S1"), catalogue, events.append) as pages:
+        found = [one async for page in pages for one in page]
+
+    assert 60 == len(found)
+    assert ([SearchFellShort(announced=1_300, sent=60)] if is_told else []) == [
+        event for event in events if isinstance(event, SearchFellShort)
+    ]
+
+
+@pytest.mark.anyio
+async def test_a_limit_that_is_reached_needs_nothing_more():
+    assert 10 == len(await names(FlawedCatalogue(55, {2: []}), limit=10))
+
+
+@pytest.mark.anyio
+async def test_of_what_was_held_back_for_its_newest_processing_nothing_is_lost_with_the_rest():
+    found = []
+    with pytest.raises(IncompleteError):
+        async with search(build_query(collection="S1", latest=True), FlawedCatalogue(12, {2: []}), print) as pages:
+            async for page in pages:
+                found += page
+
+    assert 10 == len(found)
+
+
+class UnreadCatalogue(Catalogue):
+    """Has two records that cannot be read."""
+
+    async def search_page(self, query, page):
+        found = await super().search_page(query, page)
+        if page != 2:
+            return found
+        ids = tuple(one.id for one in found.products)
+        return dataclasses.replace(found, products=found.products[2:], sent=ids, unread=("P10", "P11"))
+
+
+@pytest.mark.anyio
+async def test_records_that_cannot_be_read_are_told_by_name():
+    events = []
+    async with search(build_query(collection="S1"), UnreadCatalogue(25), events.append) as pages:
+        found = [one.name async for page in pages for one in page]
+
+    assert {f"P{number}" for number in range(25)} - {"P10", "P11"} == set(found)
+    failed = [event for event in events if isinstance(event, ProductFailed)]
+    assert [("P10", "ProtocolError"), ("P11", "ProtocolError")] == [(event.name, event.error) for event in failed]
+    assert all("cannot be read" in event.message for event in failed)
 
 
 class NamesCatalogue(Catalogue):

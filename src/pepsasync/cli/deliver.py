@@ -85,7 +85,9 @@ class Job:
             self._tell(seconds, is_over=ended_by is None)
             with self._told_only() if ended_by else contextlib.nullcontext():
                 self._report(started, seconds, ended_by)
-        return READER_GONE if self.log and self.log.is_unread else self.outcomes.exit_code
+        if self.log and self.log.is_unread:
+            return READER_GONE
+        return max(self.outcomes.exit_code, int(bool(self.tally.fell_short)))
 
     async def _bring(self, wanted: Wanted, expected: int) -> None:
         replies = SearchReplies(self.json) if self.json else None
@@ -152,6 +154,7 @@ class Job:
                 started=started,
                 seconds=seconds,
                 left_out=tuple(self.tally.left_out_names),
+                fell_short=tuple((event.announced, event.sent) for event in self.tally.fell_short),
                 error=ended_by,
                 matched=self.tally.total if ended_by else 0,
             )

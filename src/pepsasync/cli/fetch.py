@@ -45,7 +45,8 @@ def fetch(
         job = Job(session, archive, staging, delivery, json)
         raise Exit(job.run(wanted, len(wanted.names)))
     delivery.check_dry()
-    products = session.run(find, session, archive, wanted, json)
+    found = session.run(find, session, archive, wanted, json)
     if not is_output(json):
-        show_table(products)
-    session.say(totals(products))
+        show_table(found.products)
+    session.say(totals(found.products))
+    raise Exit(found.exit_code)

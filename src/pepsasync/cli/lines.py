@@ -88,7 +88,7 @@ class Lines:
                 self._requested += 1
             case events.TiersWatched() if event.looked:
                 self._tell_waiting(event)
-            case events.QuotaReached() | events.HookFailed() | events.Noticed():
+            case events.QuotaReached() | events.HookFailed() | events.Noticed() | events.SearchFellShort():
                 self._tell_note(event)
             case events.DownloadRetried():
                 self._tell(f"trying again {event.name} in {show_duration(event.wait)}: {event.error}")
@@ -150,8 +150,12 @@ class Lines:
                 f"{show_size(self.tally.total_bytes)} are here, {show_size(self.tally.speed())}/s"
             )
 
-    def _tell_note(self, event: events.QuotaReached | events.HookFailed | events.Noticed) -> None:
+    def _tell_note(
+        self, event: events.QuotaReached | events.HookFailed | events.Noticed | events.SearchFellShort
+    ) -> None:
         match event:
+            case events.SearchFellShort():
+                self._tell(short_words(event), QUIET)
             case events.QuotaReached():
                 self._tell_quota(event)
             case events.HookFailed():
@@ -192,6 +196,14 @@ def quota_words(wait: float, now: datetime, *, is_latest: bool) -> str:
     """`the next download may begin in 12 min, at 14:05 UTC`, and `, at the latest` where it may earlier."""
     moment = f"in {show_duration(wait)}, at {now + timedelta(seconds=wait):%H:%M} UTC"
     return f"the next download may begin {moment}{', at the latest' if is_latest else ''}"
+
+
+def short_words(event: events.SearchFellShort) -> str:
+    """`the archive announced about 1,300 results and sent 80: ...`."""
+    return (
+        f"the archive announced about {event.announced:,} results and sent {event.sent:,}: products may be missing; "
+        "run the same command again later, or search shorter periods"
+    )
 
 
 def found_words(searched: events.SearchFinished, tiers: dict[str, int]) -> str:

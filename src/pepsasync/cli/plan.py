@@ -1,6 +1,5 @@
 """What an order would take, without doing it: `plan`."""
 
-import contextlib
 import json
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 from typer import Exit, Option
 
 from pepsasync.cli.flatten import flatten
+from pepsasync.cli.found import Found, look_for
 from pepsasync.cli.lines import SPARE, VERBOSE
 from pepsasync.cli.options import ArchiveOptions, OutputOptions, QueryOptions
 from pepsasync.cli.outlook import look_out
@@ -17,7 +17,7 @@ from pepsasync.cli.standing import last_speed
 from pepsasync.cli.terminal import show
 from pepsasync.errors import ConfigError
 from pepsasync.io.shelf import Shelf
-from pepsasync.model import Product, Query, Quota
+from pepsasync.model import Query, Quota
 
 DISK_FULL = 5
 """Exit code for an order that does not fit."""
@@ -40,22 +40,22 @@ def plan(
         raise ConfigError(f"--format {form!r} is unknown", hint="Use text or json")
     session, wanted, folder = Session(output), query.build(), Path(delivery.write_dir)
     Shelf(folder).check()
-    products, quota = session.run(_find, session, archive, wanted, delivery)
+    found, quota = session.run(_find, session, archive, wanted, delivery)
     rate = last_speed(folder)
-    outlook = look_out(products, Shelf(folder), extract=delivery.extract, quota=quota, rate=rate)
+    outlook = look_out(found.products, Shelf(folder), extract=delivery.extract, quota=quota, rate=rate)
     for line in [json.dumps(outlook.as_dict(), indent=1)] if form == "json" else outlook.lines():
         show(line)
     if not outlook.fits:
         session.say("the disk is too small: free some space, choose another folder with -w, or ask for less")
         raise Exit(DISK_FULL)
+    raise Exit(found.exit_code)
 
 
 async def _find(
     session: Session, archive: ArchiveOptions, wanted: Query, delivery: DeliveryOptions
-) -> tuple[list[Product], Quota | None]:
+) -> tuple[Found, Quota | None]:
     """What matches, and the quota of the account that would fetch it."""
     level = VERBOSE if session.output.verbose else min(SPARE, session.level)
     async with archive.client(**delivery.settings()) as client:
-        with session.watch(client, level=level):
-            async with contextlib.aclosing(client.search(wanted)) as found:
-                return [product async for product in found], client.quota
+        with session.watch(client, level=level) as view:
+            return await look_for(client, wanted, session, view.tally), client.quota

@@ -5,9 +5,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Context, Option
+from typer import Argument, Context, Exit, Option
 
 from pepsasync.cli.flatten import flatten
+from pepsasync.cli.found import Found, look_for
 from pepsasync.cli.lines import SPARE, VERBOSE
 from pepsasync.cli.options import ArchiveOptions, OutputOptions, QueryOptions
 from pepsasync.cli.output import FORMATS, check_format, show_products, totals
@@ -15,7 +16,7 @@ from pepsasync.cli.records import SearchReplies, check_one_output, check_writabl
 from pepsasync.cli.session import Session
 from pepsasync.cli.terminal import show
 from pepsasync.errors import ConfigError
-from pepsasync.model import Product, Query
+from pepsasync.model import Query
 
 RESULTS = "Results"
 
@@ -54,15 +55,17 @@ def search(
     if file is not None:
         check_suffix(file)
         check_writable(file, "-o")
-    products = session.run(find, session, archive, wanted, json)
+    found = session.run(find, session, archive, wanted, json)
+    products = found.products
     if file is not None:
         write_products(products, file)
     if form is not None or (file is None and not is_output(json)):
         show_products(products, form or "table")
     session.say(totals(products) + (f"; written to {file}" if file else ""))
+    raise Exit(found.exit_code)
 
 
-async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: Path | None = None) -> list[Product]:
+async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: Path | None = None) -> Found:
     """Return everything that matches.
 
     Args:
@@ -78,14 +81,13 @@ async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: P
     level = VERBOSE if session.output.verbose else min(SPARE, session.level)
     async with archive.client() as client:
         with contextlib.ExitStack() as around:
-            around.enter_context(session.watch(client, level=level))
+            view = around.enter_context(session.watch(client, level=level))
             if replies:
                 around.enter_context(client.raw_replies(replies.take))
-            async with contextlib.aclosing(client.search(wanted)) as found:
-                products = [product async for product in found]
+            found = await look_for(client, wanted, session, view.tally)
     if replies:
         replies.write()
-    return products
+    return found
 
 
 @flatten()

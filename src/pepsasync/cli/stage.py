@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Exit, Option
 
 from pepsasync.cli.flatten import flatten
+from pepsasync.cli.found import look_for
 from pepsasync.cli.lines import QUIET, SPARE
 from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions
 from pepsasync.cli.output import totals
@@ -39,7 +40,7 @@ def stage(
     """
     work = _Staging(Session(output), archive, staging)
     work.session.run(work.run, query.build(), until_online)
-    raise Exit(1 if work.failed else 0)
+    raise Exit(1 if work.failed or not work.is_complete else 0)
 
 
 @dataclass(slots=True)
@@ -51,15 +52,17 @@ class _Staging:
     by_hand: list[Product] = field(default_factory=list)
     """On tape, where programs cannot ask."""
     advice: str = ""
+    is_complete: bool = True
+    """Whether the search found all that it should."""
     online: int = 0
     failed: int = 0
 
     async def run(self, wanted: Query, until_online: bool) -> None:
         """Search, then stage everything that is not online, and wait when that is wanted."""
         async with self.archive.client(**self.staging.settings()) as client:
-            with self.session.watch(client, level=min(SPARE, self.session.level)):
-                async with contextlib.aclosing(client.search(wanted)) as found:
-                    products = [product async for product in found]
+            with self.session.watch(client, level=min(SPARE, self.session.level)) as view:
+                found = await look_for(client, wanted, self.session, view.tally)
+            products, self.is_complete = found.products, found.is_complete
             self.session.say(totals(products))
             if until_online:
                 await self._wait(client, products)

@@ -57,6 +57,8 @@ class Tally:
     found_bytes: int = 0
     tiers: Counter[str] = field(default_factory=Counter)
     searched: events.SearchFinished | None = None
+    fell_short: list[events.SearchFellShort] = field(default_factory=list)
+    """Searches that found far less than the archive had estimated."""
     delivered: int = 0
     skipped: int = 0
     failed: int = 0
@@ -87,7 +89,7 @@ class Tally:
     _sizes: dict[str, int] = field(default_factory=dict)
     _samples: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def take(self, event: events.Event) -> None:
+    def take(self, event: events.Event) -> None:  # noqa: C901 - one case a line
         """Count one event."""
         match event:
             case events.DownloadProgressed():
@@ -99,6 +101,8 @@ class Tally:
                 self._sizes[event.name] = event.size or 0
             case events.SearchFinished():
                 self.searched = event
+            case events.SearchFellShort():
+                self.fell_short.append(event)
             case events.TiersWatched():
                 self.next_look, self.trouble = self.clock() + event.next_poll, event.error
             case events.QuotaReached():
@@ -113,6 +117,11 @@ class Tally:
                 self._finish(event)
             case events.ProductEvent():
                 self._download(event)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether the search has missed products, as far as is known."""
+        return bool(self.fell_short or self.failed)
 
     @property
     def total(self) -> int:

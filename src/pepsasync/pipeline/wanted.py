@@ -113,8 +113,13 @@ def _query(part: Query | list[Product | str]) -> Query | None:
 async def _look_for(
     query: Query, found: Callable[[list[Product]], Awaitable[None]], provider: Provider, emit: Emit
 ) -> dict[str, ProviderError]:
-    """Hand on what the archive has; returns why each other name is missing, but for those beyond the limit."""
+    """Hand on what the archive has.
+
+    Returns:
+        Why each other name is missing, and each record that could not be read; nothing when the limit was reached.
+    """
     missing, failures, count = dict.fromkeys(query.names), Failures(), 0
+    known = frozenset(query.names)
     async with search(query, provider, emit, failures) as pages:
         async for products in pages:
             count += len(products)
@@ -123,7 +128,8 @@ async def _look_for(
             await found(products)
     if count == query.limit:
         return {}
-    return {name: failures.get(name) or _not_found(name, query, provider) for name in sorted(missing)}
+    unread = {name: error for name, error in failures.items() if name not in known}
+    return unread | {name: failures.get(name) or _not_found(name, query, provider) for name in sorted(missing)}
 
 
 def _not_found(name: str, query: Query, provider: Provider) -> NotFoundError:

@@ -64,15 +64,19 @@ class SearchPage:
     """One page of catalogue results."""
 
     products: tuple[Product, ...]
-    is_last: bool
-    """True when the archive has no further page; a full page is never known to be the last."""
+    is_last: bool | None
+    """True when the archive has no further page; a full page is never known to be the last. None where the archive does
+    not say: the page with which as many different results were sent as `total` says is the last."""
     total: int | None = None
-    """Matches in the whole catalogue; may be an estimate."""
+    """Matches in the whole catalogue; None when the archive does not say."""
+    total_is_estimate: bool = False
+    """Whether `total` is only a guess; otherwise fewer results are an error."""
     rest: Query | None = None
     """On the last page of an archive that pages only so deep: the query that finds what follows."""
     sent: tuple[str, ...] = ()
-    """Ids of all results on the page, products or not, of an archive whose `total` tells the end: the page with which
-    so many different ones were sent is the last, too. Empty where only `is_last` does."""
+    """Ids of all results on the page, wanted or not, to count them against `total`; empty for one that has none."""
+    unread: tuple[str, ...] = ()
+    """Names or ids of results that could not be read; empty for one that has neither."""
 
 
 class StagingOutcome(Enum):

@@ -23,6 +23,12 @@ _HALF = re.compile("[\ud800-\udfff]")
 _MD5 = re.compile("[0-9a-f]{32}")
 
 
+def name_of(record: Any, *names: str) -> str:
+    """What a record that cannot be read is called: the first of some fields that holds a text; empty when none does."""
+    fields = as_mapping(record)
+    return next((text for name in names if (text := as_text(fields.get(name)))), "")
+
+
 def as_mapping(value: Any) -> Mapping[str, Any]:
     """The object, or an empty one."""
     return value if isinstance(value, dict) else {}

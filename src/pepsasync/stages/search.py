@@ -43,9 +43,11 @@ async def search(
         provider: Which archive.
         emit: Gets a `PageSearched` a page, one `SearchFinished`, and a `Noticed` when nothing was found in a collection
             that is not known.
-        failures: Gets the names that could not be looked up, while the others are; None raises the first error.
+        failures: Gets names that could not be looked up, and of records that could not be read, while the others are;
+            None raises the first error, and tells of such records as `ProductFailed`.
 
     Raises:
+        IncompleteError: After everything that was found: the archive had announced more.
         ProviderError: The archive did not answer as it should.
         ConfigError: The archive cannot answer such a query.
     """
@@ -70,6 +72,8 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
             if count == query.limit:
                 break
     emit(SearchFinished(products=count, bytes=size))
+    if paging.shortfall and count != query.limit:
+        raise paging.shortfall
     if not count:
         from pepsasync.providers.collections import doubt  # noqa: PLC0415 - not needed when something is found
 

@@ -27,6 +27,7 @@ from pepsasync.providers.reading import (
     as_size,
     as_text,
     as_word,
+    name_of,
 )
 
 if TYPE_CHECKING:
@@ -58,11 +59,19 @@ def parse_page(reply: Any, query: Query, page: int, root: str) -> SearchPage:
     if not isinstance(records, list):
         raise ProtocolError("the search reply is not a list of products")
     collection = collection_name(query.collection)
-    products = tuple(product for record in records if (product := parse_record(record, collection, root)))
+    parsed = [(record, parse_record(record, collection, root)) for record in records]
+    products = tuple(product for _, product in parsed if product)
     goes_on = len(records) >= PAGE_SIZE or bool(reply.get("@odata.nextLink"))
     is_last = page >= LAST_PAGE or not goes_on
     rest = rest_of(query, products) if goes_on and is_last else None
-    return SearchPage(products, is_last, as_integer(reply.get("@odata.count")), rest)
+    return SearchPage(
+        products,
+        is_last,
+        as_integer(reply.get("@odata.count")),
+        rest=rest,
+        sent=tuple(as_text(as_mapping(record).get("Id")) or "" for record in records),
+        unread=tuple(_name(name_of(record, "Name")) or "" for record, product in parsed if not product),
+    )
 
 
 def parse_record(record: Any, collection: str | None, root: str) -> Product | None:

@@ -27,6 +27,7 @@ from pepsasync.providers.reading import (
     as_size,
     as_text,
     as_word,
+    name_of,
 )
 
 if TYPE_CHECKING:
@@ -72,9 +73,24 @@ def parse_page(reply: Any, root: str) -> SearchPage:
         raise ProtocolError("the search reply is not a feature collection")
     context = as_mapping(document.get("context"))
     total = as_integer(context.get("matched", document.get("numberMatched")))
-    products = tuple(product for feature in features if (product := parse_item(feature, root)))
-    sent = tuple(identity for feature in features if (identity := as_text(as_mapping(feature).get("id"))))
-    return SearchPage(products, is_last=not features, total=total, sent=sent)
+    parsed = [(feature, parse_item(feature, root)) for feature in features]
+    return SearchPage(
+        tuple(product for _, product in parsed if product),
+        is_last=None if features else True,
+        total=total,
+        sent=tuple(as_text(as_mapping(feature).get("id")) or "" for feature in features),
+        unread=tuple(_name(feature) for feature, product in parsed if not product and not _is_old(feature)),
+    )
+
+
+def _is_old(item: Any) -> bool:
+    """Whether a newer version took the place of an item."""
+    return as_mapping(as_mapping(item).get("properties")).get("latest") is False
+
+
+def _name(item: Any) -> str:
+    """What to call an item that cannot be read."""
+    return as_text(as_mapping(as_mapping(item).get("properties")).get("identifier")) or name_of(item, "id")
 
 
 def parse_item(item: Any, root: str) -> Product | None:
@@ -82,7 +98,7 @@ def parse_item(item: Any, root: str) -> Product | None:
     fields = as_mapping(item)
     p = as_mapping(fields.get("properties"))
     identity = as_text(fields.get("id"))
-    if p.get("latest") is False:
+    if _is_old(item):
         return None
     if identity is None or (found := _data_asset(fields.get("assets"))) is None:
         _log.warning("left out a search result without id or data")

@@ -24,6 +24,7 @@ from pepsasync.providers.reading import (
     as_size,
     as_text,
     as_word,
+    name_of,
 )
 
 if TYPE_CHECKING:
@@ -53,8 +54,21 @@ def parse_page(reply: Any, page_size: int, root: str) -> SearchPage:
         ProtocolError: The reply is not a feature collection.
     """
     features = parse_features(reply)
-    products = tuple(product for feature in features if (product := parse_feature(feature, root)))
-    return SearchPage(products, is_last=is_last(reply, page_size), total=parse_total(reply))
+    parsed = [(feature, parse_feature(feature, root)) for feature in features]
+    return SearchPage(
+        tuple(product for _, product in parsed if product),
+        is_last=is_last(reply, page_size),
+        total=parse_total(reply),
+        total_is_estimate=_described(reply).get("exactCount") is False,
+        sent=tuple(str(as_mapping(feature).get("id") or "") for feature in features),
+        unread=tuple(_name(feature) for feature, product in parsed if not product),
+    )
+
+
+def _name(feature: Any) -> str:
+    """What to call a feature that cannot be read."""
+    properties = as_mapping(as_mapping(feature).get("properties"))
+    return as_text(properties.get("productIdentifier")) or name_of(feature, "id")
 
 
 def parse_features(reply: Any) -> list[Any]:

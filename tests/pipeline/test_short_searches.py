@@ -1,0 +1,190 @@
+"""Searches that find less than they should: told in outcome, report and exit code, in every archive."""
+
+import contextlib
+import json
+
+import pytest
+
+from archives import connect, credentials, root, sandbox
+from pepsasync import build_query
+from pepsasync.errors import IncompleteError, ProtocolError
+from pepsasync.model import DeliveryStatus
+from pepsasync.providers import provider_names
+from pepsasync.sandbox.cdse import search as cdse_search
+from pepsasync.sandbox.geodes import search as geodes_search
+from pepsasync.sandbox.peps import search as peps_search
+
+MODULES = {"geodes": geodes_search, "cdse": cdse_search, "peps": peps_search}
+LISTS = {"geodes": "features", "cdse": "value", "peps": "features"}
+
+
+@contextlib.contextmanager
+def served(products=6):
+    archive = sandbox(products, tape_fraction=0)
+    archive.start()
+    try:
+        yield archive
+    finally:
+        archive.stop()
+
+
+@pytest.fixture(params=provider_names())
+def provider(request):
+    return request.param
+
+
+@pytest.fixture
+def spoil(monkeypatch, provider):
+    """Let the sandbox change the document of each search reply, as a function does it in place."""
+
+    def install(change):
+        reply = MODULES[provider].json_reply
+
+        def changed(document, *more, **options):
+            if LISTS[provider] in document:
+                change(document, document[LISTS[provider]])
+            return reply(document, *more, **options)
+
+        monkeypatch.setattr(MODULES[provider], "json_reply", changed)
+
+    return install
+
+
+def announce(provider, document, total, *, exact=True):
+    """Let a reply name a number of results."""
+    if provider == "geodes":
+        document["context"]["matched"] = total
+    elif provider == "cdse":
+        if "@odata.count" in document:
+            document["@odata.count"] = total
+    else:
+        document["properties"].update(totalResults=total, exactCount=exact)
+
+
+def unreadable(provider, record):
+    """Take from a record what cannot be done without, but not its name."""
+    if provider == "geodes":
+        record["assets"] = None
+    elif provider == "cdse":
+        record["Id"] = None
+    else:
+        record["id"] = None
+
+
+async def collect(items, into):
+    """Keep what comes before an error."""
+    async for item in items:
+        into.append(item)
+
+
+@pytest.mark.anyio
+async def test_a_search_that_stays_short_fails_after_what_it_found(provider, spoil, tmp_path):
+    spoil(lambda document, found: announce(provider, document, len(found) and 1_300))
+    async with sandbox(6, tape_fraction=0) as archive, connect(archive, provider) as client:
+        found, delivered = [], []
+        query = build_query(collection="S1")
+        with pytest.raises(IncompleteError, match="announced 1,300 results and sent 3"):
+            await collect(client.search(query), found)
+        with pytest.raises(IncompleteError):
+            await collect(client.fetch(query, tmp_path), delivered)
+
+    assert 3 == len(found)
+    assert [DeliveryStatus.DELIVERED] * 3 == [delivery.status for delivery in delivered]
+
+
+@pytest.mark.anyio
+async def test_a_page_that_is_empty_once_is_asked_for_again(provider, spoil):
+    emptied = []
+
+    def empty(document, found):
+        if found and not emptied:
+            emptied.append(found[:])
+            found.clear()
+
+    spoil(empty)
+    async with sandbox(6) as archive, connect(archive, provider) as client:
+        names = {product.name async for product in client.search(collection="S1")}
+
+    assert {product.name for product in archive.catalogue if product.collection == "S1"} == names
+    assert emptied
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("by_name", [False, True])
+async def test_a_record_that_cannot_be_read_is_a_product_that_failed(provider, spoil, by_name, tmp_path):
+    async with sandbox(6, tape_fraction=0) as archive, connect(archive, provider) as client:
+        known = [product.name for product in archive.catalogue if product.collection == "S1"]
+
+        spoil(lambda _, found: [unreadable(provider, record) for record in found if known[0] in json.dumps(record)])
+        wanted = known if by_name else build_query(collection="S1")
+        outcomes = {delivery.product.name: delivery async for delivery in client.fetch(wanted, tmp_path)}
+
+    assert set(known) == outcomes.keys()
+    failed = [delivery for delivery in outcomes.values() if delivery.status is DeliveryStatus.FAILED]
+    assert [known[0]] == [delivery.product.name for delivery in failed]
+    assert isinstance(failed[0].error, ProtocolError)
+    assert "cannot be read" in str(failed[0].error)
+
+
+def environment(monkeypatch, archive, provider):
+    account = credentials(archive, provider)
+    monkeypatch.setenv("PEPSASYNC_PROVIDER", provider)
+    if account.api_key:
+        monkeypatch.setenv("PEPSASYNC_GEODES_API_KEY", account.api_key)
+    else:
+        monkeypatch.setenv(f"PEPSASYNC_{provider.upper()}_USERNAME", account.username)
+        monkeypatch.setenv(f"PEPSASYNC_{provider.upper()}_PASSWORD", account.password)
+    return ("--base-url", root(archive, provider), "-c", "S1")
+
+
+@pytest.mark.parametrize("command", ["search", "plan", "stage", "fetch -n", "fetch"])
+def test_commands_name_what_cannot_be_read_and_end_with_1(provider, spoil, command, run, monkeypatch, tmp_path):
+    with served() as archive:
+        known = [product.name for product in archive.catalogue if product.collection == "S1"]
+
+        spoil(lambda _, found: [unreadable(provider, record) for record in found if known[0] in json.dumps(record)])
+        monkeypatch.chdir(tmp_path)
+        options = environment(monkeypatch, archive, provider)
+        is_run = command == "fetch"
+        report = ("--report", "report.json", "-w", "files") if is_run else ()
+        done = run(*command.split(), *options, *report)
+
+    assert 1 == done.code
+    assert f"{known[0]}: {provider} lists it with a record that cannot be read" in done.err
+    if is_run:
+        written = json.loads((tmp_path / "report.json").read_text("utf-8"))
+        assert (3, 2, 1) == tuple(written["summary"][key] for key in ("matched", "delivered", "failed"))
+        assert [known[0]] == [entry["name"] for entry in written["products"] if entry["status"] == "failed"]
+
+
+@pytest.mark.parametrize("command", ["search", "plan", "stage", "fetch -n", "fetch"])
+def test_commands_say_how_much_is_missing_and_end_with_1(provider, spoil, command, run, monkeypatch, tmp_path):
+    spoil(lambda document, found: announce(provider, document, len(found) and 1_300))
+    with served() as archive:
+        monkeypatch.chdir(tmp_path)
+        is_run = command == "fetch"
+        report = ("--report", "report.json", "-w", "files") if is_run else ()
+        done = run(*command.split(), *environment(monkeypatch, archive, provider), *report)
+
+    assert 1 == done.code
+    assert "announced 1,300 results and sent 3" in done.err
+    assert (sum(product.name in done.out for product in archive.catalogue) == 3) is (command in ("search", "fetch -n"))
+    if is_run:
+        written = json.loads((tmp_path / "report.json").read_text("utf-8"))
+        assert (3, "IncompleteError") == (written["summary"]["delivered"], written["error"]["type"])
+
+
+@pytest.mark.parametrize("provider", ["peps"], indirect=True)
+@pytest.mark.parametrize("command", ["search", "fetch"])
+def test_commands_say_that_an_estimate_was_far_off_and_end_with_1(provider, spoil, command, run, monkeypatch, tmp_path):
+    spoil(lambda document, found: announce(provider, document, 1_300, exact=False))
+    with served() as archive:
+        monkeypatch.chdir(tmp_path)
+        report = ("--report", "report.json", "-w", "files") if command == "fetch" else ()
+        done = run(command, *environment(monkeypatch, archive, provider), *report)
+
+    assert 1 == done.code
+    assert "announced about 1,300 results and sent 3" in done.err
+    if command == "fetch":
+        written = json.loads((tmp_path / "report.json").read_text("utf-8"))
+        assert [{"announced": 1_300, "sent": 3}] == written["fell_short"]
