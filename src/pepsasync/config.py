@@ -70,7 +70,8 @@ class Config:
     connect_timeout: float = 20.0
     """Longest wait for a connection."""
     read_timeout: float = 90.0
-    """Longest silence on a connection. PEPS takes up to 30 s for a 202 (PEPS protocol notes, section 5.2)."""
+    """Longest silence on a connection, and longest time for a whole reply that is no product; with `connect_timeout`
+    added, for the whole head of an answer. PEPS takes up to 30 s for a 202 (PEPS protocol notes, section 5.2)."""
     quota: Quota | None = None
     """Products that the account may download in a window of time; None takes what the archive publishes. With several
     archives it is for those that publish one."""

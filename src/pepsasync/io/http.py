@@ -12,13 +12,23 @@ import ssl
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, Self
 
+import anyio
 import httpx
 
 from pepsasync.decide.hosts import is_loopback
-from pepsasync.errors import AddressError, ConfigError, PepsasyncError, ProtocolError, ProviderError, UnavailableError
+from pepsasync.errors import (
+    AddressError,
+    ConfigError,
+    PepsasyncError,
+    ProtocolError,
+    ProviderError,
+    ServerError,
+    UnavailableError,
+)
 from pepsasync.io.drain import Buffers
 from pepsasync.io.failures import error_for_status, first_words, network_errors, reason, safe_url
 from pepsasync.io.outage import Outage
+from pepsasync.io.replies import ENCODINGS, parse_json, read_error, read_reply, skip_body_of_redirect
 from pepsasync.io.retries import Retries
 from pepsasync.io.transport import SHORT, Transport
 
@@ -29,10 +39,9 @@ if TYPE_CHECKING:
 
 USER_AGENT = "pepsasync"
 
-LARGEST_ERROR_BODY = 65_536
-"""Bytes read of an error answer."""
-
 _HOP_HOOK = "pepsasync.each_hop"
+_IS_SECURE = "pepsasync.is_secure"
+"""Extension: whether the hop before went over https."""
 
 
 class Http:
@@ -62,8 +71,8 @@ class Http:
         self._client = httpx.AsyncClient(
             timeout=timeout,
             follow_redirects=True,
-            headers={"User-Agent": USER_AGENT, "Accept": "*/*"},
-            event_hooks={"request": list(_BEFORE_EACH_HOP)},
+            headers={"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": ENCODINGS},
+            event_hooks={"request": list(_BEFORE_EACH_HOP), "response": [self._skip_body_of_redirect]},
             cookies=_NoCookies(),
             transport=self._transport,
         )
@@ -95,14 +104,14 @@ class Http:
         """Send once and read the whole body; statuses are the caller's business.
 
         Raises:
-            ServerError, UnreachableError, ProtocolError, AddressError: No complete answer came.
+            ServerError, UnreachableError, ProtocolError, AddressError: No complete answer came, or one without bounds.
         """
-        with network_errors(request.url):
-            response = await self._client.send(request)
-        # Else the answer and its stream know each other, and megabytes wait for the garbage collector.
-        response.stream = httpx.ByteStream(response.content)
-        self.was_reached = True
-        return response
+        async with self.stream(request) as response:
+            return await read_reply(response, self._config.read_timeout)
+
+    async def error_body(self, response: httpx.Response) -> bytes:
+        """What the answer of a `stream` says, when it is no product: as much as came of the first 64 KiB."""
+        return await read_error(response, self._config.read_timeout)
 
     async def send_patiently(
         self,
@@ -168,6 +177,8 @@ class Http:
     async def stream(self, request: httpx.Request, *, is_short: bool = False) -> AsyncIterator[httpx.Response]:
         """Send once and yield the answer before its body; closed on leaving, whatever happens.
 
+        The head has to come, over however many redirects, in the time of `connect_timeout` and `read_timeout`.
+
         Args:
             request: Without a body.
             is_short: Whether the answer is expected to be short: less is spent on it then.
@@ -177,13 +188,24 @@ class Http:
         """
         request.extensions = {**request.extensions, SHORT: is_short}
         with network_errors(request.url):
-            response = (await self._send_short(request)) if is_short else None
-            response = response or await self._client.send(request, stream=True)
+            response = await self._head(request, is_short=is_short)
             self.was_reached = True
             try:
                 yield response
             finally:
                 await response.aclose()
+
+    async def _head(self, request: httpx.Request, *, is_short: bool) -> httpx.Response:
+        seconds = self._config.connect_timeout + self._config.read_timeout
+        try:
+            with anyio.fail_after(seconds):
+                response = (await self._send_short(request)) if is_short else None
+                return response or await self._client.send(request, stream=True)
+        except TimeoutError as error:
+            raise ServerError(f"no answer began within {seconds:g} s", url=safe_url(request.url)) from error
+
+    async def _skip_body_of_redirect(self, response: httpx.Response) -> None:
+        await skip_body_of_redirect(response, self._config.read_timeout)
 
     async def _send_short(self, request: httpx.Request) -> httpx.Response | None:
         """Send once, past the client: what it does for redirects, logins and cookies takes as long as a short answer.
@@ -216,12 +238,14 @@ def _decode_into(decoded: list[Any], response: httpx.Response) -> ProviderError 
     if error := error_for_status(response):
         return error
     try:
-        decoded.append(json.loads(response.content))
-    except (ValueError, RecursionError):
+        decoded.append(parse_json(response.content))
+    except (json.JSONDecodeError, UnicodeDecodeError):
         kind = response.headers.get("Content-Type", "no content type")
         return ProtocolError(
             f"expected JSON but got {kind} {first_words(response.content)}", url=safe_url(response.url)
         )
+    except ValueError as error:
+        return ProtocolError(f"JSON that cannot be read: {error}", url=safe_url(response.url))
     return None
 
 
@@ -251,8 +275,14 @@ async def _run_hop_hook(request: httpx.Request) -> None:
 
 
 async def _refuse_plain_http(request: httpx.Request) -> None:
-    if request.url.scheme == "http" and not is_loopback(request.url.host):
+    """Beyond loopback, and wherever a redirect leads to it from https: no archive may reach into this machine."""
+    is_plain = request.url.scheme == "http"
+    if is_plain and not is_loopback(request.url.host):
         raise AddressError("plain http is allowed to loopback addresses only", url=safe_url(request.url))
+    if is_plain and request.extensions.get(_IS_SECURE):
+        raise AddressError("the archive redirects from https to plain http", url=safe_url(request.url))
+    # httpx hands the extensions on to the next hop; a new dictionary, since older versions share the old one.
+    request.extensions = {**request.extensions, _IS_SECURE: not is_plain}
 
 
 _BEFORE_EACH_HOP = (_refuse_plain_http, _run_hop_hook)

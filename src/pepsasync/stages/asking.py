@@ -11,7 +11,6 @@ from anyio import to_thread
 
 from pepsasync.decide.resume import Action, judge_answer
 from pepsasync.errors import IntegrityError, ServerError
-from pepsasync.io.http import LARGEST_ERROR_BODY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -135,7 +134,7 @@ class Asking:
     async def _refuse_errors(self, response: httpx.Response) -> None:
         """Raise what the provider, or plain HTTP, finds wrong with status and headers."""
         is_product = response.status_code in (200, 206, 416) and not _is_words(response)
-        head = b"" if is_product else await _error_body(response)
+        head = b"" if is_product else await self._line.http.error_body(response)
         if error := self._line.provider.judge_download(self._product, response, head):
             raise error
 
@@ -184,12 +183,3 @@ def _content_length(response: httpx.Response) -> int | None:
 def _is_words(response: httpx.Response) -> bool:
     """Whether a body is for people or programs to read, and so no product."""
     return response.headers.get("Content-Type", "").partition(";")[0].strip().lower() in WORDS
-
-
-async def _error_body(response: httpx.Response) -> bytes:
-    head = b""
-    async for chunk in response.aiter_raw():
-        head += chunk
-        if len(head) >= LARGEST_ERROR_BODY:
-            break
-    return head[:LARGEST_ERROR_BODY]

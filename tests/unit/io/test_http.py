@@ -194,6 +194,42 @@ async def test_send_plain_http_elsewhere_is_refused_also_after_a_redirect():
                 await http.send(http.build("GET", url))
 
 
+@pytest.mark.parametrize("is_short", [True, False])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+async def test_redirect_from_https_to_this_machine_is_refused(host, is_short):
+    asked = []
+
+    def archive(request):
+        asked.append(request.url.host)
+        there = {"archive.example": f"http://{host}:631/admin"}
+        return httpx.Response(302, headers={"Location": there.get(request.url.host, "https://archive.example/x")})
+
+    async with client(archive) as http:
+        # Also by a detour, and however often it is tried.
+        for start in ("https://archive.example/x", f"http://{host}/begin", "https://archive.example/x"):
+            with pytest.raises(AddressError, match="from https to plain http"):
+                async with http.stream(http.build("GET", start), is_short=is_short):
+                    pass
+            with pytest.raises(AddressError, match="from https to plain http"):
+                await get(http, start)
+
+    assert {"archive.example", host.strip("[]")} == set(asked)
+    assert "archive.example" == asked[-1]
+
+
+async def test_redirects_within_this_machine_are_followed_by_a_request_that_is_sent_again():
+    there = {"/x": "http://localhost/y", "/y": "https://127.0.0.1/z"}
+
+    def archive(request):
+        if request.url.path in there:
+            return httpx.Response(302, headers={"Location": there[request.url.path]})
+        return httpx.Response(200, json={"right": True})
+
+    async with client(archive) as http:
+        request = http.build("GET", "http://127.0.0.1/x")
+        assert [{"right": True}] * 2 == [await http.json(request) for _ in range(2)]
+
+
 async def test_errors_never_show_a_query_or_a_password():
     async with client(Failing(*[httpx.Response(500)] * 9), retries=1) as http:
         with pytest.raises(ServerError) as caught:

@@ -25,6 +25,7 @@ from pepsasync.errors import (
 )
 from pepsasync.io.failures import error_for_status, safe_url
 from pepsasync.io.http import on_each_hop
+from pepsasync.io.replies import parse_json
 from pepsasync.providers.reading import as_mapping, as_number, as_text
 
 if TYPE_CHECKING:
@@ -224,6 +225,6 @@ def _judge(response: httpx.Response) -> ProviderError | None:
 
 def _decoded(response: httpx.Response) -> Any:
     try:
-        return as_mapping(response.json())
+        return as_mapping(parse_json(response.content))
     except ValueError:
         return {}

@@ -25,6 +25,7 @@ from pepsasync.errors import (
 )
 from pepsasync.io.failures import error_for_status, first_words, safe_url
 from pepsasync.io.http import on_each_hop
+from pepsasync.io.replies import parse_json
 from pepsasync.model import Quota, StorageTier
 from pepsasync.providers.answers import not_a_zip
 from pepsasync.providers.base import Account, Limits, StagingOutcome, StagingReply
@@ -139,7 +140,7 @@ class Geodes:
             url = f"{self._root}/availability/{quote(product.name, safe='')}"
             request = await self._request("GET", url)
             try:
-                reply = (await self._http.send_patiently(request, self._judge_json)).json()
+                reply = parse_json((await self._http.send_patiently(request, self._judge_json)).content)
             except NotFoundError:
                 continue
             if (tier := parse_files(reply, product)) is not None:
@@ -149,7 +150,7 @@ class Geodes:
     async def account(self) -> Account:
         """Ask for the rest of the quota, which needs a good key (6.1); see `Provider.account`."""
         request = await self._request("GET", f"{self._root}/processing/download/get")
-        reply = as_mapping((await self._http.send_patiently(request, self._judge_key)).json())
+        reply = as_mapping(parse_json((await self._http.send_patiently(request, self._judge_key)).content))
         self._was_accepted = True
         return Account(as_integer(reply.get("remainingQuota")), as_integer(reply.get("maxQuota")))
 
@@ -200,7 +201,7 @@ class Geodes:
         if error := self._judge(response):
             return error
         try:
-            response.json()
+            parse_json(response.content)
         except ValueError:
             url = safe_url(response.url)
             return self._not_for_us(response, response.content) or ProtocolError("expected JSON from GEODES", url=url)

@@ -111,7 +111,7 @@ class Peps:
         async with self._http.stream(await self.download_request(product)) as response:
             if response.status_code == 200:
                 return StagingReply(StagingOutcome.ONLINE)
-            body = await response.aread()
+            body = await self._http.error_body(response)
         if response.status_code == 202:
             return StagingReply(StagingOutcome.ACCEPTED, _retry_after(response))
         error = self._refusal(product, response, body)
