@@ -5,7 +5,8 @@
         ...  # or to archive.geodes_url with archive.api_key
 
 One catalogue stands behind the three protocols. It speaks them with their quirks, keeps products on a simulated tape
-robot, and can break things on request (`FAULTS`). Programs written for the real archives work against it unchanged.
+robot, and can break things on request (`FAULTS`). Programs written for the real archives work against it unchanged as
+long as they keep to what `docs/providers.md` does not list as left out.
 """
 
 from __future__ import annotations

@@ -121,6 +121,12 @@ class ProductContent:
             offset += len(block)
             yield block
 
+    def files(self) -> dict[str, tuple[int, int]]:
+        """Return where the bytes of each file are: the first one and their number, by path."""
+        with self._lock:
+            starts, segments = self._segments
+        return {part.path: (start, part.size) for start, part in zip(starts, segments, strict=True) if part.path}
+
     def prepare(self) -> None:
         """Compute headers and manifest now; after it `read` only copies memory."""
         with self._lock:

@@ -30,6 +30,30 @@ def intersects(outline: BaseGeometry) -> Test:
     return lambda product: bool(outline.intersects(product.footprint))
 
 
+class Index:
+    """Finds products by the ids that a protocol gives them; every method may be called from any thread.
+
+    Args:
+        archive: Whose products are found.
+        identify: Returns the id of a product.
+    """
+
+    def __init__(self, archive: Archive, identify: Callable[[CatalogueProduct], str]) -> None:
+        self._archive = archive
+        self._identify = identify
+        self._names: dict[str, str] = {}
+        self._edition = -1
+
+    def find(self, identifier: str) -> CatalogueProduct | None:
+        """Return the product with this id, None if there is none."""
+        edition = self._archive.edition
+        if self._edition != edition:
+            self._names = {self._identify(product): product.name for product in self._archive.products}
+            self._edition = edition
+        name = self._names.get(identifier)
+        return None if name is None else self._archive.product(name)
+
+
 class Results:
     """What the latest searches found: a later page comes from what was found for the first, as from an index."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -29,6 +30,22 @@ EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 """A zip file with nothing in it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes of a product's zip that a download gives: all of them, or those of one file."""
+
+    start: int
+    """First byte."""
+    size: int
+    """Number of bytes."""
+    name: str
+    """Name for the client's disk."""
+    kind: str = "application/octet-stream"
+    """Media type."""
+    made_late: bool = False
+    """Whether the zip is made while it is sent: without a length, and without ranges."""
+
+
 async def download(service: Service, request: Request) -> Reply:
     """Answer a download where clients ask for it first: a redirect, or the file itself if there are none.
 
@@ -43,7 +60,7 @@ async def download(service: Service, request: Request) -> Reply:
     if service.options.redirect:
         query = f"?{request.url.query}" if request.url.query else ""
         return redirect(301, f"{root_url(request)}/zipper/{path}{query}")
-    return await _deliver(service, request, product, _account(service, request))
+    return await _deliver(service, request, product, _account(service, request), _whole(service.archive, product))
 
 
 async def zipper(service: Service, request: Request) -> Reply:
@@ -52,7 +69,24 @@ async def zipper(service: Service, request: Request) -> Reply:
     Raises:
         CdseError: Any of the checks fails.
     """
-    return await _deliver(service, request, named(service, request), _account(service, request))
+    product = named(service, request)
+    return await _deliver(service, request, product, _account(service, request), _whole(service.archive, product))
+
+
+async def one_file(service: Service, request: Request, product: CatalogueProduct, span: tuple[int, int]) -> Reply:
+    """Answer the download of one file of a product.
+
+    Args:
+        service: The protocol.
+        request: Who asks.
+        product: The product.
+        span: First byte and number of bytes of the file in the zip.
+
+    Raises:
+        CdseError: Any of the checks of a whole product fails.
+    """
+    part = Part(*span, request.path_params["path"].rpartition("(")[2].removesuffix(")/$value"))
+    return await _deliver(service, request, product, _account(service, request), part)
 
 
 async def elsewhere(service: Service, request: Request) -> Reply:
@@ -66,7 +100,13 @@ async def elsewhere(service: Service, request: Request) -> Reply:
     email = service.sessions.signed(request.query_params.get("key", ""))
     if email is None:
         raise CdseError(403, "Request has expired")
-    return await _deliver(service, request, named(service, request), email)
+    product = named(service, request)
+    return await _deliver(service, request, product, email, _whole(service.archive, product))
+
+
+def _whole(archive: Archive, product: CatalogueProduct) -> Part:
+    late = records.is_zipped_late(archive, product)
+    return Part(0, product.size, f"{records.file_name(product)}.zip", "application/zip", made_late=late)
 
 
 def _elsewhere(request: Request) -> str:
@@ -86,7 +126,7 @@ def _account(service: Service, request: Request) -> str:
         raise CdseError(401, str(error)) from error
 
 
-async def _deliver(service: Service, request: Request, product: CatalogueProduct, email: str) -> Reply:
+async def _deliver(service: Service, request: Request, product: CatalogueProduct, email: str, wanted: Part) -> Reply:
     archive, name = service.archive, product.name
     failure = front_end_fault(archive, name)
     if failure is not None:
@@ -101,7 +141,7 @@ async def _deliver(service: Service, request: Request, product: CatalogueProduct
         return _offline(service, product)
     if not archive.has_file(name):
         raise CdseError(404, "Product file not found")
-    return _instead_of_file(service, name) or _file(service, request, product, email)
+    return _instead_of_file(service, name) or _file(service, request, product, email, wanted)
 
 
 def _offline(service: Service, product: CatalogueProduct) -> Reply:
@@ -123,27 +163,25 @@ def _instead_of_file(service: Service, name: str) -> Reply | None:
     )
 
 
-def _file(service: Service, request: Request, product: CatalogueProduct, email: str) -> Reply:
+def _file(service: Service, request: Request, product: CatalogueProduct, email: str, wanted: Part) -> Reply:
     # There are no validators, so that none that a client sends can be right.
-    has_ranges = "if-range" not in request.headers and not records.is_zipped_late(service.archive, product)
-    part = by_web_server(request.headers.get("range") if has_ranges else None, product.size)
+    has_ranges = "if-range" not in request.headers and not wanted.made_late
+    part = by_web_server(request.headers.get("range") if has_ranges else None, wanted.size)
     if part.status == 416:
         return json_reply({"detail": "Requested Range Not Satisfiable"}, 416, part.range_headers)
-    headers = _headers(service.archive, product, part)
-    if request.method == "HEAD":
-        return FileReply(service.archive, request, product, part, headers)
-    if not service.connect(email):
+    if request.method != "HEAD" and not service.connect(email):
         return json_reply(BUSY, 429)
-    file = FileReply(service.archive, request, product, part, headers)
-    return _Counted(file, service=service, email=email)
+    shifted = replace(part, start=wanted.start + part.start)
+    file = FileReply(service.archive, request, product, shifted, _headers(wanted, part))
+    return file if request.method == "HEAD" else _Counted(file, service=service, email=email)
 
 
-def _headers(archive: Archive, product: CatalogueProduct, part: Slice) -> Headers:
+def _headers(wanted: Part, part: Slice) -> Headers:
     headers = [
-        ("Content-Type", "application/zip"),
-        ("Content-Disposition", f"attachment; filename={records.file_name(product)}.zip"),
+        ("Content-Type", wanted.kind),
+        ("Content-Disposition", f"attachment; filename={wanted.name}"),
     ]
-    if records.is_zipped_late(archive, product):
+    if wanted.made_late:
         return headers
     return [*headers, ("Content-Length", str(part.declared)), ("Accept-Ranges", "bytes"), *part.range_headers]
 

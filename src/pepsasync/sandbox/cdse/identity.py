@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 CLIENT = "cdse-public"
 """The only client that is registered."""
-GRANTS = ("password", "refresh_token")
-"""Ways to a token."""
+GRANTS = ("password", "refresh_token", "client_credentials")
+"""Ways to a token, of which the last is for clients that have a secret: there is none here."""
 
 
 async def token(service: Service, request: Request) -> Reply:
@@ -41,6 +41,8 @@ async def token(service: Service, request: Request) -> Reply:
         raise _refusal(400, "unsupported_grant_type", "Unsupported grant_type")
     if form.get("client_id") != CLIENT:
         raise _refusal(401, "invalid_client", "Invalid client or Invalid client credentials")
+    if grant == "client_credentials":
+        raise _refusal(401, "unauthorized_client", "Public client not allowed to retrieve service account")
     answer = _by_password if grant == "password" else _by_refresh_token
     return await to_thread.run_sync(answer, service, form, _issuer(request))
 

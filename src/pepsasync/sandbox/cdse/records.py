@@ -53,6 +53,11 @@ def identifier(name: str) -> str:
     return str(uuid.uuid5(ID_NAMESPACE, f"CDSE:{name}"))
 
 
+def quicklook(name: str) -> str:
+    """Return the id of a product's quicklook."""
+    return str(uuid.uuid5(ID_NAMESPACE, f"CDSE:{name}:quicklook"))
+
+
 def file_name(product: CatalogueProduct) -> str:
     """Return the name of a product as this catalogue writes it."""
     return f"{product.name}.SAFE"
@@ -210,6 +215,6 @@ def _checksums(service: Service, product: CatalogueProduct) -> list[dict[str, An
 
 
 def _quicklook(product: CatalogueProduct, root: str) -> dict[str, str]:
-    name = str(uuid.uuid5(ID_NAMESPACE, f"CDSE:{product.name}:quicklook"))
+    name = quicklook(product.name)
     link = f"{root}/odata/v1/Assets({name})/$value"
     return {"Type": "QUICKLOOK", "Id": name, "DownloadLink": link, "S3Path": _path(product)}

@@ -8,6 +8,7 @@ from starlette.routing import Mount
 
 from pepsasync.sandbox.cdse.download import download, elsewhere, zipper
 from pepsasync.sandbox.cdse.identity import configuration, keys, logout, token
+from pepsasync.sandbox.cdse.nodes import nodes, quicklook, zipper_nodes
 from pepsasync.sandbox.cdse.replies import CdseError
 from pepsasync.sandbox.cdse.search import attributes, by_name, item, search
 from pepsasync.sandbox.cdse.service import Service
@@ -35,6 +36,9 @@ def routes(archive: Archive, options: CdseOptions) -> Mount:
             route(one + "/$value", "download", download),
             route("/zipper" + one + "/$value", "zipper", zipper),
             route("/elsewhere" + one + "/$value", "elsewhere", elsewhere),
+            route(one + "/Nodes{path:path}", "nodes", nodes),
+            route("/zipper" + one + "/Nodes{path:path}", "nodes", zipper_nodes),
+            route("/odata/v1/Assets({identifier})/$value", "quicklook", quicklook),
             route("/odata/v1/Attributes({collection})", "describe", attributes),
             route(realm + "/.well-known/openid-configuration", "describe", configuration),
             route(realm + "/protocol/openid-connect/token", "token", token, "POST"),

@@ -140,10 +140,10 @@ def named(service: Service, request: Request) -> CatalogueProduct:
         CdseError: 404, no product has this id.
     """
     wanted = request.path_params["identifier"].strip("'").lower()
-    for product in service.archive.products:
-        if records.identifier(product.name) == wanted:
-            return product
-    raise CdseError(404, f"Product {wanted} not found")
+    product = service.items.find(wanted)
+    if product is None:
+        raise CdseError(404, f"Product {wanted} not found")
+    return product
 
 
 def admit(service: Service) -> None:

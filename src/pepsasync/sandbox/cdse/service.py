@@ -9,10 +9,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pepsasync.sandbox.cdse import records
 from pepsasync.sandbox.cdse.sessions import Sessions
 from pepsasync.sandbox.checks import above_zero, at_least
 from pepsasync.sandbox.limits import RateLimit
 from pepsasync.sandbox.portal import Portal
+from pepsasync.sandbox.selection import Index
 
 if TYPE_CHECKING:
     from pepsasync.sandbox.archive import Archive
@@ -72,6 +74,8 @@ class Service:
         self.options = options
         self.sessions = Sessions(archive.clock, options)
         self.requests = RateLimit(archive.clock, options.requests_per_minute, RATE_SECONDS)
+        self.items = Index(archive, lambda product: records.identifier(product.name))
+        self.assets = Index(archive, lambda product: records.quicklook(product.name))
         self._portal = Portal(archive, options.portal_seconds)
         self._lock = threading.Lock()
         self._connections: Counter[str] = Counter()

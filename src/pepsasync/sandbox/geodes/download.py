@@ -10,6 +10,7 @@ from anyio import to_thread
 from pepsasync.sandbox.front_end import first_fault, front_end_fault, maintenance_page
 from pepsasync.sandbox.geodes.items import File, files
 from pepsasync.sandbox.geodes.replies import GeodesError, error_reply, user
+from pepsasync.sandbox.quicklooks import MEDIA_TYPE
 from pepsasync.sandbox.ranges import Slice, by_web_server
 from pepsasync.sandbox.replies import Reply, content_reply, empty_reply
 from pepsasync.sandbox.sending import FileReply
@@ -71,7 +72,7 @@ async def quicklook(service: Service, request: Request) -> Reply:
         GeodesError: Unknown product or file.
     """
     _, file = await _find(service, request)
-    if file.kind != "image/jpeg":
+    if file.kind != MEDIA_TYPE:
         raise GeodesError(404, f"File {file.md5} not found")
     return _small(file)
 

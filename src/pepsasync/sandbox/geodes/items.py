@@ -14,6 +14,7 @@ from shapely.geometry import mapping
 
 from pepsasync.sandbox.catalogue import REMEMBERED, TRUE_MD5
 from pepsasync.sandbox.geodes.service import urn
+from pepsasync.sandbox.quicklooks import MEDIA_TYPE, picture
 from pepsasync.sandbox.times import timestamp
 
 if TYPE_CHECKING:
@@ -59,12 +60,6 @@ MULTIHASH_MD5 = "d50110"
 _SEASONS = ("winter", "spring", "summer", "autumn")
 _SQUARE_KM = 111.32**2
 
-# A grey square of 8 by 8 pixels: quantisation, size, two Huffman tables with one symbol each, and one byte of data.
-_JPEG = bytes.fromhex(
-    "ffdb004300" + "01" * 64 + "ffc0000b080008000801011100"
-    "ffc400140001" + "00" * 16 + "ffc400141001" + "00" * 16 + "ffda0008010100003f003fffd9"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -94,8 +89,7 @@ def collection_of(product: CatalogueProduct) -> str:
 def files(archive: Archive, product: CatalogueProduct) -> Iterator[File]:
     """Yield the files of a product; the first time this reads the whole product for its checksum."""
     folder = f"{product.start:%Y/%m/%d}/{product.platform}"
-    picture = _quicklook(product.name)
-    yield _small_file(f"{folder}/{product.name}_quicklook.jpg", "image/jpeg", "QUICKLOOK_SD", picture)
+    yield _small_file(f"{folder}/{product.name}_quicklook.jpg", MEDIA_TYPE, "QUICKLOOK_SD", picture(product.name))
     if archive.faults.strikes("xml-asset", product.name):
         document = f"<product><identifier>{product.name}</identifier></product>\n".encode()
         yield _small_file(f"{product.name}.xml", "application/xml", "RAWDATA", document)
@@ -236,7 +230,7 @@ def _damaged(archive: Archive, product: CatalogueProduct) -> dict[str, Any]:
 def _asset(
     service: Service, product: CatalogueProduct, file: File, root: str, sign: Callable[[str], str]
 ) -> dict[str, Any]:
-    is_picture = file.kind == "image/jpeg"
+    is_picture = file.kind == MEDIA_TYPE
     address = f"{root}/api/{'quicklook' if is_picture else 'download'}/{urn(product)}/files/{file.md5}"
     href = sign(address)
     md5 = _announced(service.archive, product, file)
@@ -267,12 +261,6 @@ def _description(file: File, md5: str | None, *, online: bool) -> str:
 
 def _small_file(key: str, kind: str, datatype: str, data: bytes) -> File:
     return File(key, kind, datatype, len(data), hashlib.md5(data, usedforsecurity=False).hexdigest(), data)
-
-
-def _quicklook(name: str) -> bytes:
-    """Return a small picture that is different for each product by its comment."""
-    comment = name.encode()
-    return b"\xff\xd8\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + _JPEG
 
 
 def _geometry(outline: BaseGeometry) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pepsasync.sandbox.catalogue import ID_NAMESPACE, REMEMBERED
 from pepsasync.sandbox.checks import above_zero, at_least, one_of
 from pepsasync.sandbox.limits import RateLimit
 from pepsasync.sandbox.portal import Portal
+from pepsasync.sandbox.selection import Index
 
 if TYPE_CHECKING:
     from pepsasync.sandbox.archive import Archive
@@ -83,17 +84,9 @@ class Service:
         self.quota = RateLimit(archive.clock, options.quota, options.quota_seconds)
         self._opened = datetime.now(UTC) - timedelta(seconds=archive.clock.real(archive.clock.now()))
         self._lock = threading.Lock()
-        self._names: dict[str, str] = {}
+        self.find = Index(archive, urn).find
         self._portal = Portal(archive, options.portal_seconds)
         self._expiry: dict[str, datetime] = {}
-
-    def find(self, identity: str) -> CatalogueProduct | None:
-        """Return the product with this URN, None if there is none."""
-        with self._lock:
-            if identity not in self._names:
-                self._names = {urn(product): product.name for product in self.archive.products}
-            name = self._names.get(identity)
-        return None if name is None else self.archive.product(name)
 
     def is_available(self, product: CatalogueProduct) -> bool:
         """Return whether a product can be downloaded now; who sees one that cannot may order it in the portal."""
