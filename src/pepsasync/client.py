@@ -7,20 +7,21 @@ import functools
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 from anyio import from_thread, to_thread
 
 from pepsasync.archives import open_archives, run_options
-from pepsasync.criteria import build_query
-from pepsasync.errors import ConfigError, NotFoundError
+from pepsasync.arguments import as_products, as_query, as_wanted
+from pepsasync.errors import NotFoundError
 from pepsasync.events import DownloadProgressed, Event, Noticed
 from pepsasync.io.groups import Background, Flattened, task_group
 from pepsasync.io.http import Http
 from pepsasync.io.shelf import Shelf
 from pepsasync.io.space import Space
 from pepsasync.io.throttle import Throttle
+from pepsasync.model import Product
 from pepsasync.settings import read_settings
 from pepsasync.stages.search import PAGES_AHEAD, search
 from pepsasync.stages.stage import request_staging
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
     from pepsasync.archives import Archive
+    from pepsasync.arguments import Given
     from pepsasync.config import Config
     from pepsasync.credentials import Credentials
-    from pepsasync.model import Delivery, Product, Query, Quota, StorageTier
+    from pepsasync.model import Delivery, Query, Quota, StorageTier
     from pepsasync.pipeline.record import Journals
-    from pepsasync.pipeline.wanted import Wanted
     from pepsasync.providers.base import Provider, StagingReply
     from pepsasync.stages.line import Line
 
@@ -82,6 +83,7 @@ class Client:
         self._listeners: list[Callable[[Event], None]] = []
         self._stack = contextlib.AsyncExitStack()
         self._running: TaskGroup | None = None
+        self._was_opened = False
         self._archives = open_archives(
             names,
             settings,
@@ -96,6 +98,9 @@ class Client:
         """The archive that is searched."""
 
     async def __aenter__(self) -> Self:
+        if self._was_opened:
+            raise RuntimeError("this client was opened before: make another one, 'async with Client(...) as client:'")
+        self._was_opened = True
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._http)
             self._running = await stack.enter_async_context(task_group())
@@ -113,6 +118,10 @@ class Client:
             raise RuntimeError("use the client inside 'async with Client(...) as client:'")
         return self._running
 
+    def _check_open(self) -> None:
+        """Raises RuntimeError outside of `async with`."""
+        _ = self._tasks
+
     @functools.cached_property
     def _journals(self) -> Journals:
         from pepsasync.pipeline.record import Journals  # noqa: PLC0415 - whoever only searches need not wait for it
@@ -124,11 +133,11 @@ class Client:
         """Products that the account may have in a window of time, as given or published."""
         return self._archives[0].pace.quota
 
-    def search(self, query: Query | None = None, /, **criteria: object) -> Flattened[Product]:
+    def search(self, query: Query | Mapping[str, Any] | None = None, /, **criteria: object) -> Flattened[Product]:
         """Loop over products that match, newest acquisition first, each once.
 
         Args:
-            query: What to look for; or the same as keyword criteria.
+            query: What to look for, also as a mapping of criteria; or the same as keyword criteria.
             **criteria: `collection`, `product`, `start`, `end`, `tile`, `location`, `bbox`, ...; see
                 `pepsasync.criteria.build_query`.
 
@@ -136,7 +145,7 @@ class Client:
             ConfigError: A criterion makes no sense, or the archive cannot answer it.
             ProviderError: The archive did not answer as it should.
         """
-        wanted = _one_query(query, criteria)
+        wanted = as_query(query, criteria)
 
         async def work(pages: MemoryObjectSendStream[list[Product]]) -> None:
             async with search(wanted, self.provider, self._emit) as found:
@@ -151,9 +160,12 @@ class Client:
         Raises:
             ProviderError: The product cannot be had, or the archive does not answer.
         """
+        if not isinstance(product, Product):
+            raise TypeError(f"stage() takes a product from a search, not {product!r}")
+        self._check_open()
         return await request_staging(product, self._line(self._archives[0], Path()))
 
-    async def tiers(self, products: Iterable[Product]) -> dict[str, StorageTier]:
+    async def tiers(self, products: Product | Iterable[Product]) -> dict[str, StorageTier]:
         """Ask where products are now, many with one request.
 
         Returns:
@@ -162,13 +174,14 @@ class Client:
         Raises:
             ProviderError: The archive did not answer as it should.
         """
-        everything, batch = list(products), self.provider.limits.poll_batch
+        self._check_open()
+        everything, batch = as_products(products, "tiers"), self.provider.limits.poll_batch
         tiers: dict[str, StorageTier] = {}
         for first in range(0, len(everything), batch):
             tiers |= await self.provider.tiers(everything[first : first + batch])
         return tiers
 
-    def wait_online(self, products: Iterable[Product]) -> Background[Product]:
+    def wait_online(self, products: Product | Iterable[Product]) -> Background[Product]:
         """Stage products and loop over them as they come online; one that fails is a `ProductFailed` event.
 
         Raises:
@@ -176,7 +189,7 @@ class Client:
         """
         from pepsasync.pipeline.deliver_all import bring_all_online, make_run  # noqa: PLC0415 - as for journals
 
-        wanted = list({product.id: product for product in products}.values())
+        wanted = list({product.id: product for product in as_products(products, "wait_online")}.values())
 
         async def work(online: MemoryObjectSendStream[Product]) -> None:
             await bring_all_online(wanted, online, make_run([self._line(self._archives[0], Path())]))
@@ -201,7 +214,9 @@ class Client:
 
         Cancellation: everything received is kept and resumable.
         """
-        async for delivery in self.fetch([product], directory, extract=extract):
+        if not isinstance(product, Product | str):
+            raise TypeError(f"download() takes one product or its name, not {product!r}: fetch() takes several")
+        async for delivery in self.fetch(product, directory, extract=extract):
             if delivery.error is not None:
                 raise delivery.error
             if delivery.path is not None:
@@ -210,7 +225,7 @@ class Client:
 
     def fetch(
         self,
-        wanted: Wanted,
+        wanted: Given,
         directory: str | os.PathLike[str] = ".",
         *,
         extract: bool = False,
@@ -221,13 +236,15 @@ class Client:
         A loop that falls behind holds up the run: few outcomes wait for it, and then `Config.in_flight` products.
 
         Args:
-            wanted: A query, or products, names of products, and queries.
+            wanted: A query, or criteria as a mapping; a product, or a product's name; products, names and queries, in
+                any collection or iterator; a table of pandas or geopandas with a column `name`.
             directory: Folder to put them in; made when it does not exist.
             extract: Unpack each zip and remove it.
             on_delivered: Awaited for each product that this run brought, a few at once. What it raises becomes a
                 `HookFailed` event: the product stays delivered.
 
         Raises:
+            TypeError: `wanted` is something else.
             ConfigError, AuthError, UnreachableError, DiskFullError: The run cannot go on; the same call resumes it.
             ProviderError: The search failed, for more than some names; what it had found was brought.
 
@@ -235,6 +252,8 @@ class Client:
         """
         from pepsasync.pipeline.deliver_all import make_run  # noqa: PLC0415 - as for journals
         from pepsasync.pipeline.fetch import fetch  # noqa: PLC0415
+
+        products = as_wanted(wanted)
 
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
             space = None if on_delivered else Space(Path(directory))  # a hook may move files away
@@ -246,7 +265,7 @@ class Client:
                 lines, asked = [await journal.along(line) for line in lines], await journal.asked_before()
                 given = {"extract": extract, "on_delivered": on_delivered, "asked_before": asked}
                 with self.listen(journal.note_quota):
-                    await fetch(wanted, make_run(lines, claims=journal.claims, **given), journal, outcomes.clone())
+                    await fetch(products, make_run(lines, claims=journal.claims, **given), journal, outcomes.clone())
 
         return Background(self._tasks, work, OUTCOMES_AHEAD)
 
@@ -296,9 +315,3 @@ class Client:
     def _line(self, archive: Archive, directory: Path, space: Space | None = None) -> Line:
         shelf = Shelf(directory, self._tell)
         return archive.line(self._http, shelf, self._throttle, config=self._config, emit=self._emit, space=space)
-
-
-def _one_query(query: Query | None, criteria: dict[str, object]) -> Query:
-    if query is not None and criteria:
-        raise ConfigError("give either a query or criteria, not both")
-    return query if query is not None else build_query(**criteria)

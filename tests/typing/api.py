@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import assert_type
 
+import geopandas
+
 import pepsasync
 from pepsasync import Client, Config, Credentials, Delivery, DeliveryStatus, Product, Query, StorageTier
 from pepsasync.events import Event
@@ -25,8 +27,9 @@ async def use() -> None:
             assert_type(delivery, Delivery)
             assert_type(delivery.status, DeliveryStatus)
             assert_type(delivery.path, Path | None)
-        async for _ in client.fetch(["S1A_X", product]):
-            pass
+        for wanted in (["S1A_X", product], "S1A_X", product, {"collection": "S1"}, geopandas.GeoDataFrame()):
+            async for _ in client.fetch(wanted):
+                pass
         assert_type(await client.tiers([product]), dict[str, StorageTier])
         events: AsyncIterator[Event] = client.events()
         async for event in events:

@@ -67,8 +67,7 @@ class Background(Generic[T]):
 
     async def __anext__(self) -> T:
         if not self._is_started:
-            self._is_started = True
-            self._tasks.start_soon(_run, self._work, self._send, self._scope, self._errors)
+            self._start()
         try:
             return await self._receive.receive()
         except (anyio.EndOfStream, anyio.ClosedResourceError):
@@ -83,6 +82,13 @@ class Background(Generic[T]):
     async def aclose(self) -> None:
         """Cancel the task; the loop ends."""
         self._cancel()
+
+    def _start(self) -> None:
+        try:
+            self._tasks.start_soon(_run, self._work, self._send, self._scope, self._errors)
+        except RuntimeError as error:
+            raise RuntimeError("the client is closed: loop inside 'async with Client(...) as client:'") from error
+        self._is_started = True
 
     def _cancel(self) -> None:
         self._scope.cancel()
