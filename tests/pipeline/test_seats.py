@@ -167,3 +167,31 @@ async def test_who_is_cancelled_when_called_hands_the_seat_on():
         impatient.cancel_scope.cancel()
 
     assert (order, source.free) == ([2], 1)
+
+
+async def test_one_that_leaves_lets_all_in_for_whom_there_is_room():
+    async with anyio.create_task_group() as tasks:
+        taking, closed, busy = Taking(tasks), archive(3, is_open=False), archive()
+        for size in (1, 2, 3, 4, 5):
+            await taking.want(size, closed, busy)
+        assert taking.seated == [(1, 1)]
+        closed.run.line.pace.is_open = True
+        await taking.leave(1)
+        assert sorted(taking.seated[1:]) == [(2, 1), (3, 0), (4, 0), (5, 0)]
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.virtual_time
+async def test_seats_of_an_archive_whose_quota_opens_are_taken_at_once():
+    async with anyio.create_task_group() as tasks:
+        taking, closed, busy = Taking(tasks), archive(2, is_open=False), archive()
+        for size in (1, 2, 3, 4):
+            await taking.want(size, closed, busy)
+        await anyio.sleep(3600)
+        assert taking.seated == [(1, 1)]
+        closed.run.line.pace.is_open = True
+        await anyio.sleep(2)
+        assert sorted(taking.seated[1:]) == [(3, 0), (4, 0)]
+        tasks.cancel_scope.cancel()
+
+    assert (closed.free, busy.free) == (2, 1)

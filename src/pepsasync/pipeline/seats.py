@@ -24,6 +24,10 @@ LOOKUPS = 4
 """Requests at once to one archive for what it has of products that another one found."""
 
 
+LOOK_EVERY = 1.0
+"""Seconds between two looks, while somebody waits, at whether a quota has opened: no seat is given back then."""
+
+
 @dataclass(slots=True, eq=False)
 class Source:
     """One of several archives."""
@@ -89,7 +93,12 @@ class Seats:
     async def _wait(self, me: _Waiting) -> Offer:
         self._waiting.append(me)
         try:
-            await me.called.wait()
+            while not me.called.is_set():
+                with anyio.move_on_after(LOOK_EVERY):
+                    await me.called.wait()
+                    break
+                if self._waiting and self._waiting[0] is me:
+                    self._call()
         except BaseException:
             if me.called.is_set():
                 self._give_back(cast("Offer", me.offer).source)
@@ -100,10 +109,18 @@ class Seats:
 
     def _give_back(self, source: Source) -> None:
         source.free += 1
-        for waiting in self._waiting:
-            waiting.offer = _free_seat(waiting.offers)
-        chosen = choose_next((one for one in self._waiting if one.offer), source.seats)
-        if chosen is not None and chosen.offer is not None:
+        self._call()
+
+    def _call(self) -> None:
+        """Seat all for whom there is room: where one seat is given back, a quota may have opened meanwhile, too."""
+        while True:
+            for waiting in self._waiting:
+                waiting.offer = _free_seat(waiting.offers)
+            able = [one for one in self._waiting if one.offer]
+            seats = max((offer.source.seats for one in able if (offer := one.offer)), default=0)
+            chosen = choose_next(able, seats)
+            if chosen is None or chosen.offer is None:
+                return
             chosen.offer.source.free -= 1
             self._waiting.remove(chosen)
             chosen.called.set()
