@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import sqlite3
 from datetime import UTC
 
@@ -11,18 +12,21 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archives import connect, everything, fetch_all, right_files, sandbox
-from pepsasync import AuthError, ConfigError
+from archives import QUICK, connect, credentials, everything, fetch_all, right_files, root, sandbox
+from pepsasync import AuthError, Client, Config, ConfigError
 from pepsasync.criteria import build_query
 from pepsasync.events import (
     DownloadProgressed,
     DownloadStarted,
+    Noticed,
+    ProductAwaited,
     ProductDownloaded,
     ProductFailed,
     QuotaReached,
     StagingRequested,
 )
 from pepsasync.io.journal import JournalBusyError, JournalReader, State, open_journal
+from pepsasync.io.journal.schema import MIGRATIONS
 from pepsasync.model import Query, Quota
 from pepsasync.pipeline.claims import Claims
 from pepsasync.pipeline.order import query_from_json, wanted_as_json
@@ -131,6 +135,56 @@ async def test_what_was_asked_for_is_not_asked_for_again(tmp_path):
         assert {delivery.error for delivery in outcomes.values()} == {None}
         assert right_files(archive, tmp_path) == 4
         assert archive.statistics.stagings == before
+
+
+@pytest.mark.parametrize("providers", [["geodes"], ["geodes", "peps"]])
+async def test_what_was_asked_for_at_one_archive_was_not_asked_for_at_another(providers, tmp_path):
+    """PEPS stages when it is asked; with GEODES somebody has to ask by hand, which the second run has to tell."""
+    async with sandbox(2, tape_fraction=1.0, staging_seconds=3600.0) as archive:
+        await stop_when_waiting(archive, ["geodes", "peps"], tmp_path, StagingRequested)
+        with JournalReader(tmp_path) as reader:
+            assert [source for source, _ in reader.asked()] == ["peps", "peps"]
+        before = dict(archive.statistics.stagings)
+
+        events = await stop_when_waiting(archive, providers, tmp_path, ProductAwaited)
+
+        assert archive.statistics.stagings == before
+    assert [event for event in events if isinstance(event, Noticed) and "request their transfer" in event.message]
+
+
+async def stop_when_waiting(archive, providers, folder, sign):
+    """End a run once each of its two products has sent some event, and everybody has had a moment; its events."""
+    events = []
+
+    def see(event):
+        events.append(event)
+        if len({one.name for one in events if isinstance(one, sign)}) == 2 and scope.deadline == math.inf:
+            scope.deadline = anyio.current_time() + 1
+
+    with anyio.fail_after(30), anyio.CancelScope() as scope:
+        async with Client(
+            providers,
+            base_url={name: root(archive, name) for name in providers},
+            credentials={name: credentials(archive, name) for name in providers},
+            config=Config(**(QUICK | {"poll_interval": 3600.0, "poll_interval_max": 3600.0})),
+        ) as client:
+            with client.listen(see):
+                async for _ in client.fetch(await everything(client), folder):
+                    pass
+    return events
+
+
+async def test_what_older_journals_tell_of_requests_is_kept(tmp_path):
+    async with open_journal(tmp_path, tell=print, migrations=MIGRATIONS[:1]):
+        pass
+    insert = "INSERT INTO products (name, id, source, state, staging_requests, updated) VALUES (?, ?, 'peps', ?, ?, 0)"
+    rows = ("A", "staging", 2), ("B", "staging", 0), ("C", "failed", 1)
+    with contextlib.closing(sqlite3.connect(tmp_path / ".pepsasync" / "journal.db")) as database, database:
+        database.executemany(insert, [(name, f"id-{name}", *rest) for name, *rest in rows])
+
+    async with open_journal(tmp_path, tell=print) as journal:
+        recorder = Recorder(journal, lambda event: None, ["peps"], {}, claims=Claims())
+        assert await recorder.asked_before() == {("peps", "id-A"): 2}
 
 
 async def test_the_quota_of_an_earlier_run_counts(tmp_path):

@@ -157,10 +157,12 @@ async def test_newer_schema_is_refused_and_left_alone(tmp_path):
     path = tmp_path / ".pepsasync" / "journal.db"
     before = path.read_bytes()
 
-    with pytest.raises(ConfigError, match=r"schema 2, this pepsasync knows schema 1.*newer one"):
+    with pytest.raises(
+        ConfigError, match=rf"schema {len(NEXT)}, this pepsasync knows schema {len(MIGRATIONS)}.*newer one"
+    ):
         async with open_journal(tmp_path, tell=pytest.fail):
             pass
-    with pytest.raises(ConfigError, match="schema 2"):
+    with pytest.raises(ConfigError, match=f"schema {len(NEXT)}"):
         JournalReader(tmp_path)
 
     assert before == path.read_bytes()
@@ -182,7 +184,7 @@ async def test_migration_that_fails_leaves_the_old_schema(tmp_path):
     await filled(tmp_path)
     broken = (*MIGRATIONS, "CREATE TABLE extra (x); INSERT INTO nowhere VALUES (1)")
 
-    with pytest.raises(ConfigError, match="schema 1 cannot become schema 2"):
+    with pytest.raises(ConfigError, match=f"schema {len(MIGRATIONS)} cannot become schema {len(NEXT)}"):
         async with open_journal(tmp_path, tell=pytest.fail, migrations=broken):
             pass
 

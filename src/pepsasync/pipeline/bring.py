@@ -60,7 +60,7 @@ async def bring(product: Product, run: Run, log: Log) -> Path | None:
 async def _stage_and_fetch(product: Product, run: Run, log: Log) -> Path:
     """Bring a product from tape, within the staging window."""
     window, size, path = run.line.slots.window, product.size or 0, None
-    await window.enter(size, acquired=product.start, goes_first=product.name in run.asked_before)
+    await window.enter(size, acquired=product.start, goes_first=run.was_asked_before(product))
     try:
         await bring_online(product, run, log)
         path = await fetch_verified(product, run, log)
@@ -97,14 +97,15 @@ async def bring_online(product: Product, run: Run, log: Log) -> None:
             run.advise(reply.advice)
             run.line.emit(ProductAwaited(**log.who))
         else:
+            run.line.asked(product, log.staging_requests)
             run.line.emit(StagingRequested(**log.who, times=log.staging_requests, retry_after=reply.retry_after))
     log.staged_seconds += anyio.current_time() - began
     run.line.emit(ProductStaged(**log.who, seconds=log.staged_seconds))
 
 
 def _was_asked_before(product: Product, run: Run, log: Log) -> bool:
-    """Whether an earlier run asked for a product that this one has not touched yet: it need not be asked for again."""
-    asked = run.asked_before.pop(product.name, 0)
+    """Whether an earlier run asked this archive for a product: it need not be asked for again."""
+    asked = run.asked_before.pop((product.provider, product.id), 0)
     if not asked:
         return False
     log.staging_requests = asked

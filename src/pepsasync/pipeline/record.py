@@ -113,7 +113,9 @@ class Recorder:
         name, quota = line.provider.name, line.pace.quota
         if quota:
             line.pace.remember(await self._earlier_downloads(name, quota.seconds))
-        return replace(line, emit=self.take, download_began=partial(self._download_began, name))
+        return replace(
+            line, emit=self.take, download_began=partial(self._download_began, name), asked=self._journal.note_asked
+        )
 
     async def order(self, wanted: Wanted) -> int:
         """Note what was asked for, on the disk before anything is done; returns the order's number."""
@@ -131,16 +133,10 @@ class Recorder:
         if order is not None:
             self._journal.note_searched(order)
 
-    async def asked_before(self) -> dict[str, int]:
-        """Staging requests by name of the products that an earlier run waited for."""
-
-        def read() -> dict[str, int]:
-            with contextlib.closing(reader):
-                rows = (row for batch in reader.in_state(State.STAGING) for row in batch)
-                return {row.name: row.staging_requests for row in rows if row.staging_requests}
-
-        reader = await self._journal.reader()
-        return await to_thread.run_sync(read)
+    async def asked_before(self) -> dict[tuple[str, str], int]:
+        """Staging requests by archive and id of the products that an earlier run waited for."""
+        with await self._journal.reader() as reader:
+            return await to_thread.run_sync(reader.asked)
 
     def _download_began(self, provider: str) -> None:
         """Note that the quota of an archive counts one more download."""

@@ -29,14 +29,19 @@ class Run:
     extract: bool = False
     on_delivered: Callable[[Delivery], Awaitable[None]] | None = None
     """Awaited for each product that this run delivered; what it raises is told and changes nothing."""
-    asked_before: dict[str, int] = field(default_factory=dict)
-    """Staging requests of an earlier run, by name of products that it waited for; taken out as they are used."""
+    asked_before: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Staging requests of an earlier run, by archive and id of products that it waited for; taken out as they are used.
+    """
     sources: Sources | None = None
     """All archives of the run when there are several; this one is then searched, and asked first."""
     claims: Claims = field(default_factory=Claims)
     """Products under way in this folder, of this and other runs of the client."""
     advised: set[str] = field(default_factory=set)
     """What the user was told to do; each piece of advice is told once."""
+
+    def was_asked_before(self, product: Product) -> bool:
+        """Whether an earlier run asked this archive for a product that this one has not touched yet."""
+        return (product.provider, product.id) in self.asked_before
 
     def advise(self, advice: str) -> None:
         """Tell the user what to do, unless it was told before."""

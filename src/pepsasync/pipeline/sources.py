@@ -205,7 +205,7 @@ class Sources:
         async def wait(offer: Offer) -> None:
             run, product = offer.source.run, offer.product
             window, size = run.line.slots.window, product.size or 0
-            await window.enter(size, acquired=product.start, goes_first=product.name in run.asked_before)
+            await window.enter(size, acquired=product.start, goes_first=run.was_asked_before(product))
             log = Log(quest.log.product, asked_at=quest.log.begin_wait())
             try:
                 await bring_online(product, run, log)

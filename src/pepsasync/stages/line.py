@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pepsasync.io.shelf import Shelf
     from pepsasync.io.space import Space
     from pepsasync.io.throttle import Throttle
+    from pepsasync.model import Product
     from pepsasync.providers.base import Limits, Provider
     from pepsasync.stages.pace import Pace
     from pepsasync.stages.verify import SmallProduct
@@ -68,6 +69,8 @@ class Line:
     """False where other archives may have the product: then downloads raise `NotNowError` instead of waiting."""
     download_began: Callable[[], None] = lambda: None
     """Called for each download that a quota counts."""
+    asked: Callable[[Product, int], None] = lambda product, times: None  # noqa: ARG005
+    """Called for each staging request that the archive took, with how many there were so far."""
 
     @property
     def poll_interval(self) -> float:

@@ -147,6 +147,11 @@ class Journal:
         """
         self._writer.add(lambda pending: pending.downloads.append((storable(account), when)))
 
+    def note_asked(self, product: Product, requests: int) -> None:
+        """Take that an archive was asked to bring its product from tape, how often so far; never waits."""
+        key, asked = (storable(product.provider), storable(product.id)), (storable(product.name), requests)
+        self._writer.add(lambda pending: pending.asked.update({key: asked}))
+
     async def flush(self) -> None:
         """Wait until everything taken so far is on the disk; returns at once when the journal is quiet."""
         await to_thread.run_sync(self._writer.flush, abandon_on_cancel=True)

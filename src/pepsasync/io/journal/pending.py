@@ -62,12 +62,14 @@ class Pending:
     products: dict[str, tuple[int | None, Product, float]] = field(default_factory=dict)
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     downloads: list[tuple[str, float]] = field(default_factory=list)
+    asked: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    """Name and staging requests of products, by archive and id."""
     searched: list[int] = field(default_factory=list)
     """Orders for which everything was found."""
     now: dict[str, float | None] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        parts = (self.orders, self.products, self.notes, self.downloads, self.searched, self.now)
+        parts = (self.orders, self.products, self.notes, self.downloads, self.asked, self.searched, self.now)
         return sum(map(len, parts))
 
     def record(self, order: int | None, products: Iterable[Product], now: float) -> None:
@@ -99,6 +101,7 @@ class Pending:
         run(_RECORD, map(_record_row, self.products.items()))
         run(_NOTE, map(_note_row, self.notes.items()))
         run("INSERT INTO downloads VALUES (?, ?)", self.downloads)
+        run("INSERT OR REPLACE INTO asked VALUES (?, ?, ?, ?)", ((*key, *asked) for key, asked in self.asked.items()))
         run(_SEARCHED, ((order,) for order in self.searched))
         run("INSERT OR REPLACE INTO now VALUES (?, ?)", self.now.items())
 

@@ -170,6 +170,11 @@ class JournalReader:
         query = "SELECT started FROM downloads WHERE account = ? AND started >= ? ORDER BY started"
         return [started for (started,) in self._rows(query, storable(account), when)]
 
+    def asked(self) -> dict[tuple[str, str], int]:
+        """Staging requests by archive and id, of the products that wait for tape."""
+        query = "SELECT source, id, requests FROM asked WHERE name IN (SELECT name FROM products WHERE state = ?)"
+        return {(source, id_): requests for source, id_, requests in self._rows(query, State.STAGING)}
+
     def owner(self) -> Owner | None:
         """Who writes the journal; None when nobody does, as far as this machine can tell."""
         try:

@@ -71,7 +71,15 @@ CREATE TABLE downloads (account TEXT NOT NULL, started REAL NOT NULL);
 CREATE INDEX downloads_by_account ON downloads (account, started);
 """
 
-MIGRATIONS: tuple[str, ...] = (_TABLES,)
+_ASKED = """
+CREATE TABLE asked (source TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, requests INTEGER NOT NULL,
+    PRIMARY KEY (source, id)) WITHOUT ROWID;
+INSERT INTO asked SELECT source, id, name, staging_requests
+    FROM products WHERE staging_requests > 0 GROUP BY source, id;
+"""
+"""Staging requests by archive: products of one name are several to the archives that have them."""
+
+MIGRATIONS: tuple[str, ...] = (_TABLES, _ASKED)
 """Script number N makes schema N+1 of schema N. Published scripts never change, and hold only statements whose text
 SQLite keeps as it is (CREATE, DROP, ADD COLUMN), because the tables of a journal are compared with them."""
 
