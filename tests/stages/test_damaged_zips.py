@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from fakes import product
 from pepsasync.errors import ConfigError, ExtractError, IntegrityError, TransferError
+from pepsasync.io import zips
 from pepsasync.io.shelf import Shelf
 from pepsasync.stages.extract import unpack
+from pepsasync.stages.present import find_present
+from pepsasync.stages.recheck import Verdict, recheck
 from pepsasync.stages.verify import check_zip
 
 ITEM = product("S1A_TEST")
@@ -131,6 +134,101 @@ def test_damaged_zip_is_not_unpacked(damaged, shelf):
 
     assert shelf.zip_path(ITEM).exists()
     assert not shelf.folder_path(ITEM).exists()
+
+
+def overlapping(count, method=zipfile.ZIP_DEFLATED, size=60_000):
+    """A zip whose directory lists one member many times, each time under another name."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("S1A_TEST.SAFE/0000", b"\0" * (size // 2) + random.Random(1).randbytes(size // 2))
+    content = buffer.getvalue()
+    at, end = content.index(b"PK\1\2"), content.rindex(b"PK\5\6")
+    entry = content[at:end]
+    entries = b"".join(entry.replace(b"/0000", f"/{number:04}".encode()) for number in range(count))
+    record = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, count, count, len(entries), at, 0)
+    return content[:at] + entries + record
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Bytes of members that were read."""
+    lengths, plain = [], zipfile.ZipExtFile.read
+
+    def counting(member, *args):
+        block = plain(member, *args)
+        lengths.append(len(block))
+        return block
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", counting)
+    return lengths
+
+
+@pytest.mark.parametrize("count", [2, 3000])
+def test_members_made_of_the_same_bytes_are_not_read(shelf, read, count):
+    bomb = overlapping(count)
+    shelf.zip_path(ITEM).write_bytes(bomb)
+    for zipped in (io.BytesIO(bomb), shelf.zip_path(ITEM)):
+        with pytest.raises(IntegrityError, match=r"overlaps|unpack to"):
+            check_zip(ITEM, zipped, every_member=True)
+    with pytest.raises(ExtractError, match=r"overlaps|unpack to"):
+        unpack(ITEM, shelf)
+
+    assert not read
+
+
+BOMBS = {
+    "ratio": lambda: packed({"a": b"\0" * 50_000_000}),
+    "members": lambda: packed({str(number): b"" for number in range(6)}),
+    "twice": lambda: changed(RIGHT.rindex(b"a/1") + 2, ord("2")),
+    "directory": lambda: packed({str(number): b"" for number in range(5)}, comment=b"c" * 60_000),
+}
+
+
+def packed(files, comment=b""):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            info = zipfile.ZipInfo(name)
+            info.compress_type, info.comment = zipfile.ZIP_DEFLATED, comment
+            archive.writestr(info, content)
+    return buffer.getvalue()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("bomb", BOMBS)
+async def test_limits_hold_when_a_zip_is_verified_and_when_it_is_looked_at(bomb, shelf, read, monkeypatch):
+    monkeypatch.setattr(zips, "MOST_MEMBERS", 5)
+    monkeypatch.setattr(zips, "LARGEST_DIRECTORY", 200_000)
+    path = shelf.zip_path(ITEM)
+    path.write_bytes(BOMBS[bomb]())
+    for every_member in (True, False):
+        with pytest.raises(IntegrityError, match="unsafe zip"):
+            check_zip(ITEM, path, every_member=every_member)
+
+    assert "unsafe zip" in (await find_present(ITEM, shelf, extract=False)).wrong
+    assert recheck(shelf.directory, ITEM.name, None).verdict is Verdict.WRONG
+    assert not read
+
+
+def test_directory_that_says_in_64_bits_how_long_it_is_is_not_read(monkeypatch):
+    monkeypatch.setattr(zips, "LARGEST_DIRECTORY", 100)
+    monkeypatch.setattr(zipfile, "ZipFile", pytest.fail)
+    for zipped in (of_64_bits(), of_64_bits(b"made on demand"), RIGHT):
+        with pytest.raises(IntegrityError, match="a directory of"):
+            check_zip(ITEM, io.BytesIO(zipped), every_member=True)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_of_methods_that_cannot_be_bounded_are_not_read(method, shelf, read):
+    """`zipfile` unpacks all that it has read of them, whatever a member says that it unpacks to."""
+    with zipfile.ZipFile(shelf.zip_path(ITEM), "w") as archive:
+        archive.writestr("S1A_TEST.SAFE/a", b"\0" * 1000, method)
+    with pytest.raises(IntegrityError, match="is packed as no product is"):
+        check_zip(ITEM, shelf.zip_path(ITEM), every_member=True)
+    with pytest.raises(ExtractError, match="is packed as no product is"):
+        unpack(ITEM, shelf)
+
+    assert not read
 
 
 changes = given(at=st.integers(0, len(RIGHT) - 1), value=st.integers(0, 255))

@@ -9,8 +9,8 @@ import pytest
 
 from fakes import product
 from pepsasync.errors import ConfigError, ExtractError
+from pepsasync.io import zips
 from pepsasync.io.shelf import Shelf
-from pepsasync.stages import extract
 from pepsasync.stages.extract import unpack
 
 ITEM = product("S1A_TEST")
@@ -58,7 +58,19 @@ def test_unpack_top_folder_of_another_name_gets_the_products_name(shelf):
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil", "a/../../evil", "/etc/evil", "C:/evil", "a\\..\\evil"],
+    [
+        *(
+            "../evil",
+            "a/../../evil",
+            "/etc/evil",
+            "C:/evil",
+            "a\\..\\evil",
+            "S1A.SAFE/C:evil",
+            "S1A.SAFE/manifest.safe:hidden",
+        ),
+        *("CON", "S1A.SAFE/nul.txt", "S1A.SAFE/aux /x", "lpt1/x", "S1A.SAFE/Com\u00b9.tiff", "S1A.SAFE/CONIN$"),
+        *("S1A.SAFE./x", "S1A.SAFE/x.", "S1A.SAFE/x ", "S1A.SAFE/... /x", "S1A.SAFE /x/", "S1A.SAFE/\x1b[2Jx"),
+    ],
 )
 def test_unpack_name_that_leaves_the_folder_is_refused(name, shelf):
     pack(shelf, {"S1A_TEST.SAFE/manifest.safe": b"m", name: b"x"})
@@ -81,6 +93,14 @@ def test_unpack_links_and_special_files_are_refused(kind, shelf):
         unpack(ITEM, shelf)
 
 
+def test_unpack_names_that_only_look_like_those_of_devices_are_written(shelf):
+    names = ["console.xml", "aux_data/x.xml", "com10.tiff", ".hidden", "a.b/c d.xml", "nullify", "ECMWF.nul"]
+    pack(shelf, {f"S1A_TEST.SAFE/{name}": b"x" for name in names})
+    folder = unpack(ITEM, shelf)
+
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == set(names)
+
+
 def test_unpack_bomb_is_refused(shelf):
     pack(shelf, {"S1A_TEST.SAFE/zeros": b"\0" * 50_000_000})
 
@@ -89,7 +109,7 @@ def test_unpack_bomb_is_refused(shelf):
 
 
 def test_unpack_too_many_members_is_refused(shelf, monkeypatch):
-    monkeypatch.setattr(extract, "MOST_MEMBERS", 2)
+    monkeypatch.setattr(zips, "MOST_MEMBERS", 2)
     pack(shelf, {f"S1A_TEST.SAFE/{n}": b"x" for n in range(3)})
 
     with pytest.raises(ExtractError, match="3 members"):

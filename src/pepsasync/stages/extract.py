@@ -8,17 +8,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
 from pepsasync.errors import ExtractError
-from pepsasync.io.blocks import BLOCK
 from pepsasync.io.files import disk_errors, make_way, remove_tree, sync
-from pepsasync.io.zips import open_zip, zip_damage
+from pepsasync.io.zips import UnsafeZipError, blocks, open_zip, refuse_overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,16 +26,12 @@ if TYPE_CHECKING:
     from pepsasync.io.shelf import Shelf
     from pepsasync.model import Product
 
-LARGEST_RATIO = 200
-"""Unpacked bytes for one packed byte; Sentinel products stay under 10, zip bombs above 1,000."""
-
-LARGEST_UNPACKED = 1 << 40
-"""Bytes of one unpacked product: far above any, far below a disk filled by mistake."""
-
-MOST_MEMBERS = 200_000
-
 DEEPEST = 100
 """Folders in each other; those of Sentinel products stay under 10."""
+
+_FOREIGN = re.compile(r"[:\x00-\x1f]|[. ]$|^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³]) *(\.|$)", re.IGNORECASE)
+"""Parts of a path that Windows takes for devices, streams or other names, or that no terminal should be shown. Source:
+https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file."""
 
 _NAME_REFUSED = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 """What the system says to a member whose name no disk takes, or whose folder is a file."""
@@ -63,7 +59,7 @@ def unpack(product: Product, shelf: Shelf) -> Path:
     remove_tree(scratch)
     try:
         with disk_errors(final), open_zip(zipped) as archive:
-            members = _safe_members(product, archive, zipped.stat().st_size)
+            members = _safe_members(archive)
             scratch.mkdir(parents=True)
             for info in members:
                 with _refused_names(product, info):
@@ -76,6 +72,9 @@ def unpack(product: Product, shelf: Shelf) -> Path:
             whole.rename(final)
             sync(final.parent)
             zipped.unlink()
+    except UnsafeZipError as error:
+        hint = "The zip was kept, nothing was unpacked"
+        raise ExtractError(str(error), product=product.name, hint=hint) from error
     except zipfile.BadZipFile as error:
         raise ExtractError(f"cannot unpack: {error}", product=product.name, hint="The zip was kept") from error
     finally:
@@ -83,35 +82,28 @@ def unpack(product: Product, shelf: Shelf) -> Path:
     return final
 
 
-def _safe_members(product: Product, archive: zipfile.ZipFile, packed: int) -> Sequence[zipfile.ZipInfo]:
+def _safe_members(archive: zipfile.ZipFile) -> Sequence[zipfile.ZipInfo]:
     members = archive.infolist()
-    total = sum(info.file_size for info in members)
-    trouble = next((text for info in members if (text := unsafe_member(info))), None)
-    if len({info.filename.rstrip("/") for info in members}) < len(members):
-        trouble = "two members of one name"
-    elif len(members) > MOST_MEMBERS:
-        trouble = f"{len(members):,} members"
-    elif total > min(LARGEST_UNPACKED, max(packed, 1) * LARGEST_RATIO):
-        trouble = f"{packed:,} bytes that unpack to {total:,}"
-    if trouble:
-        raise ExtractError(
-            f"unsafe zip: {trouble}", product=product.name, hint="The zip was kept, nothing was unpacked"
-        )
+    if trouble := next((text for info in members if (text := unsafe_member(info))), None):
+        raise UnsafeZipError(f"unsafe zip: {trouble}")
+    refuse_overlap(archive)
     return members
 
 
 def unsafe_member(info: zipfile.ZipInfo) -> str | None:
-    """Say why a member must not be written, None when it may.
+    """Say why a member must not be written, None when it may; the same on every system, since folders travel.
 
     Args:
         info: From the central directory of the zip.
     """
     name = info.filename
     parts = PurePosixPath(name).parts
-    if name.startswith("/") or "\\" in name or "\0" in info.orig_filename or (len(name) > 1 and name[1] == ":"):
+    if name.startswith("/") or "\\" in name or "\0" in info.orig_filename:
         return f"absolute or foreign name {name!r}"
     if ".." in parts or not parts:
         return f"name {name!r} leaves the folder"
+    if any(_FOREIGN.search(part) for part in parts):
+        return f"name {name!r} means something else on other systems"
     if len(parts) > DEEPEST:
         return f"{len(parts):,} folders in each other"
     mode = stat.S_IFMT(info.external_attr >> 16)
@@ -134,23 +126,18 @@ def _refused_names(product: Product, info: zipfile.ZipInfo) -> Iterator[None]:
 
 def _write_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
     target = folder.joinpath(*PurePosixPath(info.filename).parts)
-    with zip_damage():
-        source = archive.open(info)  # first: it knows a damaged name, also of a folder
-    with source:
+    with contextlib.closing(blocks(archive, info)) as content:
+        block = next(content, b"")  # first: it knows a damaged name, also of a folder
         if info.is_dir():
             target.mkdir(parents=True, exist_ok=True)
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as out:
-            while block := _read_block(source):
+            while block:
                 out.write(block)
+                block = next(content, b"")
             out.flush()
             os.fsync(out.fileno())
-
-
-def _read_block(source: IO[bytes]) -> bytes:
-    with zip_damage():
-        return source.read(BLOCK)
 
 
 def _single_folder(scratch: Path) -> Path:
