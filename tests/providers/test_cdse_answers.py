@@ -12,6 +12,7 @@ from pepsasync.config import Config
 from pepsasync.credentials import Credentials
 from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import (
+    AddressError,
     AuthError,
     ForbiddenError,
     NotFoundError,
@@ -172,6 +173,7 @@ def test_judge_download_range_beyond_the_end_is_no_error():
 
 def test_judge_download_retry_after_is_kept():
     assert 7.0 == judge(429, **{"Retry-After": "7"}).retry_after
+    assert 14_400.0 == judge(429, **{"Retry-After": "14400"}).retry_after
 
 
 async def test_download_401_of_a_moment_ends_nothing():
@@ -239,7 +241,6 @@ PUBLIC = product("A", download_url="https://download.dataspace.copernicus.eu/oda
         pytest.param(["https://dataspace.copernicus.eu.evil.example/x"], [True, False], id="looks-alike"),
         pytest.param(["https://evildataspace.copernicus.eu/x"], [True, False], id="ends-alike"),
         pytest.param(["https://dataspace.copernicus.eu@evil.example/x"], [True, False], id="user-part"),
-        pytest.param(["http://127.0.0.1:9/x"], [True, False], id="plain"),
         pytest.param(
             ["https://storage.example/x", "https://download.dataspace.copernicus.eu/y"],
             [True, False, True],
@@ -254,6 +255,14 @@ async def test_download_token_goes_to_the_archive_only(hops, carries):
 
     assert error is None
     assert ["Bearer secret-1" if carried else None for carried in carries] == [token for _, token in archive.sent]
+
+
+async def test_download_is_not_redirected_to_plain_http_on_this_machine():
+    archive = Archive(redirect("http://127.0.0.1:9/x"), httpx.Response(200, content=ZIP))
+
+    with pytest.raises(AddressError, match="from https to plain http"):
+        await fetch(cdse(archive, root=None), PUBLIC)
+    assert 1 == len(archive.sent)
 
 
 @pytest.mark.parametrize(

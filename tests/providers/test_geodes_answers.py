@@ -72,12 +72,12 @@ def test_each_answer_has_its_error(status, body, kind, expected):
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 423, 429, 500, 503])
 @pytest.mark.parametrize("kind", ["application/json", "application/octet-stream", "text/html"])
 def test_the_words_of_the_quota_count_whatever_comes_with_them(status, kind):
-    headers = {"Content-Type": kind, "Retry-After": "60"}
+    headers = {"Content-Type": kind, "Retry-After": "14400"}
     response = httpx.Response(status, headers=headers, request=httpx.Request("GET", ITEM.download_url))
     error = geodes().judge_download(ITEM, response, QUOTA)
 
     assert type(error) is QuotaError
-    assert error.retry_after == 60
+    assert error.retry_after == 14_400
 
 
 @pytest.mark.parametrize("status", [202, 410])

@@ -103,8 +103,10 @@ def test_judge_download_product_above_the_instant_limit_says_what_to_do():
     assert "another archive" in error.hint
 
 
-def test_judge_download_retry_after_is_milliseconds():
-    assert 180.0 == judge(202, **{"Retry-After": "180000"}).retry_after
+@pytest.mark.parametrize("status", [202, 420, 429, 503])
+def test_judge_download_retry_after_is_milliseconds(status):
+    assert 180.0 == judge(status, **{"Retry-After": "180000"}).retry_after
+    assert 180.0 == judge(status, **{"Retry-After": "180"}).retry_after
 
 
 def test_judge_download_recorded_answers(recordings):

@@ -146,6 +146,22 @@ async def test_whole_file_is_asked_for_where_ranges_never_worked(serve, fetching
     assert answer.asked == [PART, PART, 0] * 2
 
 
+@pytest.mark.parametrize("status", [408, 423, 425, 429, 502, 503, 504])
+async def test_only_a_500_speaks_of_ranges(serve, fetching, status):
+    busy = f"HTTP/1.1 {status} Busy\r\nRetry-After: 0.2\r\nContent-Length: 0\r\n\r\n".encode()
+    server = serve(answer := Archive(FAILED, FAILED, busy, busy))
+
+    async with fetching(retry_wait_max=9.0, retries=9) as line:
+        begin(line, wanted := product(server))
+        began = anyio.current_time()
+        received = await download(wanted, line)
+
+        assert line.shelf.part_path(wanted).read_bytes() == CONTENT
+        assert anyio.current_time() - began >= 0.4
+    assert answer.asked == [PART, PART, 0, PART, PART]
+    assert received.resumed_bytes == PART
+
+
 @pytest.mark.parametrize("failures", [0, 1])
 async def test_failures_of_one_product_do_not_cost_the_others_their_parts(serve, fetching, failures):
     server = serve(answer := Archive(FAILED, FAILED, SIZE, *[FAILED] * failures))

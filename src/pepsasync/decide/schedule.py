@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 GROWTH = 1.5
 """Factor between two pauses while nothing moves."""
 
-MILLISECONDS_FROM = 10_000.0
-"""A Retry-After of this many "seconds" or more is in milliseconds: PEPS sends 180000 or 900000 for 3 or 15 minutes
-(PEPS protocol notes, section 5.2)."""
-
 LONGEST_ADVICE = 900.0
-"""Seconds; longest wait taken from a server's advice."""
+"""Seconds; longest pause between two looks at waiting products that a server's advice leads to, and the pause after a
+quota about which it says nothing."""
+
+LONGEST_RETRY_AFTER = 86_400.0
+"""Seconds; a Retry-After beyond them is taken for so many."""
 
 
 def next_pause(previous: float | None, *, moved: bool, shortest: float, longest: float) -> float:
@@ -40,12 +41,15 @@ def jittered(seconds: float, random: float) -> float:
     return seconds * (0.9 + 0.2 * random)
 
 
-def parse_retry_after(text: str | None, now: datetime | None = None) -> float | None:
+def parse_retry_after(
+    text: str | None, now: datetime | None = None, *, milliseconds_from: float = math.inf
+) -> float | None:
     """Seconds from a Retry-After header; None when it is absent or makes no sense.
 
     Args:
-        text: A number, of which 10,000 and more are milliseconds, or an HTTP date.
+        text: A number or an HTTP date.
         now: When it came; at this moment, when absent.
+        milliseconds_from: A number so large or larger is in milliseconds, in archives that have them.
     """
     text = (text or "").strip()
     try:
@@ -54,7 +58,7 @@ def parse_retry_after(text: str | None, now: datetime | None = None) -> float | 
         return _seconds_until(text, now or datetime.now(UTC))
     if not 0 <= value < float("inf"):
         return None
-    return min(value / 1000.0 if value >= MILLISECONDS_FROM else value, LONGEST_ADVICE)
+    return min(value / 1000.0 if value >= milliseconds_from else value, LONGEST_RETRY_AFTER)
 
 
 def _seconds_until(date: str, now: datetime) -> float | None:
@@ -64,7 +68,7 @@ def _seconds_until(date: str, now: datetime) -> float | None:
     except (ValueError, OverflowError):
         return None
     left = (instant.replace(tzinfo=instant.tzinfo or UTC) - now).total_seconds()
-    return min(left, LONGEST_ADVICE) if left > 0 else None
+    return min(left, LONGEST_RETRY_AFTER) if left > 0 else None
 
 
 def restage_streak(asked: int) -> int:

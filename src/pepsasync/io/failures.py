@@ -85,7 +85,7 @@ def error_for_status(response: httpx.Response, body: bytes | None = None) -> Pro
         return NotFoundError(f"not found{said}", url=url)
     if status in (420, 421, 429):
         return QuotaError(f"quota or rate limit reached (HTTP {status}){said}", retry_after=retry_after, url=url)
-    if status >= 500 or status == 408:
+    if status >= 500 or status in (408, 423, 425):
         kind = UnavailableError if status in (502, 503, 504) else ServerError
         return kind(f"the server failed with HTTP {status}{said}", retry_after=retry_after, url=url)
     return RefusedError(f"the archive refused the request with HTTP {status}{said}", url=url)

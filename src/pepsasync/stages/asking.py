@@ -129,7 +129,7 @@ class Asking:
             self._failed_ranges += 1
         if ranges.get(self._host):
             enough = max(enough, self._line.config.retries - 1)
-        return self._failed_ranges >= enough
+        return status == 500 and self._failed_ranges >= enough  # any other refusal is about this moment
 
     async def _refuse_errors(self, response: httpx.Response) -> None:
         """Raise what the provider, or plain HTTP, finds wrong with status and headers."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.decide.schedule import LONGEST_ADVICE, jittered, next_pause, parse_retry_after, restage_streak
+from pepsasync.decide.schedule import LONGEST_RETRY_AFTER, jittered, next_pause, parse_retry_after, restage_streak
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
@@ -31,11 +31,9 @@ def test_next_pause_never_exceeds_the_longest(previous, moved, shortest, longest
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("180000", 180.0, id="peps-milliseconds"),
-        pytest.param("900000", 900.0, id="peps-default-milliseconds"),
         pytest.param("120", 120.0, id="seconds"),
-        pytest.param("9999", 900.0, id="clamped"),
-        pytest.param("99999999", 900.0, id="milliseconds-clamped"),
+        pytest.param("14400", 14_400.0, id="hours"),
+        pytest.param("99999999", 86_400.0, id="clamped"),
         pytest.param("0", 0.0, id="at-once"),
         pytest.param("-5", None, id="negative"),
         pytest.param("inf", None, id="infinite"),
@@ -46,7 +44,8 @@ def test_next_pause_never_exceeds_the_longest(previous, moved, shortest, longest
         pytest.param("Sun Nov 22 10:02:00 2026", 120.0, id="oldest-http-date"),
         pytest.param("Sun, 22 Nov 2026 10:02:00 -0000", 120.0, id="date-without-zone"),
         pytest.param("Sun, 22 Nov 2026 11:02:00 +0100", 120.0, id="date-of-another-zone"),
-        pytest.param("Mon, 23 Nov 2026 10:00:00 GMT", 900.0, id="date-clamped"),
+        pytest.param("Sun, 22 Nov 2026 14:00:00 GMT", 14_400.0, id="date-in-hours"),
+        pytest.param("Mon, 30 Nov 2026 10:00:00 GMT", 86_400.0, id="date-clamped"),
         pytest.param("Fri, 31 Dec 1999 23:59:59 GMT", None, id="date-of-the-past"),
         pytest.param("Sun, 32 Nov 2026 10:02:00 GMT", None, id="no-such-day"),
         pytest.param("soon", None, id="word"),
@@ -58,13 +57,21 @@ def test_parse_retry_after(text, expected):
     assert expected == parse_retry_after(text, NOW)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("180000", 180.0), ("900000", 900.0), ("9999", 9999.0), ("Sun, 22 Nov 2026 14:00:00 GMT", 14_400.0)],
+)
+def test_parse_retry_after_of_an_archive_that_counts_milliseconds(text, expected):
+    assert expected == parse_retry_after(text, NOW, milliseconds_from=10_000)
+
+
 @given(
     st.text() | st.from_regex(r"(Sun, )?\d{1,5} Nov -?\d{1,6}( \d\d:\d\d(:\d\d)?)? ?([+-]\d{1,6}|GMT)?", fullmatch=True)
 )
 def test_parse_retry_after_any_text(text):
     wait = parse_retry_after(text, NOW)
 
-    assert wait is None or 0 <= wait <= LONGEST_ADVICE
+    assert wait is None or 0 <= wait <= LONGEST_RETRY_AFTER
 
 
 def test_parse_retry_after_dates_are_compared_with_the_clock():

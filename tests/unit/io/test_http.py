@@ -61,6 +61,8 @@ async def get(http, url="https://archive.example/x"):
         httpx.RemoteProtocolError("closed"),
         httpx.Response(500),
         httpx.Response(503, headers={"Retry-After": "1"}),
+        httpx.Response(423),
+        httpx.Response(425),
         httpx.Response(429),
         httpx.Response(200, content=b"<html>"),
     ],

@@ -47,6 +47,9 @@ CLOSED = (
     "holds the same products. For a private resto server give --base-url; to try everything run 'pepsasync sandbox'"
 )
 
+MILLISECONDS_FROM = 10_000.0
+"""A Retry-After of so many "seconds" or more is in milliseconds: 180000 or 900000 for 3 or 15 minutes (5.2)."""
+
 FEW = 2
 """Up to so many waiting products are asked for one by one."""
 
@@ -222,6 +225,8 @@ class Peps:
         error = error_for_status(response, body)
         if error is None:
             return ProtocolError(f"unexpected answer HTTP {response.status_code}", product=product.name, url=url)
+        if isinstance(error, ServerError):
+            error.retry_after = _retry_after(response)
         error.product = product.name
         error.hint = error.hint or _HINTS.get(response.status_code, "")
         return self._credentials.name_source(error)
@@ -245,7 +250,7 @@ def _basic(credentials: Credentials | None) -> str:
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    return parse_retry_after(response.headers.get("Retry-After"))
+    return parse_retry_after(response.headers.get("Retry-After"), milliseconds_from=MILLISECONDS_FROM)
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
