@@ -69,6 +69,19 @@ def test_each_answer_has_its_error(status, body, kind, expected):
     assert error is None or (error.product == "A" and "the-key" not in f"{error!r} {error}")
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_search_that_is_sent_on_keeps_its_criteria(status):
+    def archive(request):
+        if request.url.path == "/api/stac/search":
+            return httpx.Response(status, headers={"Location": f"{ROOT}/api/stac/items"})
+        assert request.method == "POST"
+        assert {"eq": "GRD"} == json.loads(request.content)["query"]["product:type"]
+        return httpx.Response(200, json={"features": [], "context": {"matched": 0}})
+
+    async with search(Query(collection="S1", product_type="GRD"), geodes(archive), print) as pages:
+        assert [] == [one async for page in pages for one in page]
+
+
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 423, 429, 500, 503])
 @pytest.mark.parametrize("kind", ["application/json", "application/octet-stream", "text/html"])
 def test_the_words_of_the_quota_count_whatever_comes_with_them(status, kind):

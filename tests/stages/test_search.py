@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fakes import FakeProvider, product
 from pepsasync.criteria import build_query
 from pepsasync.errors import IncompleteError, ProtocolError, ServerError
-from pepsasync.events import ProductFailed, SearchFellShort, SearchFinished
+from pepsasync.events import Noticed, ProductFailed, SearchFellShort, SearchFinished
 from pepsasync.model import Query, StorageTier
 from pepsasync.providers.base import Limits, SearchPage
 from pepsasync.stages.paging import UNREAD
@@ -308,6 +308,19 @@ async def test_records_that_cannot_be_read_are_told_by_name():
     failed = [event for event in events if isinstance(event, ProductFailed)]
     assert [("P10", "ProtocolError"), ("P11", "ProtocolError")] == [(event.name, event.error) for event in failed]
     assert all("cannot be read" in event.message for event in failed)
+
+
+@pytest.mark.anyio
+async def test_products_of_other_collections_are_left_out_and_told_once():
+    events, catalogue = [], Catalogue(35)
+    catalogue.products[3:33:2] = [product(f"S2A_{number}", collection="S2") for number in range(15)]
+    async with search(build_query(collection="S1"), catalogue, events.append) as pages:
+        found = [one.name async for page in pages for one in page]
+
+    assert 20 == len(found)
+    assert not any(name.startswith("S2") for name in found)
+    [notice] = [event.message for event in events if isinstance(event, Noticed)]
+    assert "not of the collection S1, such as S2A_0" in notice
 
 
 class NamesCatalogue(Catalogue):

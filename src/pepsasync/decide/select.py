@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from pepsasync.model import Product, Query
 
 _RADAR_TYPES = ("GRD", "SLC", "OCN", "RAW")
+NEUTRAL = ("S1", "S2", "S2ST", "S3")
+"""Collections that mean the same in every archive; others are an archive's own."""
+
+_MISSION = re.compile(r"(?<![A-Z])S(?:ENTINEL[-_ ]?)?(\d)")
+_MISSION_OF_NAME = re.compile(r"S(?:ENTINEL[-_ ]?)?(\d)[A-Z](?:_|$)")
+_S1_KIND = re.compile(r"S1[A-Z]_(IW|EW|WV|SM|S\d)_(GRD|SLC|OCN|RAW)")
+_S2_KIND = re.compile(r"S2[A-Z]_(?:OPER_PRD_)?MSIL?(1C|2A)_")
 _TILE_IN_NAME = re.compile(r"_T(\d{2}[A-Z]{3})(?:_|$)")
 _S1_NAME = re.compile(r"^(S1[A-Z]_.+_\d{6}_[0-9A-F]{6})_[0-9A-F]{4}(.*)$")
 _S2_NAME = re.compile(r"^(S2[A-Z]_MSI\w+?_\d{8}T\d{6})_N(\d{4})_(R\d{3}_T\w{5})_(\d{8}T\d{6})(.*)$")
@@ -36,9 +43,9 @@ def is_wanted(product: Product, query: Query) -> bool:
 def why_unwanted(product: Product, query: Query) -> str | None:
     """Name the first criterion that a product fails.
 
-    What a product does not tell counts in its favour for product type, sensor mode, satellite, time and area. It
-    counts against it for relative orbit, tile (but Sentinel-2 products of several tiles stay) and cloud cover (but
-    radar stays). Collection and location are not checked: they are the archive's words.
+    What neither a product nor its name tells counts in its favour for collection, product type, sensor mode, satellite,
+    time and area. It counts against it for relative orbit, tile (but Sentinel-2 products of several tiles stay) and
+    cloud cover (but radar stays). Location is not checked: it is the archive's word.
 
     Args:
         product: What an archive returned for the query.
@@ -53,15 +60,27 @@ def why_unwanted(product: Product, query: Query) -> str | None:
     return None
 
 
+def _is_of_collection(product: Product, query: Query) -> bool:
+    """Of the mission that the collection's name tells, and of the collection itself where it is the archive's own."""
+    if query.collection is None:
+        return True
+    if query.collection not in NEUTRAL and product.collection not in ("", "unknown", query.collection):
+        return False
+    wanted = _MISSION.search(query.collection.upper())
+    actual = _MISSION_OF_NAME.match(_platform(product) or product.name.upper())
+    return wanted is None or actual is None or wanted[1] == actual[1]
+
+
 def _has_name(product: Product, query: Query) -> bool:
     return not query.names or product.name in query.names
 
 
 def _has_type(product: Product, query: Query) -> bool:
     """Equal, or for radar the word within the long form: `GRD` and `IW_GRDH_1S` are one, whoever says which."""
-    if query.product_type is None or product.product_type is None:
+    kind = product.product_type or _type_in_name(product.name)
+    if query.product_type is None or kind is None:
         return True
-    wanted, actual = query.product_type.upper(), product.product_type.upper()
+    wanted, actual = query.product_type.upper(), kind.upper()
     if wanted == actual:
         return True
     return _is_short_for(wanted, actual) or _is_short_for(actual, wanted)
@@ -72,9 +91,10 @@ def _is_short_for(word: str, long_form: str) -> bool:
 
 
 def _has_mode(product: Product, query: Query) -> bool:
-    if query.sensor_mode is None or product.sensor_mode is None:
+    mode = product.sensor_mode or _mode_in_name(product.name)
+    if query.sensor_mode is None or mode is None:
         return True
-    return query.sensor_mode.upper() == product.sensor_mode.upper()
+    return query.sensor_mode.upper() == mode.upper()
 
 
 def _has_platform(product: Product, query: Query) -> bool:
@@ -127,6 +147,7 @@ def _is_in_area(product: Product, query: Query) -> bool:
 
 _CHECKS: dict[str, Callable[[Product, Query], bool]] = {
     "name": _has_name,
+    "collection": _is_of_collection,
     "product type": _has_type,
     "sensor mode": _has_mode,
     "satellite": _has_platform,
@@ -138,6 +159,19 @@ _CHECKS: dict[str, Callable[[Product, Query], bool]] = {
     "area": _is_in_area,
 }
 """In order of cost."""
+
+
+def _type_in_name(name: str) -> str | None:
+    if match := _S1_KIND.match(name):
+        return match[2]
+    match = _S2_KIND.match(name)
+    return f"S2MSI{match[1]}" if match else None
+
+
+def _mode_in_name(name: str) -> str | None:
+    """`IW`; the beams S1 to S6 are those of `SM`."""
+    match = _S1_KIND.match(name)
+    return match and ("SM" if match[1].startswith("S") else match[1])
 
 
 def _platform(product: Product) -> str | None:

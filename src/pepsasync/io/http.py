@@ -43,6 +43,12 @@ _HOP_HOOK = "pepsasync.each_hop"
 _IS_SECURE = "pepsasync.is_secure"
 """Extension: whether the hop before went over https."""
 
+_BODY_ORIGIN = "pepsasync.body_origin"
+"""Extension of requests with a body: where it may be sent to."""
+
+MOST_REDIRECTS = 20
+"""Of a request with a body, one after the other."""
+
 
 class Http:
     """A connection pool with our errors, retries for idempotent requests, and streams for downloads.
@@ -98,6 +104,8 @@ class Http:
             raise AddressError(f"an address that cannot be used: {reason(error)}") from error
         if own:
             request.headers.update(own)
+        if method not in ("GET", "HEAD"):
+            request.extensions = {**extensions, _BODY_ORIGIN: origin_of(request.url)}
         return request
 
     async def send(self, request: httpx.Request) -> httpx.Response:
@@ -200,12 +208,27 @@ class Http:
         try:
             with anyio.fail_after(seconds):
                 response = (await self._send_short(request)) if is_short else None
-                return response or await self._client.send(request, stream=True)
+                return response or await self._send_on(request)
         except TimeoutError as error:
             raise ServerError(f"no answer began within {seconds:g} s", url=safe_url(request.url)) from error
 
     async def _skip_body_of_redirect(self, response: httpx.Response) -> None:
         await skip_body_of_redirect(response, self._config.read_timeout)
+
+    async def _send_on(self, request: httpx.Request) -> httpx.Response:
+        """Send once, and on to where redirects lead; with a body, which httpx would leave behind, as it is."""
+        if _BODY_ORIGIN not in request.extensions:
+            return await self._client.send(request, stream=True)
+        for _ in range(MOST_REDIRECTS):
+            response = await self._client.send(request, stream=True, follow_redirects=False)
+            if response.next_request is None:
+                return response
+            await response.aclose()
+            method, url, headers = request.method, response.next_request.url, request.headers
+            request = httpx.Request(
+                method, url, headers=headers, content=request.content, extensions=request.extensions
+            )
+        raise httpx.TooManyRedirects("redirects in circles", request=request)
 
     async def _send_short(self, request: httpx.Request) -> httpx.Response | None:
         """Send once, past the client: what it does for redirects, logins and cookies takes as long as a short answer.
@@ -259,6 +282,11 @@ def _tls(config: Config) -> ssl.SSLContext:
     return context
 
 
+def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Scheme, host and port: what secrets are bound to."""
+    return url.scheme, url.host, url.port
+
+
 def on_each_hop(hook: Callable[[httpx.Request], None]) -> dict[str, Any]:
     """`extensions` of a request that has `hook` called before it is sent, and again for each redirect it follows.
 
@@ -274,6 +302,18 @@ async def _run_hop_hook(request: httpx.Request) -> None:
         hook(request)
 
 
+async def _keep_body_here(request: httpx.Request) -> None:
+    """Let no redirect take criteria, or a password, to another host.
+
+    Raises:
+        ProtocolError: This one would.
+    """
+    origin = request.extensions.get(_BODY_ORIGIN)
+    if origin is not None and origin_of(request.url) != origin:
+        hint = "Give the new root with --base-url, if you trust it"
+        raise ProtocolError("the archive sends a request on to another host", url=safe_url(request.url), hint=hint)
+
+
 async def _refuse_plain_http(request: httpx.Request) -> None:
     """Beyond loopback, and wherever a redirect leads to it from https: no archive may reach into this machine."""
     is_plain = request.url.scheme == "http"
@@ -285,4 +325,4 @@ async def _refuse_plain_http(request: httpx.Request) -> None:
     request.extensions = {**request.extensions, _IS_SECURE: not is_plain}
 
 
-_BEFORE_EACH_HOP = (_refuse_plain_http, _run_hop_hook)
+_BEFORE_EACH_HOP = (_refuse_plain_http, _run_hop_hook, _keep_body_here)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
-from pepsasync.decide.select import is_wanted, latest
+from pepsasync.decide.select import latest, why_unwanted
 from pepsasync.events import Noticed, SearchFinished
 from pepsasync.io.groups import task_group
 from pepsasync.stages.paging import Paging
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PAGES_AHEAD = 2
 """Pages that may wait for whoever works on them before the next one is read."""
+
+_OTHER = "{} sends products that are not of the collection {}, such as {}; they are left out"
 
 
 @asynccontextmanager
@@ -62,7 +64,7 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
     if query.location is not None and not provider.limits.knows_places:
         query = await _placed(query, query.location, emit)
     count = size = 0
-    async with aclosing(_newest_processing(query, _wanted(query, paging))) as pages:
+    async with aclosing(_newest_processing(query, _wanted(query, provider, emit, paging))) as pages:
         async for products in pages:
             chosen = products if query.limit is None else products[: query.limit - count]
             count += len(chosen)
@@ -81,12 +83,16 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
             emit(Noticed(message=words))
 
 
-async def _wanted(query: Query, paging: Paging) -> AsyncGenerator[list[Product], None]:
-    """Pages of products that match, each product once."""
-    seen = Seen()
+async def _wanted(query: Query, provider: Provider, emit: Emit, paging: Paging) -> AsyncGenerator[list[Product], None]:
+    """Pages of products that match, each product once; that an archive sends other collections is told."""
+    seen, is_told = Seen(), False
     async with aclosing(paging.products(query)) as pages:
         async for products in pages:
-            yield [product for product in products if seen.add(product.id) and is_wanted(product, query)]
+            new = [(product, why_unwanted(product, query)) for product in products if seen.add(product.id)]
+            if not is_told and (other := next((product for product, why in new if why == "collection"), None)):
+                is_told = True
+                emit(Noticed(message=_OTHER.format(provider.name, query.collection, other.name)))
+            yield [product for product, why in new if why is None]
 
 
 async def _placed(query: Query, text: str, emit: Emit) -> Query:

@@ -18,7 +18,8 @@ BOX = shapely.box(1, 43, 2, 44)
 
 
 def product(name=S2, **values):
-    return Product(id=values.pop("id", name), name=name, provider="peps", collection="S", download_url="u", **values)
+    values = {"id": name, "collection": "S2", "provider": "peps", "download_url": "u"} | values
+    return Product(name=name, **values)
 
 
 def footprint(geometry):
@@ -35,16 +36,35 @@ AROUND_POLE = footprint(shapely.Polygon([(-135, 80), (-45, 80), (45, 80), (135, 
         pytest.param({}, {}, None, id="no-criteria"),
         pytest.param({}, {"names": ("x", S2)}, None, id="name"),
         pytest.param({}, {"names": ("x",)}, "name", id="other-name"),
-        pytest.param({}, {"collection": "S3", "location": "Rome"}, None, id="collection-and-location-are-not-checked"),
+        pytest.param({}, {"location": "Rome"}, None, id="location-is-not-checked"),
+        pytest.param({}, {"collection": "S2"}, None, id="collection"),
+        pytest.param({}, {"collection": "S3"}, "collection", id="other-mission"),
+        pytest.param({"platform": "S1A"}, {"collection": "S2ST"}, "collection", id="other-satellite-of-a-mission"),
+        pytest.param({"name": "x"}, {"collection": "S3"}, None, id="mission-unknown"),
+        pytest.param({"collection": "PEPS_S2_L1C"}, {"collection": "PEPS_S2_L1C"}, None, id="own-collection"),
+        pytest.param(
+            {"collection": "PEPS_S2_L1C"}, {"collection": "THEIA_S2"}, "collection", id="other-own-collection"
+        ),
+        pytest.param({"collection": ""}, {"collection": "PEPS_S1_L1"}, "collection", id="mission-of-an-own-collection"),
+        pytest.param({"collection": "unknown"}, {"collection": "SENTINEL-2"}, None, id="own-collection-untold"),
+        pytest.param({"name": "x", "collection": "SPOT5"}, {"collection": "SPOT5"}, None, id="no-mission-of-ours"),
         pytest.param({"product_type": "GRD"}, {"product_type": "grd"}, None, id="type-any-case"),
         pytest.param({"product_type": "SLC"}, {"product_type": "GRD"}, "product type", id="other-type"),
         pytest.param({"product_type": "IW_GRDH_1S"}, {"product_type": "GRD"}, None, id="long-type"),
         pytest.param({"product_type": "IW_SLC__1S"}, {"product_type": "GRD"}, "product type", id="other-long-type"),
         pytest.param({"product_type": "S2MSI2Ap"}, {"product_type": "S2MSI2A"}, "product type", id="longer-word"),
-        pytest.param({}, {"product_type": "GRD"}, None, id="type-unknown"),
+        pytest.param({"name": "x"}, {"product_type": "GRD"}, None, id="type-unknown"),
+        pytest.param({}, {"product_type": "S2MSI1C"}, None, id="type-from-the-name"),
+        pytest.param({}, {"product_type": "S2MSI2A"}, "product type", id="other-type-from-the-name"),
+        pytest.param({"name": OLD_S2}, {"product_type": "S2MSI1C"}, None, id="type-from-an-old-name"),
+        pytest.param({"name": S1}, {"product_type": "SLC"}, "product type", id="other-radar-type-from-the-name"),
+        pytest.param({"name": S1}, {"product_type": "GRD"}, None, id="radar-type-from-the-name"),
         pytest.param({"sensor_mode": "IW"}, {"sensor_mode": "iw"}, None, id="mode"),
         pytest.param({"sensor_mode": "EW"}, {"sensor_mode": "IW"}, "sensor mode", id="other-mode"),
         pytest.param({}, {"sensor_mode": "IW"}, None, id="mode-unknown"),
+        pytest.param({"name": S1}, {"sensor_mode": "iw"}, None, id="mode-from-the-name"),
+        pytest.param({"name": S1}, {"sensor_mode": "EW"}, "sensor mode", id="other-mode-from-the-name"),
+        pytest.param({"name": "S1A_S3_GRDH_1SDV_x"}, {"sensor_mode": "SM"}, None, id="beam-of-a-mode"),
         pytest.param({"platform": "S2A"}, {"platform": "S2A"}, None, id="satellite"),
         pytest.param({"platform": "S2B"}, {"platform": "S2A"}, "satellite", id="other-satellite"),
         pytest.param({}, {"platform": "S2B"}, "satellite", id="satellite-from-the-name"),

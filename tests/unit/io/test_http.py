@@ -140,6 +140,42 @@ async def test_send_redirect_to_another_host_loses_the_credentials():
     assert {"archive.example": "Basic eA==", "elsewhere.example": None} == seen
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_within_the_archive_keeps_method_and_body(status):
+    seen = []
+
+    def archive(request):
+        seen.append((request.method, request.url.path, request.headers.get("Content-Type"), request.content))
+        hops = {"/search": "/v2/search", "/v2/search": "https://archive.example/v3/search"}
+        away = hops.get(request.url.path)
+        return httpx.Response(status, headers={"Location": away}) if away else httpx.Response(200, json={"right": True})
+
+    async with client(archive) as http:
+        request = http.build("POST", "https://archive.example/search", json={"limit": 80})
+        for _ in range(2):  # the same request may be sent again
+            assert {"right": True} == await http.json(request)
+
+    assert [
+        ("POST", path, "application/json", request.content) for path in ("/search", "/v2/search", "/v3/search")
+    ] * 2 == seen
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("away", ["https://elsewhere.example/search", "https://archive.example:8443/search"])
+async def test_a_redirect_takes_no_body_to_another_host(status, away):
+    seen = []
+
+    def archive(request):
+        seen.append(str(request.url))
+        return httpx.Response(status, headers={"Location": away})
+
+    async with client(archive, retries=1) as http:
+        with pytest.raises(ProtocolError, match="another host"):
+            await http.json(http.build("POST", "https://archive.example/search", json={"limit": 80}))
+
+    assert {"https://archive.example/search"} == set(seen)
+
+
 @pytest.mark.parametrize("is_short", [True, False])
 async def test_stream_redirect_is_followed_without_the_credentials(is_short):
     seen = []

@@ -19,7 +19,7 @@ from pepsasync.errors import (
     RefusedError,
 )
 from pepsasync.io.failures import error_for_status, safe_url
-from pepsasync.io.http import on_each_hop
+from pepsasync.io.http import on_each_hop, origin_of
 from pepsasync.model import StorageTier
 from pepsasync.providers.answers import is_empty_zip, not_a_zip
 from pepsasync.providers.base import Account, Limits, SearchPage, StagingOutcome, StagingReply
@@ -81,7 +81,7 @@ class Cdse:
     ) -> None:
         self._http = http
         own = None if root and _is_public(httpx.URL(root)) else root
-        self._origin = _origin(httpx.URL(own)) if own else None
+        self._origin = origin_of(httpx.URL(own)) if own else None
         self._catalogue = own or f"https://catalogue.{DOMAIN}"
         self._downloads = own or f"https://download.{DOMAIN}"
         identity = own or f"https://identity.{DOMAIN}"
@@ -146,7 +146,7 @@ class Cdse:
 
     def _is_home(self, url: httpx.URL) -> bool:
         """Whether a token may be sent there."""
-        return _is_public(url) if self._origin is None else _origin(url) == self._origin
+        return _is_public(url) if self._origin is None else origin_of(url) == self._origin
 
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> ProviderError | None:
         """Say what is wrong with an answer; see `Provider.judge_download`."""
@@ -216,7 +216,3 @@ def _token_in(response: httpx.Response) -> str:
 
 def _is_public(url: httpx.URL) -> bool:
     return url.scheme == "https" and (url.host == DOMAIN or url.host.endswith(f".{DOMAIN}"))
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port

@@ -24,12 +24,12 @@ from pepsasync.errors import (
     RefusedError,
 )
 from pepsasync.io.failures import error_for_status, first_words, safe_url
-from pepsasync.io.http import on_each_hop
+from pepsasync.io.http import on_each_hop, origin_of
 from pepsasync.io.replies import parse_json
 from pepsasync.model import Quota, StorageTier
 from pepsasync.providers.answers import not_a_zip
 from pepsasync.providers.base import Account, Limits, StagingOutcome, StagingReply
-from pepsasync.providers.geodes.key import Key, key_of, origin_of
+from pepsasync.providers.geodes.key import Key, key_of
 from pepsasync.providers.geodes.query import search_body, slices
 from pepsasync.providers.geodes.reply import parse_availability, parse_files, parse_page
 from pepsasync.providers.reading import as_integer, as_mapping

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
+from pepsasync.io.http import origin_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -72,8 +74,3 @@ def _is_login(url: httpx.URL, *, is_home: bool) -> bool:
 def key_of(credentials: Credentials | None) -> str | None:
     """The only secret that GEODES takes."""
     return credentials.key() if credentials else None
-
-
-def origin_of(url: httpx.URL) -> _Origin:
-    """Scheme, host and port: what the key is bound to."""
-    return url.scheme, url.host, url.port

@@ -27,7 +27,7 @@ from pepsasync.errors import (
     UnreachableError,
 )
 from pepsasync.io.failures import error_for_status, first_words, safe_url
-from pepsasync.io.http import on_each_hop
+from pepsasync.io.http import on_each_hop, origin_of
 from pepsasync.model import StorageTier
 from pepsasync.providers.answers import not_a_zip
 from pepsasync.providers.base import Account, Limits, SearchPage, StagingOutcome, StagingReply
@@ -85,7 +85,7 @@ class Peps:
     def __init__(self, http: Http, credentials: Lookup, root: str) -> None:
         self._http = http
         self._root = root
-        self._origin = _origin(httpx.URL(root))
+        self._origin = origin_of(httpx.URL(root))
         self._is_public = self._origin[1] == "peps.cnes.fr"
         self._credentials = credentials
         self._authorization = ""
@@ -183,7 +183,7 @@ class Peps:
         return self._http.build(method, url, extensions=on_each_hop(self._authorize))
 
     def _authorize(self, request: httpx.Request) -> None:
-        if _origin(request.url) == self._origin:
+        if origin_of(request.url) == self._origin:
             request.headers["Authorization"] = self._authorization
         else:
             request.headers.pop("Authorization", None)
@@ -251,7 +251,3 @@ def _basic(credentials: Credentials | None) -> str:
 
 def _retry_after(response: httpx.Response) -> float | None:
     return parse_retry_after(response.headers.get("Retry-After"), milliseconds_from=MILLISECONDS_FROM)
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
