@@ -12,7 +12,7 @@ from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.session import Session
 from pepsasync.errors import ConfigError
 
-LIST_SUFFIXES = (".geojson", ".json", ".jsonl", ".txt", ".list", ".csv")
+LIST_SUFFIXES = (".geojson", ".json", ".jsonl", ".txt", ".list", ".csv", ".tsv", ".parquet", ".gpkg")
 """Names of files that hold names of products; a product has none of these."""
 
 
@@ -21,7 +21,9 @@ def download(
     *,
     names: Annotated[
         list[str],
-        Argument(metavar="FILE|NAME...", help="saved search (GeoJSON, CSV), text file of names, or products by name"),
+        Argument(
+            metavar="FILE|NAME...", help="saved search, text file of names, products by name, or - for standard input"
+        ),
     ],
     archive: ArchiveOptions,
     staging: StagingOptions,
@@ -30,8 +32,9 @@ def download(
 ) -> None:
     """Bring the products of a saved search, or by name.
 
-    A saved search is what `pepsasync search -o FILE` wrote as .geojson or .csv, STAC items, eodag's GeoJSON, an
-    archive's search reply, or a text file with a name a line.
+    A saved search is what `pepsasync search -o FILE` wrote, STAC items, eodag's GeoJSON, an archive's search reply, a
+    table with a column `name`, or a text file with a name a line. `pepsasync search ... --format ids | pepsasync
+    download -` reads the names from the pipe.
     """
     wanted = list(dict.fromkeys(name for argument in names for name in expand(argument)))
     raise Exit(Job(Session(output), archive, staging, delivery).run(wanted, len(wanted)))
@@ -46,7 +49,7 @@ def expand(argument: str) -> list[str]:
     from pepsasync.results.saved import bare_name, read_saved  # noqa: PLC0415 - not needed for help
 
     path = Path(argument.removeprefix("@"))
-    if argument.startswith("@") or path.suffix.lower() in LIST_SUFFIXES:
+    if argument == "-" or argument.startswith("@") or path.suffix.lower() in LIST_SUFFIXES:
         return read_saved(path)
     if path.suffix not in (".zip", ".SAFE") and path.is_file():
         return read_saved(path)

@@ -103,7 +103,12 @@ class QueryOptions:
     clouds: Annotated[float | None, _query("--cc", "--clouds", metavar="PERCENT", help="highest cloud cover")] = None
     satellite: Annotated[str | None, _query("--sat", "--satellite", metavar="NAME", help="S1A, S2B, ...")] = None
     id: Annotated[
-        list[str], _query("--id", metavar="NAME|@FILE", help="a product by name (repeatable), or those in a file")
+        list[str],
+        _query(
+            "--id",
+            metavar="NAME|@FILE",
+            help="a product by name (repeatable), or those in a file; @-: in standard input",
+        ),
     ] = field(default_factory=list)
     latest: Annotated[bool, _query("--latest", help="of several processings of one acquisition only the newest")] = (
         False

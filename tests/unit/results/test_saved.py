@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,9 @@ from pepsasync.cli.output import FORMATS, show_products
 from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError
 from pepsasync.results.saved import bare_name, read_saved
-from pepsasync.results.tables import write_products
+from pepsasync.results.tables import SUFFIXES, to_geodataframe, write_products
 
+FOOTPRINT = {"type": "Polygon", "coordinates": [[[1.0, 43.0], [2.0, 43.0], [2.0, 44.0], [1.0, 43.0]]]}
 RECORDED = {
     "peps/peps_search.json": [
         "S2A_MSIL1C_20200815T005251_N0209_R002_T55PDR_20200815T023440",
@@ -30,14 +32,61 @@ RECORDED = {
 """Names by file of the recordings."""
 
 
-@pytest.mark.parametrize("suffix", [".geojson", ".csv"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_our_own_files_read_back(tmp_path, suffix):
-    write_products([product("A"), product("B")], tmp_path / f"found{suffix}")
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    write_products([product("A"), product("B", footprint=FOOTPRINT)], tmp_path / f"found{suffix}")
+    (tmp_path / f"found{suffix}").rename(tmp_path / "a #1% file!?")
 
-    assert read_saved(tmp_path / f"found{suffix}") == ["A", "B"]
+    assert read_saved(tmp_path / "a #1% file!?") == ["A", "B"]
 
 
-@pytest.mark.parametrize("form", [form for form in FORMATS if form != "table"])
+@pytest.mark.parametrize("suffix", [suffix for suffix in SUFFIXES if suffix in (".parquet", ".gpkg")])
+@pytest.mark.parametrize("columns", [{"title": "name"}, {"id": "name", "title": "name"}])
+def test_tables_of_others_are_understood(tmp_path, suffix, columns):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    names = ["S2A_MSIL1C_20200815T005251_N0209_R002_T55PDR_20200815T023440", "A.zip"]
+    table = to_geodataframe([product(name) for name in names])
+    table = table[["name", "size", "geometry"]].rename(columns={"name": "title"})
+    if "id" in columns:
+        table["id"] = [f"{name}_id" for name in names]
+    write = table.to_parquet if suffix == ".parquet" else table.to_file
+    write(tmp_path / f"found{suffix}")
+
+    assert read_saved(tmp_path / f"found{suffix}") == [names[0], "A"]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".gpkg"])
+@pytest.mark.parametrize("damage", ["cut", "no-names", "no-name-in-row"])
+def test_tables_without_names_are_refused(tmp_path, suffix, damage):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    path = tmp_path / f"found{suffix}"
+    table = to_geodataframe([product("A"), product("B")])[["name", "size", "geometry"]]
+    if damage == "no-names":
+        table = table.drop(columns="name")
+    if damage == "no-name-in-row":
+        table["name"] = ["A", None]
+    (table.to_parquet if suffix == ".parquet" else table.to_file)(path)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:2_000])
+
+    with pytest.raises(ConfigError, match=r"found") as caught:
+        read_saved(path)
+    assert "should be" in caught.value.hint
+
+
+def test_parquet_without_its_library_says_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / "found.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    with pytest.raises(ConfigError, match=r"needs pyarrow.*pepsasync\[parquet\]"):
+        read_saved(tmp_path / "found.parquet")
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_what_search_prints_reads_back(tmp_path, form, capsys):
     show_products([product("A"), product("B", collection="\N{LINE SEPARATOR}")], form)
     (tmp_path / "found").write_text(capsys.readouterr().out, "utf-8")
@@ -56,12 +105,32 @@ def test_replies_of_archives_and_files_of_their_clients_are_understood(recording
         pytest.param("A\nB\nA\n", id="lines"),
         pytest.param("\ufeff# chosen by hand\r\n\r\n  A.zip\r\nfolder/B.SAFE/\r\n", id="as-people-write"),
         pytest.param("A  # first\n  # later\nB#second\n", id="comments"),
+        pytest.param("A\rB\r", id="old-line-ends"),
+        pytest.param("name\nA\nB\n", id="header"),
+        pytest.param("# of today\n\nProduct Name\nA\n\nB\n", id="header-after-comments"),
+        pytest.param('"Title"\n"A.zip"\n"B"\n', id="quotes"),
+        pytest.param("id,name,size\nx,A,1\ny,B,2\n", id="csv-in-another-order"),
+        pytest.param("size;NAME\r\n1;A\r\n2;B\r\n", id="semicolons"),
+        pytest.param("tile\tproductIdentifier\n31TCJ\tA\n31TDJ\tB\n", id="tabs"),
+        pytest.param("title,id\nA,1\nB,2\n", id="title-and-id"),
+        pytest.param('id,geometry\nA,"POINT (1\n 2)"\nB,\n', id="cells-of-several-lines"),
+        pytest.param("NAME  SIZE  TIER  START  CLOUDS\nA     1 B   disk\nB     ?     tape\n", id="table"),
     ],
 )
-def test_text_is_one_name_a_line(tmp_path, text):
-    (tmp_path / "names.txt").write_bytes(text.encode())
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
+def test_text_is_one_name_a_line(tmp_path, text, encoding):
+    if encoding != "utf-8":
+        text = text.removeprefix("\ufeff")
+    (tmp_path / "names.txt").write_bytes(text.encode(encoding))
 
     assert read_saved(tmp_path / "names.txt") == ["A", "B"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig"])
+def test_json_in_other_encodings(tmp_path, encoding):
+    (tmp_path / "found.json").write_bytes(json.dumps(["A", "B"]).encode(encoding))
+
+    assert read_saved(tmp_path / "found.json") == ["A", "B"]
 
 
 FEATURES = [{"type": "Feature", "id": name, "properties": {}} for name in ("A", "B")]
@@ -106,7 +175,9 @@ def test_one_item_is_a_saved_search_too(tmp_path):
         pytest.param('{"type": "Catalog", "links": []}', "holds no products", id="stac-catalog"),
         pytest.param('{"features": [{"properties": {}}]}', "product 1 of .* has no name", id="no-name"),
         pytest.param("<html>\n<p>no such page\n", "'<html>' is not a product name", id="web-page"),
-        pytest.param("NAME  SIZE\nA  1 B\n", "'NAME  SIZE' is not a product name", id="table"),
+        pytest.param("NAME\n", "names no products", id="header-only"),
+        pytest.param("size,tile\n1,31TCJ\n", "'size,tile' is not a product name", id="other-columns"),
+        pytest.param("name,size\nA,1\n,2\n", "product 2 of .* has no name", id="csv-row-without-name"),
         pytest.param('["\\ud800"]', "is not a product name", id="half-a-character"),
     ],
 )
@@ -116,7 +187,7 @@ def test_file_without_names_is_refused(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message) as caught:
         read_saved(tmp_path / "found.geojson")
 
-    assert "should be GeoJSON" in caught.value.hint
+    assert "should be" in caught.value.hint
 
 
 def test_file_that_cannot_be_read_is_refused(tmp_path):
@@ -154,7 +225,7 @@ def test_any_json_gives_names_or_says_what_it_should_be(folder, document):
 
     names, hint = names_or_hint(folder / "any.json")
 
-    assert bool(names) != ("should be GeoJSON" in hint)
+    assert bool(names) != ("should be" in hint)
     assert not names or build_query(id=names).names == tuple(names)
 
 
@@ -164,7 +235,7 @@ def test_any_text_gives_names_or_says_what_it_should_be(folder, text):
 
     names, hint = names_or_hint(folder / "any.txt")
 
-    assert bool(names) != ("should be GeoJSON" in hint)
+    assert bool(names) != ("should be" in hint)
     assert not names or build_query(id=names).names == tuple(names)
 
 
