@@ -114,7 +114,10 @@ def test_no_snow_cover_is_known(archive):
     assert found(archive, "snowCover=[0,100]") == set()
 
 
-@pytest.mark.parametrize("query", ["startDate=2023-11-31", "geometry=HELLO", "box=1..2,43,2,44", "geometry={}"])
+@pytest.mark.parametrize(
+    "query",
+    ["startDate=2023-11-31", "geometry=HELLO", "box=1..2,43,2,44", "geometry={}", "geometry={%22a%22:" + "[" * 8_000],
+)
 def test_what_stops_the_database(archive, query):
     reply = search(archive, query)
     assert (reply.status, reply.body) == (500, b'{"ErrorMessage":"Database connection error","ErrorCode":500}')

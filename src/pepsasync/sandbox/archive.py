@@ -7,53 +7,45 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pepsasync.sandbox.catalogue import TRUE_MD5, feature_id, reprocessed
+from pepsasync.sandbox.accounts import Accounts
+from pepsasync.sandbox.catalogue import TRUE_MD5, feature_id, generate, reprocessed
+from pepsasync.sandbox.clock import Clock
 from pepsasync.sandbox.content import ProductContent
+from pepsasync.sandbox.faults import FaultPlan
+from pepsasync.sandbox.portal import Portal
+from pepsasync.sandbox.robot import Robot
 from pepsasync.sandbox.selection import Results
 from pepsasync.sandbox.statistics import Ledger, Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from pepsasync.sandbox.accounts import Accounts
     from pepsasync.sandbox.catalogue import CatalogueProduct
-    from pepsasync.sandbox.clock import Clock
-    from pepsasync.sandbox.faults import FaultPlan
-    from pepsasync.sandbox.robot import Robot
+    from pepsasync.sandbox.options import Options
 
 
 class Archive:
     """State shared by the protocols; every method may be called from any thread.
 
     Args:
-        products: The catalogue.
-        clock: Archive time.
-        robot: Where products are.
-        faults: What goes wrong.
-        accounts: Who may log in.
-        seed: Seed of the product contents.
-        streaming: How files are sent: one of `ranges.STREAMING_MODES`.
-        retry_after_ms: What a 202 announces, in archive milliseconds.
-        stall_seconds: Length of a stall in archive seconds, None for ever.
+        options: What kind of archive.
+        passwords: Password by e-mail address.
     """
 
-    def __init__(
-        self,
-        products: Iterable[CatalogueProduct],
-        *,
-        clock: Clock,
-        robot: Robot,
-        faults: FaultPlan,
-        accounts: Accounts,
-        seed: int,
-        streaming: str = "php",
-        retry_after_ms: int = 180_000,
-        stall_seconds: float | None = 60.0,
-    ) -> None:
-        self.clock, self.robot, self.faults, self.accounts = clock, robot, faults, accounts
-        self.streaming, self.retry_after_ms, self.stall_seconds = streaming, retry_after_ms, stall_seconds
+    def __init__(self, options: Options, passwords: Mapping[str, str]) -> None:
+        self.options = options
+        self.clock = Clock(options.time_scale, options.clock)
+        self.robot = Robot(
+            self.clock,
+            drives=options.tape_drives,
+            mount_seconds=options.mount_seconds,
+            staging_seconds=options.staging_seconds,
+            cache_size=options.cache_size,
+        )
+        self.faults = FaultPlan(options.faults, seed=options.seed, limit=options.fault_limit)
+        self.accounts = Accounts(passwords, self.clock, options.seed)
+        self.portal = Portal(self, options.portal_seconds)
         self.ledger = Ledger()
-        self._seed = seed
         self._lock = threading.RLock()
         self._products: dict[str, CatalogueProduct] = {}
         self._names: dict[str, str] = {}
@@ -62,7 +54,7 @@ class Archive:
         self.edition = 0
         """Grows with each change of the catalogue."""
         self.results = Results()
-        for product in products:
+        for product in _generated(options) if options.catalogue is None else options.catalogue:
             self.publish(product)
 
     @property
@@ -138,7 +130,7 @@ class Archive:
         """
         with self._lock:
             if name not in self._contents:
-                self._contents[name] = ProductContent(self._products[name], self._seed)
+                self._contents[name] = ProductContent(self._products[name], self.options.seed)
             return self._contents[name]
 
     def checksum(self, product: CatalogueProduct) -> str | None:
@@ -150,6 +142,7 @@ class Archive:
 
     def mode(self, product: CatalogueProduct) -> str:
         """Return where a product is, as the storage service says; near-real-time products are always on disk."""
+        self.portal.settle()
         if product.nrt:
             return "disk"
         if self.faults.strikes("unknown-once", product.name):
@@ -195,3 +188,16 @@ class Archive:
     def collections(self) -> frozenset[str]:
         """Names of the collections that hold something, and those that PEPS always had."""
         return frozenset({"S1", "S2", "S2ST", "S3", *(product.collection for product in self.products)})
+
+
+def _generated(options: Options) -> Iterable[CatalogueProduct]:
+    return generate(
+        options.products,
+        size=options.product_size,
+        vary=options.vary,
+        tape_fraction=options.tape_fraction,
+        seed=options.seed,
+        area=options.area,
+        start=options.start,
+        end=options.end,
+    )

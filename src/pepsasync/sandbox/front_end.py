@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pepsasync.sandbox.replies import Reply
+from pepsasync.sandbox.replies import Refused, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,9 +26,13 @@ def maintenance_page() -> Reply:
     return html_reply(200, "Maintenance")
 
 
-def front_end_fault(archive: Archive, key: str) -> Reply | None:
-    """Return the error of a broken server for a product or a query, None if all is well."""
-    return first_fault(
+def pass_front_end(archive: Archive, key: str) -> None:
+    """Let a request for a product or a query pass.
+
+    Raises:
+        Refused: The server in front is broken.
+    """
+    strike(
         archive,
         key,
         {
@@ -39,9 +43,15 @@ def front_end_fault(archive: Archive, key: str) -> Reply | None:
     )
 
 
-def first_fault(archive: Archive, key: str, replies: Mapping[str, Callable[[], Reply]]) -> Reply | None:
-    """Return the reply of the first of these faults that strikes a product or a query, None if none does."""
-    return next((reply() for fault, reply in replies.items() if archive.faults.strikes(fault, key)), None)
+def strike(archive: Archive, key: str, replies: Mapping[str, Callable[[], Reply]]) -> None:
+    """Let faults strike a product or a query.
+
+    Raises:
+        Refused: One did; with its reply.
+    """
+    for fault, reply in replies.items():
+        if archive.faults.strikes(fault, key):
+            raise Refused(reply())
 
 
 def _come_back(archive: Archive) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import inspect
 import math
 import sys
@@ -10,10 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from pepsasync.sandbox.cdse import CdseOptions
-from pepsasync.sandbox.checks import above_zero, at_least, at_most
+from pepsasync.sandbox.checks import above_zero, at_least, at_most, one_of
 from pepsasync.sandbox.content import MIN_SIZE
-from pepsasync.sandbox.geodes import GeodesOptions
 from pepsasync.sandbox.ranges import STREAMING_MODES
 
 if TYPE_CHECKING:
@@ -26,6 +25,12 @@ P = ParamSpec("P")
 Made = TypeVar("Made")
 Owner = TypeVar("Owner")
 
+RANGES = ("ignored", "works", "error")
+"""What becomes of a `Range` header in GEODES: the whole file, the part, or 500 (GEODES protocol notes, section 6.2)."""
+BAD_KEYS = ("login", "refuse")
+"""What a wrong key leads to: redirects to the login page without end, or 401 (GEODES protocol notes, section 2)."""
+VERSIONS = ("2.1", "2.2")
+"""Versions of GEODES' STAC layer: what the portal runs, and the one after it (sections 3 and 4 of its notes)."""
 LEAST_VARIED = math.ceil(MIN_SIZE / 0.8)
 """Smallest size to vary, bytes: the smallest product is a fifth below it."""
 
@@ -81,53 +86,26 @@ class Options:
         at_least(0, products=self.products, tape_fraction=self.tape_fraction, seed=self.seed, port=self.port)
         at_least(0, mount_seconds=self.mount_seconds, staging_seconds=self.staging_seconds, cache_size=self.cache_size)
         at_least(0, fault_limit=self.fault_limit, retry_after_ms=self.retry_after_ms, stall_seconds=self.stall_seconds)
-        at_least(1, tape_drives=self.tape_drives)
+        at_least(0, portal_seconds=self.portal_seconds, geodes_quota=self.geodes_quota)
+        at_least(1, tape_drives=self.tape_drives, cdse_connections=self.cdse_connections)
+        at_least(1, cdse_requests=self.cdse_requests)
         at_least(LEAST_VARIED if self.vary else MIN_SIZE, product_size=self.product_size)
         at_most(1, tape_fraction=self.tape_fraction)
         at_most(65535, port=self.port)
-        above_zero(time_scale=self.time_scale)
+        above_zero(time_scale=self.time_scale, geodes_quota_seconds=self.geodes_quota_seconds)
+        above_zero(token_seconds=self.token_seconds, refresh_seconds=self.refresh_seconds)
+        one_of(RANGES, geodes_ranges=self.geodes_ranges)
+        one_of(BAD_KEYS, geodes_bad_key=self.geodes_bad_key)
+        one_of(VERSIONS, geodes_version=self.geodes_version)
         at_most(sys.float_info.max, time_scale=self.time_scale)
         if self.streaming not in STREAMING_MODES:
             raise ValueError(f"unknown streaming mode {self.streaming!r}, known: {', '.join(STREAMING_MODES)}")
         if self.accounts is not None and not self.accounts:
             raise ValueError("accounts must name at least one account")
+        if self.cdse_blake3 and importlib.util.find_spec("blake3") is None:
+            raise ValueError("cdse_blake3 needs one more package: pip install blake3")
         _check_area(self.area)
         _check_period(self.start, self.end)
-
-    def for_cdse(self) -> CdseOptions:
-        """Return those of CDSE.
-
-        Raises:
-            ValueError: One of them makes no sense.
-        """
-        return CdseOptions(
-            totp=self.totp,
-            token_seconds=self.token_seconds,
-            refresh_seconds=self.refresh_seconds,
-            connections=self.cdse_connections,
-            requests_per_minute=self.cdse_requests,
-            redirect=self.cdse_redirect,
-            foreign=self.cdse_foreign,
-            portal_seconds=self.portal_seconds,
-            blake3=self.cdse_blake3,
-        )
-
-    def for_geodes(self) -> GeodesOptions:
-        """Return those of GEODES.
-
-        Raises:
-            ValueError: One of them makes no sense.
-        """
-        return GeodesOptions(
-            portal_seconds=self.portal_seconds,
-            ranges=self.geodes_ranges,
-            restore=self.geodes_restore,
-            quota=self.geodes_quota,
-            quota_seconds=self.geodes_quota_seconds,
-            bad_key=self.geodes_bad_key,
-            strict=self.geodes_strict,
-            version=self.geodes_version,
-        )
 
 
 def takes(

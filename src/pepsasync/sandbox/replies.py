@@ -79,6 +79,18 @@ def root_url(request: Request) -> str:
     return f"http://{request.headers.get('host', '127.0.0.1')}{request.scope['root_path']}"
 
 
+def read_json(text: bytes | str) -> Any:
+    """Return what a text says.
+
+    Raises:
+        ValueError: It is not JSON, or nested too deep.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
 def empty_reply(status: int, headers: Headers = ()) -> Reply:
     """Return a reply whose body is empty and says so."""
     return Reply(status, [*headers, ("Content-Length", "0")])

@@ -11,17 +11,12 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pepsasync.sandbox import cdse, geodes, peps
-from pepsasync.sandbox.accounts import DEFAULT_API_KEY, Accounts
+from pepsasync.sandbox.accounts import DEFAULT_API_KEY
 from pepsasync.sandbox.archive import Archive
-from pepsasync.sandbox.catalogue import generate
-from pepsasync.sandbox.clock import Clock
-from pepsasync.sandbox.faults import FaultPlan
 from pepsasync.sandbox.options import Options, takes
-from pepsasync.sandbox.robot import Robot
 from pepsasync.sandbox.server import ServerThread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -91,12 +86,8 @@ class Sandbox:
         accounts = DEFAULT_ACCOUNTS if options.accounts is None else options.accounts
         self.username, self.password = next(iter(accounts.items()))
         self.api_key = DEFAULT_API_KEY
-        self._archive = _archive(options, accounts)
-        protocols = [
-            peps.routes(self._archive),
-            cdse.routes(self._archive, options.for_cdse()),
-            geodes.routes(self._archive, options.for_geodes()),
-        ]
+        self._archive = Archive(options, accounts)
+        protocols = [protocol.routes(self._archive) for protocol in (peps, cdse, geodes)]
         own_names = Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)
         self._server = ServerThread(Starlette(routes=protocols, middleware=[own_names]), options.port)
 
@@ -204,41 +195,3 @@ class Sandbox:
     ) -> None:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(self.stop)
-
-
-def _archive(options: Options, accounts: Mapping[str, str]) -> Archive:
-    clock = Clock(options.time_scale, options.clock)
-    return Archive(
-        _products(options) if options.catalogue is None else options.catalogue,
-        clock=clock,
-        robot=_robot(options, clock),
-        faults=FaultPlan(options.faults, seed=options.seed, limit=options.fault_limit),
-        accounts=Accounts(accounts, clock, options.seed),
-        seed=options.seed,
-        streaming=options.streaming,
-        retry_after_ms=options.retry_after_ms,
-        stall_seconds=options.stall_seconds,
-    )
-
-
-def _products(options: Options) -> Sequence[CatalogueProduct]:
-    return generate(
-        options.products,
-        size=options.product_size,
-        vary=options.vary,
-        tape_fraction=options.tape_fraction,
-        seed=options.seed,
-        area=options.area,
-        start=options.start,
-        end=options.end,
-    )
-
-
-def _robot(options: Options, clock: Clock) -> Robot:
-    return Robot(
-        clock,
-        drives=options.tape_drives,
-        mount_seconds=options.mount_seconds,
-        staging_seconds=options.staging_seconds,
-        cache_size=options.cache_size,
-    )

@@ -94,7 +94,7 @@ class FileReply(Reply):
         for mark in sorted(mark for mark in marks if mark is not None and mark <= self._sent):
             await self._until(mark, wire, send, running)
             if mark == damage.stall:
-                seconds = self._archive.stall_seconds
+                seconds = self._archive.options.stall_seconds
                 await wire.pause(None if seconds is None else self._archive.clock.real(seconds))
             if wire.gone:
                 return

@@ -1,6 +1,5 @@
 """The CDSE protocol: an OData catalogue, Keycloak tokens, downloads by redirect (CDSE protocol notes)."""
 
 from pepsasync.sandbox.cdse.routes import routes
-from pepsasync.sandbox.cdse.service import CdseOptions
 
-__all__ = ["CdseOptions", "routes"]
+__all__ = ["routes"]

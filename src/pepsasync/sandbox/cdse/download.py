@@ -10,7 +10,7 @@ from pepsasync.sandbox.cdse import records
 from pepsasync.sandbox.cdse.replies import CdseError, redirect
 from pepsasync.sandbox.cdse.search import named
 from pepsasync.sandbox.cdse.sessions import SessionError
-from pepsasync.sandbox.front_end import first_fault, front_end_fault, maintenance_page
+from pepsasync.sandbox.front_end import maintenance_page, pass_front_end, strike
 from pepsasync.sandbox.ranges import Slice, by_web_server
 from pepsasync.sandbox.replies import Reply, content_reply, json_reply, root_url
 from pepsasync.sandbox.sending import FileReply
@@ -54,10 +54,10 @@ async def download(service: Service, request: Request) -> Reply:
     """
     product = named(service, request)
     path = f"odata/v1/Products({records.identifier(product.name)})/$value"
-    if service.options.foreign:
+    if service.options.cdse_foreign:
         key = service.sessions.sign(_account(service, request))
         return redirect(302, f"{_elsewhere(request)}/elsewhere/{path}?key={key}")
-    if service.options.redirect:
+    if service.options.cdse_redirect:
         query = f"?{request.url.query}" if request.url.query else ""
         return redirect(301, f"{root_url(request)}/zipper/{path}{query}")
     return await _deliver(service, request, product, _account(service, request), _whole(service.archive, product))
@@ -128,9 +128,7 @@ def _account(service: Service, request: Request) -> str:
 
 async def _deliver(service: Service, request: Request, product: CatalogueProduct, email: str, wanted: Part) -> Reply:
     archive, name = service.archive, product.name
-    failure = front_end_fault(archive, name)
-    if failure is not None:
-        return failure
+    pass_front_end(archive, name)
     if archive.faults.strikes("token-refused", name):
         raise CdseError(401, "Unauthorized")
     if not archive.accounts.allows(email, product.collection):
@@ -141,7 +139,8 @@ async def _deliver(service: Service, request: Request, product: CatalogueProduct
         return _offline(service, product)
     if not archive.has_file(name):
         raise CdseError(404, "Product file not found")
-    return _instead_of_file(service, name) or _file(service, request, product, email, wanted)
+    _instead_of_file(service.archive, name)
+    return _file(service, request, product, email, wanted)
 
 
 def _offline(service: Service, product: CatalogueProduct) -> Reply:
@@ -151,9 +150,9 @@ def _offline(service: Service, product: CatalogueProduct) -> Reply:
     raise CdseError(404, "Product is offline")
 
 
-def _instead_of_file(service: Service, name: str) -> Reply | None:
-    return first_fault(
-        service.archive,
+def _instead_of_file(archive: Archive, name: str) -> None:
+    strike(
+        archive,
         name,
         {
             "html-200": maintenance_page,

@@ -10,7 +10,7 @@ from anyio import to_thread
 from pepsasync.sandbox.cdse import signing
 from pepsasync.sandbox.cdse.replies import CdseError
 from pepsasync.sandbox.cdse.sessions import SessionError
-from pepsasync.sandbox.front_end import front_end_fault
+from pepsasync.sandbox.front_end import pass_front_end
 from pepsasync.sandbox.replies import Reply, json_reply, root_url
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ async def token(service: Service, request: Request) -> Reply:
     Raises:
         CdseError: The request is incomplete, or name, password, code or refresh token are wrong.
     """
-    failure = front_end_fault(service.archive, "token")
-    if failure is not None:
-        return failure
+    pass_front_end(service.archive, "token")
     form = await _form(request)
     grant = form.get("grant_type")
     if grant is None:

@@ -32,7 +32,7 @@ async def nodes(service: Service, request: Request) -> Reply:
     Raises:
         CdseError: 404 for what is not there; for files as for whole products.
     """
-    if not service.options.redirect:
+    if not service.options.cdse_redirect:
         return await zipper_nodes(service, request)
     named(service, request)
     rest = quote(request.path_params["path"], safe="/()$'")
@@ -55,7 +55,7 @@ async def zipper_nodes(service: Service, request: Request) -> Reply:
         if wanted not in files:
             raise CdseError(404, f"Node {wanted} not found")
         return await one_file(service, request, product, files[wanted])
-    root = root_url(request) + ("/zipper" if service.options.redirect else "")
+    root = root_url(request) + ("/zipper" if service.options.cdse_redirect else "")
     here = f"{root}/odata/v1/Products({records.identifier(product.name)})/Nodes{path}".removesuffix("/Nodes")
     return json_reply({"result": _listed(files, wanted, here)})
 

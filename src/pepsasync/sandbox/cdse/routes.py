@@ -18,13 +18,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from pepsasync.sandbox.archive import Archive
-    from pepsasync.sandbox.cdse.service import CdseOptions
     from pepsasync.sandbox.replies import Reply
 
 
-def routes(archive: Archive, options: CdseOptions) -> Mount:
+def routes(archive: Archive) -> Mount:
     """Return the routes of the CDSE protocol on an archive."""
-    route = Endpoints(Service(archive, options), archive.ledger).route
+    route = Endpoints(Service(archive), archive.ledger).route
     realm = "/auth/realms/CDSE"
     one = "/odata/v1/Products({identifier})"
     return Mount(

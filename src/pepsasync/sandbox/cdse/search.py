@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,8 @@ from anyio import to_thread
 from pepsasync.sandbox.cdse import filters, records
 from pepsasync.sandbox.cdse.grammar import FilterError, parse
 from pepsasync.sandbox.cdse.replies import CdseError
-from pepsasync.sandbox.front_end import front_end_fault
-from pepsasync.sandbox.replies import json_reply, root_url
+from pepsasync.sandbox.front_end import pass_front_end
+from pepsasync.sandbox.replies import json_reply, read_json, root_url
 from pepsasync.sandbox.selection import find
 
 if TYPE_CHECKING:
@@ -60,9 +59,7 @@ async def search(service: Service, request: Request) -> Reply:
     """
     admit(service)
     key = request.url.query
-    failure = front_end_fault(service.archive, key)
-    if failure is not None:
-        return failure
+    pass_front_end(service.archive, key)
     pairs = parse_qsl(key, keep_blank_values=True)
     page = _page(pairs)
     found = await find(
@@ -84,9 +81,7 @@ async def by_name(service: Service, request: Request) -> Reply:
     """
     admit(service)
     names = _names(await request.body())
-    failure = front_end_fault(service.archive, ",".join(sorted(names)))
-    if failure is not None:
-        return failure
+    pass_front_end(service.archive, ",".join(sorted(names)))
     pairs = parse_qsl(request.url.query, keep_blank_values=True)
     page = _page(pairs)
     found = [
@@ -105,9 +100,7 @@ async def item(service: Service, request: Request) -> Reply:
     """
     admit(service)
     product = named(service, request)
-    failure = front_end_fault(service.archive, product.name)
-    if failure is not None:
-        return failure
+    pass_front_end(service.archive, product.name)
     page = _page(parse_qsl(request.url.query))
     service.is_available(product)
     described = await to_thread.run_sync(_records, service, [product], root_url(request), page)
@@ -173,8 +166,8 @@ async def _listed(service: Service, request: Request, found: Sequence[CatalogueP
 def _names(body: bytes) -> frozenset[str]:
     """Read the names of `FilterProducts`."""
     try:
-        return frozenset(entry["Name"] for entry in json.loads(body)["FilterProducts"] if entry["Name"] + "")
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return frozenset(entry["Name"] for entry in read_json(body)["FilterProducts"] if entry["Name"] + "")
+    except (ValueError, KeyError, TypeError):
         problem = {"type": "value_error", "loc": ["body", "FilterProducts"], "msg": "A list of names is needed"}
         raise CdseError(422, {"detail": [problem]}) from None
 

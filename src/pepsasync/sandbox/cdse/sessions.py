@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from pepsasync.sandbox.cdse import signing
 
 if TYPE_CHECKING:
-    from pepsasync.sandbox.cdse.service import CdseOptions
     from pepsasync.sandbox.clock import Clock
+    from pepsasync.sandbox.options import Options
 
+MOST_SESSIONS = 100
+"""Sessions that an account may have open."""
 SCOPE = "AUDIENCE_PUBLIC openid email profile ondemand_processing user-context"
 """What a token is good for, as the archive writes it."""
 
@@ -46,7 +48,7 @@ class Sessions:
         options: Lifetimes and the limit.
     """
 
-    def __init__(self, clock: Clock, options: CdseOptions) -> None:
+    def __init__(self, clock: Clock, options: Options) -> None:
         self._clock = clock
         self._options = options
         self._sessions: dict[str, Session] = {}
@@ -63,7 +65,7 @@ class Sessions:
         """
         with self._lock:
             self._forget()
-            if sum(session.email == email for session in self._sessions.values()) >= self._options.sessions:
+            if sum(session.email == email for session in self._sessions.values()) >= MOST_SESSIONS:
                 raise SessionError("Session limit exceeded")
             session = Session(str(uuid.uuid4()), email, 0.0)
             self._sessions[session.id] = session

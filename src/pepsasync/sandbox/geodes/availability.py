@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 
-from pepsasync.sandbox.front_end import front_end_fault
+from pepsasync.sandbox.front_end import pass_front_end
 from pepsasync.sandbox.geodes.items import files
-from pepsasync.sandbox.geodes.replies import GeodesError, caller, error_reply, json_reply, user
+from pepsasync.sandbox.geodes.replies import GeodesError, caller, error_reply, json_reply, read_object, user
 from pepsasync.sandbox.geodes.service import urn
 from pepsasync.sandbox.replies import empty_reply
 from pepsasync.sandbox.times import timestamp
@@ -40,8 +39,8 @@ async def availability(service: Service, request: Request) -> Reply:
         product = service.archive.product(name)
     except KeyError:
         raise GeodesError(404, f"Product {name} not found") from None
-    failure = front_end_fault(service.archive, f"availability:{name}")
-    return failure or json_reply(await to_thread.run_sync(_state, service, product))
+    pass_front_end(service.archive, f"availability:{name}")
+    return json_reply(await to_thread.run_sync(_state, service, product))
 
 
 async def fast_availability(service: Service, request: Request) -> Reply:
@@ -52,9 +51,7 @@ async def fast_availability(service: Service, request: Request) -> Reply:
     """
     asked = _list(await request.body(), "availability")
     hrefs = [str(entry.get("href", "")) for entry in asked if isinstance(entry, dict)]
-    failure = front_end_fault(service.archive, f"availability:{','.join(hrefs)}")
-    if failure is not None:
-        return failure
+    pass_front_end(service.archive, f"availability:{','.join(hrefs)}")
     known = [product for href in hrefs if (product := _by_link(service, href)) is not None]
     states = await to_thread.run_sync(lambda: [_state(service, product) for product in known])
     return json_reply({"products": [state for state in states if state["files"]]})
@@ -65,7 +62,7 @@ async def quota(service: Service, request: Request) -> Reply:
     email = caller(service, request)
     if email is None:
         return error_reply(401, "Unauthorized")
-    most = service.options.quota
+    most = service.options.geodes_quota
     return json_reply({"maxQuota": most, "remainingQuota": service.quota.remaining(email)})
 
 
@@ -76,7 +73,7 @@ async def restore(service: Service, request: Request) -> Reply:
         LoginRequired: No key, or a wrong one.
         GeodesError: It is not offered, there are too many products, or the body cannot be understood.
     """
-    if not service.options.restore:
+    if not service.options.geodes_restore:
         raise GeodesError(404, "Not Found")
     user(service, request)
     for identity in _list(await request.body(), "product_ids"):
@@ -107,11 +104,7 @@ def _state(service: Service, product: CatalogueProduct) -> dict[str, Any]:
 
 
 def _list(text: bytes, name: str) -> list[Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        raise GeodesError(400, "the body is not JSON") from None
-    asked = value.get(name) if isinstance(value, dict) else None
+    asked = read_object(text).get(name)
     if not isinstance(asked, list):
         raise GeodesError(400, f"{name} must be a list")
     if len(asked) > MOST_PRODUCTS:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
     from pepsasync.sandbox.catalogue import CatalogueProduct
-    from pepsasync.sandbox.geodes.service import GeodesOptions
+    from pepsasync.sandbox.options import Options
     from pepsasync.sandbox.selection import Test
 
 DEFAULT_LIMIT, MAX_LIMIT = 10, 80
@@ -42,7 +42,7 @@ class Search:
     """Attributes to sort by, and whether downwards."""
 
 
-def read(words: Mapping[str, Any], options: GeodesOptions) -> Search:
+def read(words: Mapping[str, Any], options: Options) -> Search:
     """Understand a search body; null stands for nothing given.
 
     Raises:
@@ -52,7 +52,7 @@ def read(words: Mapping[str, Any], options: GeodesOptions) -> Search:
     page, limit = _whole(given, "page", 1), _whole(given, "limit", DEFAULT_LIMIT)
     if page < 1 or limit < 1:
         raise GeodesError(500, f"page {page - 1} of size {limit}: index must not be negative, size not below one")
-    if limit > MAX_LIMIT and options.strict:
+    if limit > MAX_LIMIT and options.geodes_strict:
         raise GeodesError(400, f"limit must not exceed {MAX_LIMIT}")
     return Search(
         page,
@@ -96,10 +96,10 @@ def _whole(given: Mapping[str, Any], name: str, default: int) -> int:
     raise GeodesError(400, f"{name} must be a whole number")
 
 
-def _tests(given: Mapping[str, Any], options: GeodesOptions) -> Iterator[Test]:
+def _tests(given: Mapping[str, Any], options: Options) -> Iterator[Test]:
     wanted = _texts(given, "collections")
     if wanted:
-        any_will_do = options.version == "2.2"
+        any_will_do = options.geodes_version == "2.2"
         # The older version wants the product to be in all of them at once, which none is.
         yield lambda p: collection_of(p) in wanted and (any_will_do or len(wanted) == 1)
     if ids := _texts(given, "ids"):
@@ -153,7 +153,7 @@ def _interval(value: Any) -> Test:
     return test
 
 
-def _conditions(query: Any, options: GeodesOptions) -> Iterator[tuple[str, Condition]]:
+def _conditions(query: Any, options: Options) -> Iterator[tuple[str, Condition]]:
     """Yield what can be understood; the rest is passed over, or refused in strict mode."""
     if not isinstance(query, dict):
         raise GeodesError(400, "query must be an object")
@@ -165,7 +165,7 @@ def _conditions(query: Any, options: GeodesOptions) -> Iterator[tuple[str, Condi
         fits = condition(name, operands)
         if fits is not None:
             yield name, fits
-        elif options.strict:
+        elif options.geodes_strict:
             raise GeodesError(400, f"unknown attribute or wrong type of value: {name}")
 
 

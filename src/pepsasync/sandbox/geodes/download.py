@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
-from pepsasync.sandbox.front_end import first_fault, front_end_fault, maintenance_page
+from pepsasync.sandbox.front_end import maintenance_page, pass_front_end, strike
 from pepsasync.sandbox.geodes.items import File, files
 from pepsasync.sandbox.geodes.replies import GeodesError, error_reply, user
 from pepsasync.sandbox.quicklooks import MEDIA_TYPE
@@ -47,9 +47,7 @@ async def download(service: Service, request: Request) -> Reply:
     archive = service.archive
     email = user(service, request)
     product, file = await _find(service, request)
-    failure = front_end_fault(archive, product.name)
-    if failure is not None:
-        return failure
+    pass_front_end(archive, product.name)
     if file.data is not None:
         return _small(file)
     if not archive.has_file(product.name):
@@ -91,24 +89,22 @@ async def _find(service: Service, request: Request) -> tuple[CatalogueProduct, F
 
 def _start(service: Service, request: Request, product: CatalogueProduct, email: str) -> Reply:
     asked = request.headers.get("range")
-    if asked is not None and service.options.ranges == "error":
+    if asked is not None and service.options.geodes_ranges == "error":
         return empty_reply(500)
-    works = service.options.ranges == "works"
+    works = service.options.geodes_ranges == "works"
     part = by_web_server(asked if works else None, product.size)
     if part.status == 416:
         return empty_reply(416, part.range_headers)
     if not service.take(email):
         raise GeodesError(403, QUOTA)
-    other = _instead_of_file(service.archive, product.name)
-    if other is not None:
-        return other
+    _instead_of_file(service.archive, product.name)
     framing = _framing(service.archive, product, part)
     headers = _headers(service.archive, product, framing, works=works)
     return FileReply(service.archive, request, product, framing.part, headers)
 
 
-def _instead_of_file(archive: Archive, name: str) -> Reply | None:
-    return first_fault(
+def _instead_of_file(archive: Archive, name: str) -> None:
+    strike(
         archive,
         name,
         {

@@ -112,7 +112,7 @@ def item(service: Service, product: CatalogueProduct, root: str, sign: Callable[
     above = f"{stac}/collections/{collection}"
     centre = product.footprint.centroid
     return {
-        "stac_version": "1.1.0" if service.options.version == "2.2" else "1.0.0-beta.2",
+        "stac_version": "1.1.0" if service.options.geodes_version == "2.2" else "1.0.0-beta.2",
         "stac_extensions": EXTENSIONS,
         "id": identity,
         "bbox": list(product.footprint.bounds),
@@ -242,7 +242,7 @@ def _asset(
         "type": file.kind,
         "roles": ["overview" if is_picture else "data"],
     }
-    if service.options.version == "2.2":
+    if service.options.geodes_version == "2.2":
         asset |= {"file:size": file.size} | ({"file:checksum": MULTIHASH_MD5 + md5} if md5 else {})
     return asset
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pepsasync.sandbox import replies
-from pepsasync.sandbox.replies import Refused, Reply, root_url
+from pepsasync.sandbox.replies import Refused, Reply, read_json, root_url
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -37,13 +37,28 @@ class LoginRequired(Refused):
     """
 
     def __init__(self, service: Service, request: Request) -> None:
-        is_refused = service.options.bad_key == "refuse"
+        is_refused = service.options.geodes_bad_key == "refuse"
         super().__init__(error_reply(401, "Unauthorized") if is_refused else login_reply(request))
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:
     """Return a JSON reply, in which any letter stands for itself."""
     return replies.json_reply(value, status, ascii_only=False)
+
+
+def read_object(text: bytes) -> dict[str, Any]:
+    """Return the object that a body holds.
+
+    Raises:
+        GeodesError: There is none.
+    """
+    try:
+        value = read_json(text)
+    except ValueError:
+        raise GeodesError(400, "the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise GeodesError(400, "the body is not an object")
+    return value
 
 
 def error_reply(status: int, message: str) -> Reply:

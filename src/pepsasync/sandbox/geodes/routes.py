@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from pepsasync.sandbox.archive import Archive
-    from pepsasync.sandbox.geodes.service import GeodesOptions
     from pepsasync.sandbox.replies import Reply
 
 
-def routes(archive: Archive, options: GeodesOptions) -> Mount:
+def routes(archive: Archive) -> Mount:
     """Return the routes of the GEODES protocol on an archive."""
-    route = Endpoints(Service(archive, options), archive.ledger).route
+    route = Endpoints(Service(archive), archive.ledger).route
     stac, files = "/api/stac", "/{item}/files/{md5}"
     one = f"{stac}/collections/{{collection}}"
     return Mount(

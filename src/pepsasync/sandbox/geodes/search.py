@@ -10,11 +10,11 @@ from urllib.parse import quote, urlencode
 
 from anyio import to_thread
 
-from pepsasync.sandbox.front_end import front_end_fault
+from pepsasync.sandbox.front_end import pass_front_end
 from pepsasync.sandbox.geodes import criteria
 from pepsasync.sandbox.geodes.items import COLLECTIONS, collection_of, item, link
-from pepsasync.sandbox.geodes.replies import GeodesError, caller, json_reply
-from pepsasync.sandbox.replies import root_url
+from pepsasync.sandbox.geodes.replies import GeodesError, caller, json_reply, read_object
+from pepsasync.sandbox.replies import read_json, root_url
 from pepsasync.sandbox.selection import find
 from pepsasync.sandbox.times import timestamp
 
@@ -64,7 +64,7 @@ async def conformance(_service: Service, _request: Request) -> Reply:
 
 async def collections(service: Service, request: Request) -> Reply:
     """Answer which collections there are; a search body's paging is obeyed, its criteria are not."""
-    words = await _body(request) if request.method == "POST" else {}
+    words = read_object(await request.body()) if request.method == "POST" else {}
     limit, page = words.get("limit") or len(COLLECTIONS), words.get("page") or 1
     if not all(isinstance(number, int) and number > 0 for number in (limit, page)):
         raise GeodesError(400, "page and limit must be whole numbers above 0")
@@ -102,7 +102,7 @@ async def search(service: Service, request: Request) -> Reply:
     Raises:
         GeodesError: A body that cannot be understood.
     """
-    words = await _body(request)
+    words = read_object(await request.body())
     by_address = _parameters(request).get("page") or 1
     if words.get("page") is None:
         words["page"] = by_address
@@ -119,7 +119,7 @@ async def paginate(service: Service, request: Request) -> Reply:
     """
     encoded = request.query_params.get("itemBody", "")
     try:
-        words = _object(base64.b64decode(encoded.replace(" ", "+"), validate=True))
+        words = read_object(base64.b64decode(encoded.replace(" ", "+"), validate=True))
     except binascii.Error:
         raise GeodesError(400, "itemBody is not base64") from None
     page = _parameters(request).get("page", 1)
@@ -153,9 +153,7 @@ async def _search(
 ) -> Reply:
     archive = service.archive
     key = _name(words, paging=())
-    failure = front_end_fault(archive, key)
-    if failure is not None:
-        return failure
+    pass_front_end(archive, key)
     wanted = criteria.read(words, service.options)
     found = await find(
         archive,
@@ -179,7 +177,7 @@ async def _search(
         ],
         "context": {"returned": len(page), "limit": wanted.limit, "matched": len(found)},
     }
-    if service.options.version == "2.2":
+    if service.options.geodes_version == "2.2":
         document |= {"numberMatched": len(found), "numberReturned": len(page)}
     return json_reply(document)
 
@@ -191,7 +189,7 @@ def _name(words: Mapping[str, Any], paging: Collection[str] = ("page", "limit"))
 
 
 def _version(service: Service) -> str:
-    return "1.0.0" if service.options.version == "2.2" else "1.0.0-beta.1"
+    return "1.0.0" if service.options.geodes_version == "2.2" else "1.0.0-beta.1"
 
 
 def _signer(service: Service, request: Request) -> Callable[[str], str]:
@@ -244,20 +242,6 @@ def _extent(held: list[CatalogueProduct]) -> dict[str, Any]:
     }
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    return _object(await request.body())
-
-
-def _object(text: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        raise GeodesError(400, "the body is not JSON") from None
-    if not isinstance(value, dict):
-        raise GeodesError(400, "the body is not an object")
-    return value
-
-
 def _parameters(request: Request) -> dict[str, Any]:
     """Read the search of an address as the body that means the same."""
     given = {name: text for name, text in request.query_params.items() if text}
@@ -265,7 +249,7 @@ def _parameters(request: Request) -> dict[str, Any]:
     try:
         words |= {name: int(given[name]) for name in _NUMBERS if name in given}
         words |= {name: given[name].split(",") for name in _LISTS if name in given}
-        words |= {name: json.loads(given[name]) for name in _DOCUMENTS if name in given}
+        words |= {name: read_json(given[name]) for name in _DOCUMENTS if name in given}
         if "bbox" in given:
             words["bbox"] = [float(edge) for edge in given["bbox"].split(",")]
     except ValueError:

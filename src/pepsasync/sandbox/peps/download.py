@@ -6,7 +6,7 @@ import math
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from pepsasync.sandbox.front_end import first_fault, front_end_fault, maintenance_page
+from pepsasync.sandbox.front_end import maintenance_page, pass_front_end, strike
 from pepsasync.sandbox.peps.login import user
 from pepsasync.sandbox.peps.replies import PepsError, error_reply, json_reply, retry_reply
 from pepsasync.sandbox.peps.search import ITEM_TIMEOUT, storage_down
@@ -49,9 +49,7 @@ async def download(archive: Archive, request: Request) -> Reply:
         PepsError: Any of the checks fails.
     """
     product = _product(archive, request)
-    failure = front_end_fault(archive, product.name)
-    if failure is not None:
-        return failure
+    pass_front_end(archive, product.name)
     down = await storage_down(archive, request, product.name, ITEM_TIMEOUT)
     mode = "unknown" if down and not product.nrt else archive.mode(product)
     _check(archive, request, product)
@@ -59,7 +57,8 @@ async def download(archive: Archive, request: Request) -> Reply:
         mode = "tape"
     if mode != "disk":
         return await _come_again(archive, request, product, mode)
-    return _instead_of_file(archive, product.name) or _file(archive, request, product)
+    _instead_of_file(archive, product.name)
+    return _file(archive, request, product)
 
 
 async def check(archive: Archive, request: Request) -> Reply:
@@ -98,12 +97,12 @@ async def _come_again(archive: Archive, request: Request, product: CatalogueProd
         if archive.faults.strikes("slow-202", product.name):
             await wire_of(request).pause(archive.clock.real(STAGING_WAIT))
         archive.stage(product.name)
-    milliseconds = math.ceil(archive.clock.real(archive.retry_after_ms))
+    milliseconds = math.ceil(archive.clock.real(archive.options.retry_after_ms))
     return retry_reply(milliseconds, head=request.method == "HEAD")
 
 
-def _instead_of_file(archive: Archive, name: str) -> Reply | None:
-    return first_fault(
+def _instead_of_file(archive: Archive, name: str) -> None:
+    strike(
         archive,
         name,
         {
@@ -116,17 +115,17 @@ def _instead_of_file(archive: Archive, name: str) -> Reply | None:
 
 
 def _file(archive: Archive, request: Request, product: CatalogueProduct) -> Reply:
-    validators = _validators(archive.streaming, product)
+    validators = _validators(archive.options.streaming, product)
     part = answer(
-        archive.streaming,
+        archive.options.streaming,
         request.headers.get("range"),
         product.size,
         if_range=request.headers.get("if-range"),
         validators=validators,
     )
     if part.status == 416:
-        return _not_satisfiable(archive.streaming, product, part)
-    return FileReply(archive, request, product, part, _headers(archive.streaming, product, part, validators))
+        return _not_satisfiable(archive.options.streaming, product, part)
+    return FileReply(archive, request, product, part, _headers(archive.options.streaming, product, part, validators))
 
 
 def _validators(streaming: str, product: CatalogueProduct) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from shapely.geometry import box, shape
 from pepsasync.sandbox import places
 from pepsasync.sandbox.peps.features import keywords, processing_level
 from pepsasync.sandbox.peps.replies import PepsError
+from pepsasync.sandbox.replies import read_json
 from pepsasync.sandbox.selection import BAD_GEOMETRY, intersects
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def _around(longitude: float, latitude: float, radius: float) -> Test:
 def _geometry(text: str) -> Test:
     try:
         if text.lstrip().startswith("{"):
-            outline = _geojson(json.loads(text))
+            outline = _geojson(read_json(text))
         else:
             # The database takes EWKT too, and reads every reference system as EPSG:4326.
             outline = shapely.from_wkt(re.sub(r"^\s*SRID=-?\d+;", "", text, flags=re.IGNORECASE))

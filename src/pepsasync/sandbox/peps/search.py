@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from anyio import to_thread
 
 from pepsasync.sandbox.catalogue import ID_NAMESPACE
-from pepsasync.sandbox.front_end import front_end_fault, html_reply
+from pepsasync.sandbox.front_end import html_reply, pass_front_end
 from pepsasync.sandbox.peps import collections, filters, parameters
 from pepsasync.sandbox.peps.features import feature
 from pepsasync.sandbox.peps.replies import PepsError, json_reply, php_json
@@ -46,9 +46,7 @@ async def search(archive: Archive, request: Request) -> Reply:
     began = time.perf_counter()
     collection = collections.named(archive, request)
     key = request.url.query
-    failure = front_end_fault(archive, key)
-    if failure is not None:
-        return failure
+    pass_front_end(archive, key)
     query = parameters.read(collection, key)
     found = await find(
         archive,
