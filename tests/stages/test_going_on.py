@@ -16,6 +16,7 @@ from pepsasync.errors import ProtocolError, TransferError
 from pepsasync.io.failures import error_for_status
 from pepsasync.io.http import Http
 from pepsasync.io.shelf import Shelf
+from pepsasync.io.throttle import Throttle
 from pepsasync.model import Checksum, Product, StorageTier
 from pepsasync.stages.download import download
 from servers import Server
@@ -110,6 +111,24 @@ async def test_failures_far_apart_are_not_taken_for_a_server_without_ranges(serv
         assert line.shelf.part_path(wanted).read_bytes() == CONTENT
     assert answer.asked == [PART, PART, 500_000, 500_000, 600_000, 600_000]
     assert received.resumed_bytes == PART
+
+
+async def test_cancelled_while_the_rate_is_limited_keeps_every_byte_that_came(serve, fetching):
+    class Limited(Throttle):
+        async def take(self, count):
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    def answer(connection, head):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n" + CONTENT[:1000] + b"\r\n")
+        return True
+
+    async with fetching() as line:
+        wanted = product(serve(answer))
+        with anyio.CancelScope() as scope:
+            await download(wanted, replace(line, throttle=Limited(1)))
+
+        assert line.shelf.part_path(wanted).read_bytes() == CONTENT[:1000]
 
 
 async def test_part_outlives_failures_in_a_row_where_ranges_have_worked(serve, fetching):

@@ -19,10 +19,12 @@ import anyio.to_thread
 from pepsasync.errors import TransferError
 from pepsasync.io.files import disk_error, disk_errors, write_all
 from pepsasync.io.groups import task_group
-from pepsasync.io.parts import open_at, open_locked
+from pepsasync.io.parts import SoleWriter, open_at, open_locked
+from pepsasync.io.threads import check_cancelled, clean_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from io import FileIO
     from pathlib import Path
 
     from anyio.abc import TaskGroup
@@ -50,6 +52,8 @@ class Digest:
         self._hash: Any = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
         self.length = 0
         """Bytes seen."""
+        self.writer = SoleWriter()
+        """Of the file that holds these bytes: what others write into it is not what was hashed."""
 
     @property
     def is_hashing(self) -> bool:
@@ -68,7 +72,7 @@ class Digest:
 
 
 def digest_file(path: Path, algorithm: str | None, length: int) -> Digest:
-    """Hash the first bytes of a file; blocks, call it in a thread.
+    """Hash the first bytes of a file; blocks, call it in a thread. Cancelled, it ends at the next block.
 
     Raises:
         PepsasyncError: The file cannot be read.
@@ -76,7 +80,9 @@ def digest_file(path: Path, algorithm: str | None, length: int) -> Digest:
     digest = Digest(algorithm)
     block = memoryview(bytearray(4 * BLOCK))
     with disk_errors(path), path.open("rb", buffering=0) as file:
+        digest.writer.look(file)
         while digest.length < length:
+            check_cancelled()
             count = file.readinto(block[: min(len(block), length - digest.length)])
             if not count:
                 break
@@ -97,6 +103,8 @@ def copy_blocks(source: Path, skip: int, target: Path, digest: Digest, most: int
     Returns:
         Bytes written; 0 at the end of the source.
 
+    Cancelled, it ends at the next block.
+
     Raises:
         DiskFullError, ConfigError, TransferError: The disk failed.
     """
@@ -104,7 +112,9 @@ def copy_blocks(source: Path, skip: int, target: Path, digest: Digest, most: int
     with disk_errors(target), source.open("rb", buffering=0) as reading, open_locked(target, "ab") as writing:
         reading.seek(skip)
         while copied < most and (count := reading.readinto(block)):
-            write_all(writing, block[:count])
+            check_cancelled()
+            with digest.writer.writing(writing):
+                write_all(writing, block[:count])
             digest.update(block[:count])
             copied += count
     return copied
@@ -117,10 +127,10 @@ class BlockSink:
     takes to wake a thread.
     """
 
-    def __init__(self, path: Path, offset: int, digest: Digest, threads: TaskGroup) -> None:
+    def __init__(self, path: Path, file: FileIO, offset: int, digest: Digest, threads: TaskGroup) -> None:
         self.path = path
         self.digest = digest
-        self.file = open_at(path, offset)
+        self.file = file
         self.length = offset
         """Bytes taken so far, counted from the start of the file."""
         self._threads = threads
@@ -191,17 +201,17 @@ class BlockSink:
         if self._error is not None:
             raise disk_error(self.path, self._error) from self._error
 
-    def flush(self) -> None:
-        """Write and hash what was taken, here and now; only while no block was full.
+    async def flush(self) -> None:
+        """Write and hash what was taken; only while no block was full.
 
         Raises:
             DiskFullError, ConfigError, TransferError: It could not be written.
         """
-        self._write_and_hash()
+        await clean_up(self._write_and_hash)
         self.check()
 
     def finish(self) -> None:
-        """Write what is left, or have the threads do it and end; never waits and never raises, see `check`."""
+        """Write what is left, or have the threads do it and end; blocks, and never raises, see `check`."""
         if not self._is_threaded:
             self._write_and_hash()
             return
@@ -212,16 +222,17 @@ class BlockSink:
     def _write_and_hash(self) -> None:
         with memoryview(self._block)[: self._filled] as block:
             try:
-                write_all(self.file, block)
+                if block:
+                    self._write(block)
             except OSError as error:
                 self._error = error
             else:
                 self.digest.update(block)
         self._filled = 0
 
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
+    def _write(self, block: memoryview) -> None:
+        with self.digest.writer.writing(self.file):
+            write_all(self.file, block)
 
     async def _have_written(self, limiter: anyio.CapacityLimiter) -> None:
         try:
@@ -234,7 +245,7 @@ class BlockSink:
         while (block := self._to_write.get()) is not None:
             if self._error is None:
                 try:
-                    write_all(self.file, block)
+                    self._write(block)
                 except OSError as error:
                     self._error = error
             self._to_hash.put(block)
@@ -252,32 +263,39 @@ class BlockSink:
 
 
 @contextlib.asynccontextmanager
-async def open_sink(path: Path, *, offset: int, digest: Digest) -> AsyncIterator[BlockSink]:
+async def open_sink(
+    path: Path, *, offset: int, digest: Digest, check_owner: Callable[[], None] = lambda: None
+) -> AsyncIterator[BlockSink]:
     """Open a part file for writing from an offset, which nobody else can meanwhile.
 
     Args:
         path: The part file.
         offset: Its length; with 0 it begins anew.
         digest: Has seen exactly `offset` bytes.
+        check_owner: Blocks; raises when the file must not be touched.
 
     Raises:
         DiskFullError, ConfigError, TransferError: Opening or writing failed.
 
     Cancellation: every chunk taken is written before the block is left.
     """
-    sink: BlockSink | None = None
+
+    def open_file() -> FileIO:
+        check_owner()
+        with disk_errors(path):
+            return open_at(path, offset)
+
+    file = await anyio.to_thread.run_sync(open_file)
     try:
         async with task_group() as threads:
-            with disk_errors(path):
-                sink = BlockSink(path, offset, digest, threads)
+            sink = BlockSink(path, file, offset, digest, threads)
             try:
                 yield sink
             finally:
-                sink.finish()
+                await clean_up(sink.finish)
         sink.check()
     finally:
-        if sink is not None:
-            sink.close()
+        await clean_up(file.close)
 
 
 async def in_thread(work: Callable[[], None], limiter: anyio.CapacityLimiter) -> None:

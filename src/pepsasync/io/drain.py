@@ -221,7 +221,8 @@ class _Drain:
         if self.failure is not None:
             return 0
         try:
-            self._file.write(memoryview(block)[:count], may_wait=may_wait)
+            with self._sink.digest.writer.writing(self._sink.file):
+                self._file.write(memoryview(block)[:count], may_wait=may_wait)
         except OSError as error:
             self.fail(disk_error(self._sink.path, error))
             return 0
@@ -248,7 +249,7 @@ async def drain(rest: Rest, sink: BlockSink, throttle: Throttle, buffers: Buffer
 
     Cancellation: the connection is cut; every byte received is written and hashed, and the threads have ended.
     """
-    sink.flush()
+    await sink.flush()
     with buffers.ring() as ring:
         work = _Drain(rest, sink, throttle, ring)
         try:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import itertools
 import os
+import secrets
 import shutil
 import stat
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import FileIO
     from pathlib import Path
+
+NEW = ".new"
+"""Suffix of files that are being written, to replace others."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says when there is no room."""
@@ -135,16 +139,18 @@ def make_own_folder(path: Path, tell: Callable[[str], None] = _ignore) -> None:
 
 def replace_text(path: Path, text: str, tell: Callable[[str], None] = _ignore) -> None:
     """Write a small file so that a reader finds the old or the new one, never a half; `tell` as for `write_new`."""
-    new = half_written(path)
-    write_new(new, text.encode(), tell=tell)
-    make_way(path, tell)
-    new.replace(path)
+    new = new_file(path)
+    write_new(new, text.encode())
+    with removed_on_error(new):
+        make_way(path, tell)
+        new.replace(path)
 
 
 def write_new(path: Path, content: bytes, *, is_synced: bool = False, tell: Callable[[str], None] = _ignore) -> None:
     """Write a small file in the place of any other, which is never opened.
 
-    In as few calls to the system as there can be: each gives the interpreter lock away.
+    In as few calls to the system as there can be: each gives the interpreter lock away. What cannot be written is
+    removed.
 
     Args:
         path: In the state folder.
@@ -162,6 +168,11 @@ def write_new(path: Path, content: bytes, *, is_synced: bool = False, tell: Call
         make_way(path, tell)
         path.unlink(missing_ok=True)
         handle = os.open(path, flags, 0o666)
+    with removed_on_error(path):
+        _write_and_close(handle, content, is_synced)
+
+
+def _write_and_close(handle: int, content: bytes, is_synced: bool) -> None:
     try:
         rest = memoryview(content)
         while rest:
@@ -172,9 +183,23 @@ def write_new(path: Path, content: bytes, *, is_synced: bool = False, tell: Call
         os.close(handle)
 
 
-def half_written(path: Path) -> Path:
-    """Where `replace_text` writes first; a killed run may leave it."""
-    return path.with_name(f"{path.name}.new")
+@contextlib.contextmanager
+def removed_on_error(path: Path) -> Iterator[None]:
+    """Remove a file of ours when what is done with it fails."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
+
+
+def new_file(path: Path) -> Path:
+    """Where to write what shall replace a file: beside it, and no other program, nor thread, writes there.
+
+    A killed run may leave it; `Shelf.remove_leftovers` knows it by its suffix.
+    """
+    return path.with_name(f"{secrets.token_hex(8)}{NEW}")
 
 
 def write_all(file: FileIO, block: memoryview) -> None:

@@ -8,19 +8,95 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pepsasync.io.files import open_own
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from io import FileIO
-    from pathlib import Path
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
 """What file systems without locks say; there, as on Windows, the lease of the journal is all there is."""
 
 _IS_WINDOWS = os.name == "nt"
 """Neither are there such locks, nor can a file be removed that is open."""
+
+
+class Stamp(NamedTuple):
+    """Tells a file, as somebody left it, from what others make of it."""
+
+    device: int
+    inode: int
+    size: int
+    written: int
+    """When it was last written, nanoseconds since 1970."""
+
+
+def stamp_of(file: Path | FileIO) -> Stamp:
+    """What a file is now; blocks for a moment.
+
+    Raises:
+        OSError: It is not there, or cannot be looked at.
+    """
+    stat = file.lstat() if isinstance(file, Path) else os.fstat(file.fileno())
+    return Stamp(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+class SoleWriter:
+    """Notices whether others write into a file between our own writes."""
+
+    def __init__(self) -> None:
+        self._stamp: Stamp | None = None
+        self._is_alone = True
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """The file after our last write; None when others have written to it as well, or nobody has."""
+        return self._stamp if self._is_alone else None
+
+    def look(self, file: FileIO) -> None:
+        """Take the file as it is for what is known, or see that it is not what we left.
+
+        Raises:
+            OSError: It cannot be looked at.
+        """
+        stamp = stamp_of(file)
+        self._is_alone &= self._stamp in (None, stamp)
+        self._stamp = stamp
+
+    @contextlib.contextmanager
+    def writing(self, file: FileIO) -> Iterator[None]:
+        """To be put around each of our writes.
+
+        Raises:
+            OSError: The file cannot be looked at.
+        """
+        self.look(file)
+        try:
+            yield
+        finally:
+            self._stamp = stamp_of(file)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another program has a part open to be written.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    if _IS_WINDOWS:
+        return False
+    try:
+        open_locked(path, "r+b").close()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return True
+    return False
 
 
 def open_at(path: Path, offset: int) -> FileIO:

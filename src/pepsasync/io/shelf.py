@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import secrets
+import shutil
 import stat
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -19,25 +20,29 @@ from typing import TYPE_CHECKING
 from pepsasync.decide.paths import safe_name
 from pepsasync.errors import ConfigError, DeliveryError, DiskFullError
 from pepsasync.io.files import (
+    NEW,
     disk_error,
     disk_errors,
     foreign,
-    half_written,
     kind,
     make_own_folder,
     make_way,
+    new_file,
     read_own,
     remove_own,
     remove_tree,
+    removed_on_error,
     replace_text,
     sync,
     write_new,
 )
+from pepsasync.io.parts import is_locked, stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pepsasync.io.parts import Stamp
     from pepsasync.model import Product
 
 STATE = ".pepsasync"
@@ -73,10 +78,12 @@ class Shelf:
         directory: The user's folder; made when it does not exist.
         tell: Gets a sentence for the user about what was found in the state folder and is not ours; called from worker
             threads.
+        check_owner: Blocks; raises when another program has the folder now. Called before anything in it is changed.
     """
 
     directory: Path
     tell: Callable[[str], None] = field(default=lambda _: None, compare=False)
+    check_owner: Callable[[], None] = field(default=lambda: None, compare=False)
 
     def check(self) -> None:
         """Refuse a folder that cannot be one; nothing is written.
@@ -187,6 +194,7 @@ class Shelf:
     def discard_segment(self, product: Product, start: int) -> None:
         """Remove a segment that may not be there."""
         path = self.segment_path(product, start)
+        self.check_owner()
         with disk_errors(path):
             path.unlink(missing_ok=True)
 
@@ -198,11 +206,17 @@ class Shelf:
     def claim_part(self, product: Product) -> PartNote:
         """Keep the part that belongs to this product, remove one that does not.
 
+        A part that another program keeps locked, which was stopped and has lost the folder meanwhile, is copied: that
+        one may still write into its own when it goes on.
+
         Returns:
             The note that now describes the part; its validator is that of the answer the part began with.
         """
+        self.check_owner()
         with disk_errors(self.part_path(product)):
             self._make_way_for_part(product)
+            if is_locked(self.part_path(product)):
+                self._copy_part(product)
             old = _read_note(self.note_path(product))
             note = self.note_for(product)
             if old is not None and note.is_same_file(old):
@@ -223,8 +237,18 @@ class Shelf:
             for path in segments.iterdir():
                 make_way(path, self.tell)
 
+    def _copy_part(self, product: Product) -> None:
+        part = self.part_path(product)
+        new = new_file(part)
+        try:
+            shutil.copyfile(part, new)
+            new.replace(part)
+        finally:
+            new.unlink(missing_ok=True)
+
     def begin_part(self, product: Product, note: PartNote) -> None:
         """Remove a part for one with another note, which never stands beside a part of another answer."""
+        self.check_owner()
         with disk_errors(self.part_path(product)):
             self.part_path(product).unlink(missing_ok=True)
         self.write_note(product, note)
@@ -246,33 +270,41 @@ class Shelf:
         return self.part_length(product) + sum(length for _, length in self.segments(product))
 
     def discard_part(self, product: Product) -> None:
-        """Remove a part, its segments, its note, and what a killed run left of writing them."""
+        """Remove a part, its segments, and its note."""
+        self.check_owner()
         part, note = self.part_path(product), self.note_path(product)
         with disk_errors(part):
-            for path in (part, note, half_written(note)):
+            for path in (part, note):
                 remove_own(path, self.tell)
         remove_tree(self.segments_path(product))
 
-    def promote(self, product: Product, length: int) -> Path:
+    def remove_leftovers(self) -> None:
+        """Remove what killed runs left half written; for the one who has just got the folder."""
+        for folder in (self.parts, self.records):
+            with contextlib.suppress(OSError):
+                for path in folder.glob(f"*{NEW}"):
+                    path.unlink(missing_ok=True)
+
+    def promote(self, product: Product, stamp: Stamp) -> Path:
         """Give a verified part its final name; on return it is on the disk, not only in its cache.
 
         Replaces a file of that name: it was looked at before and found wrong.
 
         Args:
             product: Whose part.
-            length: Bytes that were verified.
+            stamp: Of the file that was verified.
 
         Raises:
             TransferError: Another program has changed the part meanwhile.
+            JournalBusyError: Another program has the folder now.
             DiskFullError, ConfigError: The disk failed.
         """
         part = self.part_path(product)
         with disk_errors(part):
-            found = os.lstat(part)
-            if foreign(found) or found.st_size != length:
-                raise OSError(errno.EBUSY, "another program has changed it")
+            if what := foreign(os.lstat(part)):
+                raise OSError(errno.EBUSY, f"it is {what}, which pepsasync did not make")
             sync(part)
-        final = self._name(product)
+        final = self._name(product, part, stamp)
         with disk_errors(final):
             sync(self.directory)
         self._forget_part(product)
@@ -283,21 +315,25 @@ class Shelf:
 
         What could not be written leaves nothing behind.
         """
-        part = self.part_path(product)
-        with disk_errors(part):
+        new = new_file(self.part_path(product))
+        with disk_errors(self.part_path(product)):
             try:
-                write_new(part, body, is_synced=True, tell=self.tell)
-            except OSError:
-                part.unlink(missing_ok=True)
+                write_new(new, body, is_synced=True)
+            except FileNotFoundError:
+                self.check_owner()  # knows whether the whole folder is gone
                 raise
-        final = self._name(product)
+        with removed_on_error(new):
+            final = self._name(product, new, None)
         self._forget_part(product)
         return final
 
-    def _name(self, product: Product) -> Path:
+    def _name(self, product: Product, file: Path, stamp: Stamp | None) -> Path:
         final = self.zip_path(product)
+        self.check_owner()
         with disk_errors(final):
-            self.part_path(product).replace(final)
+            if stamp is not None and stamp_of(file) != stamp:
+                raise OSError(errno.EBUSY, "another program has changed it")
+            file.replace(final)
         return final
 
     def _forget_part(self, product: Product) -> None:

@@ -15,6 +15,7 @@ from anyio import to_thread
 
 from pepsasync import events
 from pepsasync.io.journal import State, open_journal
+from pepsasync.io.shelf import Shelf
 from pepsasync.pipeline.claims import Claims
 from pepsasync.pipeline.order import wanted_as_json
 
@@ -114,7 +115,11 @@ class Recorder:
         if quota:
             line.pace.remember(await self._earlier_downloads(name, quota.seconds))
         return replace(
-            line, emit=self.take, download_began=partial(self._download_began, name), asked=self._journal.note_asked
+            line,
+            emit=self.take,
+            shelf=replace(line.shelf, check_owner=self._journal.confirm_owner),
+            download_began=partial(self._download_began, name),
+            asked=self._journal.note_asked,
         )
 
     async def order(self, wanted: Wanted) -> int:
@@ -250,7 +255,10 @@ class _Shared:
         self._stack = contextlib.AsyncExitStack()
 
     async def open(self, directory: Path) -> None:
-        self.journal = await self._stack.enter_async_context(open_journal(directory, tell=self._tell))
+        async with contextlib.AsyncExitStack() as stack:
+            self.journal = await stack.enter_async_context(open_journal(directory, tell=self._tell))
+            await to_thread.run_sync(Shelf(directory).remove_leftovers)
+            self._stack = stack.pop_all()
 
     async def close(self) -> None:
         await self._stack.aclose()

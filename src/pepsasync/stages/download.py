@@ -171,4 +171,5 @@ class _ToPart(Transfer):
             0 if self._asking.has_restarted else min(self._present, length),
             anyio.current_time() - self._began,
             self._intake.data_path,
+            stamp=self._intake.stamp,
         )

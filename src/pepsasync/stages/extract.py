@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import stat
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -52,11 +53,13 @@ async def extract(product: Product, shelf: Shelf) -> Path:
 
 def unpack(product: Product, shelf: Shelf) -> Path:
     """The blocking work of `extract`."""
-    zipped, scratch, final = shelf.zip_path(product), shelf.unpack_path(product), shelf.folder_path(product)
-    with disk_errors(scratch):
-        for place in (shelf.unpacking, scratch):
+    zipped, unpacked, final = shelf.zip_path(product), shelf.unpack_path(product), shelf.folder_path(product)
+    shelf.check_owner()
+    with disk_errors(unpacked):
+        for place in (shelf.unpacking, unpacked):
             make_way(place, shelf.tell, is_folder=True)
-    remove_tree(scratch)
+    remove_tree(unpacked)
+    scratch = unpacked / secrets.token_hex(8)  # nobody else unpacks into it, whoever has the folder
     try:
         with disk_errors(final), open_zip(zipped) as archive:
             members = _safe_members(archive)
@@ -67,6 +70,7 @@ def unpack(product: Product, shelf: Shelf) -> Path:
             whole = _single_folder(scratch)
             for folder, _, _ in os.walk(whole):
                 sync(Path(folder))
+            shelf.check_owner()
             if final.exists():
                 remove_tree(final)
             whole.rename(final)
@@ -79,6 +83,8 @@ def unpack(product: Product, shelf: Shelf) -> Path:
         raise ExtractError(f"cannot unpack: {error}", product=product.name, hint="The zip was kept") from error
     finally:
         remove_tree(scratch)
+        with contextlib.suppress(OSError):  # not empty: another program unpacks the same
+            scratch.parent.rmdir()
     return final
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from pepsasync.io.parts import Stamp
     from pepsasync.model import Product
     from pepsasync.stages.line import Line
 
@@ -98,9 +99,9 @@ class MemoryIntake(Intake):
             async for chunk in response.aiter_raw():
                 if not length:
                     self._refuse_wrong_start(response, chunk)
-                await self._line.throttle.take(len(chunk))
                 pieces.append(chunk)
                 length += len(chunk)
+                await self._line.throttle.take(len(chunk))
                 self._watch(length, flow)
                 if length > (self._product.size or 0):
                     break
@@ -159,18 +160,19 @@ class PartIntake(Intake):
         Cancellation: every byte that came is written.
         """
         digest, flow, silence = await self.hash_prefix(offset), self._flow(offset), self._line.config.read_timeout
+        check_owner = self._line.shelf.check_owner
         self.data_path = "plain"
         async with aclosing(body(response, silence)) as chunks:
             chunk = await anext(chunks, b"")
             if begin is not None:
                 self._refuse_wrong_start(response, chunk)
                 await begin()
-            async with open_sink(self._path, offset=offset, digest=digest) as sink:
+            async with open_sink(self._path, offset=offset, digest=digest, check_owner=check_owner) as sink:
                 try:
                     while chunk:
                         wanted = chunk[: max(0, limit() - sink.length)]
-                        await self._line.throttle.take(len(wanted))
                         await sink.write(wanted)
+                        await self._line.throttle.take(len(wanted))
                         self._watch(sink.length, flow)
                         if len(wanted) < len(chunk):
                             break
@@ -195,6 +197,7 @@ class PartIntake(Intake):
         Cancellation: bytes that were written stay, and are skipped next time.
         """
         digest = await self.hash_prefix(length)
+        await to_thread.run_sync(self._line.shelf.check_owner)
         while count := await to_thread.run_sync(copy_blocks, segment, skip, self._path, digest, JOINED_AT_ONCE):
             skip, length = skip + count, length + count
         self.length = length
@@ -206,6 +209,11 @@ class PartIntake(Intake):
             again = functools.partial(digest_file, self._path, self._algorithm, length)
             self._digest = await to_thread.run_sync(again) if length else Digest(self._algorithm)
         return self._digest
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """The file of which that is the checksum; None when others have written to it, too."""
+        return self._digest.writer.stamp if self._digest else None
 
     def checksum(self) -> Checksum | None:
         """What was computed."""

@@ -30,6 +30,7 @@ from pepsasync.stages.progress import Progress
 if TYPE_CHECKING:
     import httpx
 
+    from pepsasync.io.parts import Stamp
     from pepsasync.model import Checksum, Product
     from pepsasync.stages.intake import DataPath
     from pepsasync.stages.line import Line
@@ -53,6 +54,8 @@ class Received:
     """How the last body came: past the event loop, or chunk by chunk over it."""
     body: bytes | None = None
     """The bytes of a small product; None when they are in its part."""
+    stamp: Stamp | None = None
+    """The part of which that is the checksum; None when others have written to it, too."""
 
 
 class Transfer(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,9 @@ from anyio import to_thread
 
 from pepsasync.errors import IntegrityError, PepsasyncError
 from pepsasync.io.batches import Batches
+from pepsasync.io.blocks import digest_file
 from pepsasync.io.files import disk_error, disk_errors, sync
+from pepsasync.io.parts import stamp_of
 from pepsasync.io.zips import check_end, open_zip, read_members
 from pepsasync.model import Checksum
 from pepsasync.stages.notes import remember
@@ -46,8 +48,9 @@ class SmallProduct:
 async def verify(product: Product, received: Received, line: Line) -> Path:
     """Check size, checksum and zip structure of what came, give it its final name, and remember that it is right.
 
-    The checksum of a part was computed while the bytes came, that of a small product is computed here. When the archive
-    announced none, every member of the zip is read and its CRC checked instead.
+    The checksum of a part was computed while the bytes came, and is computed again when somebody else has written to
+    it; that of a small product is computed here. When the archive announced none, every member of the zip is read and
+    its CRC checked instead.
 
     Returns:
         `DIR/NAME.zip`, on the disk.
@@ -69,10 +72,22 @@ def small_products() -> Batches[SmallProduct, Path]:
 
 
 def _verify_part(product: Product, received: Received, shelf: Shelf) -> Path:
-    check_size(product, received.length)
-    _check_checksum(product, received.checksum)
-    check_zip(product, shelf.part_path(product), product.checksum is None)
-    final = shelf.promote(product, received.length)
+    part = shelf.part_path(product)
+    with disk_errors(part):
+        stamp = stamp_of(part)
+    check_size(product, stamp.size)
+    if stamp.size != received.length:
+        raise IntegrityError(
+            f"{stamp.size:,} bytes are in its part, {received.length:,} came: another program has changed it",
+            product=product.name,
+        )
+    found = received.checksum
+    if product.checksum is not None and stamp != received.stamp:  # others have written to it
+        value = digest_file(part, product.checksum.algorithm, stamp.size).hexdigest()
+        found = replace(product.checksum, value=value or "")
+    _check_checksum(product, found)
+    check_zip(product, part, product.checksum is None)
+    final = shelf.promote(product, stamp)
     remember(product, final, shelf)
     return final
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 import anyio
 from anyio import to_thread
 
+from pepsasync.errors import ConfigError
 from pepsasync.io.files import disk_errors, make_own_folder, make_way
-from pepsasync.io.journal.lease import JournalBusyError, Lease, LeaseWatch, busy, look
+from pepsasync.io.journal.lease import Heartbeat, JournalBusyError, Lease, LeaseWatch, busy, look
 from pepsasync.io.journal.opening import JOURNAL
 from pepsasync.io.journal.pending import order_row
 from pepsasync.io.journal.reading import LEASE, JournalReader
@@ -21,6 +22,7 @@ from pepsasync.io.journal.rows import Changes, Now, State, storable, without_acc
 from pepsasync.io.journal.schema import MIGRATIONS
 from pepsasync.io.journal.writer import INTERVAL, Writer
 from pepsasync.io.shelf import STATE
+from pepsasync.io.threads import clean_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -74,12 +76,29 @@ class Journal:
 
         Raises:
             JournalBusyError: Another process has taken it over.
+            ConfigError: It was removed.
         """
+        if not self._lease.is_lost:
+            return
         if self._lease.taken_by is not None:
             raise JournalBusyError(
                 f"another pepsasync has taken over {self.directory}, as if this one were dead: {self._lease.taken_by}",
                 hint="Leave it to that one, or stop it and run the same command again",
             )
+        raise ConfigError(
+            f"{self._lease.path.parent} was removed while pepsasync worked in it",
+            hint="Run the same command again; products under their final names are complete",
+        )
+
+    def confirm_owner(self) -> None:
+        """Look at the lease itself whether the folder is still ours; blocks for a moment.
+
+        Raises:
+            JournalBusyError, ConfigError: As `check_owner`.
+        """
+        with contextlib.suppress(OSError):  # not to be read at this moment: what is wrong with the folder shows soon
+            self._lease.is_ours()
+        self.check_owner()
 
     def record_order(self, wanted: Any, providers: Sequence[str], options: Mapping[str, Any]) -> int:
         """Take what the user asked for; never waits.
@@ -201,7 +220,9 @@ async def open_journal(
     await to_thread.run_sync(_make, state, tell)
     lease = Lease(state / LEASE, pulse.wall)
     await _acquire(lease, directory, pulse, tell)
+    heartbeat = Heartbeat(lease, pulse.beat)
     try:
+        heartbeat.start()
         make = functools.partial(
             Writer, tell=tell, beat=lease.beat, beat_seconds=pulse.beat, interval=interval, migrations=migrations
         )
@@ -209,11 +230,14 @@ async def open_journal(
         try:
             yield Journal(directory, lease, writer, pulse.wall)
         finally:
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(writer.close)
+            await clean_up(writer.close)
     finally:
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(lease.release)
+        await clean_up(_end, heartbeat, lease)
+
+
+def _end(heartbeat: Heartbeat, lease: Lease) -> None:
+    heartbeat.stop()
+    lease.release()
 
 
 def _make(folder: Path, tell: Callable[[str], None]) -> None:
@@ -250,8 +274,7 @@ async def _take_over(lease: Lease, directory: Path, pulse: Pulse) -> None:
     try:
         await pulse.sleep(pulse.settle)
     except BaseException:
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(lease.release)
+        await clean_up(lease.release)
         raise
     if not await to_thread.run_sync(lease.is_ours):
         raise busy(directory, None)

@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import socket
+import threading
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import ConfigError
-from pepsasync.io.files import disk_error, disk_errors, write_new
+from pepsasync.io.files import disk_error, disk_errors, new_file, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,8 +77,12 @@ class Lease:
         self.path = path
         self.owner = Owner(socket.gethostname(), _place(), os.getpid(), secrets.token_hex(8), wall())
         self._beat = 0
+        self._one_at_a_time = threading.RLock()
+        self._is_released = False
+        self.is_lost = False
+        """Whether the file was found not to name us any more, or cannot be there any more."""
         self.taken_by: Owner | None = None
-        """Who was found to hold the lease in our place."""
+        """Who was found to hold the lease in our place; None when that is not known."""
 
     def take(self) -> bool:
         """Take a lease that nobody holds; False when somebody was first.
@@ -87,49 +92,67 @@ class Lease:
             DiskFullError: There is no room for it.
         """
         try:
-            with self.path.open("x", encoding="utf-8", newline="") as file:
-                file.write(self._text())
+            self._create()
         except FileExistsError:
             return False
         except OSError as error:
             raise disk_error(self.path, error) from error
         return True
 
+    def _create(self) -> None:
+        with self.path.open("x", encoding="utf-8", newline="") as file:
+            file.write(self._text())
+
     def take_over(self) -> None:
         """Put our lease in the place of a dead one.
 
         Two may do so at the same time and the later one wins, so look at `is_ours` again after a while.
         """
-        new = self.path.with_name(f"{self.path.name}.{self.owner.token}")
+        new = new_file(self.path)
         with disk_errors(self.path):
             write_new(new, self._text().encode())
             new.replace(self.path)
 
     def is_ours(self) -> bool:
-        """Whether the file still names us."""
-        sight = look(self.path)
-        return sight is not None and sight.owner == self.owner
+        """Whether the file still names us. A lease that was lost stays lost.
+
+        One that was removed, by hand or by a program that had taken it over and has ended, is taken again: nobody works
+        in a folder without it.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        with self._one_at_a_time:
+            sight = look(self.path)
+            if sight is None and not self.is_lost and not self._is_released:
+                try:
+                    self._create()
+                except FileNotFoundError:  # nor is its folder there
+                    self.is_lost = True
+                except FileExistsError:
+                    sight = look(self.path)
+                else:
+                    return True
+            if sight is None or sight.owner != self.owner:
+                self.is_lost, self.taken_by = True, sight.owner if sight else None
+            return not self.is_lost
 
     def beat(self) -> bool:
-        """Give a sign of life; False when the lease is lost.
+        """Give a sign of life, from any thread; False when the lease is lost.
 
         A file that cannot be read or written at this moment is no lost lease, only a missing sign of life.
         """
-        try:
-            sight = look(self.path)
-            if sight is not None and sight.owner == self.owner:
+        with self._one_at_a_time, contextlib.suppress(OSError):
+            if self.is_ours():
                 self._beat += 1
                 with self.path.open("r+b", buffering=0) as file:
                     file.write(self._digits())
-        except OSError:
-            return True
-        is_ours = sight is not None and sight.owner == self.owner
-        self.taken_by = sight.owner if sight is not None and not is_ours else None
-        return is_ours
+        return not self.is_lost
 
     def release(self) -> None:
         """Let others in at once."""
-        with contextlib.suppress(OSError):
+        with self._one_at_a_time, contextlib.suppress(OSError):
+            self._is_released = True
             if self.is_ours():
                 self.path.unlink(missing_ok=True)
 
@@ -138,6 +161,35 @@ class Lease:
 
     def _text(self) -> str:
         return f"{self._digits().decode()}\n{json.dumps(asdict(self.owner))}\n"
+
+
+class Heartbeat:
+    """Gives signs of life in a thread of its own, also while a journal is opened and checked, or a disk is slow.
+
+    Args:
+        lease: Which we hold.
+        seconds: Between two signs.
+    """
+
+    def __init__(self, lease: Lease, seconds: float) -> None:
+        self._lease = lease
+        self._seconds = seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; waits for a sign that is being given."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._seconds):
+            self._lease.beat()
 
 
 def look(path: Path) -> Sight | None:

@@ -10,7 +10,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
-from pepsasync.io.files import disk_error, disk_errors, make_way, write_new
+from pepsasync.io.files import NEW, disk_error, disk_errors, make_way, new_file, write_new
 from pepsasync.io.journal.rows import State
 from pepsasync.io.journal.schema import (
     MIGRATIONS,
@@ -147,9 +147,9 @@ def _begin_again(connection: sqlite3.Connection, *, recount: bool) -> None:
 
 def _create(path: Path, locks: bool, migrations: Sequence[str]) -> None:
     """Make an empty journal aside and give it its name when it is whole."""
-    new = path.with_name(f"{path.name}.new")
+    new = new_file(path)
     with disk_errors(path):
-        for rest in (new, side_file(new), side_file(path)):
+        for rest in (*path.parent.glob(f"*{NEW}"), *path.parent.glob(f"*{NEW}-journal"), side_file(path)):
             make_way(rest)
             rest.unlink(missing_ok=True)
         write_new(new, b"")

@@ -129,7 +129,9 @@ class Writer:
                 return
             batch, self._pending, asked = self._pending, Pending(), self._asked
         if not self._beat():
-            self._go_quiet("another pepsasync has the journal now, or it was removed; this one writes no more to it")
+            self._go_quiet(
+                "another pepsasync has the journal now, or its folder is gone; this one writes no more to it"
+            )
         if batch and not self._is_quiet:
             self._write(batch)
         with self._changed:

@@ -1,0 +1,43 @@
+"""Blocking work in threads: cleaning up even where no thread is to be had, and stopping when it is cancelled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVarTuple, Unpack
+
+import anyio
+from anyio import from_thread, to_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Arguments = TypeVarTuple("Arguments")
+
+NO_THREAD = "can't start new thread"
+"""What Python says when the system, or a limit of the account, gives no more threads."""
+
+
+def lacks_threads(error: BaseException) -> bool:
+    """Whether an error says that a thread could not be started."""
+    return isinstance(error, RuntimeError) and NO_THREAD in str(error)
+
+
+async def clean_up(work: Callable[[Unpack[Arguments]], object], *arguments: *Arguments) -> None:
+    """Do blocking work that has to be done whatever has happened: in a thread, or here when there is none.
+
+    Cancellation: waits for the work.
+    """
+    with anyio.CancelScope(shield=True):
+        try:
+            await to_thread.run_sync(work, *arguments)
+        except RuntimeError as error:
+            if not lacks_threads(error):
+                raise
+            work(*arguments)
+
+
+def check_cancelled() -> None:
+    """In a thread, end work whose task was cancelled; to be called at every block. Elsewhere it does nothing."""
+    try:
+        from_thread.check_cancelled()
+    except (RuntimeError, AttributeError):  # no thread of an event loop; anyio has no other words for it
+        return
