@@ -25,9 +25,13 @@ from pepsasync.errors import (
     UnavailableError,
     UnreachableError,
 )
+from pepsasync.io.secrets import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_MOST_WORDS = 65_536
+"""Bytes of a body in which its first words are looked for."""
 
 
 _ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
@@ -58,9 +62,11 @@ def httpx_errors() -> Iterator[None]:
         raise _ERRORS[type(error)](str(error)) from error
 
 
-def safe_url(url: httpx.URL | str) -> str:
-    """The URL without user, password, query and fragment: what may be shown and logged."""
-    return str(httpx.URL(url).copy_with(username=None, password=None, query=None, fragment=None))
+def safe_url(of: httpx.Response | httpx.Request | httpx.URL | str) -> str:
+    """The URL without user, password, query, fragment and the client's secrets: what may be shown and logged."""
+    url = of.url if isinstance(of, httpx.Response | httpx.Request) else httpx.URL(of)
+    text = str(url.copy_with(username=None, password=None, query=None, fragment=None))
+    return hidden(text, of) if isinstance(of, httpx.Response | httpx.Request) else text
 
 
 def error_for_status(response: httpx.Response, body: bytes | None = None) -> ProviderError | None:
@@ -73,8 +79,8 @@ def error_for_status(response: httpx.Response, body: bytes | None = None) -> Pro
     status = response.status_code
     if status < 400:
         return None
-    url = safe_url(response.url)
-    said = first_words(response.content if body is None else body)
+    url = safe_url(response)
+    said = words_of(response, response.content if body is None else body)
     said = f": {said}" if said else ""
     retry_after = parse_retry_after(response.headers.get("Retry-After"))
     if status == 401:
@@ -89,6 +95,11 @@ def error_for_status(response: httpx.Response, body: bytes | None = None) -> Pro
         kind = UnavailableError if status in (502, 503, 504) else ServerError
         return kind(f"the server failed with HTTP {status}{said}", retry_after=retry_after, url=url)
     return RefusedError(f"the archive refused the request with HTTP {status}{said}", url=url)
+
+
+def words_of(response: httpx.Response, body: bytes) -> str:
+    """`first_words` of the body of an answer, without the client's secrets, which servers quote."""
+    return first_words(hidden(body[:_MOST_WORDS].decode("utf-8", "replace"), response).encode())
 
 
 def first_words(body: bytes) -> str:
@@ -108,7 +119,7 @@ def first_words(body: bytes) -> str:
 
 
 @contextlib.contextmanager
-def network_errors(url: httpx.URL) -> Iterator[None]:
+def network_errors(request: httpx.Request) -> Iterator[None]:
     """Turn what httpx raises into our errors.
 
     Raises:
@@ -120,17 +131,27 @@ def network_errors(url: httpx.URL) -> Iterator[None]:
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL, httpcore.TimeoutException, httpcore.NetworkError, ssl.SSLError) as error:
-        ours = _network_error(error, url)
+        _hide_in_causes(error, request)
+        ours = _network_error(error, request)
         if ours is None:
             raise
         raise ours from error
 
 
-def _network_error(error: Exception, url: httpx.URL) -> PepsasyncError | None:
-    where = safe_url(url)
+def _hide_in_causes(error: Exception, request: httpx.Request) -> None:
+    """Take secrets out of exceptions that quote what a server sent, since tracebacks show them all."""
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.args = tuple(hidden(each, request) if isinstance(each, str) else each for each in cause.args)
+        cause = cause.__cause__ or cause.__context__
+
+
+def _network_error(error: Exception, request: httpx.Request) -> PepsasyncError | None:
+    where = safe_url(request)
     match error:
         case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError() | ssl.SSLError():
-            return UnreachableError(f"cannot connect to {url.host}: {reason(error)}", url=where, hint=_advice(error))
+            what = f"cannot connect to {request.url.host}: {reason(error)}"
+            return UnreachableError(what, url=where, hint=_advice(error))
         case httpx.TimeoutException() | httpcore.TimeoutException():
             return ServerError("the server went silent", url=where)
         case httpx.NetworkError() | httpx.RemoteProtocolError() | httpcore.NetworkError():

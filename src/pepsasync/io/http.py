@@ -26,10 +26,11 @@ from pepsasync.errors import (
     UnavailableError,
 )
 from pepsasync.io.drain import Buffers
-from pepsasync.io.failures import error_for_status, first_words, network_errors, reason, safe_url
+from pepsasync.io.failures import error_for_status, network_errors, reason, safe_url, words_of
 from pepsasync.io.outage import Outage
 from pepsasync.io.replies import ENCODINGS, parse_json, read_error, read_reply, skip_body_of_redirect
 from pepsasync.io.retries import Retries
+from pepsasync.io.secrets import SECRETS, Secrets, hidden
 from pepsasync.io.transport import SHORT, Transport
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Http:
         """Memory of all large bodies that are being received."""
         self.ranges: dict[str, bool] = {}
         """Whether a host serves parts of files, as far as it was seen to."""
+        self.secrets = Secrets()
+        """Taken out of all that is shown of what servers say."""
         self._served: set[str] = set()
         self._outages: dict[str, Outage] = {}
         self.on_search_reply: Callable[[str, bytes], None] | None = None
@@ -97,11 +100,11 @@ class Http:
             AddressError: It is no URL.
         """
         headers, own = self._client.headers, options.pop("headers", None)
-        extensions = {"timeout": self._timeouts, **options.pop("extensions", {})}
+        extensions = {"timeout": self._timeouts, SECRETS: self.secrets, **options.pop("extensions", {})}
         try:
             request = httpx.Request(method, url, headers=headers, extensions=extensions, **options)
         except httpx.InvalidURL as error:
-            raise AddressError(f"an address that cannot be used: {reason(error)}") from error
+            raise AddressError(f"an address that cannot be used: {self.secrets.hide(reason(error))}") from error
         if own:
             request.headers.update(own)
         if method not in ("GET", "HEAD"):
@@ -178,7 +181,7 @@ class Http:
         decoded: list[Any] = []
         response = await self.send_patiently(request, lambda answer: _decode_into(decoded, answer), waits=is_search)
         if is_search and self.on_search_reply:
-            self.on_search_reply(safe_url(response.url), response.content)
+            self.on_search_reply(safe_url(response), response.content)
         return decoded[-1]
 
     @contextlib.asynccontextmanager
@@ -195,7 +198,7 @@ class Http:
             ServerError, UnreachableError, ProtocolError, AddressError: Also for failures while the body is read.
         """
         request.extensions = {**request.extensions, SHORT: is_short}
-        with network_errors(request.url):
+        with network_errors(request):
             response = await self._head(request, is_short=is_short)
             self.was_reached = True
             try:
@@ -210,7 +213,7 @@ class Http:
                 response = (await self._send_short(request)) if is_short else None
                 return response or await self._send_on(request)
         except TimeoutError as error:
-            raise ServerError(f"no answer began within {seconds:g} s", url=safe_url(request.url)) from error
+            raise ServerError(f"no answer began within {seconds:g} s", url=safe_url(request)) from error
 
     async def _skip_body_of_redirect(self, response: httpx.Response) -> None:
         await skip_body_of_redirect(response, self._config.read_timeout)
@@ -263,12 +266,12 @@ def _decode_into(decoded: list[Any], response: httpx.Response) -> ProviderError 
     try:
         decoded.append(parse_json(response.content))
     except (json.JSONDecodeError, UnicodeDecodeError):
-        kind = response.headers.get("Content-Type", "no content type")
+        kind = hidden(response.headers.get("Content-Type", "no content type"), response)
         return ProtocolError(
-            f"expected JSON but got {kind} {first_words(response.content)}", url=safe_url(response.url)
+            f"expected JSON but got {kind} {words_of(response, response.content)}", url=safe_url(response)
         )
     except ValueError as error:
-        return ProtocolError(f"JSON that cannot be read: {error}", url=safe_url(response.url))
+        return ProtocolError(f"JSON that cannot be read: {error}", url=safe_url(response))
     return None
 
 
@@ -311,16 +314,16 @@ async def _keep_body_here(request: httpx.Request) -> None:
     origin = request.extensions.get(_BODY_ORIGIN)
     if origin is not None and origin_of(request.url) != origin:
         hint = "Give the new root with --base-url, if you trust it"
-        raise ProtocolError("the archive sends a request on to another host", url=safe_url(request.url), hint=hint)
+        raise ProtocolError("the archive sends a request on to another host", url=safe_url(request), hint=hint)
 
 
 async def _refuse_plain_http(request: httpx.Request) -> None:
     """Beyond loopback, and wherever a redirect leads to it from https: no archive may reach into this machine."""
     is_plain = request.url.scheme == "http"
     if is_plain and not is_loopback(request.url.host):
-        raise AddressError("plain http is allowed to loopback addresses only", url=safe_url(request.url))
+        raise AddressError("plain http is allowed to loopback addresses only", url=safe_url(request))
     if is_plain and request.extensions.get(_IS_SECURE):
-        raise AddressError("the archive redirects from https to plain http", url=safe_url(request.url))
+        raise AddressError("the archive redirects from https to plain http", url=safe_url(request))
     # httpx hands the extensions on to the next hop; a new dictionary, since older versions share the old one.
     request.extensions = {**request.extensions, _IS_SECURE: not is_plain}
 

@@ -104,7 +104,7 @@ _OF_THE_WAY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
 async def _read_whole(response: httpx.Response, seconds: float) -> bytes:
-    too_large = ProtocolError(f"the reply is larger than {LARGEST_REPLY >> 20} MiB", url=safe_url(response.url))
+    too_large = ProtocolError(f"the reply is larger than {LARGEST_REPLY >> 20} MiB", url=safe_url(response))
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and (len(announced) > 18 or int(announced) > LARGEST_REPLY):
         raise too_large
@@ -116,7 +116,7 @@ async def _read_whole(response: httpx.Response, seconds: float) -> bytes:
                     if body.is_too_large:
                         raise too_large
         except TimeoutError as error:
-            raise ServerError(f"the reply was not complete after {seconds:g} s", url=safe_url(response.url)) from error
+            raise ServerError(f"the reply was not complete after {seconds:g} s", url=safe_url(response)) from error
         body.check_end()
         return bytes(body.decoded)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import ProtocolError
-from pepsasync.io.failures import first_words, safe_url
+from pepsasync.io.failures import safe_url, words_of
+from pepsasync.io.secrets import hidden
 
 if TYPE_CHECKING:
     import httpx
@@ -32,11 +33,12 @@ def not_a_zip(product: Product, response: httpx.Response, head: bytes) -> Protoc
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind not in ("text/html", "application/json") and ZIP_START.startswith(head[:4]):
         return None
-    said = first_words(head)
+    said = words_of(response, head)
+    kind = hidden(kind, response)
     return ProtocolError(
         f"the archive sent {kind or 'something'} instead of a zip{said and ': '}{said}",
         product=product.name,
-        url=safe_url(response.url),
+        url=safe_url(response),
     )
 
 

@@ -152,12 +152,10 @@ class Cdse:
         """Say what is wrong with an answer; see `Provider.judge_download`."""
         status = response.status_code
         token = _token_of(response)
-        if token:
-            head = head.replace(token.encode(), b"***")  # error bodies are quoted in messages
         error: ProviderError | None
         if status == 401:
             error = self._tokens.refuse(_token_in(response))
-            error.url = safe_url(response.url)
+            error.url = safe_url(response)
         elif status in (200, 206):
             error = self._wrong_body(product, response, head)
         else:
@@ -183,7 +181,7 @@ class Cdse:
             return _too_many(response)
         error = error_for_status(response, body)
         if error is None:
-            error = ProtocolError(f"unexpected answer HTTP {response.status_code}", url=safe_url(response.url))
+            error = ProtocolError(f"unexpected answer HTTP {response.status_code}", url=safe_url(response))
         if response.status_code != 202 and not isinstance(error, ForbiddenError | NotFoundError | RefusedError):
             return error
         error.product = product.name
@@ -197,11 +195,11 @@ class Cdse:
 
 def _offline(response: httpx.Response, if_online: ProviderError | None = None) -> OfflineError:
     message = "the archive does not have the product online"
-    return OfflineError(message, url=safe_url(response.url), if_online=if_online)
+    return OfflineError(message, url=safe_url(response), if_online=if_online)
 
 
 def _too_many(response: httpx.Response) -> QuotaError:
-    return QuotaError("too many downloads of this account at once", url=safe_url(response.url))
+    return QuotaError("too many downloads of this account at once", url=safe_url(response))
 
 
 def _token_of(response: httpx.Response) -> str:

@@ -156,6 +156,7 @@ class Tokens:
         login = await self._credentials.find()
         if login is None or not login.username or login.password is None:
             raise AuthError("no credentials for the Copernicus Data Space", hint=_MISSING_HINT)
+        self._http.secrets.add(login.password)
         form = {"grant_type": "password", "username": login.username, "password": login.password}
         refusal = self._refusal or ("the archive refused e-mail address or password", _LOGIN_HINT)
         for ask_code in self._ways():
@@ -195,6 +196,7 @@ class Tokens:
         reply = _decoded(await self._http.send_patiently(request, _judge))
         lifetime = as_number(reply.get("expires_in")) or LIFETIME
         self._access = as_text(reply.get("access_token"))
+        self._http.secrets.add(self._access, as_text(reply.get("refresh_token")))
         self._is_fresh_login = form["grant_type"] == "password"
         self._is_accepted, self._refused_since = False, math.inf
         self._renew_at = asked + lifetime - min(MARGIN, lifetime / 2)
@@ -205,12 +207,12 @@ class Tokens:
         """Stop redirects to another host, since httpx would send the password along."""
         home = httpx.URL(self._url)
         if (request.url.scheme, request.url.host, request.url.port) != (home.scheme, home.host, home.port):
-            raise ProtocolError("the identity service redirects to another host", url=safe_url(request.url))
+            raise ProtocolError("the identity service redirects to another host", url=safe_url(request))
 
 
 def _judge(response: httpx.Response) -> ProviderError | None:
     """What is wrong with a token reply; its body is never quoted."""
-    reply, url = _decoded(response), safe_url(response.url)
+    reply, url = _decoded(response), safe_url(response)
     if response.status_code == 400 and reply.get("error") == "invalid_grant":
         return AuthError("the archive refused the credentials", url=url)
     error = error_for_status(response, b"")

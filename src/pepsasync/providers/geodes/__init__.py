@@ -23,7 +23,7 @@ from pepsasync.errors import (
     QuotaError,
     RefusedError,
 )
-from pepsasync.io.failures import error_for_status, first_words, safe_url
+from pepsasync.io.failures import error_for_status, safe_url, words_of
 from pepsasync.io.http import on_each_hop, origin_of
 from pepsasync.io.replies import parse_json
 from pepsasync.model import Quota, StorageTier
@@ -162,6 +162,7 @@ class Geodes:
         key = key_of(await self._credentials.find())
         if not key:
             raise AuthError("no API key for GEODES", hint=KEY_HINT)
+        self._http.secrets.add(key)
         return self._http.build(method, url, extensions=on_each_hop(Key(key, self._origin, self._refused)), **options)
 
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> PepsasyncError | None:
@@ -179,14 +180,14 @@ class Geodes:
 
     def _refusal(self, response: httpx.Response, body: bytes) -> ProviderError:
         """The error behind a status and its body (6)."""
-        status, url = response.status_code, safe_url(response.url)
+        status, url = response.status_code, safe_url(response)
         retry_after = parse_retry_after(response.headers.get("Retry-After"))
         if status in (202, 410):
             return OfflineError("the archive has the product on tape", retry_after=retry_after, url=url)
         if notice := _quota_notice(response, body):
             return notice
         if status == 401:
-            return self._refused(response.url)
+            return self._refused(response)
         if status == 423:
             return ForbiddenError("the licence of this collection has to be accepted in the GEODES portal", url=url)
         error = error_for_status(response, body) or ProtocolError(f"unexpected answer HTTP {status}", url=url)
@@ -203,7 +204,7 @@ class Geodes:
         try:
             parse_json(response.content)
         except ValueError:
-            url = safe_url(response.url)
+            url = safe_url(response)
             return self._not_for_us(response, response.content) or ProtocolError("expected JSON from GEODES", url=url)
         return None
 
@@ -211,7 +212,7 @@ class Geodes:
         """Here a 403 can only mean the key, and so does a page (2), unless the key was good before."""
         is_page = response.status_code == 200 and _is_page(response) and not self._was_accepted
         if is_page or response.status_code == 403:
-            return self._refused(response.url)
+            return self._refused(response)
         return self._judge_json(response)
 
     def _not_for_us(self, response: httpx.Response, body: bytes) -> ProviderError | None:
@@ -219,11 +220,11 @@ class Geodes:
         if not body.startswith(b"PK") and (error := _quota_notice(response, body)):
             return error
         if _is_page(response) and _LOGIN_PAGE.search(body):
-            return self._refused(response.url, ": it sent its login page")
+            return self._refused(response, ": it sent its login page")
         return None
 
-    def _refused(self, url: httpx.URL, how: str = "") -> AuthError:
-        error = AuthError(f"GEODES does not accept the API key{how}", url=safe_url(url), hint=KEY_HINT)
+    def _refused(self, of: httpx.Response | httpx.Request, how: str = "") -> AuthError:
+        error = AuthError(f"GEODES does not accept the API key{how}", url=safe_url(of), hint=KEY_HINT)
         return self._credentials.name_source(error)
 
 
@@ -232,8 +233,8 @@ def _quota_notice(response: httpx.Response, body: bytes) -> QuotaError | None:
     if not _QUOTA.search(body):
         return None
     retry_after = parse_retry_after(response.headers.get("Retry-After"))
-    message = f"the quota of the account is used up: {first_words(body)}"
-    return QuotaError(message, retry_after=retry_after, url=safe_url(response.url))
+    message = f"the quota of the account is used up: {words_of(response, body)}"
+    return QuotaError(message, retry_after=retry_after, url=safe_url(response))
 
 
 def _is_page(response: httpx.Response) -> bool:

@@ -34,7 +34,7 @@ class Key:
         refused: Makes the error, from where the request was sent on to.
     """
 
-    def __init__(self, key: str, origin: _Origin, refused: Callable[[httpx.URL], Exception]) -> None:
+    def __init__(self, key: str, origin: _Origin, refused: Callable[[httpx.Request], Exception]) -> None:
         self._key = key
         self._origin = origin
         self._refused = refused
@@ -51,7 +51,7 @@ class Key:
         self._redirects = 0 if id(request) == self._first else self._redirects + 1  # it may be sent again
         is_home = origin_of(request.url) == self._origin
         if self._redirects > MOST_REDIRECTS or (self._redirects and _is_login(request.url, is_home=is_home)):
-            raise self._refused(request.url)
+            raise self._refused(request)
         if is_home:
             request.headers["X-API-Key"] = self._key
         else:

@@ -26,7 +26,7 @@ from pepsasync.errors import (
     ServerError,
     UnreachableError,
 )
-from pepsasync.io.failures import error_for_status, first_words, safe_url
+from pepsasync.io.failures import error_for_status, safe_url, words_of
 from pepsasync.io.http import on_each_hop, origin_of
 from pepsasync.model import StorageTier
 from pepsasync.providers.answers import not_a_zip
@@ -173,7 +173,9 @@ class Peps:
         return self._credentials.name_source(error)
 
     async def _request(self, method: str, url: str) -> httpx.Request:
-        self._authorization = self._authorization or _basic(await self._credentials.find())
+        if not self._authorization and (login := await self._credentials.find()):
+            self._authorization = _basic(login)
+            self._http.secrets.add(login.password, self._authorization.removeprefix("Basic "))
         if not self._authorization:
             raise AuthError(
                 "no credentials for PEPS",
@@ -196,7 +198,7 @@ class Peps:
                 "the archive has the product on tape",
                 retry_after=_retry_after(response),
                 product=product.name,
-                url=safe_url(response.url),
+                url=safe_url(response),
             )
         if status == 416:
             return None
@@ -206,7 +208,7 @@ class Peps:
 
     def _refusal(self, product: Product, response: httpx.Response, body: bytes) -> ProviderError:
         """The error behind a status and its JSON body (5.2)."""
-        url, said = safe_url(response.url), first_words(body)
+        url, said = safe_url(response), words_of(response, body)
         moved = re.search(r"new feature id is : (\S+)", said)
         if response.status_code == 404 and moved:
             new = None if moved[1] == "unavailable" else moved[1]
@@ -242,8 +244,8 @@ class Peps:
             raise UnreachableError(error.message, url=error.url, hint=CLOSED) from error
 
 
-def _basic(credentials: Credentials | None) -> str:
-    if credentials is None or not credentials.username or credentials.password is None:
+def _basic(credentials: Credentials) -> str:
+    if not credentials.username or credentials.password is None:
         return ""
     pair = f"{credentials.username}:{credentials.password}".encode()  # UTF-8 (8)
     return "Basic " + base64.b64encode(pair).decode("ascii")
