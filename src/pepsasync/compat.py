@@ -199,7 +199,7 @@ class _Job:
         """Word by product name."""
         async with self.archive.client(**self.patience) as client:
             with self._watched(client):
-                found = {product.name: product async for product in client.search(self.query)}
+                found = [product async for product in client.search(self.query)]
                 words = await to_thread.run_sync(self._words, found)
                 if self.verbose:
                     for name, word in words.items():
@@ -222,26 +222,26 @@ class _Job:
                 around.callback(self.replies.write)
             yield
 
-    def _words(self, found: dict[str, Product]) -> dict[str, str]:
+    def _words(self, found: list[Product]) -> dict[str, str]:
         """What is here is existing, as far as its name tells; bringing it looks closer."""
         shelf = Shelf(self.directory)
         return {
-            name: EXISTING
+            product.name: EXISTING
             if shelf.zip_path(product).exists() or shelf.folder_path(product).exists()
             else TIER_WORDS[product.tier]
-            for name, product in found.items()
+            for product in found
         }
 
-    async def _bring(self, client: Client, found: dict[str, Product]) -> dict[str, str]:
+    async def _bring(self, client: Client, found: list[Product]) -> dict[str, str]:
         """Word by product name for each that has an outcome; those that the run leaves out have none."""
         words: dict[str, str] = {}
         failed: list[Product] = []
-        async for delivery in client.fetch(list(found.values()), self.directory, extract=self.extract):
+        async for delivery in client.fetch(found, self.directory, extract=self.extract):
             name = delivery.product.name
             if delivery.status in OUTCOME_WORDS:
                 words[name] = OUTCOME_WORDS[delivery.status]
             else:
-                failed.append(found[name])
+                failed.append(delivery.product)
         return words | await _where(client, failed)
 
 

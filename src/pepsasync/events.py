@@ -75,6 +75,11 @@ class ProductFound(ProductEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProductSuperseded(ProductEvent):
+    """Another product of the same name, published later or found first, is brought in its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StagingRequested(ProductEvent):
     """The archive was asked to bring the product from tape."""
 

@@ -253,6 +253,8 @@ class Report:
     """In the order in which the outcomes were known."""
     left_out: tuple[str, ...] = ()
     """Names of products on tape that the run was told not to wait for."""
+    superseded: tuple[tuple[str, str], ...] = ()
+    """Id and name of products in whose place another of the same name was brought."""
     fell_short: tuple[tuple[int, int], ...] = ()
     """Results that an archive had estimated, and those that came, of searches that found far fewer."""
     error: BaseException | None = None

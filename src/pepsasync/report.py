@@ -182,7 +182,7 @@ class _Counts:
 
 def _fields(report: Report, counts: _Counts) -> dict[str, Any]:
     """Everything that comes before the products."""
-    known = counts.by_status.total() + len(report.left_out)
+    known = counts.by_status.total() + len(report.left_out) + len(report.superseded)
     matched = max(known, report.matched)
     unfinished = matched - known + counts.by_status[UNFINISHED]
     return {
@@ -203,13 +203,13 @@ def _fields(report: Report, counts: _Counts) -> dict[str, Any]:
 
 def _ending(report: Report) -> dict[str, Any]:
     """What comes after the products; not there when there is nothing to say."""
-    left_out = {"left_out": list(report.left_out)} if report.left_out else {}
-    searches = [{"announced": announced, "sent": sent} for announced, sent in report.fell_short]
-    return (
-        left_out
-        | ({"fell_short": searches} if searches else {})
-        | ({"error": _error(report.error)} if report.error else {})
-    )
+    told = {
+        "left_out": list(report.left_out),
+        "superseded": [{"id": identity, "name": name} for identity, name in report.superseded],
+        "fell_short": [{"announced": announced, "sent": sent} for announced, sent in report.fell_short],
+        "error": _error(report.error) if report.error else None,
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def _product(delivery: Delivery) -> dict[str, Any]:

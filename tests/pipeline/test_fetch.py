@@ -22,6 +22,9 @@ from pepsasync import (
     UnreachableError,
 )
 from pepsasync.errors import PepsasyncError
+from pepsasync.events import ProductSuperseded
+from pepsasync.providers import provider_names
+from pepsasync.providers.base import SearchPage
 
 pytestmark = pytest.mark.anyio
 DELIVERED, SKIPPED, FAILED = DeliveryStatus
@@ -84,6 +87,30 @@ async def test_fetch_brings_one_of_several_products_with_one_name(tmp_path):
         assert [DELIVERED] * 3 == [delivery.status for delivery in outcomes]
         assert {first, second, third} == {delivery.product for delivery in outcomes}
         assert 3 == right_files(archive, tmp_path)
+
+
+@pytest.mark.parametrize("provider", provider_names())
+@pytest.mark.parametrize("page_size", [1, 2, 500])
+async def test_fetch_names_both_products_of_one_name_and_brings_the_newer(provider, page_size, tmp_path, monkeypatch):
+    async with sandbox(4, tape_fraction=0) as archive, connect(archive, provider) as client:
+        events, [newest, *others] = [], await everything(client)
+        older = replace(
+            newest, id="older", published=datetime(2001, 1, 1, tzinfo=UTC), download_url="http://127.0.0.1:9"
+        )
+        found = [older, newest, *others]
+
+        async def search_page(query, page):
+            part = found[(page - 1) * page_size : page * page_size]
+            return SearchPage(tuple(part), is_last=page * page_size >= len(found), total=len(found))
+
+        monkeypatch.setattr(client.provider, "search_page", search_page)
+        with client.listen(events.append):
+            outcomes = [delivery async for delivery in client.fetch(Query(), tmp_path)]
+
+        assert [DELIVERED] * 4 == [delivery.status for delivery in outcomes]
+        assert 4 == right_files(archive, tmp_path)
+    [told] = [event for event in events if isinstance(event, ProductSuperseded)]
+    assert ("older", newest.name) == (told.id, told.name)
 
 
 @pytest.mark.parametrize("fault", PASSING + LASTING)

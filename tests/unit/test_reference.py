@@ -56,7 +56,7 @@ def test_every_fault_is_explained_and_no_other():
 def test_every_field_of_a_report_is_explained_and_no_other():
     delivery = Delivery(product=product("A"), status=DeliveryStatus.SKIPPED)
     report = Report(provider="peps", started=datetime.now(UTC), seconds=0, deliveries=(delivery,), left_out=("B",))
-    written = report_as_dict(replace(report, error=ConfigError("no"), fell_short=((3, 1),)))
+    written = report_as_dict(replace(report, error=ConfigError("no"), fell_short=((3, 1),), superseded=(("1", "A"),)))
 
     assert set(written) | set(written["products"][0]) == rows("Report").keys()
     assert set(written["summary"]) <= words(rows("Report")["summary"])

@@ -137,6 +137,13 @@ def test_a_pipe_gets_the_report_and_stays_a_pipe(tmp_path):
     assert path.is_fifo()
 
 
+def test_report_names_products_in_whose_place_another_one_came():
+    written = report_as_dict(replace(REPORT, superseded=(("older", "A"),)))
+
+    assert [{"id": "older", "name": "A"}] == written["superseded"]
+    assert written["summary"]["matched"] == len(written["products"]) + 1
+
+
 def test_report_of_nothing_and_of_what_was_left_out_reads_back(tmp_path):
     report = replace(REPORT, deliveries=(), left_out=("D", "É"))
 

@@ -125,7 +125,11 @@ class Job:
                         self.report.take(delivery)
 
     def _tell(self, seconds: float, *, is_over: bool) -> None:
-        unfinished = 0 if is_over else max(0, self.tally.total - len(self.outcomes) - self.tally.left_out)
+        unfinished = (
+            0
+            if is_over
+            else max(0, self.tally.total - len(self.outcomes) - self.tally.left_out - self.tally.superseded)
+        )
         if not (is_over or self.outcomes or unfinished):
             return  # ended before anything was known; the error says it all
         lines = summary_lines(
@@ -154,6 +158,7 @@ class Job:
                 started=started,
                 seconds=seconds,
                 left_out=tuple(self.tally.left_out_names),
+                superseded=tuple(self.tally.superseded_names),
                 fell_short=tuple((event.announced, event.sent) for event in self.tally.fell_short),
                 error=ended_by,
                 matched=self.tally.total if ended_by else 0,

@@ -88,7 +88,13 @@ class Lines:
                 self._requested += 1
             case events.TiersWatched() if event.looked:
                 self._tell_waiting(event)
-            case events.QuotaReached() | events.HookFailed() | events.Noticed() | events.SearchFellShort():
+            case (
+                events.QuotaReached()
+                | events.HookFailed()
+                | events.Noticed()
+                | events.SearchFellShort()
+                | events.ProductSuperseded()
+            ):
                 self._tell_note(event)
             case events.DownloadRetried():
                 self._tell(f"trying again {event.name} in {show_duration(event.wait)}: {event.error}")
@@ -117,7 +123,7 @@ class Lines:
         searched = self.tally.searched
         if self._is_found_told or searched is None:
             return
-        is_complete = self.tally.found >= searched.products
+        is_complete = self.tally.found + self.tally.superseded >= searched.products
         if is_complete or not isinstance(event, (events.SearchFinished, events.ProductFound, events.StagingRequested)):
             self._is_found_told = True
             if not searched.products and self.tally.expected:
@@ -150,10 +156,10 @@ class Lines:
                 f"{show_size(self.tally.total_bytes)} are here, {show_size(self.tally.speed())}/s"
             )
 
-    def _tell_note(
-        self, event: events.QuotaReached | events.HookFailed | events.Noticed | events.SearchFellShort
-    ) -> None:
+    def _tell_note(self, event: events.Event) -> None:
         match event:
+            case events.ProductSuperseded():
+                self._tell(f"note: {event.name} is there twice in the archive: {event.id} is not brought", SPARE)
             case events.SearchFellShort():
                 self._tell(short_words(event), QUIET)
             case events.QuotaReached():

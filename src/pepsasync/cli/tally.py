@@ -66,6 +66,10 @@ class Tally:
     """Products on tape that this run does not wait for."""
     left_out_names: list[str] = field(default_factory=list)
     """The first `names_kept` of them."""
+    superseded: int = 0
+    """Products in whose place another one of the same name is brought."""
+    superseded_names: list[tuple[str, str]] = field(default_factory=list)
+    """Id and name of the first `names_kept` of them."""
     names_kept: int = MOST_LISTED
     done_bytes: int = 0
     """Of delivered and skipped products."""
@@ -115,6 +119,10 @@ class Tally:
                 self.waiting.pop(event.name, None)
             case events.ProductDelivered() | events.ProductSkipped() | events.ProductFailed() | events.ProductLeftOut():
                 self._finish(event)
+            case events.ProductSuperseded():
+                self.superseded += 1
+                if len(self.superseded_names) < self.names_kept:
+                    self.superseded_names.append((event.id, event.name))
             case events.ProductEvent():
                 self._download(event)
 
@@ -136,7 +144,7 @@ class Tally:
     @property
     def finished(self) -> int:
         """Products whose outcome is known."""
-        return self.delivered + self.skipped + self.failed + self.left_out
+        return self.delivered + self.skipped + self.failed + self.left_out + self.superseded
 
     @property
     def present_bytes(self) -> int:

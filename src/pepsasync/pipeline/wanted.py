@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import NotFoundError
-from pepsasync.events import ProductFailed
+from pepsasync.events import ProductFailed, ProductSuperseded
 from pepsasync.model import Delivery, DeliveryStatus, Product, Query
 from pepsasync.stages.paging import Failures
 from pepsasync.stages.search import search
@@ -40,7 +40,8 @@ async def feed(
 ) -> None:
     """Send every wanted product once, and a failed outcome for each name that the archive does not know or look up.
 
-    Of several with one name, which is what their files are called, one is sent: of a page the one published last.
+    Of several with one name, which is what their files are called, one is sent: of those that come together the one
+    published last. The others are told of as `ProductSuperseded`.
 
     Args:
         wanted: A query, or products, names and queries.
@@ -53,11 +54,15 @@ async def feed(
         ProviderError: The archive did not answer as it should, to a query or to any name.
         ConfigError: The archive cannot answer such a query.
     """
-    seen = Seen()
+    names, ids = Seen(), Seen()
     names_order = await recorder.order(wanted) if isinstance(wanted, Collection) else None
 
     async def found(order: int | None, products: list[Product]) -> None:
-        new = [product for product in _newest(products) if seen.add(product.name)]
+        new = [product for product in _newest(products).values() if names.add(product.name)]
+        fetched = {product.id for product in new}
+        for product in products:
+            if ids.add(product.id) and product.id not in fetched and product.provider == provider.name:
+                recorder.take(ProductSuperseded(id=product.id, name=product.name))
         if new:
             await recorder.found(order, new)
             await pages.send(new)
@@ -76,14 +81,14 @@ async def feed(
         recorder.search_finished(names_order)
 
 
-def _newest(products: list[Product]) -> Iterable[Product]:
+def _newest(products: list[Product]) -> dict[str, Product]:
     """Of each name the product that was published last."""
     newest: dict[str, Product] = {}
     for product in products:
         other = newest.setdefault(product.name, product)
         if product.published and (other.published is None or product.published > other.published):
             newest[product.name] = product
-    return newest.values()
+    return newest
 
 
 def _parts(wanted: Wanted) -> Iterator[Query | list[Product | str]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from pepsasync.decide.select import latest, why_unwanted
+from pepsasync.errors import ProviderError
 from pepsasync.events import Noticed, SearchFinished
 from pepsasync.io.groups import task_group
 from pepsasync.stages.paging import Paging
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 PAGES_AHEAD = 2
 """Pages that may wait for whoever works on them before the next one is read."""
+
+MOST_HELD = 5_000
+"""Products of one acquisition instant that are held back to be compared."""
 
 _OTHER = "{} sends products that are not of the collection {}, such as {}; they are left out"
 
@@ -64,7 +68,7 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
     if query.location is not None and not provider.limits.knows_places:
         query = await _placed(query, query.location, emit)
     count = size = 0
-    async with aclosing(_newest_processing(query, _wanted(query, provider, emit, paging))) as pages:
+    async with aclosing(_by_instant(_wanted(query, provider, emit, paging), newest_only=query.latest)) as pages:
         async for products in pages:
             chosen = products if query.limit is None else products[: query.limit - count]
             count += len(chosen)
@@ -108,22 +112,27 @@ async def _placed(query: Query, text: str, emit: Emit) -> Query:
     return replace(query, location=None, area=places.place_area(place))
 
 
-async def _newest_processing(
-    query: Query, pages: AsyncGenerator[list[Product], None]
+async def _by_instant(
+    pages: AsyncGenerator[list[Product], None], *, newest_only: bool
 ) -> AsyncGenerator[list[Product], None]:
-    """With `latest`, hold back the last acquisition instant of each page: its other processings may follow.
+    """Pages without an acquisition instant that goes on in the next: processings of one are compared with each other.
 
     Relies on results ordered by acquisition, so that all processings of one acquisition are neighbours.
     """
     held: list[Product] = []
+    trouble: ProviderError | None = None
+    choose = latest if newest_only else list
     async with aclosing(pages):
-        async for products in pages:
-            if not query.latest:
-                yield products
-                continue
-            held += products
-            last = held[-1].start if held else None
-            ready, held = [p for p in held if p.start != last], [p for p in held if p.start == last]
-            yield latest(ready)
+        try:
+            async for products in pages:
+                held += products
+                last = held[-1].start if held and len(held) < MOST_HELD else None
+                ready = [p for p in held if last is None or p.start != last]
+                held = [p for p in held if last is not None and p.start == last]
+                yield choose(ready)
+        except ProviderError as error:
+            trouble = error
     if held:
-        yield latest(held)
+        yield choose(held)
+    if trouble:
+        raise trouble
