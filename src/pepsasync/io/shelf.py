@@ -136,6 +136,11 @@ class Shelf:
         """What is being unpacked."""
         return self.state / "unpack"
 
+    @functools.cached_property
+    def kept(self) -> Path:
+        """What others have changed in folders that were replaced since."""
+        return self.state / "kept"
+
     def check_names(self, product: Product) -> None:
         """Refuse to look at or to replace what is neither a file nor a folder of ours under a final name.
 

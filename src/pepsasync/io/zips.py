@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import zipfile
+import zlib
 from io import BytesIO
 from typing import IO, TYPE_CHECKING
 
@@ -171,6 +172,19 @@ def read_members(archive: zipfile.ZipFile) -> None:
     for info in archive.infolist():  # `testzip` goes by names, and damage may give one to two members
         for _ in blocks(archive, info):
             pass
+
+
+def crc_of(path: Path) -> int:
+    """The CRC of a file as a zip would have it.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    crc = 0
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(BLOCK):
+            crc = zlib.crc32(block, crc)
+    return crc
 
 
 def has_end_record(zipped: Path) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import re
 import secrets
@@ -18,14 +19,16 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from pepsasync.errors import ExtractError
-from pepsasync.io.files import disk_errors, make_way, remove_tree, sync
+from pepsasync.io.files import disk_errors, make_own_folder, make_way, remove_tree, sync
 from pepsasync.io.zips import UnsafeZipError, blocks, open_zip, refuse_overlap
+from pepsasync.stages.notes import is_ours, members_of, remember_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pepsasync.io.shelf import Shelf
     from pepsasync.model import Product
+    from pepsasync.stages.notes import Member
 
 DEEPEST = 100
 """Folders in each other; those of Sentinel products stay under 10."""
@@ -55,6 +58,7 @@ def unpack(product: Product, shelf: Shelf) -> Path:
     """The blocking work of `extract`."""
     zipped, unpacked, final = shelf.zip_path(product), shelf.unpack_path(product), shelf.folder_path(product)
     shelf.check_owner()
+    shelf.check_names(product)
     with disk_errors(unpacked):
         for place in (shelf.unpacking, unpacked):
             make_way(place, shelf.tell, is_folder=True)
@@ -71,10 +75,15 @@ def unpack(product: Product, shelf: Shelf) -> Path:
             for folder, _, _ in os.walk(whole):
                 sync(Path(folder))
             shelf.check_owner()
-            if final.exists():
-                remove_tree(final)
+            ours = members_of(final, shelf) if is_ours(final, shelf) else {}
+            old = _put_aside(final, shelf)
             whole.rename(final)
             sync(final.parent)
+            top = whole.relative_to(scratch).as_posix()
+            new = {_below(top, info): (info.file_size, info.CRC) for info in members if not info.is_dir()}
+            remember_folder(product.provider, final, new, shelf)
+            if old:
+                _keep_what_others_wrote(old, final, ours, shelf)
             zipped.unlink()
     except UnsafeZipError as error:
         hint = "The zip was kept, nothing was unpacked"
@@ -144,6 +153,56 @@ def _write_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path)
                 block = next(content, b"")
             out.flush()
             os.fsync(out.fileno())
+
+
+def _below(top: str, info: zipfile.ZipInfo) -> str:
+    """The path of a member in the product's folder."""
+    path = PurePosixPath(info.filename)
+    return (path if top == "." else path.relative_to(top)).as_posix()
+
+
+def _put_aside(final: Path, shelf: Shelf) -> Path | None:
+    """Rename a folder that stands under the final name; returns its new name."""
+    if not final.exists():
+        return None
+    make_own_folder(shelf.kept, shelf.tell)
+    names = (shelf.kept / f"{final.name}-{number}" for number in itertools.count(1))
+    aside = next(name for name in names if not os.path.lexists(name))
+    final.rename(aside)
+    return aside
+
+
+def _keep_what_others_wrote(old: Path, final: Path, ours: Mapping[str, Member], shelf: Shelf) -> None:
+    """Move the user's own files from a folder to the one that takes its place, and remove what was unpacked.
+
+    What was changed since it was unpacked, and what stands where the product has a file, stays in the old folder.
+
+    Args:
+        old: Where it was put aside.
+        final: The new one, complete.
+        ours: What was unpacked into the old one, by path.
+        shelf: Where both stand.
+    """
+    new = members_of(final, shelf)
+    for place, folders, files in os.walk(old, topdown=False):
+        folder = Path(place)
+        links = [name for name in folders if (folder / name).is_symlink()]
+        for path in (folder / name for name in (*files, *links)):
+            name = path.relative_to(old).as_posix()
+            if name in ours and ours[name].is_untouched(path):
+                path.unlink()
+            elif not os.path.lexists(final / name):
+                with contextlib.suppress(OSError):  # the product has a file in the place of its folder: it is kept
+                    (final / name).parent.mkdir(parents=True, exist_ok=True)
+                    path.rename(final / name)
+            elif name in new and new[name].is_same(path):
+                path.unlink()
+        with contextlib.suppress(OSError):  # something is kept in it
+            folder.rmdir()
+            if not folders and not files:
+                (final / folder.relative_to(old)).mkdir(parents=True, exist_ok=True)
+    if old.exists():
+        shelf.tell(f"{final.name} was replaced; what was changed in it since it was unpacked is kept in {old}")
 
 
 def _single_folder(scratch: Path) -> Path:

@@ -12,7 +12,14 @@ from anyio import to_thread
 from pepsasync.errors import IntegrityError, PepsasyncError
 from pepsasync.io.blocks import digest_file
 from pepsasync.io.files import disk_errors
-from pepsasync.stages.notes import is_marked_wrong, is_remembered, remember
+from pepsasync.stages.notes import (
+    is_marked_wrong,
+    is_remembered,
+    members_of,
+    read_note,
+    remember,
+    remember_folder,
+)
 from pepsasync.stages.verify import check_size, check_zip
 
 if TYPE_CHECKING:
@@ -78,7 +85,7 @@ def is_here(product: Product, shelf: Shelf) -> bool:
         shelf.check_names(product)
     except PepsasyncError:
         return False
-    return _is_right_folder(folder, shelf) or is_remembered(product, zipped, shelf)
+    return _is_right_folder(folder, shelf, may_read=False) or is_remembered(product, zipped, shelf)
 
 
 def _is_absent(product: Product, shelf: Shelf) -> bool:
@@ -99,7 +106,7 @@ def _stands(path: Path) -> bool:
 
 def _look(product: Product, shelf: Shelf, extract: bool) -> Present:
     folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
-    if (extract or not zipped.exists()) and _is_right_folder(folder, shelf):
+    if (extract or not zipped.exists()) and _is_right_folder(folder, shelf, may_read=True):
         return Present(folder, bytes=product.size or 0)
     if not zipped.is_file():
         return Present(None)
@@ -125,11 +132,23 @@ def _check_digest(product: Product, path: Path, length: int) -> None:
         raise IntegrityError(f"its checksum is {found}, the archive announced {product.checksum}", product=product.name)
 
 
-def _is_right_folder(folder: Path, shelf: Shelf) -> bool:
+def _is_right_folder(folder: Path, shelf: Shelf, *, may_read: bool) -> bool:
+    """Whether all that was unpacked is there; of a folder of which that is not noted, all that its manifest lists."""
     try:
-        return folder.is_dir() and not is_marked_wrong(folder, shelf) and _is_whole_folder(folder)
+        if not folder.is_dir() or is_marked_wrong(folder, shelf):
+            return False
+        members = members_of(folder, shelf)
+        if not members:
+            return _is_whole_folder(folder)
+        touched = [name for name, member in members.items() if not member.is_untouched(folder / name)]
+        if touched and not (may_read and all(members[name].is_same(folder / name) for name in touched)):
+            return False
+        if touched:
+            source = str(read_note(folder, shelf).get("source") or "")
+            remember_folder(source, folder, {name: (one.size, one.crc) for name, one in members.items()}, shelf)
     except (OSError, ValueError):  # it cannot be looked into, or lists names and sizes that no disk takes
         return False
+    return True
 
 
 def manifest_of(folder: Path) -> Path | None:
@@ -140,7 +159,8 @@ def manifest_of(folder: Path) -> Path | None:
 def _is_whole_folder(folder: Path) -> bool:
     """Whether every file that the manifest lists is there with its size.
 
-    A folder gets its name only when it is complete, so this guards against what others did to it since.
+    A folder gets its name only when it is complete, so this guards against what others did to it since. A manifest that
+    lists nothing tells nothing.
     """
     manifest = manifest_of(folder)
     if manifest is None:
@@ -149,11 +169,12 @@ def _is_whole_folder(folder: Path) -> bool:
         root = ET.parse(manifest).getroot()  # noqa: S314 - written by us, from a verified zip
     except (ET.ParseError, LookupError):  # the latter for encodings
         return False
-    for stream in root.iter("byteStream"):
+    streams = list(root.iter("byteStream"))
+    for stream in streams:
         location = stream.find("fileLocation")
         if location is None or not _has_size(folder, location.get("href", ""), stream.get("size")):
             return False
-    return True
+    return bool(streams)
 
 
 def _has_size(folder: Path, href: str, size: str | None) -> bool:

@@ -15,7 +15,7 @@ from pepsasync.errors import IntegrityError, PepsasyncError
 from pepsasync.io.blocks import digest_file
 from pepsasync.io.shelf import Shelf
 from pepsasync.model import Checksum, Product
-from pepsasync.stages.notes import distrust, read_note, trust
+from pepsasync.stages.notes import distrust, members_of, read_note, trust
 from pepsasync.stages.present import manifest_of
 from pepsasync.stages.verify import check_zip
 
@@ -27,7 +27,8 @@ class Verdict(IntEnum):
     """What was found under a final name, the best first."""
 
     RIGHT = 0
-    """Size and checksum are those that were verified when it arrived; of a folder, all that its manifest lists."""
+    """Size and checksum are those that were verified when it arrived; of a folder, all that was unpacked,
+    or that its manifest lists where that is not noted."""
     UNKNOWN = 1
     """Nothing to compare with: it is a zip that can be read, or a folder without manifest."""
     WRONG = 2
@@ -103,7 +104,7 @@ def _judged(path: Path, name: str, noted: Known | None, shelf: Shelf) -> Finding
             verdict, reason = _judge_zip(path, name, size, _from_note(note) or noted or Known())
         else:
             size = 0
-            verdict, reason = _judge_folder(path, is_ours=noted is not None)
+            verdict, reason = _judge_folder(path, shelf, is_ours=noted is not None)
     except (PepsasyncError, OSError, ValueError) as error:  # the last for sizes that are no numbers
         size, verdict = 0, Verdict.WRONG
         reason = getattr(error, "message", None) or f"it cannot be read: {getattr(error, 'strerror', None) or error}"
@@ -139,7 +140,10 @@ def _judge_zip(path: Path, name: str, length: int, known: Known) -> tuple[Verdic
     return Verdict.UNKNOWN, "no checksum is known; every member of the zip can be read"
 
 
-def _judge_folder(folder: Path, *, is_ours: bool) -> tuple[Verdict, str]:
+def _judge_folder(folder: Path, shelf: Shelf, *, is_ours: bool) -> tuple[Verdict, str]:
+    if members := members_of(folder, shelf):
+        changed = next((name for name, member in members.items() if not member.is_same(folder / name)), None)
+        return (Verdict.WRONG, f"{changed} is not what was unpacked") if changed else (Verdict.RIGHT, "")
     manifest = manifest_of(folder)
     if manifest is None:
         verdict = Verdict.WRONG if is_ours else Verdict.UNKNOWN
@@ -148,8 +152,12 @@ def _judge_folder(folder: Path, *, is_ours: bool) -> tuple[Verdict, str]:
         root = ET.parse(manifest).getroot()  # noqa: S314 - expat bounds what entities unfold to
     except (ET.ParseError, LookupError, ValueError) as error:  # the latter for encodings
         return Verdict.WRONG, f"{manifest.name} cannot be read: {error}"
-    wrong = next((what for what, is_right in _listed(folder, root) if not is_right), None)
-    return (Verdict.WRONG, f"{wrong} is not what its manifest lists") if wrong else (Verdict.RIGHT, "")
+    is_empty = True
+    for what, is_right in _listed(folder, root):
+        is_empty = False
+        if not is_right:
+            return Verdict.WRONG, f"{what} is not what its manifest lists"
+    return (Verdict.UNKNOWN, "its manifest lists nothing") if is_empty else (Verdict.RIGHT, "")
 
 
 def _listed(folder: Path, manifest: ET.Element) -> Iterator[tuple[str, bool]]:

@@ -1,0 +1,181 @@
+"""Folders that were unpacked: what is theirs is known without a manifest, and what is the user's stays."""
+
+import dataclasses
+import functools
+import os
+import shutil
+
+import pytest
+
+from archives import bytes_by_name, fetch_all, final_names, sandbox
+from pepsasync.events import Noticed
+from pepsasync.model import DeliveryStatus
+from pepsasync.sandbox import content, safe
+
+pytestmark = pytest.mark.anyio
+
+MINE = b"the user's own"
+
+
+def without_manifest(monkeypatch):
+    make = content.ProductContent._members.func
+
+    def members(self):
+        manifest, *others = make(self)
+        return [dataclasses.replace(manifest, path=manifest.path.replace("manifest.safe", "contents.text")), *others]
+
+    renamed = functools.cached_property(members)
+    renamed.__set_name__(content.ProductContent, "_members")
+    monkeypatch.setattr(content.ProductContent, "_members", renamed)
+
+
+def with_empty_manifest(monkeypatch):
+    make = safe.manifest
+    monkeypatch.setattr(safe, "manifest", lambda product, entries: make(product, []))
+
+
+def as_usual(monkeypatch):
+    """A manifest that lists everything."""
+
+
+@pytest.fixture(params=[as_usual, without_manifest, with_empty_manifest])
+def archive(request, monkeypatch):
+    request.param(monkeypatch)
+    made = sandbox(3, tape_fraction=0)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tmp_path / "data"
+
+
+def folders(archive, data):
+    return [data / f"{product.name}.SAFE" for product in archive.catalogue]
+
+
+def largest(folder):
+    return max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+
+
+def tree(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+async def test_unpacked_products_are_not_fetched_again(archive, data):
+    await fetch_all(archive, data, extract=True)
+    sent = bytes_by_name(archive)
+    outcomes, _ = await fetch_all(archive, data, extract=True)
+
+    assert {delivery.status for delivery in outcomes.values()} == {DeliveryStatus.SKIPPED}
+    assert bytes_by_name(archive) == sent
+
+
+@pytest.mark.parametrize("harm", ["deleted", "cut", "flipped", "linked"])
+async def test_missing_or_changed_file_is_noticed_and_brought_again(archive, data, tmp_path, harm):
+    await fetch_all(archive, data, extract=True)
+    harmed, *_ = folders(archive, data)
+    image, before = largest(harmed), tree(harmed)
+    right = image.read_bytes()
+    if harm == "deleted":
+        image.unlink()
+    elif harm == "cut":
+        image.write_bytes(right[:-1])
+    elif harm == "linked":
+        image.rename(tmp_path / "moved")
+        image.symlink_to(tmp_path / "moved")
+    else:
+        image.write_bytes(bytes([right[0] ^ 1]) + right[1:])
+        os.utime(image, ns=(1, 1))
+    outcomes, _ = await fetch_all(archive, data, extract=True)
+
+    assert outcomes.pop(harmed.stem).status is DeliveryStatus.DELIVERED
+    assert {delivery.status for delivery in outcomes.values()} == {DeliveryStatus.SKIPPED}
+    assert tree(harmed) == before
+    assert not image.is_symlink()
+    assert final_names(data) == sorted(path.name for path in folders(archive, data))
+
+
+async def test_files_that_were_only_touched_are_read_once_and_kept(archive, data):
+    await fetch_all(archive, data, extract=True)
+    copied = data.with_name("copied")
+    shutil.copytree(data, copied, copy_function=shutil.copyfile)
+    sent = bytes_by_name(archive)
+    outcomes, _ = await fetch_all(archive, copied, extract=True)
+
+    assert {delivery.status for delivery in outcomes.values()} == {DeliveryStatus.SKIPPED}
+    assert bytes_by_name(archive) == sent
+
+
+async def test_what_the_user_put_into_a_folder_stays_there(archive, data):
+    await fetch_all(archive, data, extract=True)
+    harmed, *_ = folders(archive, data)
+    image = largest(harmed)
+    (harmed / "notes.txt").write_bytes(MINE)
+    (harmed / "empty").mkdir()
+    (harmed / "results" / "deep").mkdir(parents=True)
+    (harmed / "results" / "deep" / "ndvi.tif").write_bytes(MINE)
+    (image.parent / "beside.aux.xml").write_bytes(MINE)
+    (harmed / "link").symlink_to("results")
+    mine = {path.relative_to(harmed) for path in harmed.rglob("*") if path.is_symlink() or path.is_dir()}
+    image.unlink()
+    outcomes, _ = await fetch_all(archive, data, extract=True)
+    after = tree(harmed)
+
+    assert outcomes[harmed.stem].status is DeliveryStatus.DELIVERED
+    assert [after[name] for name in ("notes.txt", "results/deep/ndvi.tif")] == [MINE, MINE]
+    assert (image.parent / "beside.aux.xml").read_bytes() == MINE
+    assert mine <= {path.relative_to(harmed) for path in harmed.rglob("*")}
+    assert image.exists()
+    assert not (data / ".pepsasync" / "kept" / f"{harmed.name}-1").exists()
+
+
+async def test_what_the_user_changed_is_kept_elsewhere_and_told(archive, data):
+    await fetch_all(archive, data, extract=True)
+    harmed, *_ = folders(archive, data)
+    image, before = largest(harmed), tree(harmed)
+    image.write_bytes(MINE)
+    _, events = await fetch_all(archive, data, extract=True)
+    kept = data / ".pepsasync" / "kept" / f"{harmed.name}-1"
+
+    assert tree(harmed) == before
+    assert tree(kept) == {image.relative_to(harmed).as_posix(): MINE}
+    assert any(str(kept) in event.message for event in events if isinstance(event, Noticed))
+
+
+async def test_folder_that_stood_there_first_loses_nothing(archive, data):
+    theirs, *_ = folders(archive, data)
+    (theirs / "measurement").mkdir(parents=True)
+    (theirs / "measurement" / "mine.tif").write_bytes(MINE)
+    (theirs / "manifest.safe").write_bytes(MINE)
+    (theirs / "contents.text").write_bytes(MINE)
+    outcomes, _ = await fetch_all(archive, data, extract=True)
+    everywhere = [*theirs.rglob("*"), *(data / ".pepsasync" / "kept").rglob("*")]
+
+    assert {delivery.status for delivery in outcomes.values()} == {DeliveryStatus.DELIVERED}
+    assert (theirs / "measurement" / "mine.tif").read_bytes() == MINE
+    assert sum(path.is_file() and path.read_bytes() == MINE for path in everywhere) == 3
+    outcomes, _ = await fetch_all(archive, data, extract=True)
+    assert {delivery.status for delivery in outcomes.values()} == {DeliveryStatus.SKIPPED}
+
+
+def test_verify_compares_with_what_was_unpacked(run, archive, data, tmp_path):
+    (tmp_path / "account").write_text(f"{archive.username} {archive.password}")
+    account = ["--provider", "peps", "-a", tmp_path / "account", "--base-url", archive.peps_url]
+    assert run("fetch", *account, "-w", data, "-x", "-d", "2015-01-01").code == 0
+    harmed, *_ = folders(archive, data)
+    before, image = tree(harmed), largest(harmed)
+    (harmed / "notes.txt").write_bytes(MINE)
+    assert "3 products: 3 right" in run("verify", data).err
+    at, content_before = image.stat(), image.read_bytes()
+    image.write_bytes(bytes([content_before[0] ^ 1]) + content_before[1:])
+    os.utime(image, ns=(at.st_atime_ns, at.st_mtime_ns))
+    found = run("verify", data)
+    repaired = run("verify", data, "--repair", *account)
+
+    assert (found.code, repaired.code) == (1, 0), repaired.err
+    assert "is not what was unpacked" in found.out
+    assert tree(harmed) == before | {"notes.txt": MINE}
+    assert run("verify", data).code == 0
