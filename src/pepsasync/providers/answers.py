@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from pepsasync.errors import ProtocolError
+from pepsasync.errors import AuthError, ProtocolError, ServerError
 from pepsasync.io.failures import safe_url, words_of
 from pepsasync.io.secrets import hidden
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     import httpx
@@ -17,6 +19,31 @@ ZIP_START = b"PK\3\4"
 EMPTY_ZIP_START = b"PK\5\6"
 EMPTY_ZIP_LENGTH = 22
 """Bytes of a zip without any file in it."""
+
+
+class Acceptance:
+    """Whether an archive has accepted the account: then it may refuse it for a moment, and is asked once more.
+
+    Once for each product, since several are asked for at once; credentials that were never accepted are wrong at once.
+    """
+
+    def __init__(self) -> None:
+        self.was_accepted = False
+        """Whether it ever let the account have something."""
+        self._refused: set[str] = set()
+
+    def accept(self) -> None:
+        """Note that the archive let the account have something."""
+        self.was_accepted = True
+        self._refused.clear()
+
+    def excuse(self, product: Product, error: T) -> T | ServerError:
+        """The error, or a passing one in place of the first `AuthError` of a product since the account was accepted."""
+        if not isinstance(error, AuthError) or not self.was_accepted or product.id in self._refused:
+            return error
+        self._refused.add(product.id)
+        message = "the archive refused the account that it had accepted before; it is asked once more"
+        return ServerError(message, product=product.name, url=error.url, hint=error.hint)
 
 
 def not_a_zip(product: Product, response: httpx.Response, head: bytes) -> ProtocolError | None:

@@ -27,7 +27,7 @@ from pepsasync.io.failures import error_for_status, safe_url, words_of
 from pepsasync.io.http import on_each_hop, origin_of
 from pepsasync.io.replies import parse_json
 from pepsasync.model import Quota, StorageTier
-from pepsasync.providers.answers import not_a_zip
+from pepsasync.providers.answers import Acceptance, not_a_zip
 from pepsasync.providers.base import Account, Limits, StagingOutcome, StagingReply
 from pepsasync.providers.geodes.key import Key, key_of
 from pepsasync.providers.geodes.query import search_body, slices
@@ -79,7 +79,7 @@ class Geodes:
         self._origin = origin_of(httpx.URL(root))
         self._restores = restore
         self._credentials = credentials
-        self._was_accepted = False
+        self._acceptance = Acceptance()
         self.limits = Limits(
             page_size=80,  # documented maximum (3)
             downloads=3,  # nothing published; what the official client uses (6.3)
@@ -151,7 +151,7 @@ class Geodes:
         """Ask for the rest of the quota, which needs a good key (6.1); see `Provider.account`."""
         request = await self._request("GET", f"{self._root}/processing/download/get")
         reply = as_mapping(parse_json((await self._http.send_patiently(request, self._judge_key)).content))
-        self._was_accepted = True
+        self._acceptance.accept()
         return Account(as_integer(reply.get("remainingQuota")), as_integer(reply.get("maxQuota")))
 
     async def download_request(self, product: Product) -> httpx.Request:
@@ -174,9 +174,11 @@ class Geodes:
             error: ProviderError | None = self._refusal(response, head)
         else:
             error = self._not_for_us(response, head) or not_a_zip(product, response, head)
-        if error is not None:
-            error.product = product.name
-        return error
+        if error is None:
+            self._acceptance.accept()
+            return None
+        error.product = product.name
+        return self._acceptance.excuse(product, error)
 
     def _refusal(self, response: httpx.Response, body: bytes) -> ProviderError:
         """The error behind a status and its body (6)."""
@@ -210,7 +212,7 @@ class Geodes:
 
     def _judge_key(self, response: httpx.Response) -> PepsasyncError | None:
         """Here a 403 can only mean the key, and so does a page (2), unless the key was good before."""
-        is_page = response.status_code == 200 and _is_page(response) and not self._was_accepted
+        is_page = response.status_code == 200 and _is_page(response) and not self._acceptance.was_accepted
         if is_page or response.status_code == 403:
             return self._refused(response)
         return self._judge_json(response)

@@ -29,7 +29,7 @@ from pepsasync.errors import (
 from pepsasync.io.failures import error_for_status, safe_url, words_of
 from pepsasync.io.http import on_each_hop, origin_of
 from pepsasync.model import StorageTier
-from pepsasync.providers.answers import not_a_zip
+from pepsasync.providers.answers import Acceptance, not_a_zip
 from pepsasync.providers.base import Account, Limits, SearchPage, StagingOutcome, StagingReply
 from pepsasync.providers.peps.query import covering_parameters, search_parameters, slices
 from pepsasync.providers.peps.reply import is_last, parse_features, parse_page, parse_tier, parse_tiers, parse_total
@@ -89,6 +89,7 @@ class Peps:
         self._is_public = self._origin[1] == "peps.cnes.fr"
         self._credentials = credentials
         self._authorization = ""
+        self._acceptance = Acceptance()
 
     def slices(self, query: Query) -> Sequence[Query]:
         """One query for each name, collection and part of the area; see `Provider.slices`."""
@@ -112,6 +113,8 @@ class Peps:
     async def request_staging(self, product: Product) -> StagingReply:
         """Ask for the download, which is what starts staging (4); the body of a product is not read."""
         async with self._http.stream(await self.download_request(product)) as response:
+            if response.status_code in (200, 202):
+                self._acceptance.accept()
             if response.status_code == 200:
                 return StagingReply(StagingOutcome.ONLINE)
             body = await self._http.error_body(response)
@@ -193,6 +196,8 @@ class Peps:
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> ProviderError | None:
         """Say what is wrong with an answer; see `Provider.judge_download`."""
         status = response.status_code
+        if status in (200, 202, 206):
+            self._acceptance.accept()
         if status == 202:
             return OfflineError(
                 "the archive has the product on tape",
@@ -231,7 +236,7 @@ class Peps:
             error.retry_after = _retry_after(response)
         error.product = product.name
         error.hint = error.hint or _HINTS.get(response.status_code, "")
-        return self._credentials.name_source(error)
+        return self._acceptance.excuse(product, self._credentials.name_source(error))
 
     @contextlib.contextmanager
     def _closed(self) -> Iterator[None]:
