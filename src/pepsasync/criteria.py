@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.decide import values
+from pepsasync.decide.meaning import meant
 from pepsasync.decide.orbits import HIGHEST
 from pepsasync.errors import AreaError, ConfigError
 from pepsasync.model import Query
@@ -142,8 +142,8 @@ def _canonical(name: str) -> str:
     key = name.replace("-", "_").lower()
     if key in _CANONICAL:
         return _CANONICAL[key]
-    close = get_close_matches(key, _CANONICAL, n=1, cutoff=0.5)
-    hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(sorted(_KNOWN))}"
+    word = meant(name, [*sorted(_KNOWN), *_CANONICAL])
+    hint = f"Did you mean {word!r}?" if word else f"There are {', '.join(sorted(_KNOWN))}"
     raise ConfigError(f"there is no criterion {name!r}", hint=hint)
 
 

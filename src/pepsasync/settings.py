@@ -13,7 +13,6 @@ Keys at the top are `provider` and fields of `Config`; a table has the name of a
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import tomllib
@@ -25,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 from pepsasync.config import Config
 from pepsasync.credentials import Credentials, ExposedSecretWarning, host_of
 from pepsasync.credentials.private import config_folder, is_exposed
-from pepsasync.decide.units import parse_duration, parse_quota, parse_size
+from pepsasync.decide.meaning import meant
+from pepsasync.decide.units import check_unit, parse_duration, parse_quota, parse_size
 from pepsasync.errors import ConfigError
 from pepsasync.providers import DEFAULT_PROVIDER, provider_names, public_url
 
@@ -230,8 +230,8 @@ def _check_names(names: Iterable[str], known: Iterable[str], what: str, also: It
     everything = [*known, *also]
     for name in names:
         if name not in everything:
-            close = difflib.get_close_matches(name.lower().replace("-", "_"), everything, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"Known are {', '.join(everything)}"
+            word = meant(name, everything)
+            hint = f"Did you mean {word!r}?" if word else f"Known are {', '.join(everything)}"
             raise ConfigError(f"there is no {what} {name!r}", hint=hint)
 
 
@@ -263,7 +263,8 @@ def _seconds(name: str, value: Any) -> float:
 
 
 def _size(name: str, value: Any) -> int:
-    return parse_size(value, name) if isinstance(value, str) else _whole(name, value)
+    size = parse_size(value, name) if isinstance(value, str) else _whole(name, value)
+    return check_unit(size, str(value), name)
 
 
 def _path(name: str, value: Any) -> Path:

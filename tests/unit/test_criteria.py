@@ -200,6 +200,8 @@ def test_the_whole_archive_is_not_meant_by_saying_nothing(criteria):
     ("criteria", "words"),
     [
         pytest.param({"colection": "S1"}, "no criterion 'colection'.*'collection'", id="misspelt"),
+        pytest.param({"max_cloud_cover": 1}, "'max_cloud_cover'.*'clouds'", id="meaning"),
+        pytest.param({"From": "2017-01-01"}, "'From'.*'start'", id="meaning-start"),
         pytest.param({"qqqqqqqq": 1}, "There are .*bbox.*tile", id="unknown"),
         pytest.param({"tille": None}, "'tile'", id="misspelt-though-absent"),
         pytest.param({"orbit": 1, "relative_orbit": 1}, "orbit and relative_orbit are the same", id="twice"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import SequenceMatcher
 from typing import Any
 
+from pepsasync.decide.meaning import meant
 from pepsasync.errors import AuthError, ConfigError, DiskFullError, ServerError
 from pepsasync.io.files import FULL
 
@@ -53,8 +53,11 @@ def output_problem(error: Exception) -> str | None:
 
 def _unknown_option(error: Exception) -> str | None:
     option: str | None = getattr(error, "option_name", None)
-    possible: list[str] | None = getattr(error, "possibilities", None)
-    if not option or not possible:
+    if not option or not hasattr(error, "possibilities"):
         return None
-    closest = max(possible, key=lambda other: SequenceMatcher(None, other, option).ratio())
-    return f"there is no option {option}; did you mean {closest}?"
+    context = getattr(error, "ctx", None)
+    params = context.command.params if context else ()
+    known = [name for param in params for name in sorted(param.opts, key=len, reverse=True) if name.startswith("--")]
+    words = {name.strip("-"): name for name in known}
+    word = meant(option.strip("-"), words) if len(option.strip("-")) > 1 else None
+    return f"there is no option {option}; did you mean {words[word]}?" if word else f"there is no option {option}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import inspect
 import itertools
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from typer.core import TyperCommand
 
+from pepsasync.decide.values import parse_number, parse_whole
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ def flatten(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]],
         run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
         run.__annotations__ = {}
         own = {
-            name: [parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)]
+            name: [parameter.replace(annotation=_in_our_words(hints[name]), kind=inspect.Parameter.KEYWORD_ONLY)]
             for name, parameter in inspect.signature(command).parameters.items()
         }
         everything = [parameter for parameters in (own | groups).values() for parameter in parameters]
@@ -104,16 +106,34 @@ def _group_parameters(group: Any, without: tuple[str, ...]) -> list[inspect.Para
         annotation = _without(hints[field.name], without)
         if annotation is not None:
             kind = inspect.Parameter.KEYWORD_ONLY
+            annotation = _in_our_words(annotation)
             parameters.append(inspect.Parameter(field.name, kind, default=default, annotation=annotation))
     return parameters
+
+
+def _in_our_words(annotation: Any) -> Any:
+    """The same option, about whose value we speak ourselves when it should be a number and is none."""
+    kind, option = (*get_args(annotation), None)[:2] if hasattr(annotation, "__metadata__") else (annotation, None)
+    read = next((read for number, read in _NUMBERS.items() if number in (kind, *get_args(kind))), None)
+    if option is None or read is None or getattr(option, "count", False):
+        return annotation
+    option = copy.copy(option)
+    option.parser = functools.partial(read, max(_spellings(option), key=len))
+    return Annotated[kind, option]
+
+
+_NUMBERS: dict[type, Callable[[str, object], float]] = {int: parse_whole, float: parse_number}
+
+
+def _spellings(option: Any) -> list[str]:
+    """All names of an option: in Annotated, typer keeps the first where a default would stand."""
+    return [name for name in (option.default, *(option.param_decls or ())) if isinstance(name, str)]
 
 
 def _without(annotation: Any, spellings: tuple[str, ...]) -> Any:
     """The same option without some of its spellings, None when it has no other."""
     kind, option = get_args(annotation)
-    # In Annotated, typer keeps the first spelling where a default would stand.
-    names = [name for name in (option.default, *(option.param_decls or ())) if isinstance(name, str)]
-    kept = [name for name in names if name not in spellings]
+    kept = [name for name in _spellings(option) if name not in spellings]
     if not kept:
         return None
     option = copy.copy(option)

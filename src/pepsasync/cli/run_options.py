@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from typer import Option
 
 from pepsasync.cli.options import DELIVERY
-from pepsasync.cli.units import parse_duration, parse_quota, parse_size
+from pepsasync.cli.units import check_unit, parse_duration, parse_quota, parse_size
 from pepsasync.errors import ConfigError
 
 _delivery = partial(Option, rich_help_panel=DELIVERY)
@@ -68,9 +68,7 @@ class StagingOptions:
             "poll_interval_max": longest if first is None or longest is None else max(longest, first),
             "trials": self.trials,
             "staging_timeout": _seconds(self.staging_timeout, "--staging-timeout"),
-            "staging_window": None
-            if self.staging_window is None
-            else parse_size(self.staging_window, "--staging-window"),
+            "staging_window": _size(self.staging_window, "--staging-window"),
             "skip_tape": self.skip_tape or None,
             "restore": self.restore or None,
         }
@@ -132,16 +130,18 @@ class DeliveryOptions:
         Raises:
             ConfigError: A size that is none.
         """
-        limit = None if self.limit_rate is None else parse_size(self.limit_rate, "--limit-rate")
         quota = None if self.quota is None else parse_quota(self.quota, "--quota")
-        slowest = None if self.min_rate is None else parse_size(self.min_rate, "--min-rate")
         return {
             "jobs": self.jobs,
-            "limit_rate": limit,
-            "min_rate": slowest,
+            "limit_rate": _size(self.limit_rate, "--limit-rate"),
+            "min_rate": _size(self.min_rate, "--min-rate"),
             "quota": quota,
             "segments": self.segments,
         }
+
+
+def _size(text: str | None, option: str) -> int | None:
+    return None if text is None else check_unit(parse_size(text, option), text, option)
 
 
 def _seconds(text: str | None, option: str, *, unit: float = 1.0) -> float | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from pepsasync.decide.units import parse_duration, parse_quota, parse_size
+from pepsasync.decide.units import check_unit, parse_duration, parse_quota, parse_size
 
-__all__ = ["parse_duration", "parse_quota", "parse_size", "show_count", "show_duration", "show_size"]
+__all__ = ["check_unit", "parse_duration", "parse_quota", "parse_size", "show_count", "show_duration", "show_size"]
 
 
 def show_size(size: float) -> str:

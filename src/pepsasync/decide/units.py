@@ -36,6 +36,29 @@ def parse_size(text: str, option: str = "size") -> int:
     return round(float(match[1]) * _SIZES[match[2].lower()])
 
 
+SMALLEST = 1_000
+"""Bytes, or bytes a second, below which a number without a unit was meant otherwise."""
+
+
+def check_unit(size: int, text: str, option: str) -> int:
+    """Return a size, unless somebody forgot its unit.
+
+    Args:
+        size: In bytes.
+        text: As it was written.
+        option: What to name in the error.
+
+    Raises:
+        ConfigError: It is less than 1 kB, and has no unit.
+    """
+    if 0 < size < SMALLEST and not text.strip()[-1].isalpha():
+        number = text.strip()
+        raise ConfigError(
+            f"{option}: {number} would be {size} bytes, without a unit", hint=f"Write {number}m, {number}k or {number}b"
+        )
+    return size
+
+
 def parse_duration(text: str, option: str = "duration", *, unit: float = 1.0) -> float:
     """Return seconds.
 

@@ -13,6 +13,8 @@ from typing import SupportsFloat, cast
 
 from pepsasync.errors import ConfigError
 
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+"""Bytes of a command line that are no UTF-8."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s*([Zz]|[+-]\d{2}(:?\d{2})?)?")
 _SATELLITE = re.compile(r"(?:SENTINEL[\s_-]?|S)(\d)([A-Z]?)")
@@ -95,7 +97,7 @@ def parse_percent(criterion: str, value: object) -> float:
 
 def parse_text(criterion: str, value: object) -> str:
     """Return text without the spaces around it."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or (not value.isascii() and _NO_TEXT.search(value)):
         raise ConfigError(f"{criterion}: {value!r} is not text")
     return value.strip()
 
