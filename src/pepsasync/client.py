@@ -16,6 +16,7 @@ from pepsasync.archives import open_archives, run_options
 from pepsasync.arguments import as_products, as_query, as_wanted
 from pepsasync.errors import NotFoundError
 from pepsasync.events import DownloadProgressed, Event, Noticed
+from pepsasync.io.failures import reason
 from pepsasync.io.groups import Background, Flattened, task_group
 from pepsasync.io.http import Http
 from pepsasync.io.shelf import Shelf
@@ -279,7 +280,8 @@ class Client:
             def take(event: Event) -> None:
                 is_late = events.statistics().current_buffer_used >= EVENTS_AHEAD
                 if not (is_late and isinstance(event, DownloadProgressed)):
-                    events.send_nowait(event)
+                    with contextlib.suppress(anyio.BrokenResourceError):  # the loop was left just now
+                        events.send_nowait(event)
 
             with self.listen(take):
                 await anyio.sleep_forever()
@@ -288,25 +290,47 @@ class Client:
 
     @contextlib.contextmanager
     def listen(self, listener: Callable[[Event], None]) -> Iterator[None]:
-        """Call a function with every event, on the event loop; it must neither wait nor raise."""
+        """Call a function with every event, on the event loop; it must not wait.
+
+        One that raises is not called again; what it raised is told as a `Noticed` event.
+        """
         self._listeners.append(listener)
         try:
             yield
         finally:
-            self._listeners.remove(listener)
+            with contextlib.suppress(ValueError):  # it has raised
+                self._listeners.remove(listener)
 
     @contextlib.contextmanager
     def raw_replies(self, listener: Callable[[str, bytes], None]) -> Iterator[None]:
-        """Call a function with URL and body of each search reply, as the archive sent it."""
-        self._http.on_search_reply = listener
+        """Call a function with URL and body of each search reply, as the archive sent it.
+
+        One that raises is not called again; what it raised is told as a `Noticed` event.
+        """
+
+        def take(url: str, body: bytes) -> None:
+            try:
+                listener(url, body)
+            except Exception as error:  # noqa: BLE001 - it is the user's code
+                self._http.on_search_reply = None
+                self._emit(
+                    Noticed(message=f"what takes the archive's replies failed and gets no more: {reason(error)}")
+                )
+
+        self._http.on_search_reply = take
         try:
             yield
         finally:
             self._http.on_search_reply = None
 
     def _emit(self, event: Event) -> None:
-        for listener in self._listeners:
-            listener(event)
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 - it is the user's code
+                with contextlib.suppress(ValueError):  # it was removed meanwhile
+                    self._listeners.remove(listener)
+                self._emit(Noticed(message=f"a listener failed and gets no more events: {reason(error)}"))
 
     def _tell(self, text: str) -> None:
         """Tell the user something, from a worker thread."""

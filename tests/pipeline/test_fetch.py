@@ -22,7 +22,7 @@ from pepsasync import (
     UnreachableError,
 )
 from pepsasync.errors import PepsasyncError
-from pepsasync.events import ProductSuperseded
+from pepsasync.events import Noticed, ProductSuperseded
 from pepsasync.providers import provider_names
 from pepsasync.providers.base import SearchPage
 
@@ -390,3 +390,53 @@ async def test_events_are_seen_by_a_loop(tmp_path):
                 pass
 
     assert "product_verified" in seen
+
+
+async def test_a_listener_that_raises_is_told_once_and_ends_no_run(tmp_path):
+    calls, events = [], []
+
+    def fails(event):
+        calls.append(event)
+        raise ZeroDivisionError("no more")
+
+    async with sandbox(4, tape_fraction=0) as archive, connect(archive) as client:
+        with client.listen(events.append), client.listen(fails), client.listen(events.append):
+            outcomes = [delivery async for delivery in client.fetch(await everything(client), tmp_path)]
+
+        assert right_files(archive, tmp_path) == 4
+    assert [delivery.error for delivery in outcomes] == [None] * 4
+    assert len(calls) == 1
+    told = [event.message for event in events if isinstance(event, Noticed)]
+    assert told == ["a listener failed and gets no more events: no more"] * 2
+    assert len({id(event) for event in events}) * 2 == len(events)
+
+
+async def test_what_takes_replies_and_raises_ends_no_search():
+    calls, events = [], []
+
+    def fails(url, body):
+        calls.append(url)
+        raise ZeroDivisionError
+
+    async with sandbox(4) as archive, connect(archive) as client:
+        with client.listen(events.append), client.raw_replies(fails):
+            assert len(await everything(client)) == 4
+
+    assert len(calls) == 1
+    assert ["ZeroDivisionError" in event.message for event in events if isinstance(event, Noticed)] == [True]
+
+
+async def test_a_loop_over_events_that_raises_ends_no_run(tmp_path):
+    async with sandbox(4, tape_fraction=0) as archive, connect(archive) as client:
+
+        async def consume():
+            with pytest.raises(ZeroDivisionError):
+                async for _ in client.events():
+                    raise ZeroDivisionError
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(consume)
+            await anyio.wait_all_tasks_blocked()
+            outcomes = [delivery async for delivery in client.fetch(await everything(client), tmp_path)]
+
+    assert [delivery.error for delivery in outcomes] == [None] * 4

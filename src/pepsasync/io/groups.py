@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from anyio.abc import TaskGroup
     from anyio.streams.memory import MemoryObjectSendStream
@@ -19,25 +19,46 @@ T = TypeVar("T")
 
 @contextlib.asynccontextmanager
 async def task_group() -> AsyncIterator[TaskGroup]:
-    """Open an anyio task group whose first real error leaves it without an `ExceptionGroup` around it.
+    """Open an anyio task group whose error leaves it without an `ExceptionGroup` around it.
 
-    Callers then catch `ServerError` and the like as if the group were a plain block. Cancellation is re-raised as it
-    came.
+    Callers then catch `ServerError` and the like as if the group were a plain block. Of several errors one leaves, see
+    `chosen_error`. Cancellation is re-raised as it came.
     """
     try:
         async with anyio.create_task_group() as group:
             yield group
     except BaseExceptionGroup as errors:
-        raise first_error(errors) from None
+        error = chosen_error(errors)
+    else:
+        return
+    raise error  # out of the handler, so that its cause and context stay its own
 
 
-def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a group that is not a cancellation; the first of all when there is no other."""
+def chosen_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that stands for a group: what is no `Exception` before what is, the first of several.
+
+    The others are noted at it. Cancellations do not count where there is anything else.
+    """
     _, rest = group.split(anyio.get_cancelled_exc_class())
-    error: BaseException = rest or group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    errors = list(_leaves(rest or group))
+    chosen = next((error for error in errors if not isinstance(error, Exception)), errors[0])
+    if rest is None:
+        return chosen
+    known = [note.strip() for note in getattr(chosen, "__notes__", ())]
+    for error in errors:
+        lines = [f"at the same time: {type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
+        if error is not chosen and lines[0] not in known:
+            chosen.add_note("\n".join(lines))
+            known.append(lines[0])
+    return chosen
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 class Background(Generic[T]):
@@ -72,12 +93,12 @@ class Background(Generic[T]):
             return await self._receive.receive()
         except (anyio.EndOfStream, anyio.ClosedResourceError):
             self._cancel()
-            if self._errors:
-                raise self._errors.pop() from None
-            raise StopAsyncIteration from None
         except BaseException:
             self._cancel()
             raise
+        if self._errors:
+            raise self._errors.pop()
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Cancel the task; the loop ends."""
