@@ -61,7 +61,14 @@ def test_pages_outside_the_limits(archive, page):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"orderby": "Nonsense"}, {"orderby": "Name up"}, {"orderby": ","}, {"expand": "Nonsense"}, {"count": "maybe"}],
+    [
+        {"orderby": "Nonsense"},
+        {"orderby": "Name"},
+        {"orderby": "PublicationDate up"},
+        {"orderby": ","},
+        {"expand": "Nonsense"},
+        {"count": "maybe"},
+    ],
 )
 def test_other_parameters_that_are_refused(archive, wrong):
     assert products(archive, **wrong).status_code == 400

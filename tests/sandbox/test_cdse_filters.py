@@ -115,6 +115,8 @@ REFUSED = [
     "OData.CSC.Intersects(area=geography'SRID=4326;POINT EMPTY')",
     "OData.CSC.Intersects(area=geography'SRID=4326;POLYGON((0 0,1 0,1 1))')",
     "OData.CSC.Intersects(area=geography'SRID=4326;POLYGON((0 0,1 1,1 0,0 1,0 0))')",
+    "OData.CSC.Intersects(area=geography'SRID=4326;MULTIPOLYGON(((0 0,1 0,1 1,0 0)),((3 3,4 3,4 4,3 3)))')",
+    "OData.CSC.Intersects(area=geography'SRID=4326;GEOMETRYCOLLECTION(POINT(1 2))')",
     "OData.CSC.Intersects(area='SRID=4326;POINT(1 2)')",
     attribute("String", "productType", "gt 'A'"),
     attribute("Integer", "relativeOrbitNumber", "eq '51'"),

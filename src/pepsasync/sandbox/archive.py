@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pepsasync.sandbox.accounts import Accounts
 from pepsasync.sandbox.catalogue import TRUE_MD5, feature_id, generate, reprocessed
@@ -18,7 +18,7 @@ from pepsasync.sandbox.selection import Results
 from pepsasync.sandbox.statistics import Ledger, Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.options import Options
@@ -148,6 +148,14 @@ class Archive:
         if self.faults.strikes("unknown-once", product.name):
             return "unknown"
         return self.robot.mode(product.name)
+
+    def shown(
+        self, product: CatalogueProduct, properties: dict[str, Any], nulled: Collection[str], removed: Collection[str]
+    ) -> dict[str, Any]:
+        """Return properties as they are published: the fault `missing-properties` makes some null and removes some."""
+        if not self.faults.strikes("missing-properties", product.name):
+            return properties
+        return {name: None if name in nulled else value for name, value in properties.items() if name not in removed}
 
     def stage(self, name: str, at: float | None = None) -> None:
         """Have a product brought from tape, asked for now or earlier; the fault `still-tape` forgets it."""

@@ -68,7 +68,7 @@ _FIELDS = {
     "ModificationDate": Field("moment", lambda product: records.published(product) + timedelta(hours=1)),
     "Collection/Name": Field("text", records.collection),
 }
-_ORDERS = ("ContentDate/Start", "ContentDate/End", "PublicationDate", "ModificationDate", "Name")
+_ORDERS = ("ContentDate/Start", "ContentDate/End", "PublicationDate", "ModificationDate")
 
 
 def compiled(term: Term | None, service: Service) -> Test:
@@ -143,6 +143,8 @@ def _intersects(wkt: str) -> Test:
         outline = None
     if outline is None or outline.is_empty:
         raise FilterError("Invalid filter: the geography is not a valid WKT geometry")
+    if outline.geom_type.startswith("Multi") or outline.geom_type == "GeometryCollection":
+        raise FilterError(f"Invalid filter: a {outline.geom_type} is not supported")
     if not outline.is_valid:
         raise FilterError(f"Invalid filter: {shapely.is_valid_reason(outline)}")
     return intersects(outline)

@@ -32,6 +32,9 @@ PROPERTIES = (
 )
 """What `$select` may ask for."""
 
+NULLED, REMOVED = ("Footprint", "GeoFootprint"), ("EvictionDate", "Checksum")
+"""Properties that the fault `missing-properties` makes null, and those that it takes away."""
+
 _timestamp = partial(timestamp, decimals=6)
 AttributeValue: TypeAlias = "str | float | datetime"
 
@@ -108,10 +111,7 @@ def record(service: Service, product: CatalogueProduct, root: str, expand: Colle
         told = {name: described[name] for name in ("ContentLength", "Checksum", "S3Path")}
         link = f"{root}/odata/v1/Products({described['Id']})/$value"
         described["Locations"] = [{"FormatType": "Extracted", "DownloadLink": link, **told}]
-    if archive.faults.strikes("missing-properties", product.name):
-        described.update(Footprint=None, GeoFootprint=None)
-        del described["EvictionDate"], described["Checksum"]
-    return described
+    return archive.shown(product, described, NULLED, REMOVED)
 
 
 def attributes(product: CatalogueProduct) -> list[Attribute]:

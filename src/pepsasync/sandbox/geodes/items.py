@@ -120,7 +120,7 @@ def item(service: Service, product: CatalogueProduct, root: str, sign: Callable[
         "centroid": {"lon": centre.x, "lat": centre.y},
         "type": "Feature",
         "collection": collection,
-        "properties": _damaged(service.archive, product),
+        "properties": service.archive.shown(product, dict(properties(product)), NULLED, REMOVED),
         "links": [
             link("root", sign(stac), "STAC gdh root"),
             link("collection", sign(above), "Item collection"),
@@ -217,14 +217,6 @@ def _keywords(product: CatalogueProduct) -> list[str]:
     tropical = ["location:tropical"] if abs(latitude) < 23.5 else []
     season = (product.start.month % 12 // 3 + (0 if latitude >= 0 else 2)) % 4
     return [*tropical, f"location:{'northern' if latitude >= 0 else 'southern'}", f"season:{_SEASONS[season]}"]
-
-
-def _damaged(archive: Archive, product: CatalogueProduct) -> dict[str, Any]:
-    described = dict(properties(product))
-    if archive.faults.strikes("missing-properties", product.name):
-        described |= dict.fromkeys(NULLED)
-        described = {name: value for name, value in described.items() if name not in REMOVED}
-    return described
 
 
 def _asset(

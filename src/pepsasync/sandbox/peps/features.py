@@ -59,7 +59,9 @@ def feature(archive: Archive, product: CatalogueProduct, root: str, mode: str) -
         "links": [_alternate(product, link, *kind) for kind in (("json", "GeoJSON"), ("atom", "ATOM"))],
         "storage": {"mode": mode},
     }
-    _damage(archive, product, properties)
+    if archive.faults.strikes("size-text", product.name):
+        properties["resourceSize"] = str(product.size)
+    properties = archive.shown(product, properties, NULLED, REMOVED)
     outline = mapping(product.footprint)
     geometry = {"type": outline["type"], "coordinates": _coordinates(outline["coordinates"])}
     return {"type": "Feature", "id": product.id, "geometry": geometry, "properties": properties}
@@ -205,13 +207,3 @@ def _plain(number: float | None) -> float | None:
 def _coordinates(value: Any) -> Any:
     """Return coordinates as PHP writes them: whole numbers without a fraction."""
     return _plain(value) if isinstance(value, float) else [_coordinates(item) for item in value]
-
-
-def _damage(archive: Archive, product: CatalogueProduct, properties: dict[str, Any]) -> None:
-    """Apply the faults that concern properties."""
-    if archive.faults.strikes("size-text", product.name):
-        properties["resourceSize"] = str(product.size)
-    if archive.faults.strikes("missing-properties", product.name):
-        properties.update(dict.fromkeys(NULLED))
-        for name in REMOVED:
-            del properties[name]
