@@ -10,6 +10,7 @@ from archives import connect, everything, sandbox
 from pepsasync import Client, ConfigError, DeliveryStatus, TransferError
 from pepsasync.errors import AddressError
 from pepsasync.io.retries import Retries
+from pepsasync.model import Quota
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +62,18 @@ async def test_a_wrong_address_in_a_redirect_fails_its_product_only(tmp_path, pr
 async def test_a_root_that_cannot_be_used_is_the_users_mistake(root):
     with pytest.raises(ConfigError):
         Client("peps", base_url=root)
+
+
+async def test_a_host_that_nobody_reaches_uses_up_no_quota(tmp_path, monkeypatch):
+    monkeypatch.setitem(Retries.__init__.__kwdefaults__, "patience", 0.5)
+    settings = {"jobs": 2, "limit_rate": 1_000_000, "quota": Quota(5, 3600.0)}
+    async with sandbox(6, tape_fraction=0) as archive, connect(archive, "geodes", **settings) as client:
+        first, *others = await everything(client)
+        with anyio.fail_after(30):
+            found = await outcomes(client, [replace(first, download_url="http://127.0.0.1:9/x"), *others], tmp_path)
+
+    assert isinstance(found[first.name].error, TransferError)
+    assert {found[one.name].status for one in others} == {DELIVERED}
 
 
 async def test_a_host_that_nobody_reaches_fails_its_product_only(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import re
 
+import anyio
 import pytest
 
 from archives import connect, credentials, everything, fetch_all, portal, right_files, root, sandbox
@@ -119,6 +120,21 @@ async def test_waiting_for_the_quota_is_no_downloading(tmp_path):
     seconds = [delivery.download_seconds for delivery in outcomes.values()]
     assert 0 < min(seconds)
     assert max(seconds) < 1.0
+
+
+@pytest.mark.parametrize(("quota", "waits"), [(99, False), (7, True)])
+async def test_the_archive_knows_its_quota(tmp_path, quota, waits):
+    """Published are 50 an hour."""
+    archive = sandbox(55 if quota > 50 else 9, tape_fraction=0, product_size=20_000, geodes_quota=quota)
+    async with archive:
+        async with connect(archive, "geodes") as client:
+            events, outcomes = [], []
+            with client.listen(events.append), anyio.move_on_after(20 if quota > 50 else 3):
+                outcomes += [outcome async for outcome in client.fetch(await everything(client), tmp_path)]
+
+        assert archive.statistics.quota_refusals == 0
+        assert right_files(archive, tmp_path) == min(quota, len(archive.catalogue))
+    assert waits is any(isinstance(event, QuotaReached) for event in events)
 
 
 async def test_a_quota_that_others_use_up_is_waited_for(tmp_path):

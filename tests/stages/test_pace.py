@@ -5,7 +5,7 @@ import pytest
 
 from fakes import FakeProvider
 from pepsasync.config import Config
-from pepsasync.errors import AuthError, QuotaError, ServerError
+from pepsasync.errors import AuthError, QuotaError, ServerError, UnreachableError
 from pepsasync.events import QuotaReached
 from pepsasync.model import Quota
 from pepsasync.providers.base import Account, Limits
@@ -116,12 +116,43 @@ async def test_refusals_end_the_patience():
         await impatient.until_open()
 
 
-async def test_an_unanswered_request_counts():
-    narrow = pace(Archive(None, quota=Quota(1, 60.0)))
+async def test_a_request_counts_until_it_is_known_that_it_has_no_answer():
+    narrow, began = pace(Archive(None, quota=Quota(1, 60.0))), anyio.current_time()
     await narrow.until_open()
-    with narrow.turn(lambda: None) as first, narrow.turn(lambda: None) as second:
-        assert first is not None
-        assert second is None
+    async with anyio.create_task_group() as tasks:
+        with pytest.raises(UnreachableError), narrow.turn(lambda: None) as first:
+            assert first is not None
+            with narrow.turn(lambda: None) as second:
+                assert second is None
+            tasks.start_soon(begin, narrow)
+            await anyio.sleep(1.0)
+            raise UnreachableError("no route")
+
+    assert anyio.current_time() - began == pytest.approx(1.0)
+    with narrow.turn(lambda: None) as third:
+        assert third is None
+
+
+async def test_the_archive_is_believed_when_it_tells_more_than_it_published():
+    class Generous(Archive):
+        async def account(self):
+            return Account(*self.left[0])
+
+    for told, rest in [((7, 9), 7), ((7, None), 7), ((1, 1), 1), ((0, 0), 0), ((-1, -1), 2), ((1, None), 1)]:
+        quick = pace(Generous(told, quota=Quota(2, 3600.0)))
+        await quick.ask()
+        for _ in range(rest):
+            with quick.turn(lambda: None) as turn:
+                assert turn is not None
+                turn.begin()
+        assert not quick.is_open
+
+
+async def test_the_users_own_quota_stays_when_the_archive_tells_more():
+    own = pace(Archive(9, quota=Quota(9, 3600.0)), quota=Quota(1, 3600.0))
+    await begin(own)
+
+    assert not own.is_open
 
 
 @pytest.mark.parametrize("advice", [0, 0.0, 0.001])

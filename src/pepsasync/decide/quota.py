@@ -15,7 +15,7 @@ class Window:
     """Downloads as long as they count against a quota.
 
     The archive counts a download when its request arrives. We know only that this is before its answer does, so a
-    request without an answer counts whatever the time is, and one with an answer from then on.
+    request that waits for its answer counts whatever the time is, and one with an answer from then on.
 
     Args:
         quota: Products in a window of time; None for no quota.
@@ -51,18 +51,23 @@ class Window:
         self._asked += 1
 
     def begin(self, now: float) -> None:
-        """Note that one that was asked for got an answer, or never will."""
+        """Note that one that was asked for got an answer."""
         self._asked -= 1
         self.begun += 1
         if self._quota is not None:
             self._starts.append(now)
 
-    def correct(self, used: int, now: float) -> None:
-        """Believe the archive when it tells how many products of this window it has counted.
+    def withdraw(self) -> None:
+        """Note that one that was asked for gets no answer: whoever is not reached counts nothing."""
+        self._asked -= 1
+
+    def correct(self, used: int, now: float, quota: Quota | None = None) -> None:
+        """Believe the archive when it tells how many products of this window it has counted, and its quota.
 
         Others may use the same account, and an earlier run may have. What is missing in our books counts from now:
         nobody knows when it began, and too late is better than too early.
         """
+        self._quota = quota or self._quota
         if self._quota is None:
             return
         self._forget(now, self._quota)

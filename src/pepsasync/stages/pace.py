@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -40,12 +41,13 @@ class Turn:
     def __init__(self, books: Window, begun: Callable[[], None] | None) -> None:
         self._books = books
         self._begun = begun
-        self._has_begun = False
+        self.has_begun = False
+        """Whether an answer came."""
 
     def begin(self) -> None:
         """Note that its answer is there; only the first call counts."""
-        if not self._has_begun:
-            self._has_begun = True
+        if not self.has_begun:
+            self.has_begun = True
             self._books.begin(anyio.current_time())
             if self._begun:
                 self._begun()
@@ -65,7 +67,9 @@ class Pace:
         self._config = config
         self._emit = emit
         self.quota = config.quota or provider.limits.quota
+        self._is_published = self.quota == provider.limits.quota
         self._books = Window(self.quota)
+        self._was_freed = anyio.Event()
         self.downloads = Hold(provider.name, "downloads", config, emit)
         self.staging = Hold(provider.name, "staging requests", config, emit)
         self._turnstile = anyio.Lock()
@@ -125,8 +129,9 @@ class Pace:
             if now + left > told + NEWS:
                 self._emit(QuotaReached(wait=left, next_look=look if look < left else None))
                 told = now + left
-            await anyio.sleep(min(left, look))
-            if self._wait() > 0:
+            with anyio.move_on_after(min(left, look)) as pause:
+                await self._was_freed.wait()
+            if pause.cancelled_caught and self._wait() > 0:
                 await self.ask()
         if anyio.current_time() + NEWS < told:
             self._emit(QuotaReached(wait=0.0))
@@ -135,7 +140,8 @@ class Pace:
     def turn(self, begun: Callable[[], None]) -> Iterator[Turn | None]:
         """Count a download while it is asked for; None when it may not begin, because another was faster.
 
-        Whoever gets no answer, for whatever reason, is counted from the end of the block on.
+        Whoever has no answer at the end of the block is counted no longer: only answers count, and an archive that has
+        seen such a request nevertheless tells so when it is asked what is left.
 
         Args:
             begun: Called when a quota counts it.
@@ -149,7 +155,10 @@ class Pace:
         try:
             yield turn
         finally:
-            turn.begin()
+            if not turn.has_begun:
+                books.withdraw()
+                self._was_freed.set()
+                self._was_freed = anyio.Event()
 
     def refuse(self, error: QuotaError) -> bool:
         """Make everybody wait because the archive says that it is enough; False when it has said so for too long."""
@@ -187,12 +196,14 @@ class Pace:
             raise
         except ProviderError:
             return
-        left, products = account.quota_left, account.quota_products
-        if left is None or products is None or self.quota != self._provider.limits.quota:
+        left, told = account.quota_left, account.quota_products
+        if left is None or left < 0 or self.quota is None or not self._is_published:
             return  # or it counts by another window than the user
-        now = anyio.current_time()
+        now, products = anyio.current_time(), max(self.quota.products if told is None else told, left, 1)
+        if self._config.quota is None:
+            self.quota = replace(self.quota, products=products)
         # What began while the answer was on its way may not be in it.
-        self._books.correct(products - left + self._books.begun - begun, now)
+        self._books.correct(products - left + self._books.begun - begun, now, self.quota)
         if left > 0:
             self._paused_until = min(self._paused_until, now)
 
@@ -201,7 +212,7 @@ class Pace:
 
         Never, where its answer would tell nothing: it counts otherwise than the user.
         """
-        if self.quota is None or self.quota != self._provider.limits.quota:
+        if self.quota is None or not self._is_published:
             return math.inf
         longest = self.quota.seconds / LOOKS
         self._look = next_pause(self._look, moved=False, shortest=self._config.retry_wait, longest=longest)
