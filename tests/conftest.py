@@ -32,6 +32,7 @@ def _clean_environment(monkeypatch, tmp_path_factory):
     for name in list(os.environ):
         if (name.startswith("PEPSASYNC_") and name != "PEPSASYNC_RECORDINGS") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    monkeypatch.delenv("NETRC", raising=False)
     home = tmp_path_factory.getbasetemp() / "home"
     home.mkdir(exist_ok=True)
     monkeypatch.setenv("HOME", str(home))

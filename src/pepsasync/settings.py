@@ -14,16 +14,16 @@ Keys at the top are `provider` and fields of `Config`; a table has the name of a
 from __future__ import annotations
 
 import math
+import os
 import re
 import tomllib
-import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.config import Config
-from pepsasync.credentials import Credentials, ExposedSecretWarning, host_of
-from pepsasync.credentials.private import config_folder, is_exposed
+from pepsasync.credentials import Credentials, host_of
+from pepsasync.credentials.private import config_folder, refuse_foreign, warn_of_exposed
 from pepsasync.decide.meaning import meant
 from pepsasync.decide.units import check_unit, parse_duration, parse_quota, parse_size
 from pepsasync.errors import ConfigError
@@ -128,11 +128,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             config folder, and need not. `PEPSASYNC_<PROVIDER>_BASE_URL` names the root of another instance.
 
     Raises:
-        ConfigError: It cannot be read, or holds something unknown or wrong; or a root is no URL. Secrets are not
-            shown.
+        ConfigError: It cannot be read, belongs to another user, or holds something unknown or wrong; or a root is no
+            URL. Secrets are not shown.
 
     Warns:
-        ExposedSecretWarning: It holds secrets, and others may read it.
+        ExposedSecretWarning: It holds secrets, and others may read or change it.
     """
     return replace(_read_file(environ), environment_urls=dict(_roots(environ)))
 
@@ -163,17 +163,20 @@ def _read_file(environ: Mapping[str, str]) -> Settings:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text") from None
+    if not environ.get(VARIABLE):  # else the user chose it, be it whose it may
+        refuse_foreign(path.parent)
+        refuse_foreign(path)
     settings = _parse(text, path)
-    if settings.accounts and is_exposed(path):
-        what = f"others may read the credentials in {path}. Try: chmod 600 {path}"
-        warnings.warn(what, ExposedSecretWarning, stacklevel=2)
+    if settings.accounts:
+        refuse_foreign(path)
+        warn_of_exposed(path)
     return settings
 
 
 def settings_file(environ: Mapping[str, str]) -> Path | None:
     """Path of the config file, which need not exist; None for users without a home."""
     if named := environ.get(VARIABLE):
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))  # noqa: PTH111 - where nobody has a home, it stays as it is
     folder = config_folder()
     return folder / "config.toml" if folder else None
 
@@ -199,7 +202,7 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
         public_url(_text("provider", provider))  # refuses unknown names
     values = {name: READERS[name](name, value) for name, value in document.items()}
     if "ca_bundle" in values:
-        values["ca_bundle"] = path.parent / values["ca_bundle"].expanduser()
+        values["ca_bundle"] = path.parent / os.path.expanduser(values["ca_bundle"])  # noqa: PTH111 - as above
     Config(**values)  # refuses what makes no sense
     archives = {name: _archive(name, table) for name, table in tables.items()}
     return Settings(

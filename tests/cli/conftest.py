@@ -126,6 +126,7 @@ def auth(archive, tmp_path):
     """The old program's credentials file."""
     path = tmp_path / "peps.txt"
     path.write_text(f"{archive.username} {archive.password}\n")
+    path.chmod(0o600)
     return path
 
 

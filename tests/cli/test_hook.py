@@ -51,6 +51,21 @@ def test_command_runs_once_for_each_product(run, served, tmp_path):
     )
 
 
+def test_command_sees_no_account(run, served, tmp_path, monkeypatch):
+    for name in ("PEPS_PASSWORD", "CDSE_USERNAME", "CDSE_PASSWORD", "GEODES_API_KEY"):
+        monkeypatch.setenv(f"PEPSASYNC_{name}", "hunter2")
+    monkeypatch.setenv("PEPSASYNC_PEPS_USERNAME", "you")
+    monkeypatch.setenv("PEPSASYNC_BACKEND", "trio")
+    told = tmp_path / "told.txt"
+    done = run(*fetch(served, tmp_path, "--limit", "1", "--on-delivered", f'env > "{told}"'))
+
+    assert done.code == 0, done.err
+    names = {line.partition("=")[0] for line in told.read_text().splitlines() if line.startswith("PEPSASYNC_")}
+    assert {"PEPSASYNC_PATH", "PEPSASYNC_NAME", "PEPSASYNC_ID", "PEPSASYNC_SOURCE", "PEPSASYNC_BACKEND"} <= names
+    assert not [name for name in names if name.endswith(("_USERNAME", "_PASSWORD", "_API_KEY"))]
+    assert "hunter2" not in told.read_text()
+
+
 def test_command_that_fails_is_told_and_loses_nothing(run, served, tmp_path):
     done = run(*fetch(served, tmp_path, "--on-delivered", "echo 'no such table' >&2; exit 3"))
 

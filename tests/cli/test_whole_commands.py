@@ -261,3 +261,19 @@ class socket_that_refuses:  # noqa: N801 - reads as a statement
 
     def __exit__(self, *exc):
         self._socket.close()
+
+
+def test_user_whom_the_system_does_not_know_can_work(run, archive, auth, tmp_path, monkeypatch):
+    def getpwuid(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setattr("pwd.getpwuid", getpwuid)
+    where = ["--base-url", archive.peps_url, "-c", "S1", "--limit", "1"]
+    fetched = run("fetch", *where, "-a", auth, "-w", tmp_path / "data", "--poll-interval", "0.1")
+    missing = run("fetch", *where, "-w", tmp_path / "more")
+
+    assert fetched.code == 0, fetched.err
+    assert missing.code == 3, missing.err
+    assert "no credentials for PEPS" in missing.err

@@ -1,10 +1,16 @@
+import os
 import sys
 import types
+import warnings
+from pathlib import Path
 
 import pytest
 
-from pepsasync.credentials import Credentials, find_credentials, host_of, read_auth_file
+from pepsasync.credentials import Credentials, ExposedSecretWarning, find_credentials, host_of, read_auth_file
+from pepsasync.credentials.private import HAS_MODES
+from pepsasync.credentials.stored import store
 from pepsasync.errors import ConfigError
+from pepsasync.settings import read_settings, settings_file
 
 SECRET = "hunter2 with spaces"
 
@@ -247,3 +253,159 @@ def test_netrc_of_the_home_folder_is_found(tmp_path, monkeypatch):
     write(tmp_path / ".netrc", "machine host login n password p").chmod(0o600)
 
     assert find_credentials("peps", "host", environ={}) == Credentials("n", "p")
+
+
+@pytest.fixture
+def no_keyring(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keyring", None)
+
+
+CATALOGUE = "catalogue.dataspace.copernicus.eu"
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        "dataspace.copernicus.eu",
+        "identity.dataspace.copernicus.eu",
+        "download.dataspace.copernicus.eu",
+        "zipper.dataspace.copernicus.eu",
+        "Catalogue.Dataspace.Copernicus.EU",
+        "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token",
+    ],
+)
+def test_netrc_of_other_programs_for_the_copernicus_data_space_is_taken(tmp_path, no_keyring, machine):
+    netrc = write(tmp_path / "netrc", f"machine {machine} login n password p")
+
+    assert find_credentials("cdse", CATALOGUE, environ={}, netrc_path=netrc) == Credentials("n", "p")
+    assert find_credentials("cdse", "127.0.0.1", environ={}, netrc_path=netrc) is None
+    assert find_credentials("peps", "peps.cnes.fr", environ={}, netrc_path=netrc) is None
+
+
+def test_netrc_of_the_host_itself_comes_first(tmp_path, no_keyring):
+    lines = (f"machine {host} login {n} password p" for n, host in enumerate(["dataspace.copernicus.eu", CATALOGUE]))
+    netrc = write(tmp_path / "netrc", "\n".join(lines))
+
+    assert find_credentials("cdse", CATALOGUE, environ={}, netrc_path=netrc).username == "1"
+
+
+def test_default_of_a_netrc_is_for_nobody(tmp_path, no_keyring):
+    netrc = write(tmp_path / "netrc", "default login n password p")
+
+    assert find_credentials("peps", "host", environ={}, netrc_path=netrc) is None
+
+
+def test_variable_names_another_netrc(tmp_path, no_keyring, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / ".netrc", "machine host login home password p")
+    write(tmp_path / "other", "machine host login other password p")
+
+    def find(**environ):
+        found = find_credentials("peps", "host", environ=environ)
+        return found and found.username
+
+    assert find() == "home"
+    assert find(NETRC=str(tmp_path / "other")) == find(NETRC="~/other") == "other"
+    assert find(NETRC=str(tmp_path / "missing")) is None
+
+
+def test_user_without_a_home_has_no_netrc(tmp_path, no_keyring, monkeypatch):
+    def getpwuid(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setattr("pwd.getpwuid", getpwuid)
+    (tmp_path / "~").mkdir()
+    write(tmp_path / "~" / ".netrc", "machine host login n password p")
+    monkeypatch.chdir(tmp_path)
+
+    assert find_credentials("peps", "host", environ={}) is None
+    with pytest.raises(ConfigError, match=r"there is no file ~/config\.toml"):
+        read_settings({"PEPSASYNC_CONFIG": "~/config.toml"})
+
+
+needs_modes = pytest.mark.skipif(not HAS_MODES, reason="files here do not say whose they are")
+
+
+@needs_modes
+@pytest.mark.parametrize("mode", [0o640, 0o620, 0o604, 0o602])
+def test_account_that_others_may_read_or_change_is_warned_of(tmp_path, no_keyring, mode):
+    auth = write(tmp_path / "peps.txt", f"you {SECRET}")
+    netrc = write(tmp_path / "netrc", "machine host login n password p")
+    for path in (auth, netrc):
+        path.chmod(mode)
+    with pytest.warns(ExposedSecretWarning, match=f"credentials in {auth}. Try: chmod 600"):
+        read_auth_file(auth)
+    with pytest.warns(ExposedSecretWarning, match=f"credentials in {netrc}. Try: chmod 600"):
+        find_credentials("peps", "host", environ={}, netrc_path=netrc)
+
+
+@needs_modes
+def test_file_of_ones_own_or_without_the_account_is_not_warned_of(tmp_path, no_keyring, monkeypatch):
+    netrc = write(tmp_path / "netrc", "machine other login n password p")
+    netrc.chmod(0o644)
+    auth = write(tmp_path / "peps.txt", f"you {SECRET}")
+    auth.chmod(0o600)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        find_credentials("peps", "host", environ={}, netrc_path=netrc)
+        read_auth_file(auth)
+
+
+@needs_modes
+def test_account_of_another_user_is_refused(tmp_path, no_keyring, monkeypatch):
+    auth = write(tmp_path / "peps.txt", f"you {SECRET}")
+    netrc = write(tmp_path / "netrc", "machine host login n password p")
+    monkeypatch.setattr(Path, "stat", owned_by(os.geteuid() + 1))
+    for read in (
+        lambda: read_auth_file(auth),
+        lambda: find_credentials("peps", "host", environ={}, netrc_path=netrc),
+    ):
+        with pytest.raises(ConfigError, match="belongs to another user") as caught:
+            read()
+        assert "hunter2" not in str(caught.value)
+    assert find_credentials("peps", "other", environ={}, netrc_path=netrc) is None
+
+
+@needs_modes
+def test_config_folder_of_another_user_is_refused(tmp_path, no_keyring, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "pepsasync").mkdir()
+    file = write(tmp_path / "pepsasync" / "config.toml", "[peps]\nbase_url = 'https://evil.example'\n")
+    write(tmp_path / "pepsasync" / "credentials.json", "{}").chmod(0o600)
+    monkeypatch.setattr(Path, "stat", owned_by(os.geteuid() + 1))
+    for use in (
+        lambda: read_settings({}),
+        lambda: find_credentials("peps", "host", environ={}),
+        lambda: store("peps", "host", Credentials("you", SECRET)),
+    ):
+        with pytest.raises(ConfigError, match="belongs to another user"):
+            use()
+    named = {"PEPSASYNC_CONFIG": str(file)}
+    assert read_settings(named).root("peps"), "whoever names a file chose it"
+    file.write_text(f"[peps]\nusername = 'you'\npassword = '{SECRET}'\n")
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        read_settings(named)
+
+
+@needs_modes
+def test_home_that_is_closed_to_the_user_is_none(no_keyring, monkeypatch):
+    def closed(path, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", closed)
+    assert settings_file({}) is None
+    assert find_credentials("peps", "host", environ={}) is None
+
+
+def owned_by(user):
+    """`Path.stat` in a world where everything is that user's."""
+    stat = Path.stat
+
+    def looks(path, **options):
+        fields = list(stat(path, **options))
+        fields[4] = user
+        return os.stat_result(fields)
+
+    return looks

@@ -127,6 +127,8 @@ def _warnings_as_lines() -> Iterator[None]:
                 _say(f"warning: {message}")
 
         warnings.showwarning = tell
+        # Also where whoever started us wants warnings to be errors.
+        warnings.filterwarnings("always", r"others may read the credentials", UserWarning)
         yield
 
 

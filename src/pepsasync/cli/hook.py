@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from subprocess import DEVNULL
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from anyio.abc import ByteReceiveStream
 
     from pepsasync.model import Delivery
+
+_ACCOUNT = re.compile(r"PEPSASYNC_\w+_(?:USERNAME|PASSWORD|API_KEY)", re.IGNORECASE)
 
 MOST_KEPT = 4096
 """Bytes of each stream in which the last words are looked for."""
@@ -20,8 +23,8 @@ MOST_KEPT = 4096
 def make_hook(command: str) -> Callable[[Delivery], Awaitable[None]]:
     """Return a hook that runs a command.
 
-    Its environment holds `PEPSASYNC_PATH` (absolute), `PEPSASYNC_NAME`, `PEPSASYNC_ID` and `PEPSASYNC_SOURCE`. Its
-    output is thrown away.
+    Its environment is ours without the accounts, and holds `PEPSASYNC_PATH` (absolute), `PEPSASYNC_NAME`,
+    `PEPSASYNC_ID` and `PEPSASYNC_SOURCE`. Its output is thrown away.
 
     Args:
         command: For the shell.
@@ -44,7 +47,9 @@ def make_hook(command: str) -> Callable[[Delivery], Awaitable[None]]:
         from pepsasync.io.groups import task_group  # noqa: PLC0415
 
         errors, output = bytearray(), bytearray()
-        async with await anyio.open_process(command, stdin=DEVNULL, env={**os.environ, **facts}) as process:
+        async with await anyio.open_process(
+            command, stdin=DEVNULL, env=_without_accounts(os.environ) | facts
+        ) as process:
             async with task_group() as readers:
                 readers.start_soon(_keep_end, process.stderr, errors)
                 readers.start_soon(_keep_end, process.stdout, output)
@@ -55,6 +60,11 @@ def make_hook(command: str) -> Callable[[Delivery], Awaitable[None]]:
             raise RuntimeError(f"the command ended with {process.returncode}{said}")
 
     return run
+
+
+def _without_accounts(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without user names (half a pair is refused), passwords and keys of archives."""
+    return {name: text for name, text in environ.items() if not _ACCOUNT.fullmatch(name)}
 
 
 async def _keep_end(stream: ByteReceiveStream | None, end: bytearray) -> None:

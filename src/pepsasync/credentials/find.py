@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import netrc
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pepsasync.credentials.credentials import KEY_PROVIDERS, Credentials
+from pepsasync.credentials.private import refuse_foreign, warn_of_exposed
 from pepsasync.credentials.stored import load
 from pepsasync.decide.hosts import is_loopback
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
 _MOVED = (
@@ -21,6 +22,11 @@ _MOVED = (
     "Authentication, API Key) and put it alone into the file; or take provider cdse, with e-mail and password of your "
     "account there"
 )
+
+CDSE_MACHINES = tuple(
+    f"{name}dataspace.copernicus.eu" for name in ("catalogue.", "", "identity.", "download.", "zipper.")
+)
+"""Hosts of the public Copernicus Data Space; all of them get the same account, and users know it by any of them."""
 
 
 def find_credentials(
@@ -39,18 +45,22 @@ def find_credentials(
         host: Name of the host they are for, see `host_of`; what is kept for other hosts is not looked at.
         auth_file: As for `read_auth_file`.
         environ: `PEPSASYNC_<PROVIDER>_USERNAME`, `_PASSWORD`, `_API_KEY` are read.
-        netrc_path: None for `~/.netrc`.
+        netrc_path: None for the file that `NETRC` names, else `~/.netrc`.
         configured: What the config file holds for this provider and host.
 
     Returns:
         None when there are none anywhere.
 
     Raises:
-        ConfigError: A file cannot be used, or the environment holds half a pair.
+        ConfigError: A file cannot be used or is another user's, or the environment holds half a pair.
+
+    Warns:
+        ExposedSecretWarning: Others may read or change the file that they come from.
     """
     if auth_file is not None:
         return read_auth_file(auth_file, provider)
-    return from_environment(provider, environ) or load(provider, host) or _from_netrc(host, netrc_path) or configured
+    known = from_environment(provider, environ) or load(provider, host)
+    return known or _from_netrc(host, netrc_path or _netrc_path(environ)) or configured
 
 
 def host_of(url: str) -> str:
@@ -83,7 +93,11 @@ def read_auth_file(path: str | os.PathLike[str], provider: str | None = None) ->
         provider: Those of `KEY_PROVIDERS` want a key, all others e-mail and password.
 
     Raises:
-        ConfigError: Missing, unreadable, empty, or not what the provider wants. The message never shows what is in it.
+        ConfigError: Missing, unreadable, empty, another user's, or not what the provider wants. The message never shows
+            what is in it.
+
+    Warns:
+        ExposedSecretWarning: Others may read or change it.
     """
     wants_key = provider in KEY_PROVIDERS
     hint = "It holds one line: the e-mail address, a space, the password"
@@ -111,6 +125,8 @@ def _first_line(path: str | os.PathLike[str], hint: str) -> str:
         raise ConfigError(f"cannot read the credentials file {path}: {error.strerror or error}", hint=hint) from None
     except UnicodeDecodeError:
         raise ConfigError(f"the credentials file {path} is not UTF-8 text", hint=hint) from None
+    refuse_foreign(Path(path))
+    warn_of_exposed(Path(path))
     for line in text.splitlines():
         if line.strip():
             return line
@@ -135,11 +151,10 @@ def from_environment(provider: str, environ: Mapping[str, str]) -> Credentials |
 
 
 def _from_netrc(host: str, path: Path | None) -> Credentials | None:
-    path = path or _netrc_path()
-    if path is None or not path.is_file():
+    if path is None:
         return None
     try:
-        entry = netrc.netrc(str(path)).hosts.get(host)
+        hosts = netrc.netrc(str(path)).hosts
     except netrc.NetrcParseError as error:
         # Its message quotes the bad token, which may be the password.
         raise ConfigError(
@@ -147,13 +162,26 @@ def _from_netrc(host: str, path: Path | None) -> Credentials | None:
         ) from None
     except (OSError, UnicodeDecodeError):
         return None
-    if entry is None or not entry[0] or not entry[2]:
+    entries = {_machine(name): entry for name, entry in hosts.items()}
+    names = (host, *CDSE_MACHINES) if host in CDSE_MACHINES else (host,)
+    login, password = next(((entry[0], entry[2]) for name in names if (entry := entries.get(name))), ("", ""))
+    if not login or not password:
         return None
-    return Credentials(entry[0], entry[2], source=str(path))
+    refuse_foreign(path)
+    warn_of_exposed(path)
+    return Credentials(login, password, source=str(path))
 
 
-def _netrc_path() -> Path | None:
+def _machine(name: str) -> str:
+    """The host of an entry; other programs for the Copernicus Data Space want whole URLs there."""
     try:
-        return Path.home() / ".netrc"
-    except RuntimeError:  # no home at all, as in some containers
-        return None
+        return urlsplit(name).hostname or name.lower()
+    except ValueError:
+        return name.lower()
+
+
+def _netrc_path(environ: Mapping[str, str]) -> Path | None:
+    """The file, which need not be there; None for users without a home, as in some containers."""
+    # Not `Path.expanduser`, which raises where there is no home.
+    path = Path(os.path.expanduser(environ.get("NETRC") or "~/.netrc"))  # noqa: PTH111
+    return path if path.is_absolute() or environ.get("NETRC") else None

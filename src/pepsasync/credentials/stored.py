@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from pepsasync.credentials.credentials import Credentials
-from pepsasync.credentials.private import config_folder, is_exposed, write_private
+from pepsasync.credentials.private import config_folder, is_exposed, refuse_foreign, write_private
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def load(provider: str, host: str) -> Credentials | None:
     """Return what is kept for a host, None when nothing is.
 
     Raises:
-        ConfigError: The file cannot be used, or others may read it.
+        ConfigError: The file cannot be used, or others may read it or own it.
     """
     return _from_keyring(provider, host) or _from_file(provider, host)
 
@@ -150,6 +150,8 @@ def _read(path: Path) -> dict[str, dict[str, dict[str, str]]]:
     try:
         if is_exposed(path):
             raise ConfigError(f"others may read your credentials in {path}", hint=f"Try: chmod 600 {path}")
+        refuse_foreign(path.parent)
+        refuse_foreign(path)
         everything: Any = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
