@@ -383,3 +383,16 @@ def test_ids_are_remembered_while_the_table_grows():
     assert all(seen.add(f"id-{number}") for number in range(5_000))
     assert not any(seen.add(f"id-{number}") for number in range(5_000))
     assert len(seen) == 5_000
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("tile", "count", "told"), [("31TDP", 0, True), ("31TDP", 1, False), ("31TCJ", 0, False)])
+async def test_nothing_in_a_tile_that_has_two_names_is_told_with_the_other(tile, count, told):
+    events, provider = [], Catalogue(count)
+    provider.products = [dataclasses.replace(one, tile=tile) for one in provider.products]
+
+    async with search(Query(tile=tile), provider, events.append) as pages:
+        found = [one async for page in pages for one in page]
+
+    assert len(found) == count
+    assert [("31UDP" in event.message) for event in events if isinstance(event, Noticed)] == [True] * told

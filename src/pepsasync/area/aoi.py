@@ -18,7 +18,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry.base import BaseGeometry
 
 from pepsasync.area import tiles
-from pepsasync.area.clean import clean, curved
+from pepsasync.area.clean import clean, curved, single_parts
 from pepsasync.area.geojson import read_shapes, shortened
 from pepsasync.area.vector_file import from_file, from_frame
 from pepsasync.errors import AreaError
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["box", "from_file", "from_geojson", "from_object", "from_wkt", "point", "tile"]
 
 _SRID = re.compile(r"^SRID\s*=\s*(\d+)\s*;\s*", re.IGNORECASE)
+_SURFACES = {"POLYHEDRALSURFACE": "MULTIPOLYGON", "TIN": "MULTIPOLYGON", "TRIANGLE": "POLYGON"}
+_SURFACE = re.compile(rf"\b(?:{'|'.join(_SURFACES)})\b", re.IGNORECASE)
+"""Words of WKT that shapely does not know; what follows them is written as for the others."""
 
 
 def point(lon: float, lat: float) -> Point:
@@ -102,7 +105,7 @@ def from_wkt(text: str) -> BaseGeometry:
 
     Args:
         text: Degrees, longitude first. Longitudes beyond 180 are brought back and the shape is cut at the
-            antimeridian; invalid rings are repaired; collections are merged.
+            antimeridian; invalid rings are repaired, collections merged, surfaces (`TIN` and its like) flattened.
 
     Raises:
         AreaError: Unreadable, empty, out of range, curved, or a polygon without an area.
@@ -113,9 +116,10 @@ def from_wkt(text: str) -> BaseGeometry:
     srid = _SRID.match(text)
     if srid and srid[1] != "4326":
         raise AreaError(f"the geometry is in EPSG:{srid[1]}", hint="Give it in EPSG:4326, longitude first")
+    plain = _SURFACE.sub(lambda match: _SURFACES[match[0].upper()], text[srid.end() :] if srid else text)
     try:
         with np.errstate(all="ignore"):
-            geometry = shapely.from_wkt(text[srid.end() :] if srid else text)
+            geometry = shapely.from_wkt(plain)
     except NotImplementedError as error:
         raise curved("the geometry") from error
     except (ShapelyError, UnicodeError) as error:
@@ -123,7 +127,7 @@ def from_wkt(text: str) -> BaseGeometry:
             f"the geometry {shortened(text)!r} is not WKT: {error}",
             hint="It looks like POLYGON((1 43,2 43,2 44,1 44,1 43)); for a file use --shape",
         ) from error
-    return clean(geometry, "the geometry")
+    return clean(geometry if plain in text else _without_walls(geometry), "the geometry")
 
 
 def from_geojson(value: object) -> BaseGeometry:
@@ -158,6 +162,12 @@ def from_object(value: object) -> BaseGeometry:
     if interface is None:
         raise AreaError(f"a geometry cannot be a {type(value).__name__}", hint="Give WKT, GeoJSON or shapely geometry")
     return from_geojson(interface)
+
+
+def _without_walls(surface: BaseGeometry) -> BaseGeometry:
+    """A surface seen from above: its upright faces have no area, and others lie beside them."""
+    faces = [part for part in single_parts(shapely.force_2d(surface)) if part.geom_type != "Polygon" or part.area]
+    return shapely.GeometryCollection(faces) if faces else surface
 
 
 def _check_range(name: str, value: float, limit: float) -> None:

@@ -42,7 +42,7 @@ def clean(geometry: BaseGeometry, source: str) -> BaseGeometry:
     flat = shapely.force_2d(geometry)
     if flat is None:  # shapely makes no curve, but lets one hide in a collection
         raise curved(source)
-    parts = [part for part in _single_parts(flat) if not part.is_empty]
+    parts = [part for part in single_parts(flat) if not part.is_empty]
     if not parts:
         raise AreaError(f"{source} is empty", hint="Give a point, a line or a polygon with coordinates")
     _check_coordinates(np.concatenate([shapely.get_coordinates(part) for part in parts]), source)
@@ -57,9 +57,9 @@ def clean(geometry: BaseGeometry, source: str) -> BaseGeometry:
 
 def merged(pieces: Iterable[BaseGeometry]) -> BaseGeometry:
     """Union of valid geometries, outer rings counter-clockwise: some archives read the others inside out."""
-    flat = [part for piece in pieces for part in _single_parts(piece) if not part.is_empty]
+    flat = [part for piece in pieces for part in single_parts(piece) if not part.is_empty]
     if len(flat) > 1:
-        flat = list(_single_parts(shapely.union_all(flat)))
+        flat = list(single_parts(shapely.union_all(flat)))
     turned = [_counter_clockwise(part) for part in flat]
     return turned[0] if len(turned) == 1 else _multi(turned)
 
@@ -76,7 +76,7 @@ def _counter_clockwise(part: BaseGeometry) -> BaseGeometry:
     return shapely.geometry.polygon.orient(part) if isinstance(part, shapely.Polygon) else part
 
 
-def _single_parts(geometry: BaseGeometry) -> Iterable[BaseGeometry]:
+def single_parts(geometry: BaseGeometry) -> Iterable[BaseGeometry]:
     """Points, lines and polygons, however deep they are nested."""
     parts = shapely.get_parts(geometry)
     if len(parts) == 1 and not hasattr(geometry, "geoms"):
@@ -84,7 +84,7 @@ def _single_parts(geometry: BaseGeometry) -> Iterable[BaseGeometry]:
         yield shapely.LineString(geometry.coords) if geometry.geom_type == "LinearRing" else geometry
         return
     for part in parts:
-        yield from _single_parts(part)
+        yield from single_parts(part)
 
 
 def _rounded(part: BaseGeometry) -> BaseGeometry:
@@ -96,7 +96,7 @@ def _repaired(part: BaseGeometry, source: str) -> list[BaseGeometry]:
     """The valid parts of a single geometry; a polygon stays a polygon."""
     if part.is_valid:
         return [part]
-    pieces = list(_single_parts(shapely.make_valid(part)))
+    pieces = list(single_parts(shapely.make_valid(part)))
     if part.geom_type == "Polygon":
         pieces = [piece for piece in pieces if piece.area > 0]
     if not pieces:

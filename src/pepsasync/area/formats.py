@@ -43,6 +43,8 @@ _SIDES = ("outer", "inner")
 _MOST_MEMBERS = 20_000
 _MOST_UNZIPPED = 2 << 30
 """Bytes."""
+_SURFACE = re.compile(r"\btype(?: is not supported:)? 1[567]$")
+"""How pyogrio and GEOS refuse the WKB types of surfaces."""
 _UNREADABLE = (OSError, RuntimeError, ValueError, ShapelyError, sqlite3.Error, zipfile.BadZipFile, ET.ParseError)
 
 
@@ -65,6 +67,9 @@ def read_layers(file: Path) -> list[Any]:
     except RecursionError as error:
         raise AreaError(f"the file {file} cannot be read: it is nested too deeply", hint=_hint(file)) from error
     except _UNREADABLE as error:
+        if _SURFACE.search(str(error)):
+            words = "it has surfaces (TIN, POLYHEDRALSURFACE or TRIANGLE)"
+            raise AreaError(f"the file {file} cannot be read: {words}", hint="Save them as polygons") from error
         raise AreaError(f"the file {file} cannot be read: {_first_line(error)}", hint=_hint(file)) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cmath
+import contextlib
 import math
 from dataclasses import dataclass
 
@@ -84,6 +85,22 @@ def find_square(tile: str) -> Square:
         if _is_in_cell(square):
             return square
     raise ConfigError(f"there is no MGRS tile {name}", hint="Tiles look like 31TCJ: zone, band, column and row letter")
+
+
+def other_name(tile: str) -> str | None:
+    """Return the second name of a square that lies in two latitude bands; None when it has only one.
+
+    Raises:
+        ConfigError: There is no such tile.
+    """
+    square = find_square(tile)
+    number = _BANDS.index(square.band)
+    for band in _BANDS[max(number - 1, 0) : number + 2]:
+        with contextlib.suppress(ConfigError):
+            other = find_square(square.tile[:2] + band + square.tile[3:])
+            if other.tile != square.tile and (other.northing, other.is_south) == (square.northing, square.is_south):
+                return other.tile
+    return None
 
 
 def _northing(name: str) -> float:

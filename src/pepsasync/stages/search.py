@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from pepsasync.decide.select import latest, why_unwanted
+from pepsasync.decide.tile_grid import other_name
 from pepsasync.errors import ProviderError
 from pepsasync.events import Noticed, SearchFinished
 from pepsasync.io.groups import task_group
@@ -33,6 +34,7 @@ PAGES_AHEAD = 2
 MOST_HELD = 5_000
 """Products of one acquisition instant that are held back to be compared."""
 
+_TWO_NAMES = "MGRS has the square of tile {} twice, since two latitude bands share it: its products may be named {}"
 _OTHER = "{} sends products that are not of the collection {}, such as {}; they are left out"
 
 
@@ -48,7 +50,7 @@ async def search(
         query: What to look for.
         provider: Which archive.
         emit: Gets a `PageSearched` a page, one `SearchFinished`, and a `Noticed` when nothing was found in a collection
-            that is not known.
+            that is not known, or in a tile that has two names.
         failures: Gets names that could not be looked up, and of records that could not be read, while the others are;
             None raises the first error, and tells of such records as `ProductFailed`.
 
@@ -85,6 +87,8 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
 
         if words := doubt(provider.name, query.collection):
             emit(Noticed(message=words))
+        if query.tile and (other := other_name(query.tile)):
+            emit(Noticed(message=_TWO_NAMES.format(query.tile, other)))
 
 
 async def _wanted(query: Query, provider: Provider, emit: Emit, paging: Paging) -> AsyncGenerator[list[Product], None]:

@@ -102,6 +102,18 @@ BOW_TIE = "POLYGON((0 0, 2 2, 2 0, 0 2, 0 0))"
         pytest.param(
             "GEOMETRYCOLLECTION(POLYGON((1 43,2 43,2 44,1 44,1 43)),POINT(1.5 43.5))", TOULOUSE, id="collection-merged"
         ),
+        pytest.param("TIN(((1 43,2 43,2 44,1 43)),((1 43,2 44,1 44,1 43)))", TOULOUSE, id="tin"),
+        pytest.param(
+            "SRID=4326;PolyhedralSurface Z (((1 43 0,2 43 0,2 44 0,1 44 0,1 43 0)),((1 43 0,2 43 0,2 43 9,1 43 0)))",
+            TOULOUSE,
+            id="surface-with-a-wall",
+        ),
+        pytest.param("TRIANGLE((0 0,2 0,2 2,0 0))", shapely.Polygon([(0, 0), (2, 0), (2, 2)]), id="triangle"),
+        pytest.param(
+            "GEOMETRYCOLLECTION(TRIANGLE((0 0,2 0,2 2,0 0)),POINT(1 0.5))",
+            shapely.Polygon([(0, 0), (2, 0), (2, 2)]),
+            id="triangle-within",
+        ),
         pytest.param(BOW_TIE, shapely.from_wkt("MULTIPOLYGON(((0 0,1 1,0 2,0 0)),((1 1,2 2,2 0,1 1)))"), id="bow-tie"),
         pytest.param(
             "POLYGON((-180 -90,180 -90,180 90,-180 90,-180 -90))", shapely.box(-180, -90, 180, 90), id="world"
@@ -145,6 +157,8 @@ CURVED = "has curves.*straight edges|not WKT"
         pytest.param("POINT(nan 10)", "not numbers", id="nan"),
         pytest.param("POINT(1e999 10)", "not numbers", id="infinite"),
         pytest.param("POLYGON((0 0,1 1,2 2,0 0))", "no area", id="flat-polygon"),
+        pytest.param("TIN Z (((0 0 0,1 1 0,1 1 5,0 0 0)))", "no area", id="wall"),
+        pytest.param("TIN EMPTY", "is empty", id="empty-tin"),
         pytest.param("SRID=2154;POINT(1 43)", "EPSG:2154", id="other-srid"),
         pytest.param('{"type": "Point"', "not JSON", id="broken-json"),
         pytest.param('{"type": "Point"}', "not GeoJSON", id="no-coordinates"),

@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import sqlite3
+import struct
 import sys
 import threading
 import zipfile
@@ -418,3 +419,31 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
 
     with pytest.raises(AreaError, match=r"needs pyarrow.*extra 'parquet'"):
         aoi.from_file(tmp_path / "field.parquet")
+
+
+TRIANGLE = struct.pack("<BIII8d", 1, 17, 1, 4, 0, 0, 0, 1, 1, 1, 0, 0)
+"""WKB."""
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "wkb"),
+    [
+        pytest.param("TRIANGLE", TRIANGLE, id="triangle"),
+        pytest.param("TIN", struct.pack("<BII", 1, 16, 1) + TRIANGLE, id="tin"),
+        pytest.param(
+            "POLYHEDRALSURFACE", struct.pack("<BII", 1, 15, 1) + TRIANGLE.replace(b"\x11", b"\x03"), id="surface"
+        ),
+    ],
+)
+def test_surfaces_in_files_are_refused_by_name(tmp_path, kind, wkb, declared):
+    path = write(tmp_path / "roofs.gpkg", [FIELD], layer="roofs")
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f'DROP TRIGGER "{trigger}"')
+        database.execute("UPDATE roofs SET geom = ?", (b"GP\0\x01" + struct.pack("<i", 4326) + wkb,))
+        name = kind if declared else "GEOMETRY"
+        database.execute("UPDATE gpkg_geometry_columns SET geometry_type_name = ?", (name,))
+
+    with pytest.raises(AreaError, match=r"it has surfaces \(TIN.*as polygons"):
+        aoi.from_file(path)

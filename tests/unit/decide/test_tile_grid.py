@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mgrs import MGRS
 
-from pepsasync.decide.tile_grid import find_square
+from pepsasync.decide.tile_grid import find_square, other_name
 from pepsasync.errors import ConfigError
 
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -54,3 +54,18 @@ def test_square_has_its_south_west_corner(tile, corner):
     square = find_square(tile)
 
     assert corner == (square.tile, square.easting, square.northing)
+
+
+@pytest.mark.parametrize(
+    ("tile", "other"),
+    [
+        pytest.param("31UDP", "31TDP", id="border-in-the-south-of-the-square"),
+        pytest.param("31TDP", "31UDP", id="the-other-way-round"),
+        pytest.param("33VUC", "33UUC", id="border-near-its-side"),
+        pytest.param("31TCJ", None, id="within-its-band"),
+        pytest.param("31NAA", None, id="equator"),
+        pytest.param("01CCV", None, id="southernmost-band"),
+    ],
+)
+def test_square_that_two_bands_share_has_two_names(tile, other):
+    assert other_name(tile) == other
