@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import anyio
 import httpx
 import pytest
-from raw_http import connect, download_path, running
+from raw_http import connect, download_path, fetch, running
 
 from pepsasync.sandbox import Sandbox
 
@@ -172,3 +172,17 @@ def test_only_its_own_names_are_answered(host, status):
 def test_the_usual_account_can_be_written_as_two_words():
     with running(products=1, product_size=40_000) as archive:
         assert f"{archive.username} {archive.password}".split() == [archive.username, archive.password]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/resto/collections/S1", b'{"ErrorMessage":"Not Found","ErrorCode":404}'),
+        ("/geodes/api/stac/collections", b'{"messages":["Not Found"]}'),
+        ("/cdse/odata/v1/Products", b'{"detail":"Not Found"}'),
+    ],
+)
+def test_writing_is_not_known(archive, method, path, body):
+    reply = fetch(archive, path, method, [("Content-Length", "0")])
+    assert (reply.status, reply.body) == (404, body)

@@ -43,3 +43,11 @@ class Endpoints(Generic[State]):
                 return refused.reply
 
         return Route(path, answer, methods=methods or ("GET",))
+
+    def nothing_else(self, refused: Callable[[], Refused]) -> Route:
+        """Return the route of every address, and of every method, that no other route has: the last one."""
+
+        async def refuse(_state: State, _request: Request) -> Reply:
+            raise refused()
+
+        return self.route("/{path:path}", "other", refuse, "GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")

@@ -15,15 +15,13 @@ from pepsasync.sandbox.cdse.service import Service
 from pepsasync.sandbox.endpoints import Endpoints
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
     from pepsasync.sandbox.archive import Archive
-    from pepsasync.sandbox.replies import Reply
 
 
 def routes(archive: Archive) -> Mount:
     """Return the routes of the CDSE protocol on an archive."""
-    route = Endpoints(Service(archive), archive.ledger).route
+    endpoints = Endpoints(Service(archive), archive.ledger)
+    route = endpoints.route
     realm = "/auth/realms/CDSE"
     one = "/odata/v1/Products({identifier})"
     return Mount(
@@ -43,10 +41,6 @@ def routes(archive: Archive) -> Mount:
             route(realm + "/protocol/openid-connect/token", "token", token, "POST"),
             route(realm + "/protocol/openid-connect/logout", "logout", logout, "POST"),
             route(realm + "/protocol/openid-connect/certs", "describe", keys),
-            route("/{path:path}", "other", _nothing_here),
+            endpoints.nothing_else(lambda: CdseError(404, "Not Found")),
         ],
     )
-
-
-async def _nothing_here(_service: Service, _request: Request) -> Reply:
-    raise CdseError(404, "Not Found")

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 def routes(archive: Archive) -> Mount:
     """Return the routes of the GEODES protocol on an archive."""
-    route = Endpoints(Service(archive), archive.ledger).route
+    endpoints = Endpoints(Service(archive), archive.ledger)
+    route = endpoints.route
     stac, files = "/api/stac", "/{item}/files/{md5}"
     one = f"{stac}/collections/{{collection}}"
     return Mount(
@@ -45,7 +46,7 @@ def routes(archive: Archive) -> Mount:
             route("/processing/download/get", "quota", quota),
             route("/restore", "restore", restore, "POST"),
             route("/login", "login", _login),
-            route("/{path:path}", "other", _nothing_here, "GET", "POST"),
+            endpoints.nothing_else(lambda: GeodesError(404, "Not Found")),
         ],
     )
 
@@ -53,7 +54,3 @@ def routes(archive: Archive) -> Mount:
 async def _login(_service: Service, request: Request) -> Reply:
     step = request.query_params.get("step", "")
     return login_reply(request, int(step) if step.isdecimal() else 0)
-
-
-async def _nothing_here(_service: Service, _request: Request) -> Reply:
-    raise GeodesError(404, "Not Found")

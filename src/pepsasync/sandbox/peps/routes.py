@@ -30,7 +30,8 @@ FORMAT = "pepsasync.format"
 
 def routes(archive: Archive) -> Mount:
     """Return the routes of the PEPS protocol on an archive."""
-    route = Endpoints(archive, archive.ledger).route
+    endpoints = Endpoints(archive, archive.ledger)
+    route = endpoints.route
     one = "/collections/{collection}/{item}"
     router = Router(
         routes=[
@@ -49,7 +50,7 @@ def routes(archive: Archive) -> Mount:
             route(one + "/check/download", "check", check),
             route(one + "/download", "download", download),
             route(one, "item", _written(item)),
-            route("/{path:path}", "other", _nothing_here),
+            endpoints.nothing_else(lambda: PepsError(404, "Not Found")),
         ]
     )
     return Mount("/resto", app=_formats(router))
@@ -108,7 +109,3 @@ async def _download_info(archive: Archive, request: Request) -> Reply:
 
 async def _forbidden(_archive: Archive, _request: Request) -> Reply:
     raise PepsError(403, "Forbidden")
-
-
-async def _nothing_here(_archive: Archive, _request: Request) -> Reply:
-    raise PepsError(404, "Not Found")
