@@ -59,6 +59,15 @@ class Space:
         self._looked: float | None = None
         self._found = 0
 
+    def must_look(self, needed: int) -> bool:
+        """Whether `reserve` would look at the disk; a caller on the event loop has `look` do that in a thread before."""
+        is_old = self._looked is None or self._clock() - self._looked >= LOOK_EVERY
+        return is_old or not fits(self._needed + needed, self._found)
+
+    def look(self) -> None:
+        """Look at the disk; blocks."""
+        self._found, self._looked = self._free(self._directory), self._clock()
+
     def reserve(self, name: str, needed: int, *, later: int = 0) -> None:
         """Set room aside for a product, until `release`.
 
@@ -94,10 +103,8 @@ class Space:
         self._needs[name] = needed
 
     def _check(self, name: str) -> None:
-        now = self._clock()
-        is_old = self._looked is None or now - self._looked >= LOOK_EVERY
-        if is_old or not fits(self._needed, self._found):
-            self._found, self._looked = self._free(self._directory), now
+        if self.must_look(0):
+            self.look()
         if not fits(self._needed, self._found):
             raise DiskFullError(
                 f"{self._needed:,} bytes are still needed in {self._directory}: {self._found:,} are free, and the last "

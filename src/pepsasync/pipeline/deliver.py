@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio import to_thread
 
 from pepsasync.errors import FATAL, PepsasyncError
 from pepsasync.events import Noticed, ProductDelivered, ProductExtracted, ProductFailed, ProductFound, ProductSkipped
@@ -51,9 +52,9 @@ async def deliver(product: Product, run: Run, *, is_absent: bool = False) -> Del
         if present.wrong:
             emit(Noticed(message=f"{product.name}: what is there is wrong and will be replaced: {present.wrong}"))
         path = present.path
-        if path is not None and (path.is_dir() or not run.extract):
+        if path is not None and (present.is_folder or not run.extract):
             return _skipped(log, run, path, present.bytes)
-        _reserve_room(product, run, path)
+        await _reserve_room(product, run, path)
         path = path or await (run.sources.bring(product, log) if run.sources else bring(product, run, log))
         if path is None:
             return None
@@ -71,13 +72,18 @@ async def deliver(product: Product, run: Run, *, is_absent: bool = False) -> Del
             run.line.space.release(product.name)
 
 
-def _reserve_room(product: Product, run: Run, zipped: Path | None) -> None:
+async def _reserve_room(product: Product, run: Run, zipped: Path | None) -> None:
     """Set aside what a product still needs on the disk; one that is left out for being on tape needs nothing."""
     line, size = run.line, product.size or 0
     if line.space is None or (zipped is None and line.config.skip_tape and not can_try(product, run)):
         return
-    here = size if zipped else 0 if is_small(product) else line.shelf.unfinished_length(product)
-    line.space.reserve(product.name, max(0, size - here), later=int(size * UNPACKED) if run.extract else 0)
+    here = size if zipped else 0
+    if not (zipped or is_small(product)):
+        here = await to_thread.run_sync(line.shelf.unfinished_length, product)
+    needed, later = max(0, size - here), int(size * UNPACKED) if run.extract else 0
+    if line.space.must_look(needed + later):
+        await to_thread.run_sync(line.space.look)
+    line.space.reserve(product.name, needed, later=later)
 
 
 def _delivered(log: Log, run: Run, path: Path, size: int) -> Delivery:

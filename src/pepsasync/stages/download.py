@@ -112,7 +112,7 @@ class _ToPart(Transfer):
 
     async def _use_slot(self) -> int:
         if self._product.exact_size is None:
-            length = await self._asking.go_on(self._line.shelf.part_length(self._product))
+            length = await self._asking.go_on(await to_thread.run_sync(self._line.shelf.part_length, self._product))
         elif not self._segments.are_possible:
             length = await self._lead()
         else:

@@ -44,6 +44,7 @@ class Present:
     wrong: str | None = None
     """Why a zip of that name cannot be trusted; it will be replaced."""
     bytes: int = 0
+    is_folder: bool = False
 
 
 async def find_absent(products: Iterable[Product], shelf: Shelf) -> frozenset[str]:
@@ -107,7 +108,7 @@ def _stands(path: Path) -> bool:
 def _look(product: Product, shelf: Shelf, extract: bool) -> Present:
     folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
     if (extract or not zipped.exists()) and _is_right_folder(folder, shelf, may_read=True):
-        return Present(folder, bytes=product.size or 0)
+        return Present(folder, bytes=product.size or 0, is_folder=True)
     if not zipped.is_file():
         return Present(None)
     with disk_errors(zipped):

@@ -75,7 +75,7 @@ class Segments:
     async def load(self) -> None:
         """Take up what an earlier run has left."""
         shelf, product = self._line.shelf, self._product
-        self._progress.part = shelf.part_length(product)
+        self._progress.part = await to_thread.run_sync(shelf.part_length, product)
         for start, length in await to_thread.run_sync(shelf.segments, product):
             if length and start + length > self._progress.part:
                 self._division.add(start, length)
@@ -101,7 +101,7 @@ class Segments:
         Cancellation: what was joined is in the part.
         """
         shelf, product = self._line.shelf, self._product
-        length = shelf.part_length(product)
+        length = await to_thread.run_sync(shelf.part_length, product)
         while (segment := self._division.at(length)) and not segment.is_running:
             path = shelf.segment_path(product, segment.start)
             length = await intake.join(path, length - segment.start, length)
