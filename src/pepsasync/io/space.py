@@ -60,7 +60,7 @@ class Space:
         self._found = 0
 
     def must_look(self, needed: int) -> bool:
-        """Whether `reserve` would look at the disk; a caller on the event loop has `look` do that in a thread before."""
+        """Whether `reserve` would look at the disk; who is on the event loop has `look` do that in a thread before."""
         is_old = self._looked is None or self._clock() - self._looked >= LOOK_EVERY
         return is_old or not fits(self._needed + needed, self._found)
 

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from pepsasync.io.blocks import BLOCK
 from pepsasync.io.failures import reason
+from pepsasync.io.threads import check_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -152,6 +153,7 @@ def blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Generator[bytes, 
         member = archive.open(info)
     with member:
         while block := _read_block(member):
+            check_cancelled()
             yield block
 
 

@@ -20,6 +20,7 @@ from anyio import to_thread
 
 from pepsasync.errors import ExtractError
 from pepsasync.io.files import disk_errors, make_own_folder, make_way, remove_tree, sync
+from pepsasync.io.threads import check_cancelled
 from pepsasync.io.zips import UnsafeZipError, blocks, open_zip, refuse_overlap
 from pepsasync.stages.notes import is_ours, members_of, remember_folder
 
@@ -37,6 +38,9 @@ _FOREIGN = re.compile(r"[:\x00-\x1f]|[. ]$|^(con|prn|aux|nul|conin\$|conout\$|(c
 """Parts of a path that Windows takes for devices, streams or other names, or that no terminal should be shown. Source:
 https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file."""
 
+SYNC_EVERY = 1 << 26
+"""Bytes of a file after which they are forced to the disk: a cancellation has to wait for as many at most."""
+
 _NAME_REFUSED = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 """What the system says to a member whose name no disk takes, or whose folder is a file."""
 
@@ -49,7 +53,7 @@ async def extract(product: Product, shelf: Shelf) -> Path:
             much; the zip stays.
         DiskFullError, ConfigError: The folder cannot be written; the zip stays.
 
-    Cancellation: waits for the file being written; the half-unpacked folder is removed by the next run.
+    Cancellation: ends at the next block, and removes the half-unpacked folder.
     """
     return await to_thread.run_sync(unpack, product, shelf)
 
@@ -73,6 +77,7 @@ def unpack(product: Product, shelf: Shelf) -> Path:
                     _write_member(archive, info, scratch)
             whole = _single_folder(scratch)
             for folder, _, _ in os.walk(whole):
+                check_cancelled()
                 sync(Path(folder))
             shelf.check_owner()
             ours = members_of(final, shelf) if is_ours(final, shelf) else {}
@@ -148,8 +153,13 @@ def _write_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path)
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as out:
+            waiting = 0
             while block:
                 out.write(block)
+                waiting += len(block)
+                if waiting >= SYNC_EVERY:
+                    os.fsync(out.fileno())
+                    waiting = 0
                 block = next(content, b"")
             out.flush()
             os.fsync(out.fileno())

@@ -101,7 +101,8 @@ class Segments:
         Cancellation: what was joined is in the part.
         """
         shelf, product = self._line.shelf, self._product
-        length = await to_thread.run_sync(shelf.part_length, product)
+        with self.led():  # others must not begin where it is about to grow
+            length = await to_thread.run_sync(shelf.part_length, product)
         while (segment := self._division.at(length)) and not segment.is_running:
             path = shelf.segment_path(product, segment.start)
             length = await intake.join(path, length - segment.start, length)

@@ -59,7 +59,7 @@ async def verify(product: Product, received: Received, line: Line) -> Path:
         IntegrityError: Something is wrong; the part is still there.
         DiskFullError, ConfigError, TransferError: A small product cannot be written.
 
-    Cancellation: the rename is done or not done; nothing in between.
+    Cancellation: reading ends at the next block; the rename is done or not done, nothing in between.
     """
     if received.body is not None:
         return await line.slots.small.do(SmallProduct(product, received.body, line.shelf))
