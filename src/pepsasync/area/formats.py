@@ -102,7 +102,8 @@ def _by_gdal(file: Path) -> Iterator[Any]:
     import pyogrio  # noqa: PLC0415 - as geopandas
 
     with contextlib.ExitStack() as stack:
-        if {"!", ";"} & set(str(file)):  # pyogrio takes them for something else than parts of a name
+        # pyogrio takes some signs for something else than parts of a name, and knows no bytes that are no text.
+        if {"!", ";"} & set(str(file)) or not str(file).isprintable():
             file = _copied(file, Path(stack.enter_context(tempfile.TemporaryDirectory())))
         if file.suffix.lower() == ".gpkg":
             _check_database(file)
@@ -140,7 +141,8 @@ def _parquet(file: Path) -> Iterator[Any]:
     import geopandas  # noqa: PLC0415 - slow to import
 
     try:
-        yield geopandas.read_parquet(file)
+        with file.open("rb") as content:  # not every name means to pyarrow what it means to the system
+            yield geopandas.read_parquet(content)
     except ImportError as error:
         hint = "Install pepsasync with the extra 'parquet', or save it as a GeoPackage"
         raise AreaError("GeoParquet needs pyarrow", hint=hint) from error

@@ -32,7 +32,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.decide.text import as_cell, as_json
-from pepsasync.errors import ConfigError
+from pepsasync.errors import ConfigError, DiskFullError
+from pepsasync.io.files import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -148,15 +149,19 @@ def write_products(products: Sequence[Product], path: str | os.PathLike[str]) ->
 
     Raises:
         ConfigError: Unknown suffix, a missing library, or the file cannot be written.
+        DiskFullError: There is no room for it.
     """
     target = Path(path)
     check_suffix(target)
     new = target.with_name(f".{target.stem}.{os.getpid()}.new{target.suffix}")
     try:
-        _write(products, new)
+        new.write_bytes(_content(products, target.suffix.lower()))
         new.replace(target)
-    except (OSError, RuntimeError) as error:  # pyogrio's errors are RuntimeErrors
-        raise ConfigError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        kind = DiskFullError if error.errno in FULL else ConfigError
+        raise kind(f"cannot write {target}: {error.strerror or error}") from error
+    except RuntimeError as error:  # of pyogrio
+        raise ConfigError(f"cannot write {target}: {error}") from error
     finally:
         with contextlib.suppress(OSError):
             new.unlink()
@@ -174,16 +179,18 @@ def check_suffix(path: Path) -> None:
         raise ConfigError("writing GeoParquet needs pyarrow", hint="Try: pip install 'pepsasync[parquet]'")
 
 
-def _write(products: Sequence[Product], path: Path) -> None:
-    match path.suffix.lower():
-        case ".csv":
-            path.write_bytes(to_csv(products).encode())
-        case ".geojson" | ".json":
-            path.write_text(to_geojson(products), "utf-8")
-        case ".parquet":
-            to_geodataframe(products).to_parquet(path)
-        case _:
-            to_geodataframe(products).to_file(path, layer="products", driver="GPKG")
+def _content(products: Sequence[Product], suffix: str) -> bytes:
+    """The whole file: libraries write it into memory, since paths with `!` or odd bytes mean something else to them."""
+    if suffix == ".csv":
+        return to_csv(products).encode()
+    if suffix in (".geojson", ".json"):
+        return to_geojson(products).encode()
+    file, table = io.BytesIO(), to_geodataframe(products)
+    if suffix == ".parquet":
+        table.to_parquet(file)
+    else:
+        table.to_file(file, layer="products", driver="GPKG")
+    return file.getvalue()
 
 
 def _value(product: Product, column: str) -> Any:
