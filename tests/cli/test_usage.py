@@ -6,7 +6,7 @@ import pytest
 
 from pepsasync import errors
 from pepsasync.cli import main
-from pepsasync.cli.app import COMMANDS
+from pepsasync.cli.app import COMMANDS, make_command
 
 SPELLINGS = {
     "collection": (["-c", "--collection"], "S2ST", "S2ST"),
@@ -311,6 +311,36 @@ def test_empty_values_are_refused_rather_than_taken_for_the_default(run, clients
     assert (done.code, done.out) == (2, "")
     assert done.err == f"pepsasync: error: {name} is empty. Leave it out, or give it a value\n"
     assert not clients.all
+
+
+def single_values():
+    """Each option of each command that takes one value: all its spellings."""
+    for command in COMMANDS:
+        for param in make_command([command]).commands[command].params:
+            takes_one = param.param_type_name == "option" and param.nargs == 1
+            if takes_one and not (param.multiple or param.count or param.is_flag):
+                yield pytest.param(command, [*param.opts], id=f"{command} {param.opts[0]}")
+
+
+@pytest.mark.parametrize(("command", "spellings"), [*single_values()])
+@pytest.mark.parametrize("is_joined", [False, True])
+def test_an_option_that_takes_one_value_is_refused_when_it_is_given_twice(run, clients, command, spellings, is_joined):
+    first, last = spellings[0], spellings[-1]
+    joined = [
+        f"{first}=1" if first.startswith("--") else f"{first}1",
+        f"{last}=2" if last.startswith("--") else f"{last}2",
+    ]
+    done = run(command, *(joined if is_joined else [first, "1", last, "2"]))
+
+    assert (2, "") == (done.code, done.out)
+    assert f"{max(spellings, key=len)} was given 2 times and takes one value" in done.err
+    assert not clients.all
+
+
+def test_names_and_flags_may_be_repeated(run, clients):
+    assert run("fetch", "--id", "A", "--id", "B", "-x", "-x", "-v", "-v").code == 0
+
+    assert ("A", "B") == clients.all[0].query.names
 
 
 def test_an_empty_variable_of_the_environment_is_none(run, clients, monkeypatch):

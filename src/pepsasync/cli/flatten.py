@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from typer.core import TyperCommand
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 NEEDS_VALUE = "option {option} needs a value, but {value} follows, which is an option itself"
+
+ONE_VALUE = "Give it once; for several values run the command once for each of them"
 
 
 class GroupedCommand(TyperCommand):
@@ -32,7 +35,18 @@ class GroupedCommand(TyperCommand):
                 break
             if takes_value.get(option) and value in takes_value:
                 raise ConfigError(NEEDS_VALUE.format(option=option, value=value))
+        self._check_repeated(ctx, args)
         return super().parse_args(ctx, args)
+
+    def _check_repeated(self, ctx: Any, args: list[str]) -> None:
+        """Refuse several values of an option that takes one: the parser would keep the last, without a word."""
+        _, _, order = self.make_parser(ctx).parse_args([*args])
+        options = {id(option): option for _, option in self._options()}
+        for key, times in Counter(map(id, order)).items():
+            option = options.get(key)
+            if times > 1 and option and not (option.multiple or option.count or option.is_flag):
+                name = max(option.opts, key=len)
+                raise ConfigError(f"{name} was given {times} times and takes one value", hint=ONE_VALUE)
 
     def _check_empty(self, args: list[str], options: list[str]) -> None:
         """Refuse what an unset variable of a script leaves behind: nobody wants the default who writes a value."""
