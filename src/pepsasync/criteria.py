@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pepsasync.decide import values
 from pepsasync.decide.meaning import meant
+from pepsasync.decide.missions import check_words, mission_of
 from pepsasync.decide.orbits import HIGHEST
 from pepsasync.errors import AreaError, ConfigError
 from pepsasync.model import Query
@@ -70,7 +71,7 @@ _KNOWN = {*_PLAIN, "id", *(name for names in _AREAS.values() for name in names)}
 _CANONICAL = {name: name for name in _KNOWN} | {other: name for name, others in _SAME.items() for other in others}
 _EMPTY = "Leave it out, or give it a value"
 _MISSION = re.compile(r"S(?:ENTINEL[-_ ]?)?(\d)", re.IGNORECASE)
-"""Of a collection, or of the beginning of a product's name."""
+"""Of the beginning of a product's name."""
 
 
 def build_query(**criteria: object) -> Query:
@@ -96,7 +97,7 @@ def build_query(**criteria: object) -> Query:
             - `latest`: of several processings of an acquisition the newest; `limit`: at most so many products.
 
     Raises:
-        ConfigError: Unknown criterion, impossible or empty value, criteria that exclude each other, or none but
+        ConfigError: Unknown criterion, impossible or empty value, criteria of which nothing fulfils all, or none but
             `latest` and `limit`.
         AreaError: The area of interest cannot be used.
     """
@@ -114,7 +115,9 @@ def build_query(**criteria: object) -> Query:
         fields["tile"] = _tile(values.parse_text("tile", given["tile"]))
     if way is not None:
         fields["area"] = _area(way, given, fields)
-    return Query(**fields)
+    query = Query(**fields)
+    check_words(query)
+    return query
 
 
 def _given(criteria: Mapping[str, object]) -> dict[str, object]:
@@ -189,24 +192,19 @@ def _tile(text: str) -> str:
 
 def _has_tiles(collection: str | None) -> bool:
     """Whether products of a collection have a tile; for others, and for all together, the footprint is searched."""
-    return _mission(collection) == "2"
-
-
-def _mission(collection: str | None) -> str | None:
-    match = _MISSION.search(collection or "")
-    return match[1] if match else None
+    return mission_of(collection) == "2"
 
 
 def _check_orbit(orbit: int | None, collection: str | None) -> None:
     """Refuse a relative orbit that the mission does not fly; one that no mission does is refused by `Query`."""
-    mission = f"S{_mission(collection)}"
+    mission = f"S{mission_of(collection)}"
     if orbit is not None and orbit > HIGHEST.get(mission, orbit):
         raise ConfigError(f"relative orbit {orbit} does not exist", hint=f"{mission} has 1-{HIGHEST[mission]}")
 
 
 def _check_missions(names: Iterable[str], collection: str | None) -> None:
     """Archives look for a name where its mission is, whatever collection they are asked for."""
-    mission = _mission(collection)
+    mission = mission_of(collection)
     for name in names:
         if mission and (match := _MISSION.match(name)) and match[1] != mission:
             raise ConfigError(f"{name} is not of the collection {collection}", hint="Leave out one of them")

@@ -32,9 +32,9 @@ def served(tmp_path, monkeypatch):
     archive.stop()
 
 
-def fetch(archive, folder, *more):
-    account = ["-a", folder / "account.txt"]
-    return ["fetch", "--base-url", archive.peps_url, *account, "-w", folder / "data", *PERIOD, *QUICK, *more]
+def fetch(archive, folder, *more, provider="peps", pace=QUICK):
+    where = ["--provider", provider, "--base-url", root(archive, provider), "-a", folder / "account.txt"]
+    return ["fetch", *where, "-w", folder / "data", *PERIOD, *pace, *more]
 
 
 def status(run, folder):
@@ -97,8 +97,8 @@ def test_status_tells_when_the_quota_of_a_run_allows_the_next_download(run, spaw
 def test_status_tells_of_tape_before_the_first_look(*, run, spawn, served, tmp_path, provider):
     secret = served.api_key if provider == "geodes" else f"{served.username} {served.password}"
     (tmp_path / "account.txt").write_text(secret)
-    there = ["--provider", provider, "--base-url", root(served, provider), "--poll-interval", "1h"]
-    process = spawn(*fetch(served, tmp_path, *there, "--wait", "60", "--events", "-"))
+    pace = ["--poll-interval", "1h", "--wait", "60"]
+    process = spawn(*fetch(served, tmp_path, "--events", "-", provider=provider, pace=pace))
     next(line for line in process.stdout if '"tiers_watched"' in line)
     found, patience = {"waiting_longest": None}, time.monotonic() + 10
     while found["waiting_longest"] is None and time.monotonic() < patience:

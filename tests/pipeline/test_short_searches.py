@@ -188,3 +188,16 @@ def test_commands_say_that_an_estimate_was_far_off_and_end_with_1(provider, spoi
     if command == "fetch":
         written = json.loads((tmp_path / "report.json").read_text("utf-8"))
         assert [{"announced": 1_300, "sent": 3}] == written["fell_short"]
+
+
+@pytest.mark.parametrize("command", ["search", "plan", "stage", "fetch -n", "fetch"])
+def test_names_that_are_not_found_are_named_and_commands_end_with_1(provider, command, run, monkeypatch, tmp_path):
+    with served() as archive:
+        known = next(product.name for product in archive.catalogue if product.collection == "S1")
+        misspelt = known[:-4] + "XYZ1"
+        monkeypatch.chdir(tmp_path)
+        done = run(*command.split(), *environment(monkeypatch, archive, provider), "--id", known, "--id", misspelt)
+
+    assert 1 == done.code
+    assert misspelt in done.err
+    assert f"not found: {known}" not in done.err

@@ -6,6 +6,7 @@ import pytest
 import shapely
 
 from pepsasync.criteria import build_query
+from pepsasync.errors import ConfigError
 from pepsasync.model import Query
 from pepsasync.providers.geodes.query import collection_of, search_body, slices
 
@@ -127,3 +128,9 @@ def test_pages_are_counted_from_one():
         "sortBy": [{"field": "start_datetime", "direction": "desc"}],
         "collections": ["X"],
     }
+
+
+@pytest.mark.parametrize(("collection", "kind"), [("S1", "RAW"), ("S2", "S2MSI2A"), ("S2ST", "S2MSI2A")])
+def test_types_that_only_other_archives_have_are_refused(collection, kind):
+    with pytest.raises(ConfigError, match=f"GEODES has no {kind} of {collection}.*--provider cdse"):
+        slices(Query(collection=collection, product_type=kind))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fakes import FakeProvider, product
 from pepsasync.criteria import build_query
-from pepsasync.errors import IncompleteError, ProtocolError, ServerError
+from pepsasync.errors import AreaError, IncompleteError, ProtocolError, ServerError
 from pepsasync.events import Noticed, ProductFailed, SearchFellShort, SearchFinished
 from pepsasync.model import Query, StorageTier
 from pepsasync.providers.base import Limits, SearchPage
@@ -321,6 +321,42 @@ async def test_products_of_other_collections_are_left_out_and_told_once():
     assert not any(name.startswith("S2") for name in found)
     [notice] = [event.message for event in events if isinstance(event, Noticed)]
     assert "not of the collection S1, such as S2A_0" in notice
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("criteria", "is_told"),
+    [
+        ({"collection": "S1"}, True),
+        ({"product": "GRD"}, True),
+        ({"collection": "S2"}, False),
+        ({"tile": "31TCJ"}, False),
+    ],
+)
+async def test_a_limit_of_clouds_for_radar_is_said_to_have_no_effect(criteria, is_told):
+    events = []
+    async with search(build_query(clouds=20, **criteria), Catalogue(0), events.append) as pages:
+        _ = [page async for page in pages]
+
+    assert is_told is any("radar" in event.message for event in events if isinstance(event, Noticed))
+
+
+class PlacesCatalogue(Catalogue):
+    """Searches by place name itself."""
+
+    def __init__(self, count):
+        super().__init__(count)
+        self.limits = dataclasses.replace(self.limits, knows_places=True)
+
+
+@pytest.mark.anyio
+async def test_a_misspelt_place_at_which_nothing_was_found_is_refused():
+    async with search(build_query(location="Toulose"), PlacesCatalogue(0), print) as pages:
+        with pytest.raises(AreaError, match="Did you mean Toulouse"):
+            await anext(pages)
+    for known, count in (("Toulouse", 0), ("Toulose", 3)):
+        async with search(build_query(location=known), PlacesCatalogue(count), print) as pages:
+            assert count == len([one async for page in pages for one in page])
 
 
 class NamesCatalogue(Catalogue):

@@ -326,3 +326,50 @@ def test_any_time_survives_being_written(instant):
 def test_any_text_is_understood_or_refused(criterion, text):
     with contextlib.suppress(ConfigError):
         build_query(**{criterion: text})
+
+
+@pytest.mark.parametrize(
+    ("criteria", "message"),
+    [
+        ({"collection": "S2", "product": "L1C"}, "Did you mean S2MSI1C"),
+        ({"collection": "S2ST", "product": "msil2a"}, "Did you mean S2MSI2A"),
+        ({"product": "1C"}, "Did you mean S2MSI1C"),
+        ({"collection": "S1", "product": "GDR"}, "Did you mean GRD"),
+        ({"collection": "S1", "product": "SCL"}, "Did you mean SLC"),
+        ({"collection": "S1", "product": "L1C"}, "Sentinel-1 has GRD, SLC, OCN, RAW"),
+        ({"collection": "S2ST", "product": "GRD"}, "Sentinel-2 has S2MSI1C, S2MSI2A"),
+        ({"collection": "SENTINEL-2", "product": "IW_GRDH_1S"}, "Sentinel-2 has S2MSI1C, S2MSI2A"),
+        ({"collection": "S3", "product": "SLC"}, "product type SLC of Sentinel-1: no product is of both"),
+        ({"collection": "S1", "satellite": "Sentinel-2A"}, "Sentinel-1 has S1A, S1B, S1C, S1D"),
+        ({"collection": "PEPS_S2_L1C", "satellite": "S1A"}, "Sentinel-2 has S2A, S2B, S2C, S2D"),
+        ({"collection": "S1", "satellite": "1A"}, "Did you mean S1A"),
+        ({"collection": "S2", "sensor_mode": "IW"}, "Sentinel-2 has INS-NOBS"),
+        ({"collection": "S1", "sensor_mode": "IWW"}, "Did you mean IW"),
+        ({"collection": "S2", "sensor_mode": "INS"}, "Did you mean INS-NOBS"),
+        ({"satellite": "S2A", "product": "SLC"}, "satellite S2A is of Sentinel-2"),
+        ({"product": "S2MSI1C", "sensor_mode": "EW"}, "sensor mode EW of Sentinel-1"),
+    ],
+)
+def test_words_that_match_nothing_are_refused_with_those_that_are_right(criteria, message):
+    with pytest.raises(ConfigError) as caught:
+        build_query(**criteria)
+
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "criteria",
+    [
+        {"collection": "S1", "product": "GRD", "sensor_mode": "IW", "satellite": "S1C"},
+        {"collection": "S1", "product": "AUX_POEORB"},
+        {"collection": "S1", "product": "IW_GRDH_1S-COG"},
+        {"collection": "S2", "product": "S2MSI2Ap"},
+        {"collection": "S3", "product": "OL_1_EFR___"},
+        {"collection": "SENTINEL-6", "product": "P4_1B_LR_RAW"},
+        {"collection": "THEIA_REFLECTANCE_SENTINEL2_L2A", "product": "L2A"},
+        {"collection": "LANDSAT-8", "satellite": "LANDSAT-8"},
+        {"tile": "31TCJ", "satellite": "S1A"},
+    ],
+)
+def test_words_that_an_archive_may_have_are_left_to_it(criteria):
+    assert build_query(**criteria)

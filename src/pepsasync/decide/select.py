@@ -7,6 +7,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pepsasync.decide.missions import NEUTRAL, mission_of
 from pepsasync.decide.orbits import relative_orbit
 
 if TYPE_CHECKING:
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from pepsasync.model import Product, Query
 
 _RADAR_TYPES = ("GRD", "SLC", "OCN", "RAW")
-NEUTRAL = ("S1", "S2", "S2ST", "S3")
-"""Collections that mean the same in every archive; others are an archive's own."""
-
-_MISSION = re.compile(r"(?<![A-Z])S(?:ENTINEL[-_ ]?)?(\d)")
 _MISSION_OF_NAME = re.compile(r"S(?:ENTINEL[-_ ]?)?(\d)[A-Z](?:_|$)")
 _S1_KIND = re.compile(r"S1[A-Z]_(IW|EW|WV|SM|S\d)_(GRD|SLC|OCN|RAW)")
 _S2_KIND = re.compile(r"S2[A-Z]_(?:OPER_PRD_)?MSIL?(1C|2A)_")
@@ -66,9 +63,9 @@ def _is_of_collection(product: Product, query: Query) -> bool:
         return True
     if query.collection not in NEUTRAL and product.collection not in ("", "unknown", query.collection):
         return False
-    wanted = _MISSION.search(query.collection.upper())
+    wanted = mission_of(query.collection)
     actual = _MISSION_OF_NAME.match(_platform(product) or product.name.upper())
-    return wanted is None or actual is None or wanted[1] == actual[1]
+    return wanted is None or actual is None or wanted == actual[1]
 
 
 def _has_name(product: Product, query: Query) -> bool:

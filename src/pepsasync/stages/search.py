@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
+from pepsasync.decide.missions import is_radar
 from pepsasync.decide.select import latest, why_unwanted
 from pepsasync.decide.tile_grid import other_name
 from pepsasync.errors import ProviderError
@@ -66,7 +67,13 @@ async def search(
 
 
 async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) -> AsyncGenerator[list[Product], None]:
-    """Pages of wanted products, no more than are wanted."""
+    """Pages of wanted products, no more than are wanted.
+
+    Raises:
+        AreaError: Nothing was found at a place that nobody knows.
+    """
+    if query.cloud_cover is not None and is_radar(query):
+        emit(Noticed(message="radar sees through clouds: the limit of cloud cover has no effect"))
     if query.location is not None and not provider.limits.knows_places:
         query = await _placed(query, query.location, emit)
     count = size = 0
@@ -83,12 +90,25 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
     if paging.shortfall and count != query.limit:
         raise paging.shortfall
     if not count:
-        from pepsasync.providers.collections import doubt  # noqa: PLC0415 - not needed when something is found
+        await _explain_nothing(query, provider, emit)
 
-        if words := doubt(provider.name, query.collection):
-            emit(Noticed(message=words))
-        if query.tile and (other := other_name(query.tile)):
-            emit(Noticed(message=_TWO_NAMES.format(query.tile, other)))
+
+async def _explain_nothing(query: Query, provider: Provider, emit: Emit) -> None:
+    """Tell what may be wrong with the words of a query that nothing fulfils.
+
+    Raises:
+        AreaError: It is a place that nobody knows.
+    """
+    from pepsasync.providers.collections import doubt  # noqa: PLC0415 - not needed when something is found
+
+    if words := doubt(provider.name, query.collection):
+        emit(Noticed(message=words))
+    if query.tile and (other := other_name(query.tile)):
+        emit(Noticed(message=_TWO_NAMES.format(query.tile, other)))
+    if query.location is not None:
+        from pepsasync.area import places  # noqa: PLC0415 - loads the gazetteer
+
+        await to_thread.run_sync(places.find_place, query.location)  # says what may have been meant
 
 
 async def _wanted(query: Query, provider: Provider, emit: Emit, paging: Paging) -> AsyncGenerator[list[Product], None]:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pepsasync.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -31,8 +33,19 @@ LONGEST_WKT = 20_000
 _NAME_TYPE = re.compile(r"^S1[A-Z]_\w{2}_(GRD|SLC|OCN)")
 
 
+ELSEWHERE = {"S1": ("RAW",), "S2": ("S2MSI2A", "S2MSI2Ap"), "S2ST": ("S2MSI2A", "S2MSI2Ap")}
+"""Product types that only other archives have, by neutral word."""
+
+
 def slices(query: Query) -> list[Query]:
-    """Split a query by product name and part of the area."""
+    """Split a query by product name and part of the area.
+
+    Raises:
+        ConfigError: GEODES has no such products.
+    """
+    if query.product_type in ELSEWHERE.get(query.collection or "", ()):
+        what = f"GEODES has no {query.product_type} of {query.collection}"
+        raise ConfigError(what, hint="Try --provider cdse; 'pepsasync collections geodes' lists what is here")
     return [piece for named in _by_name(query) for piece in _by_area(named)]
 
 
