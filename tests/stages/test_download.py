@@ -13,7 +13,7 @@ import pytest
 
 from fakes import plain_line
 from pepsasync.config import Config
-from pepsasync.errors import DiskFullError, TransferError, UnreachableError
+from pepsasync.errors import DiskFullError, RefusedError, TransferError, UnreachableError
 from pepsasync.events import DownloadProgressed, DownloadRetried
 from pepsasync.io import direct, drain
 from pepsasync.io.blocks import BLOCK
@@ -156,6 +156,24 @@ async def test_download_small_bodies_keep_the_connection_and_wake_no_thread(run,
     assert 1 == server.connections
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, gzip"])
+@pytest.mark.parametrize(("size", "begun"), [(1000, 0), (4 * BLOCK, 0), (4 * BLOCK, BLOCK)])
+async def test_download_that_is_encoded_is_refused_by_name(run, serve, scheme, encoding, size, begun):
+    body = content(size)
+    server = serve(file := File(body, headers=[f"Content-Encoding: {encoding}".encode()]))
+
+    async with run() as line:
+        wanted = product(f"{scheme}://127.0.0.1:{server.port}/", body)
+        if begun:
+            line.shelf.claim_part(wanted)
+            line.shelf.part_path(wanted).write_bytes(body[:begun])
+        with pytest.raises(RefusedError, match=f"A: the archive sends the product encoded with {encoding}, which"):
+            await line.fetch(wanted)
+        if begun:
+            assert body[:begun] == line.part(wanted)
+    assert [begun] == file.ranges
+
+
 @pytest.mark.parametrize("begun", [1, BLOCK, 2 * BLOCK + 3])
 async def test_download_goes_on_from_a_part(run, serve, scheme, begun):
     body = content(4 * BLOCK)
@@ -289,7 +307,9 @@ UNUSUAL = [
     pytest.param(b"HTTP/1.1 200 OK\r\n\r\n%s", id="until-closed"),
     pytest.param(b"HTTP/1.0 200 OK\r\nContent-Length: 2000000\r\n\r\n%s", id="http-1.0"),
     pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1e8480\r\n%s\r\n0\r\n\r\n", id="chunked"),
-    pytest.param(b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2000000\r\n\r\n%s", id="encoded"),
+    pytest.param(
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: aws-chunked\r\nContent-Length: 2000000\r\n\r\n%s", id="encoded"
+    ),
 ]
 
 

@@ -27,6 +27,9 @@ MOST_VALUES = 2_000_000
 ENCODINGS = "gzip, deflate"
 """What is asked for, and understood; others can be decoded without bounds only."""
 
+_COMPRESSIONS = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress")
+"""Of a Content-Encoding; other words are labels that stores keep of an upload (`aws-chunked`), or wrong (`utf-8`)."""
+
 _PIECE = 1 << 20
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
 
@@ -40,11 +43,10 @@ class _Body:
     """
 
     def __init__(self, encoding: str, most: int) -> None:
-        encoding = encoding.strip().lower()
-        if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+        if encoding not in ("", "gzip", "x-gzip", "deflate"):
             raise httpx.DecodingError(f"it is encoded with {encoding}, which nobody asked for")
         self._encoding = encoding
-        self._decoder = None if encoding in ("", "identity") else zlib.decompressobj(_ZLIB_OR_GZIP)
+        self._decoder = zlib.decompressobj(_ZLIB_OR_GZIP) if encoding else None
         self._most = most
         self._came = 0
         self.decoded = bytearray()
@@ -108,7 +110,7 @@ async def _read_whole(response: httpx.Response, seconds: float) -> bytes:
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and (len(announced) > 18 or int(announced) > LARGEST_REPLY):
         raise too_large
-    with _Body(response.headers.get("Content-Encoding", ""), LARGEST_REPLY) as body:
+    with _Body(encoding_of(response), LARGEST_REPLY) as body:
         try:
             with anyio.fail_after(seconds):
                 async for chunk in _chunks(response):
@@ -128,7 +130,7 @@ async def read_error(response: httpx.Response, seconds: float) -> bytes:
         response: Streamed, its body not begun; still to be closed.
         seconds: For the whole body.
     """
-    return await _read_some(response.headers.get("Content-Encoding", ""), _chunks(response), seconds)
+    return await _read_some(encoding_of(response), _chunks(response), seconds)
 
 
 def _chunks(response: httpx.Response) -> httpx.AsyncByteStream:
@@ -150,6 +152,12 @@ async def _read_some(encoding: str, chunks: AsyncIterable[bytes], seconds: float
     except httpx.HTTPError:
         pass  # what came until now
     return bytes(body.decoded[:LARGEST_ERROR]) if body else b""
+
+
+def encoding_of(response: httpx.Response) -> str:
+    """How the bytes of a body are compressed; empty when they are not."""
+    named = response.headers.get("Content-Encoding", "").lower().split(",")
+    return ", ".join(encoding for part in named if (encoding := part.strip()) in _COMPRESSIONS)
 
 
 async def skip_body_of_redirect(response: httpx.Response, seconds: float) -> None:

@@ -10,7 +10,9 @@ import httpx
 from anyio import to_thread
 
 from pepsasync.decide.resume import Action, judge_answer
-from pepsasync.errors import IntegrityError, ServerError
+from pepsasync.errors import IntegrityError, RefusedError, ServerError
+from pepsasync.io.failures import safe_url
+from pepsasync.io.replies import encoding_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -134,6 +136,13 @@ class Asking:
     async def _refuse_errors(self, response: httpx.Response) -> None:
         """Raise what the provider, or plain HTTP, finds wrong with status and headers."""
         is_product = response.status_code in (200, 206, 416) and not _is_words(response)
+        if is_product and (encoding := encoding_of(response)):
+            raise RefusedError(
+                f"the archive sends the product encoded with {encoding}, which nobody asked for",
+                product=self._product.name,
+                url=safe_url(response.url),
+                hint="Probably a proxy does it; get the product over another way, or from another archive (--provider)",
+            )
         head = b"" if is_product else await self._line.http.error_body(response)
         if error := self._line.provider.judge_download(self._product, response, head):
             raise error

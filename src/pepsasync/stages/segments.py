@@ -16,6 +16,7 @@ from pepsasync.decide.division import Division
 from pepsasync.decide.resume import parse_content_range
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
 from pepsasync.io.files import disk_errors
+from pepsasync.io.replies import encoding_of
 from pepsasync.stages.intake import PartIntake
 
 if TYPE_CHECKING:
@@ -208,5 +209,6 @@ class Segments:
     def _is_wanted(self, response: httpx.Response, segment: Segment) -> bool:
         first, _, total = parse_content_range(response.headers.get("Content-Range"))
         is_right = response.status_code == 206 and first == segment.start and total in (None, self._division.size)
+        is_right &= not encoding_of(response)
         self._was_refused |= not is_right
         return is_right

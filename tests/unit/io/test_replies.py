@@ -90,7 +90,8 @@ async def test_reply_that_is_not_what_it_claims_to_be_is_a_clear_error(body):
 
 
 @pytest.mark.parametrize(
-    ("encode", "encoding"), [(gzip.compress, b"gzip"), (zlib.compress, b"deflate"), (bytes, b"identity")]
+    ("encode", "encoding"),
+    [(gzip.compress, b"gzip"), (zlib.compress, b"deflate"), (bytes, b"identity"), (bytes, b"utf-8")],
 )
 async def test_encoded_reply_is_decoded_and_its_connection_kept(encode, encoding):
     value = {"right": ["x" * 3_000_000]}
