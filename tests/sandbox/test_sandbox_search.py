@@ -227,6 +227,7 @@ def test_lists_of_names(archive):
     names = sorted(expected(archive, anything))[:3]
     listed = "&".join(f"productIdentifier[{at}]={name}" for at, name in enumerate(names))
     assert found(archive, listed) == set(names)
+    assert found(archive, listed.replace("productIdentifier", "identifier")) == set(names)
     mixed = f"productIdentifier[]={names[0]}&productIdentifier[]={names[1][:-3]}%25"
     assert found(archive, mixed) == {name for name in expected(archive, anything) if name.startswith(names[1][:-3])} | {
         names[0]
@@ -366,3 +367,9 @@ def test_announced_size_and_checksum_are_true(archive):
         content = archive.content(properties["productIdentifier"])
         assert properties["resourceSize"] == content.size
         assert properties["resourceChecksum"] == content.md5.upper()
+
+
+@pytest.mark.parametrize("path", ["/resto/", "/resto//", "/resto/.json", "/resto/x/"])
+def test_there_is_nothing_at_the_root(archive, path):
+    reply = fetch(archive, path, login=False)
+    assert (reply.status, reply.body) == (404, b'{"ErrorMessage":"Not Found","ErrorCode":404}')

@@ -45,6 +45,25 @@ class Damage:
         return cls(place("cut"), place("stall"), place("flip"), place("truncate"))
 
 
+def file_headers(part: Slice, kind: str, disposition: str, *, has_length: bool, has_ranges: bool) -> Headers:
+    """Return the headers of a file.
+
+    Args:
+        part: Which bytes are sent.
+        kind: Media type.
+        disposition: How the client should keep it.
+        has_length: Whether the length is told.
+        has_ranges: Whether it is told that parts may be asked for.
+    """
+    return [
+        ("Content-Type", kind),
+        ("Content-Disposition", disposition),
+        *([("Content-Length", str(part.declared))] if has_length else []),
+        *([("Accept-Ranges", "bytes")] if has_ranges else []),
+        *part.range_headers,
+    ]
+
+
 class FileReply(Reply):
     """The file of a product, or a part of it.
 

@@ -11,9 +11,9 @@ from pepsasync.sandbox.cdse.replies import CdseError, redirect
 from pepsasync.sandbox.cdse.search import named
 from pepsasync.sandbox.cdse.sessions import SessionError
 from pepsasync.sandbox.front_end import maintenance_page, pass_front_end, strike
-from pepsasync.sandbox.ranges import Slice, by_web_server
+from pepsasync.sandbox.ranges import by_web_server
 from pepsasync.sandbox.replies import Reply, content_reply, json_reply, root_url
-from pepsasync.sandbox.sending import FileReply
+from pepsasync.sandbox.sending import FileReply, file_headers
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pepsasync.sandbox.archive import Archive
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.cdse.service import Service
-    from pepsasync.sandbox.replies import Headers
 
 BUSY = {"code": "DAT-ZIP-100", "message": "Max session number exceeded"}
 """What the zipper says when an account has too many downloads."""
@@ -170,19 +169,11 @@ def _file(service: Service, request: Request, product: CatalogueProduct, email: 
         return json_reply({"detail": "Requested Range Not Satisfiable"}, 416, part.range_headers)
     if request.method != "HEAD" and not service.connect(email):
         return json_reply(BUSY, 429)
-    shifted = replace(part, start=wanted.start + part.start)
-    file = FileReply(service.archive, request, product, shifted, _headers(wanted, part))
+    sized = not wanted.made_late
+    name = f"attachment; filename={wanted.name}"
+    headers = file_headers(part, wanted.kind, name, has_length=sized, has_ranges=sized)
+    file = FileReply(service.archive, request, product, replace(part, start=wanted.start + part.start), headers)
     return file if request.method == "HEAD" else _Counted(file, service=service, email=email)
-
-
-def _headers(wanted: Part, part: Slice) -> Headers:
-    headers = [
-        ("Content-Type", wanted.kind),
-        ("Content-Disposition", f"attachment; filename={wanted.name}"),
-    ]
-    if wanted.made_late:
-        return headers
-    return [*headers, ("Content-Length", str(part.declared)), ("Accept-Ranges", "bytes"), *part.range_headers]
 
 
 class _Counted(Reply):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
@@ -13,7 +12,7 @@ from pepsasync.sandbox.geodes.replies import GeodesError, error_reply, user
 from pepsasync.sandbox.quicklooks import MEDIA_TYPE
 from pepsasync.sandbox.ranges import Slice, by_web_server
 from pepsasync.sandbox.replies import Reply, content_reply, empty_reply
-from pepsasync.sandbox.sending import FileReply
+from pepsasync.sandbox.sending import FileReply, file_headers
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -21,20 +20,9 @@ if TYPE_CHECKING:
     from pepsasync.sandbox.archive import Archive
     from pepsasync.sandbox.catalogue import CatalogueProduct
     from pepsasync.sandbox.geodes.service import Service
-    from pepsasync.sandbox.replies import Headers
 
 QUOTA = "DownloadQuotaPlugin: Downloading products per hour exceeds quota limit"
 """What the 403 of the quota says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Framing:
-    """How the length of a body is told."""
-
-    part: Slice
-    """Which bytes are sent."""
-    chunked: bool
-    """Whether there is no `Content-Length`."""
 
 
 async def download(service: Service, request: Request) -> Reply:
@@ -88,7 +76,7 @@ async def _find(service: Service, request: Request) -> tuple[CatalogueProduct, F
 
 
 def _start(service: Service, request: Request, product: CatalogueProduct, email: str) -> Reply:
-    asked = request.headers.get("range")
+    archive, asked = service.archive, request.headers.get("range")
     if asked is not None and service.options.geodes_ranges == "error":
         return empty_reply(500)
     works = service.options.geodes_ranges == "works"
@@ -97,10 +85,12 @@ def _start(service: Service, request: Request, product: CatalogueProduct, email:
         return empty_reply(416, part.range_headers)
     if not service.take(email):
         raise GeodesError(403, QUOTA)
-    _instead_of_file(service.archive, product.name)
-    framing = _framing(service.archive, product, part)
-    headers = _headers(service.archive, product, framing, works=works)
-    return FileReply(service.archive, request, product, framing.part, headers)
+    _instead_of_file(archive, product.name)
+    part, has_length = _framed(archive, product, part)
+    kind = "application/octet-stream" if archive.faults.strikes("octet-stream", product.name) else "application/zip"
+    name = f'attachment; filename="{product.name}.zip"'
+    headers = file_headers(part, kind, name, has_length=has_length, has_ranges=works)
+    return FileReply(archive, request, product, part, headers)
 
 
 def _instead_of_file(archive: Archive, name: str) -> None:
@@ -115,28 +105,17 @@ def _instead_of_file(archive: Archive, name: str) -> None:
     )
 
 
-def _framing(archive: Archive, product: CatalogueProduct, part: Slice) -> Framing:
-    """Tell the length, or what becomes of it in a signed number of 32 bits: a negative one is left out."""
+def _framed(archive: Archive, product: CatalogueProduct, part: Slice) -> tuple[Slice, bool]:
+    """Return what is sent, and whether its length is told.
+
+    In a signed number of 32 bits a length becomes another one, or a negative one, which is left out.
+    """
     if archive.faults.strikes("length-none", product.name):
-        return Framing(part, chunked=True)
+        return part, False
     told = (product.size + (1 << 31)) % (1 << 32) - (1 << 31)
     if part.status == 206 or told == product.size or not archive.faults.strikes("length-32", product.name):
-        return Framing(part, chunked=False)
-    if told <= 0:
-        return Framing(part, chunked=True)
-    return Framing(Slice(200, 0, told, told, None), chunked=False)
-
-
-def _headers(archive: Archive, product: CatalogueProduct, framing: Framing, *, works: bool) -> Headers:
-    part = framing.part
-    kind = "application/octet-stream" if archive.faults.strikes("octet-stream", product.name) else "application/zip"
-    return [
-        ("Content-Type", kind),
-        ("Content-Disposition", f'attachment; filename="{product.name}.zip"'),
-        *([] if framing.chunked else [("Content-Length", str(part.declared))]),
-        *([("Accept-Ranges", "bytes")] if works else []),
-        *part.range_headers,
-    ]
+        return part, True
+    return (Slice(200, 0, told, told, None), True) if told > 0 else (part, False)
 
 
 def _small(file: File) -> Reply:

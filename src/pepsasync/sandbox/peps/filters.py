@@ -114,9 +114,10 @@ def _equal(get: Callable[[CatalogueProduct], float | None], value: float) -> Tes
 
 def _identity(query: Query) -> Iterable[Test]:
     if "identifier" in query.filters:
-        wanted = query.text("identifier").upper()
+        value = query.filters["identifier"]
+        wanted = {text.upper() for text in ([value] if isinstance(value, str) else value)}
         named = query.collection is not None
-        yield lambda product: wanted == product.id.upper() or (named and wanted == product.name.upper())
+        yield lambda product: product.id.upper() in wanted or (named and product.name.upper() in wanted)
 
 
 def _date(text: str) -> datetime:

@@ -60,14 +60,13 @@ def _formats(app: ASGIApp) -> ASGIApp:
     """Take a slash and the name of a format from the end of every path; without a name, `Accept` says which."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        path, dot, suffix = scope["path"].removesuffix("/").rpartition(".")
-        if dot and suffix in {"json", "xml", "html", "atom"}:
-            scope = {**scope, "path": path, FORMAT: suffix}
-        else:
+        root = f"{scope['root_path']}/"
+        asked = scope["path"].removeprefix(root).removesuffix("/")
+        path, dot, wanted = asked.rpartition(".")
+        if not dot or wanted not in {"json", "xml", "html", "atom"}:
             accepted = dict(scope["headers"]).get(b"accept", b"")
-            wanted = "html" if accepted.startswith(b"text/html") else "json"
-            scope = {**scope, "path": scope["path"].removesuffix("/"), FORMAT: wanted}
-        await app(scope, receive, send)
+            path, wanted = asked, "html" if accepted.startswith(b"text/html") else "json"
+        await app({**scope, "path": root + path, FORMAT: wanted}, receive, send)
 
     return wrapped
 

@@ -41,7 +41,7 @@ async def search(archive: Archive, request: Request) -> Reply:
     Raises:
         PepsError: Unknown collection, or a parameter that the archive refuses.
     """
-    if len(request.url.path) + len(request.url.query) >= LONGEST_URL:
+    if len(request.scope["raw_path"]) + len(request.scope["query_string"]) >= LONGEST_URL:
         return html_reply(414, "414 Request-URI Too Long")
     began = time.perf_counter()
     collection = collections.named(archive, request)
