@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
+from pyproj import Transformer
+from shapely.geometry.polygon import orient
 
-from pepsasync.area.clean import clean
+from pepsasync.area.clean import clean, single_parts
 from pepsasync.area.formats import read_layers
-from pepsasync.decide.antimeridian import unwrap
+from pepsasync.decide.antimeridian import around_pole, unwrap
 from pepsasync.errors import AreaError
 
 if TYPE_CHECKING:
     from os import PathLike
 
+    from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
 _LONGEST_EDGE_METRES = 20_000.0
@@ -24,8 +27,13 @@ _LONGEST_EDGE_METRES = 20_000.0
 degrees. What is left of the difference is a few metres."""
 _FARTHEST_METRES = 1e8
 """No coordinate on any map of the Earth is larger."""
-_WIDEST_METRES = 15_000_000.0
-"""A projected shape narrower than this, whose longitudes jump, crosses the antimeridian; a wider one is a world map."""
+_POLAR_DEGREES = 89.0
+"""Shapes that reach beyond may have a pole at their border."""
+_CURVED_DEGREES = 60.0
+"""Beyond, straight edges on a map are cut shorter where they are curves in degrees."""
+_BEND_METRES = 20.0
+"""Curves are that near to what they become."""
+_RADIUS_METRES = 6_371_000.0
 
 
 def from_file(path: str | PathLike[str]) -> BaseGeometry:
@@ -79,13 +87,55 @@ def _degrees(shapes: Any, source: str) -> Any:
     if not shapes.crs.is_projected:
         return _shifted(shapes.explode(ignore_index=True), source)
     metres = shapes.crs.axis_info[0].unit_conversion_factor
-    west, _, east, _ = bounds = shapes.total_bounds
-    if not (np.abs(bounds) * metres < _FARTHEST_METRES).all():
+    if not (np.abs(shapes.total_bounds) * metres < _FARTHEST_METRES).all():
         raise AreaError(f"{source} has coordinates outside of its coordinate system {shapes.crs.name}")
+    shapes = shapes.explode(ignore_index=True)
     result = _reprojected(shapes.segmentize(_LONGEST_EDGE_METRES / metres), source)
-    if (east - west) * metres > _WIDEST_METRES or not all(np.isfinite(result.total_bounds)):
+    special = np.flatnonzero(_may_jump(result))
+    if not special.size:
         return result
-    return [unwrap(shape) for shape in result]
+    transformer = Transformer.from_crs(shapes.crs, "EPSG:4326", always_xy=True)
+    pieces = list(result)
+    for number in special:
+        polygon = isinstance(shapes[number], shapely.Polygon)
+        pieces[number] = _on_the_ground(shapes[number], transformer, metres) if polygon else unwrap(pieces[number])
+    return pieces
+
+
+def _may_jump(result: Any) -> Any:
+    """Which shapes in degrees may cross the antimeridian, or hold a pole."""
+    bounds = result.bounds
+    is_wide = (bounds.maxx - bounds.minx) > 180
+    is_polar = (bounds.miny < -_POLAR_DEGREES) | (bounds.maxy > _POLAR_DEGREES)
+    return np.isfinite(bounds).all(axis=1) & (is_wide | is_polar)
+
+
+def _on_the_ground(polygon: shapely.Polygon, transformer: Transformer, metres: float) -> BaseGeometry:
+    """The place of a projected polygon that may hold a pole."""
+    valid = [part for part in single_parts(shapely.make_valid(polygon)) if isinstance(part, shapely.Polygon)]
+    areas = []
+    for part in valid:
+        shell, *holes = (
+            _ring_in_degrees(shapely.get_coordinates(orient(shapely.Polygon(ring))), transformer, metres)
+            for ring in (part.exterior, *part.interiors)
+        )
+        areas.append(around_pole(shell, holes))
+    return shapely.union_all(areas)
+
+
+def _ring_in_degrees(ring: NDArray[np.float64], transformer: Transformer, metres: float) -> NDArray[np.float64]:
+    """Corners in degrees, with as many more as the curves need that straight edges become near a pole."""
+    ring = shapely.get_coordinates(shapely.segmentize(shapely.LineString(ring), _LONGEST_EDGE_METRES / metres))
+    while True:
+        longitude, latitude = transformer.transform(ring[:, 0], ring[:, 1])
+        turns = np.radians((np.diff(longitude) + 180) % 360 - 180)
+        widths = np.cos(np.radians(latitude)) * _RADIUS_METRES
+        bends = np.maximum(widths[1:], widths[:-1]) * turns**2 / 8
+        lengths = np.hypot(*np.diff(ring, axis=0).T) * metres
+        coarse = np.flatnonzero((bends > _BEND_METRES) & (lengths > 1) & (np.abs(latitude[1:]) > _CURVED_DEGREES))
+        if not coarse.size:
+            return np.column_stack([longitude, latitude])
+        ring = np.insert(ring, coarse + 1, (ring[coarse] + ring[coarse + 1]) / 2, axis=0)
 
 
 def _shifted(shapes: Any, source: str) -> Any:

@@ -11,13 +11,16 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
     from numpy.typing import NDArray
-    from shapely.geometry import Polygon
     from shapely.geometry.base import BaseGeometry
 
 _FULL_TURN = 360.0 - 1e-6
 """An edge as long as this is the border of a map of the world, not a jump."""
+_AT_POLE = 1e-7
+"""Degrees, a centimetre."""
 
 
 def split(geometry: BaseGeometry) -> BaseGeometry:
@@ -75,15 +78,65 @@ def unwrap(geometry: BaseGeometry) -> BaseGeometry:
     return shapely.GeometryCollection([unwrap(part) for part in parts])
 
 
-def _unwrapped_polygon(rings: NDArray[np.object_]) -> Polygon:
-    """A polygon from continuous rings; holes are moved to where the outer ring is."""
+def around_pole(shell: NDArray[np.float64], holes: Iterable[NDArray[np.float64]]) -> BaseGeometry:
+    """The area of a polygon on the ground that may hold a pole, in any of its rings.
+
+    Args:
+        shell: Corners, longitude first, degrees, no two neighbours half a turn apart but at a pole; counter-clockwise
+            as seen from above the ground, so that the area lies to the left.
+        holes: The same, each counter-clockwise, too.
+
+    Returns:
+        Valid, within -180..180; empty when there is no area.
+    """
     import shapely  # noqa: PLC0415 - needed by few runs
 
-    shell, *holes = (_closed_over_pole(_continuous(shapely.get_coordinates(ring))) for ring in rings)
+    rings = (_closed(_continuous(_with_pole_as_edge(ring)), None) for ring in (shell, *holes))
+    first, *others = (_area(ring) for ring in rings)
+    return first.difference(shapely.union_all(others))
+
+
+def _unwrapped_polygon(rings: NDArray[np.object_]) -> BaseGeometry:
+    """A polygon from continuous rings; holes are moved to where the outer ring is, or cut out of it."""
+    import shapely  # noqa: PLC0415 - needed by few runs
+
+    opened = [_continuous(shapely.get_coordinates(ring)) for ring in rings]
+    shell, *holes = (_closed(ring, math.copysign(90.0, ring[:, 1].mean())) for ring in opened)
+    if holes and abs(opened[0][-1, 0] - opened[0][0, 0]) > 180:
+        return _area(shell).difference(shapely.union_all([_area(hole) for hole in holes]))
     middle = (shell[:, 0].min() + shell[:, 0].max()) / 2
     for hole in holes:
         hole[:, 0] += 360 * round((middle - hole[:, 0].mean()) / 360)
     return shapely.Polygon(shell, holes)
+
+
+def _area(ring: NDArray[np.float64]) -> BaseGeometry:
+    """What a continuous ring encloses, within -180..180."""
+    import shapely  # noqa: PLC0415 - needed by few runs
+
+    polygon = shapely.Polygon(ring)
+    if polygon.is_valid:
+        return split(polygon)
+    parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(polygon)))
+    areas = shapely.union_all([part for part in parts if part.geom_type == "Polygon" and part.area])
+    return areas if areas.is_empty else split(areas)
+
+
+def _with_pole_as_edge(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A ring whose corner at a pole, which has no longitude, became an edge between those of its neighbours."""
+    import numpy as np  # noqa: PLC0415 - needed by few runs
+
+    corners = ring[:-1]
+    at_pole = np.abs(corners[:, 1]) > 90 - _AT_POLE
+    alone = at_pole & ~np.roll(at_pole, 1) & ~np.roll(at_pole, -1)
+    if not alone.any():
+        return ring
+    doubled = np.repeat(corners, 1 + alone, axis=0)
+    second = np.cumsum(1 + alone)[alone] - 1
+    where = np.flatnonzero(alone)
+    doubled[second - 1, 0] = corners[where - 1, 0]
+    doubled[second, 0] = corners[(where + 1) % len(corners), 0]
+    return np.vstack([doubled, doubled[:1]])
 
 
 def _continuous(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -96,12 +149,18 @@ def _continuous(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return moved
 
 
-def _closed_over_pole(ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A ring that ends a full turn from its start encloses a pole: go along the pole to close it."""
+def _closed(ring: NDArray[np.float64], pole: float | None) -> NDArray[np.float64]:
+    """A ring that ends a full turn from its start encloses a pole: go along the pole to close it.
+
+    Args:
+        ring: Continuous.
+        pole: Its latitude; None for the one to the left.
+    """
     import numpy as np  # noqa: PLC0415 - needed by few runs
 
     first, last = ring[0], ring[-1]
     if abs(last[0] - first[0]) < 180:
         return ring
-    pole = math.copysign(90.0, ring[:, 1].mean())
+    if pole is None:
+        pole = math.copysign(90.0, last[0] - first[0])
     return np.vstack([ring, [[last[0], pole], [first[0], pole], first]])
