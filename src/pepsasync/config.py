@@ -73,8 +73,8 @@ class Config:
     """Longest silence on a connection, and longest time for a whole reply that is no product; with `connect_timeout`
     added, for the whole head of an answer. PEPS takes up to 30 s for a 202 (PEPS protocol notes, section 5.2)."""
     quota: Quota | None = None
-    """Products that the account may download in a window of time; None takes what the archive publishes. With several
-    archives it is for those that publish one."""
+    """Products that the account may download in a window of time; None takes what the archive tells, else what it
+    publishes. With several archives it is for those that publish one."""
     quota_patience: float = 7_200.0
     """Longest time for which an archive may go on refusing downloads for a quota; at least twice its window."""
     restore: bool = False

@@ -21,8 +21,9 @@ LARGEST_REPLY = 64 << 20
 LARGEST_ERROR = 1 << 16
 """Bytes that are read of an error answer."""
 
-MOST_VALUES = 2_000_000
-"""Values in JSON; each takes much more memory than text. A page of a catalogue has some hundred thousand."""
+MOST_VALUES = 3_000_000
+"""Values in JSON, each of which takes 32 bytes or more. A catalogue page has some hundred thousand; where footprints
+follow whole swaths, two million."""
 
 ENCODINGS = "gzip, deflate"
 """What is asked for, and understood; others can be decoded without bounds only."""

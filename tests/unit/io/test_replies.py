@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import select
 import sys
 import time
 import zlib
@@ -185,7 +186,8 @@ def drip(*pieces, pause=0.05):
             connection.sendall(piece)
         for _ in range(round(10 / pause)):
             connection.sendall(pieces[-1])
-            time.sleep(pause)
+            if select.select([connection], [], [], pause)[0]:
+                return False  # the client is gone
         raise AssertionError("nobody minds")
 
     return send
