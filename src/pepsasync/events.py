@@ -195,6 +195,14 @@ class HookFailed(ProductEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProductMoved(ProductEvent):
+    """What was done with a delivered product took it out of the folder, where it is not missed from then on."""
+
+    path: str
+    """Where it was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProductSkipped(ProductEvent):
     """The product was already there, complete and verified."""
 

@@ -66,6 +66,22 @@ def test_command_sees_no_account(run, served, tmp_path, monkeypatch):
     assert "hunter2" not in told.read_text()
 
 
+def test_products_that_the_command_moves_away_are_not_missed(run, served, tmp_path):
+    (tmp_path / "store").mkdir()
+    command = f'mv "$PEPSASYNC_PATH" "{tmp_path / "store"}"'
+    assert run(*fetch(served, tmp_path, "--on-delivered", command)).code == 0
+    resumed = run("resume", tmp_path / "data", "-a", tmp_path / "account.txt")
+
+    assert len(list((tmp_path / "store").iterdir())) == 3
+    assert "3 of 3 products are here" in run("status", tmp_path / "data").out
+    assert "nothing is unfinished" in resumed.err
+    assert run("verify", tmp_path / "data").code == 0
+    assert run(*fetch(served, tmp_path)).code == 0, "whoever asks for them anew gets them"
+    assert right_files(served, tmp_path / "data") == 3
+    next((tmp_path / "data").glob("*.zip")).unlink()
+    assert run("verify", tmp_path / "data").code == 1
+
+
 def test_command_that_fails_is_told_and_loses_nothing(run, served, tmp_path):
     done = run(*fetch(served, tmp_path, "--on-delivered", "echo 'no such table' >&2; exit 3"))
 

@@ -1,7 +1,9 @@
 """`status` and `resume`: what a killed run left, and going on with it."""
 
 import json
+import os
 import re
+import shutil
 import signal
 import time
 from datetime import datetime
@@ -28,6 +30,14 @@ def served(tmp_path, monkeypatch):
     archive.start()
     monkeypatch.setenv("PEPSASYNC_PEPS_BASE_URL", archive.peps_url)
     (tmp_path / "account.txt").write_text(f"{archive.username} {archive.password}")
+    yield archive
+    archive.stop()
+
+
+@pytest.fixture
+def online():
+    archive = sandbox(8, tape_fraction=0)
+    archive.start()
     yield archive
     archive.stop()
 
@@ -114,6 +124,120 @@ def test_resume_without_anything_to_do(run, served, tmp_path):
 
     assert done.code == 0
     assert "nothing is unfinished" in done.err
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def touched(path):
+    os.utime(path, ns=(1, 1))
+
+
+def other(path):
+    """Other bytes of the same size, at another time."""
+    content = path.read_bytes()
+    path.write_bytes(bytes(len(content)))
+    os.utime(path, ns=(1, 1))
+
+
+def gone(path):
+    path.unlink()
+
+
+def link(path):
+    """A file of the right size and time, elsewhere."""
+    moved = path.rename(path.parents[1] / path.name)
+    path.symlink_to(moved)
+
+
+@pytest.mark.parametrize("provider", ["peps", "geodes", "cdse"])
+@pytest.mark.parametrize("harm", [gone, cut, other])
+def test_files_that_are_gone_or_changed_are_told_and_fetched_again(*, run, online, tmp_path, harm, provider):
+    secret = online.api_key if provider == "geodes" else f"{online.username} {online.password}"
+    (tmp_path / "account.txt").write_text(secret)
+    there = ["--provider", provider, "--base-url", root(online, provider)]
+    assert run(*fetch(online, tmp_path, provider=provider)).code == 0
+    one, two, *_ = (tmp_path / "data").glob("*.zip")
+    harm(one)
+    harm(two)
+    before, told = status(run, tmp_path), run("status", tmp_path / "data").out
+    words = ["-a", tmp_path / "account.txt", *there, *QUICK]
+    resumed = run("resume", tmp_path / "data", *words)
+
+    assert (before["is_complete"], before["gone"]["products"]) == (False, 2)
+    assert before["states"]["delivered"]["products"] == 6
+    assert before["states"]["delivered"]["bytes"] + before["gone"]["bytes"] == sum(
+        product.size for product in online.catalogue
+    )
+    assert "6 of 8 products are here" in told
+    assert re.search(r"gone or changed +2 ", told)
+    assert "pepsasync resume" in told
+    assert "going on with 2 products" in resumed.err
+    assert resumed.code == 0, resumed.err
+    assert right_files(online, tmp_path / "data") == 8
+    assert status(run, tmp_path)["is_complete"] is True
+    assert "nothing is unfinished" in run("resume", tmp_path / "data", *words).err
+
+
+def test_files_that_were_only_touched_are_read_and_kept(run, served, tmp_path):
+    assert run(*fetch(served, tmp_path)).code == 0
+    touched(next((tmp_path / "data").glob("*.zip")))
+    sent = dict(served.statistics.bytes_sent)
+    before = status(run, tmp_path)
+    resumed = run("resume", tmp_path / "data", "-a", tmp_path / "account.txt")
+
+    assert before["gone"]["products"] == 1
+    assert resumed.code == 0, resumed.err
+    assert dict(served.statistics.bytes_sent) == sent
+    assert status(run, tmp_path)["is_complete"] is True
+
+
+def test_link_in_place_of_a_file_is_told_and_fails(run, served, tmp_path):
+    assert run(*fetch(served, tmp_path)).code == 0
+    link(next((tmp_path / "data").glob("*.zip")))
+    before = status(run, tmp_path)
+    resumed = run("resume", tmp_path / "data", "-a", tmp_path / "account.txt")
+
+    assert before["gone"]["products"] == 1
+    assert resumed.code == 1
+    assert "is a link" in resumed.err
+
+
+def test_files_of_folders_that_are_gone_are_told_and_fetched_again(run, served, tmp_path):
+    assert run(*fetch(served, tmp_path, "-x")).code == 0
+    folder, other_one, *_ = (tmp_path / "data").glob("*.SAFE")
+    next(path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.safe").unlink()
+    shutil.rmtree(other_one)
+    before = status(run, tmp_path)
+    resumed = run("resume", tmp_path / "data", "-a", tmp_path / "account.txt", *QUICK)
+
+    assert before["gone"]["products"] == 2
+    assert resumed.code == 0, resumed.err
+    assert other_one.is_dir(), "they are unpacked again, as the order wants it"
+    assert status(run, tmp_path)["is_complete"] is True
+    assert run("verify", tmp_path / "data").code == 0
+
+
+def test_folder_that_was_moved_is_looked_at_where_it_is(run, served, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(*fetch(served, Path())).code == 0
+    monkeypatch.chdir("/")
+    (tmp_path / "data").rename(tmp_path / "moved")
+
+    assert "8 of 8 products are here" in run("status", tmp_path / "moved").out
+    assert "nothing is unfinished" in run("resume", tmp_path / "moved").err
+
+
+def test_what_was_skipped_and_is_gone_is_fetched_again(run, served, tmp_path):
+    assert run(*fetch(served, tmp_path)).code == 0
+    assert run(*fetch(served, tmp_path)).code == 0
+    next((tmp_path / "data").glob("*.zip")).unlink()
+    before = status(run, tmp_path)
+
+    assert (before["states"]["skipped"]["products"], before["gone"]["products"]) == (7, 1)
+    assert run("resume", tmp_path / "data", "-a", tmp_path / "account.txt", *QUICK).code == 0
+    assert right_files(served, tmp_path / "data") == 8
 
 
 def test_failures_are_told_and_tried_again(run, served, tmp_path):

@@ -128,7 +128,11 @@ def _known(directory: Path, session: Session) -> dict[str, Known | None]:
         if reader is None:
             return dict.fromkeys(names_in(directory))
         known: dict[str, Known | None] = {
-            row.name: _known_of(row) for state in HERE for batch in reader.in_state(State(state)) for row in batch
+            row.name: _known_of(row)
+            for state in HERE
+            for batch in reader.in_state(State(state))
+            for row in batch
+            if row.path != ""  # a command of `--on-delivered` has taken it away
         }
         for name in names_in(directory) - {safe_name(name) for name in known}:
             row = reader.product(name)

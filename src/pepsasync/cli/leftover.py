@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pepsasync.io.journal import JournalReader, Order, Row
+    from pepsasync.io.journal import Here, JournalReader, Order, Row
     from pepsasync.model import Product, Query
 
 AGAIN = ("downloading", "staging", "found", "failed")
@@ -60,7 +61,7 @@ class Manners:
 
 
 def find_left_over(directory: Path, provider: str | None = None, *, skip_tape: bool = False) -> list[Errand]:
-    """Work out what is unfinished in a folder.
+    """Work out what is unfinished in a folder: what the journal says, and what is not there any more.
 
     A list of names whose look-up was cut short is given again as it was; everything else is gone on with.
 
@@ -82,6 +83,13 @@ def find_left_over(directory: Path, provider: str | None = None, *, skip_tape: b
         manners = Manners(orders, provider, skip_tape=skip_tape)
         open_lists = {order.id: order for order in orders if not order.is_searched and isinstance(order.wanted, list)}
         counts = _counts(reader, manners, open_lists.keys())
+        lost: dict[Manner, list[str]] = {}
+        for one in gone(reader):
+            row = reader.product(one.name)
+            if row is not None and row.order not in open_lists:
+                lost.setdefault(manners.of_product(row), []).append(one.name)
+    for manner, names in lost.items():
+        counts[manner] += len(names)
     lists: dict[tuple[Manner, tuple[str, ...]], Errand] = {}
     for order in open_lists.values():
         key = manners.of_order(order), tuple(order.wanted)
@@ -90,13 +98,30 @@ def find_left_over(directory: Path, provider: str | None = None, *, skip_tape: b
     going_on = [
         Errand(
             manner,
-            _wanted(directory, manner, manners, open_lists.keys(), queries.get(manner, [])),
+            _wanted(directory, manner, manners, open_lists.keys(), lost.get(manner, []), queries.get(manner, [])),
             count=counts[manner],
             searches=len(queries.get(manner, [])),
         )
         for manner in dict.fromkeys((*counts, *queries))
     ]
     return [errand for errand in going_on if errand.count or errand.searches] + list(lists.values())
+
+
+def gone(reader: JournalReader) -> Iterator[Here]:
+    """Products that the journal takes for delivered and that are not there any more, or were changed since.
+
+    What a command of `--on-delivered` has taken away is where the user wants it.
+    """
+    from pepsasync.io.shelf import Shelf  # noqa: PLC0415
+    from pepsasync.stages.present import stands  # noqa: PLC0415
+
+    shelf = Shelf(reader.directory)
+    for batch in reader.here():
+        yield from (one for one in batch if one.path and not stands(one.name, _zip_size(one), shelf))
+
+
+def _zip_size(one: Here) -> int | None:
+    return one.bytes if str(one.path).endswith(".zip") else None
 
 
 def _states(manner: Manner) -> tuple[str, ...]:
@@ -126,8 +151,13 @@ def _rows(reader: JournalReader, states: Sequence[str]) -> Iterator[Row]:
             yield from batch
 
 
-def _wanted(
-    directory: Path, manner: Manner, manners: Manners, without: Any, queries: Sequence[Query]
+def _wanted(  # noqa: PLR0917 - all of one manner
+    directory: Path,
+    manner: Manner,
+    manners: Manners,
+    without: Any,
+    lost: Sequence[str],
+    queries: Sequence[Query],
 ) -> Iterator[Product | str | Query]:
     """Products, by name where the journal or the archive does not know more, then queries.
 
@@ -137,8 +167,14 @@ def _wanted(
 
     names: set[str] = set()
     with JournalReader(directory) as reader:
-        for row in _rows(reader, _states(manner)):
-            if row.order in without or manners.of_product(row) != manner or row.name in names:
+        again = (row for name in lost if (row := reader.product(name)))
+        open_ones = (
+            row
+            for row in _rows(reader, _states(manner))
+            if row.order not in without and manners.of_product(row) == manner
+        )
+        for row in itertools.chain(again, open_ones):
+            if row.name in names:
                 continue
             if row.product is not None and manner.knows(row.product):
                 yield row.product

@@ -28,6 +28,7 @@ def resume(
 ) -> None:
     """Go on with everything unfinished in DIR: products, and searches that were cut short.
 
+    What was delivered and is not there any more is fetched again; what was only changed is looked at before.
     Archive, --extract and --skip-tape are those of the order that wanted a product, unless they are given. Orders to
     different archives are gone on with one after the other.
     """

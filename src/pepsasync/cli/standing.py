@@ -44,6 +44,8 @@ class Status:
     """Of the run under way, as far as they hold now."""
     part_bytes: int
     """Bytes of products that are not complete yet."""
+    gone: Count
+    """Products that were delivered and are not there any more, or were changed since; in no state of `counts`."""
 
     @property
     def here(self) -> int:
@@ -69,12 +71,12 @@ class Status:
     @property
     def total(self) -> int:
         """Products that were ever wanted here, but those that were left out."""
-        return sum(count.products for state, count in self.counts.items() if state != "left_out")
+        return self.gone.products + sum(one.products for state, one in self.counts.items() if state != "left_out")
 
     @property
     def total_bytes(self) -> int:
         """Bytes of these."""
-        return sum(count.bytes for state, count in self.counts.items() if state != "left_out")
+        return self.gone.bytes + sum(one.bytes for state, one in self.counts.items() if state != "left_out")
 
     @property
     def searches_unfinished(self) -> int:
@@ -102,6 +104,7 @@ class Status:
             "directory": str(self.directory.absolute()),
             "orders": [_order(order) for order in self.orders],
             "states": {state: {"products": one.products, "bytes": one.bytes} for state, one in self.counts.items()},
+            "gone": {"products": self.gone.products, "bytes": self.gone.bytes},
             "part_bytes": self.part_bytes,
             "is_complete": self.is_complete,
             "searches_unfinished": self.searches_unfinished,
@@ -134,6 +137,7 @@ def read_status(directory: Path, now: float | None = None, *, all_failures: bool
     now = time.time() if now is None else now
     with JournalReader(directory) as reader:
         owner, counts = reader.owner(), {state.value: count for state, count in reader.counts().items()}
+        counts, lost = _without_gone(reader, counts)
         return Status(
             directory,
             counts,
@@ -143,7 +147,21 @@ def read_status(directory: Path, now: float | None = None, *, all_failures: bool
             str(owner) if owner else None,
             _current(reader.now(), owner, now, is_downloading=counts["downloading"].products > 0),
             _part_bytes(directory),
+            lost,
         )
+
+
+def _without_gone(reader: JournalReader, counts: dict[str, Count]) -> tuple[dict[str, Count], Count]:
+    """Counts of what is there as the journal says, and of what is not."""
+    from pepsasync.cli.leftover import gone  # noqa: PLC0415
+    from pepsasync.io.journal import Count  # noqa: PLC0415
+
+    products, size = 0, 0
+    for one in gone(reader):
+        products, size = products + 1, size + one.counted
+        count = counts[one.state]
+        counts[one.state.value] = Count(max(0, count.products - 1), max(0, count.bytes - one.counted))
+    return counts, Count(products, size)
 
 
 def _part_bytes(directory: Path) -> int:

@@ -160,13 +160,18 @@ class Shelf:
                     hint="Move it away and run the same command again",
                 )
 
+    def final_paths(self, name: str) -> tuple[Path, Path]:
+        """Final names of the zip and of the folder of a product of a name."""
+        plain = safe_name(name)
+        return self.directory / f"{plain}.zip", self.directory / f"{plain}.SAFE"
+
     def zip_path(self, product: Product) -> Path:
         """Final name of a product's zip."""
-        return self.directory / f"{safe_name(product.name)}.zip"
+        return self.final_paths(product.name)[0]
 
     def folder_path(self, product: Product) -> Path:
         """Final name of a product's folder."""
-        return self.directory / f"{safe_name(product.name)}.SAFE"
+        return self.final_paths(product.name)[1]
 
     def part_path(self, product: Product) -> Path:
         """Unfinished bytes of a product."""

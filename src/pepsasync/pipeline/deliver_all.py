@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio import to_thread
 
 from pepsasync.errors import FATAL, AuthError, PepsasyncError
-from pepsasync.events import HookFailed
+from pepsasync.events import HookFailed, ProductMoved
 from pepsasync.io.failures import reason
 from pepsasync.io.groups import task_group
 from pepsasync.model import DeliveryStatus
@@ -96,6 +98,8 @@ async def _run_hook(delivery: Delivery, run: Run) -> None:
             await run.on_delivered(delivery)
     except Exception as error:  # noqa: BLE001 - it is the user's code
         run.line.emit(HookFailed(id=product.id, name=product.name, message=reason(error)))
+    if delivery.path and not await to_thread.run_sync(os.path.lexists, delivery.path):
+        run.line.emit(ProductMoved(id=product.id, name=product.name, path=str(delivery.path)))
 
 
 async def _watch(run: Run, has_others: bool) -> None:

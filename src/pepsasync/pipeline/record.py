@@ -170,7 +170,7 @@ class Recorder:
             self._journal.note_now(speed=self._came / max(now - self._speed_since, SPEED_EVERY), updated=now)
             self._came, self._speed_since = 0, now
 
-    def _note(self, event: events.ProductEvent) -> None:
+    def _note(self, event: events.ProductEvent) -> None:  # noqa: C901 - one line for each event
         note, name = self._journal.note, event.name
         match event:
             case events.StagingRequested():
@@ -185,6 +185,8 @@ class Recorder:
                 note(name, checksum=event.checksum)
             case events.ProductDelivered():
                 note(name, State.DELIVERED, path=event.path, bytes=event.bytes)
+            case events.ProductMoved():
+                note(name, path="")
             case events.ProductSkipped():
                 note(name, State.SKIPPED, path=event.path, bytes=event.bytes)
             case events.ProductLeftOut():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -87,6 +88,25 @@ def is_here(product: Product, shelf: Shelf) -> bool:
     except PepsasyncError:
         return False
     return _is_right_folder(folder, shelf, may_read=False) or is_remembered(product, zipped, shelf)
+
+
+def stands(name: str, size: int | None, shelf: Shelf) -> bool:
+    """Whether a product that was delivered is there still, as far as sizes and times tell; blocks for a moment.
+
+    Args:
+        name: Of the product.
+        size: Bytes of its zip, where nothing is noted beside it; None when nobody knows.
+        shelf: Where it should stand.
+    """
+    zipped, folder = shelf.final_paths(name)
+    try:
+        found = os.lstat(zipped)
+    except OSError:
+        return _is_right_folder(folder, shelf, may_read=False)
+    note = read_note(zipped, shelf)
+    known = (note.get("bytes", size), note.get("mtime_ns", found.st_mtime_ns))
+    is_right = known[0] in (None, found.st_size) and known[1] == found.st_mtime_ns and "wrong" not in note
+    return (stat.S_ISREG(found.st_mode) and is_right) or _is_right_folder(folder, shelf, may_read=False)
 
 
 def _is_absent(product: Product, shelf: Shelf) -> bool:

@@ -6,12 +6,13 @@
 from pepsasync.io.journal.journal import Journal, Pulse, open_journal
 from pepsasync.io.journal.lease import JournalBusyError, Owner
 from pepsasync.io.journal.reading import JournalReader
-from pepsasync.io.journal.rows import UNFINISHED, Changes, Count, Now, Order, Row, State
+from pepsasync.io.journal.rows import UNFINISHED, Changes, Count, Here, Now, Order, Row, State
 
 __all__ = [
     "UNFINISHED",
     "Changes",
     "Count",
+    "Here",
     "Journal",
     "JournalBusyError",
     "JournalReader",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from pepsasync.model import Checksum, Product, StorageTier
 
@@ -66,6 +66,19 @@ class Now(TypedDict, total=False):
     quota_until: float | None
     """When the account may have the next product."""
     updated: float
+
+
+class Here(NamedTuple):
+    """What should stand in the folder."""
+
+    name: str
+    state: State
+    path: str | None
+    """Where it was put; empty when it was taken away on purpose, None when that is not known."""
+    bytes: int | None
+    """Of the verified file."""
+    counted: int
+    """Bytes with which it is in the counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
