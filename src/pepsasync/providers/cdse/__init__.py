@@ -23,6 +23,7 @@ from pepsasync.io.http import on_each_hop, origin_of
 from pepsasync.model import StorageTier
 from pepsasync.providers.answers import is_empty_zip, not_a_zip
 from pepsasync.providers.base import Account, Limits, SearchPage, StagingOutcome, StagingReply
+from pepsasync.providers.cdse.lists import LIST_SIZE, Lists
 from pepsasync.providers.cdse.query import LAST_PAGE, PAGE_SIZE, search_parameters, slices
 from pepsasync.providers.cdse.reply import parse_page, parse_tier, product_url
 from pepsasync.providers.cdse.tokens import Tokens
@@ -64,7 +65,7 @@ class Cdse:
         page_size=PAGE_SIZE,
         downloads=4,  # connections of one general user
         staging_requests=4,
-        poll_batch=20,  # each product is one request
+        poll_batch=LIST_SIZE,
         bounded_ranges=True,
         search_pages=4,
         sessions=True,
@@ -83,19 +84,23 @@ class Cdse:
         own = None if root and _is_public(httpx.URL(root)) else root
         self._origin = origin_of(httpx.URL(own)) if own else None
         self._catalogue = own or f"https://catalogue.{DOMAIN}"
+        self._lists = Lists(http, f"{self._catalogue}/odata/v1/Products")
         self._downloads = own or f"https://download.{DOMAIN}"
         identity = own or f"https://identity.{DOMAIN}"
         url = f"{identity}/auth/realms/CDSE/protocol/openid-connect/token"
         self._tokens = Tokens(http, url, credentials, ask_code)
 
     def slices(self, query: Query) -> Sequence[Query]:
-        """One query for each name and part of the area; see `Provider.slices`."""
+        """One query for each name and part of the area; see `Provider.slices`. Names are asked for several at once."""
+        self._lists.expect(query.names)
         return slices(query)
 
     async def search_page(self, query: Query, page: int) -> SearchPage:
         """Fetch one page; see `Provider.search_page`. The archive has none behind the last that it gives out."""
         if page > LAST_PAGE:
             return SearchPage((), is_last=True)
+        if query.names and page == 1 and (records := await self._lists.records(query.names[0])):
+            return parse_page({"value": records}, query, page, self._downloads)
         url = f"{self._catalogue}/odata/v1/Products"
         request = self._http.build("GET", url, params=search_parameters(query, page))
         return parse_page(await self._http.json(request, is_search=True), query, page, self._downloads)
@@ -111,9 +116,14 @@ class Cdse:
         return StagingReply(StagingOutcome.BY_HAND, advice=ADVICE)
 
     async def tiers(self, products: Collection[Product]) -> Mapping[str, StorageTier]:
-        """Ask for one after the other; see `Provider.tiers`."""
-        found: dict[str, StorageTier] = {}
+        """Ask for all at once, and for what that leaves out one by one; see `Provider.tiers`."""
+        wanted, found = {product.id for product in products}, dict[str, StorageTier]()
+        for record in await self._lists.ask([product.name for product in products], {"$top": str(LIST_SIZE)}):
+            if (identity := str(record.get("Id"))) in wanted and isinstance(record.get("Online"), bool):
+                found[identity] = parse_tier(record)
         for product in products:
+            if product.id in found:
+                continue
             try:
                 found[product.id] = parse_tier(await self._record(product))
             except NotFoundError:
