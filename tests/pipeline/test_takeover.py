@@ -90,16 +90,17 @@ async def test_run_whose_lease_was_removed_takes_it_again_and_goes_on_with_its_j
     assert not lease.exists()
 
 
+@pytest.mark.parametrize("removed", [".pepsasync", "."])
 @pytest.mark.parametrize("size", [20_000, 900_000])
-async def test_folder_that_is_removed_during_a_run_is_a_clear_error(size, tmp_path):
+async def test_folder_that_is_removed_during_a_run_is_a_clear_error(size, removed, tmp_path):
     def see(event):
         if isinstance(event, ProductDownloaded):
-            shutil.rmtree(tmp_path / ".pepsasync", ignore_errors=True)
+            shutil.rmtree(tmp_path / "data" / removed, ignore_errors=True)
 
     async with sandbox(3, tape_fraction=0, product_size=size) as archive, connect(archive, jobs=1) as client:
         products = await everything(client)
         with anyio.fail_after(30), client.listen(see), pytest.raises(ConfigError, match="was removed while"):
-            async for _ in client.fetch(products, tmp_path):
+            async for _ in client.fetch(products, tmp_path / "data"):
                 pass
 
 

@@ -251,6 +251,11 @@ def disk_error(path: Path, error: OSError) -> PepsasyncError:
         return DiskFullError(
             f"no space left while writing {path}", hint="Free some space and run the same command again"
         )
+    if error.errno == errno.EXDEV:
+        return ConfigError(
+            f"cannot give files in {path} their names: they are written in .pepsasync, which is on another disk",
+            hint="Make .pepsasync an ordinary folder there, or choose another folder with -w DIR",
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG):
         return ConfigError(f"cannot write {path}: {reason}", hint="Choose another folder with -w DIR")
     return TransferError(f"cannot write {path}: {reason}", hint="Run the same command again to go on")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import anyio
 
+from pepsasync.io.threads import explained
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
@@ -134,7 +136,7 @@ async def _run(
             try:
                 await work(send)
             except Exception as error:  # noqa: BLE001 - raised again where the loop is
-                errors.append(error)
+                errors.append(explained(error))
 
 
 class Flattened(Generic[T]):

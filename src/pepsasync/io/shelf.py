@@ -106,15 +106,20 @@ class Shelf:
         try:
             for folder in (self.state, self.parts, self.records):
                 make_own_folder(folder, self.tell)
+            self._check_disk()
             probe = self.state / f"probe.{secrets.token_hex(8)}"
             write_new(probe, b"")
             probe.unlink()
         except OSError as error:
             ours = disk_error(self.directory, error)
-            if isinstance(ours, DiskFullError):
+            if isinstance(ours, DiskFullError) or error.errno == errno.EXDEV:
                 raise ours from error
             hint = "Choose another folder with -w DIR"
             raise ConfigError(f"cannot write to {self.directory}: {error.strerror or error}", hint=hint) from error
+
+    def _check_disk(self) -> None:
+        if self.parts.stat().st_dev != self.directory.stat().st_dev:
+            raise OSError(errno.EXDEV, "", str(self.parts))
 
     @functools.cached_property
     def state(self) -> Path:
@@ -270,10 +275,10 @@ class Shelf:
 
     def part_length(self, product: Product) -> int:
         """Bytes of a part, 0 when there is none."""
-        try:
-            return os.lstat(self.part_path(product)).st_size
-        except FileNotFoundError:
-            return 0
+        part = self.part_path(product)
+        with disk_errors(part), contextlib.suppress(FileNotFoundError):
+            return os.lstat(part).st_size
+        return 0
 
     def unfinished_length(self, product: Product) -> int:
         """Bytes of a product that an unfinished download has left: its part, and its segments."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVarTuple, Unpack
 import anyio
 from anyio import from_thread, to_thread
 
+from pepsasync.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,6 +21,14 @@ NO_THREAD = "can't start new thread"
 def lacks_threads(error: BaseException) -> bool:
     """Whether an error says that a thread could not be started."""
     return isinstance(error, RuntimeError) and NO_THREAD in str(error)
+
+
+def explained(error: Exception) -> Exception:
+    """Our error for one that says that a thread could not be started; others as they are."""
+    if not lacks_threads(error):
+        return error
+    hint = "Raise the limit of processes of this account (ulimit -u), or end others; then run the same command again"
+    return ConfigError(f"no thread is to be had: {error}", hint=hint)
 
 
 async def clean_up(work: Callable[[Unpack[Arguments]], object], *arguments: *Arguments) -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio import to_thread
 
-from pepsasync.errors import FATAL, PepsasyncError
+from pepsasync.errors import FATAL, PepsasyncError, TransferError
 from pepsasync.events import Noticed, ProductDelivered, ProductExtracted, ProductFailed, ProductFound, ProductSkipped
+from pepsasync.io.blocks import FEWER_THREADS
 from pepsasync.io.space import UNPACKED
+from pepsasync.io.threads import lacks_threads
 from pepsasync.model import Delivery, DeliveryStatus
 from pepsasync.pipeline.bring import bring, can_try
 from pepsasync.pipeline.run import Log
@@ -65,11 +67,20 @@ async def deliver(product: Product, run: Run, *, is_absent: bool = False) -> Del
         return _delivered(log, run, path, present.bytes)
     except FATAL:
         raise
-    except PepsasyncError as error:
-        return fail(log, run, error)
+    except (PepsasyncError, RuntimeError) as error:
+        return fail(log, run, _of_product(error))
     finally:
         if run.line.space:
             run.line.space.release(product.name)
+
+
+def _of_product(error: PepsasyncError | RuntimeError) -> PepsasyncError:
+    """What went wrong with one product; raises what is a fault of the program."""
+    if isinstance(error, PepsasyncError):
+        return error
+    if lacks_threads(error):
+        return TransferError(f"no thread is to be had: {error}", hint=FEWER_THREADS)
+    raise error
 
 
 async def _reserve_room(product: Product, run: Run, zipped: Path | None) -> None:

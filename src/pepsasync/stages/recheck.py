@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from pepsasync.decide.paths import safe_name
-from pepsasync.errors import IntegrityError, PepsasyncError
+from pepsasync.errors import ConfigError, IntegrityError, PepsasyncError
 from pepsasync.io.blocks import digest_file
 from pepsasync.io.shelf import Shelf
 from pepsasync.model import Checksum, Product
@@ -65,9 +65,17 @@ class Known:
 
 
 def names_in(directory: Path) -> set[str]:
-    """Names of the products that stand in a folder."""
-    if not directory.is_dir():
+    """Names of the products that stand in a folder.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        next(directory.iterdir(), None)  # `glob` keeps silent about what it cannot read
+    except (FileNotFoundError, NotADirectoryError):
         return set()
+    except OSError as error:
+        raise ConfigError(f"cannot read {directory}: {error.strerror}") from error
     zips = {path.name.removesuffix(".zip") for path in directory.glob("*.zip") if path.is_file()}
     return zips | {path.name.removesuffix(".SAFE") for path in directory.glob("*.SAFE") if path.is_dir()}
 
