@@ -104,7 +104,7 @@ def _verify_small(batch: Sequence[SmallProduct]) -> list[Path | PepsasyncError]:
         for directory in {small.shelf.directory for small in batch}:
             sync(directory)
     except OSError as error:
-        return [disk_error(small.shelf.zip_path(small.product), error) for small in batch]
+        return [outcome if isinstance(outcome, PepsasyncError) else disk_error(outcome, error) for outcome in outcomes]
     for small, outcome in zip(batch, outcomes, strict=True):
         if not isinstance(outcome, PepsasyncError):
             remember(small.product, outcome, small.shelf)
