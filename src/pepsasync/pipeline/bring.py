@@ -50,6 +50,7 @@ async def bring(product: Product, run: Run, log: Log) -> Path | None:
         try:
             if product.tier is StorageTier.DISK:
                 return await fetch_verified(product, run, log)
+            await run.line.pace.check_account(product)
             return await _stage_and_fetch(product, run, log)
         except OfflineError:  # back on tape before we came, or never online
             product = replace(product, tier=StorageTier.TAPE)

@@ -208,6 +208,7 @@ class Sources:
             await window.enter(size, acquired=product.start, goes_first=run.was_asked_before(product))
             log = Log(quest.log.product, asked_at=quest.log.begin_wait())
             try:
+                await run.line.pace.check_account(product)
                 await bring_online(product, run, log)
             except (ConfigError, DiskFullError):
                 raise

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pepsasync.config import Config
     from pepsasync.errors import QuotaError
     from pepsasync.events import Emit
+    from pepsasync.model import Product
     from pepsasync.providers.base import Provider
 
 LOOKS = 12
@@ -74,6 +75,8 @@ class Pace:
         self.staging = Hold(provider.name, "staging requests", config, emit)
         self._turnstile = anyio.Lock()
         self._was_asked = False
+        self._check = anyio.Lock()
+        self._is_checked = False
         self._paused_until = -math.inf
         self._pause: float | None = None
         self._look: float | None = None
@@ -117,6 +120,28 @@ class Pace:
             raise NotNowError(f"{self._provider.name} lets the account have no product now")
         async with self._turnstile:
             await self._pass()
+
+    async def check_account(self, product: Product) -> None:
+        """Have the archive look at the account, once, before a product is waited for: that may take days.
+
+        Args:
+            product: Any one.
+
+        Raises:
+            AuthError: There are no credentials, or the archive refused them.
+        """
+        if self._is_checked:
+            return
+        async with self._check:
+            if not self._is_checked:
+                try:
+                    await self._provider.download_request(product)
+                    await self.ask()
+                except AuthError:
+                    raise
+                except ProviderError:
+                    pass  # its download will tell
+                self._is_checked = True
 
     async def _pass(self) -> None:
         """Wait, and look now and then whether a download may begin earlier than was thought."""
