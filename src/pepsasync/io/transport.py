@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import urllib.request
 from typing import TYPE_CHECKING, Self
 
@@ -9,6 +10,7 @@ import httpcore
 import httpx
 
 from pepsasync.decide.hosts import is_loopback
+from pepsasync.errors import ConfigError
 from pepsasync.io.failures import httpx_errors
 from pepsasync.io.short import ShortPool, for_httpcore
 from pepsasync.io.sockets import Sockets
@@ -43,12 +45,12 @@ class Transport(httpx.AsyncBaseTransport):
             network_backend=Sockets(),
         )
         self._short = ShortPool(tls, IDLE, IDLE_SECONDS)
-        self._proxied = {scheme: _through(proxy, tls) for scheme, proxy in _proxies().items()}
+        self._tls = tls
+        self._proxies = _proxies()
+        self._proxied: dict[str, httpx.AsyncHTTPTransport] = {}
 
     async def __aenter__(self) -> Self:
         await self._pool.__aenter__()
-        for transport in self._proxied.values():
-            await transport.__aenter__()
         return self
 
     async def __aexit__(
@@ -71,9 +73,13 @@ class Transport(httpx.AsyncBaseTransport):
 
         Raises:
             httpx.TransportError: No answer came.
+            ConfigError: The environment names a proxy for it that cannot be used.
         """
-        if (proxied := self._proxied.get(request.url.scheme)) and not _goes_straight(request.url.host):
-            return await proxied.handle_async_request(request)
+        scheme = request.url.scheme
+        if scheme in self._proxies and not _goes_straight(request.url.host):
+            if scheme not in self._proxied:  # one that nothing needs may be as wrong as it likes
+                self._proxied[scheme] = _through(scheme, self._proxies[scheme], self._tls)
+            return await self._proxied[scheme].handle_async_request(request)
         if request.extensions.get(SHORT):
             return await self._short.handle_async_request(request)
         with httpx_errors():
@@ -106,9 +112,34 @@ def _proxies() -> dict[str, str]:
     return {scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in named.items() if proxy}
 
 
-def _through(proxy: str, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+def _through(scheme: str, proxy: str, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+    """The way through a proxy.
+
+    Raises:
+        ConfigError: It cannot be used; the message names the variable, not its value, which may hold a password.
+    """
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=IDLE, keepalive_expiry=IDLE_SECONDS)
-    return httpx.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy)
+    try:
+        url = httpx.URL(proxy)
+        if url.host and (url.port is None or 0 < url.port < 1 << 16):
+            return httpx.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy)
+    except ImportError:
+        what = f"{_variable(scheme)} names a SOCKS proxy, which needs a further package"
+        raise ConfigError(what, hint="Try: pip install 'pepsasync[socks]'") from None
+    except (ValueError, httpx.InvalidURL):
+        pass
+    hint = "It looks like http://proxy.example:3128; unset it, or list hosts that need no proxy in NO_PROXY"
+    raise ConfigError(f"{_variable(scheme)} does not name a proxy that can be used", hint=hint) from None
+
+
+def _variable(scheme: str) -> str:
+    """The variable that names the proxy; names in small letters come first, as in the standard library."""
+    given = sorted((name for name, value in os.environ.items() if value), reverse=True)
+    for wanted in (f"{scheme}_proxy", "all_proxy"):
+        for name in given:
+            if name.lower() == wanted:
+                return name
+    return "the proxy setting of this system"
 
 
 def _goes_straight(host: str) -> bool:
