@@ -218,3 +218,17 @@ def test_folder_with_something_else_under_a_final_name_ends_with_1(run, archive,
     assert done.code == 1, done.err
     assert "is a link" in done.err
     assert path.is_symlink()
+
+
+def test_verify_does_not_look_through_links(run, archive, data, tmp_path):
+    (tmp_path / "account").write_text(f"{archive.username} {archive.password}")
+    words = ["--provider", "peps", "--base-url", archive.peps_url, "-a", tmp_path / "account"]
+    assert run("fetch", *words, "-w", data, "-d", "2015-01-01").code == 0
+    path = next(data.glob("*.zip"))
+    path.symlink_to(path.rename(tmp_path / path.name))
+    found, repaired = run("verify", data), run("verify", data, "--repair", *words)
+
+    assert found.code == 1
+    assert f"{path} is a link" in found.out
+    assert repaired.code == 1
+    assert path.is_symlink()

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from archives import bytes_by_name, fetch_all, final_names, sandbox
+from archives import bytes_by_name, fetch_all, final_names, right_files, sandbox
 from pepsasync.events import Noticed
 from pepsasync.model import DeliveryStatus
 from pepsasync.sandbox import content, safe
@@ -159,6 +159,26 @@ async def test_folder_that_stood_there_first_loses_nothing(archive, data):
     assert sum(path.is_file() and path.read_bytes() == MINE for path in everywhere) == 3
     outcomes, _ = await fetch_all(archive, data, extract=True)
     assert {delivery.status for delivery in outcomes.values()} == {DeliveryStatus.SKIPPED}
+
+
+@pytest.mark.parametrize("size", [200_000, 700_000])
+async def test_zip_that_stood_there_first_is_kept_when_it_is_replaced(data, size):
+    async with sandbox(2, tape_fraction=0, product_size=size) as archive:
+        data.mkdir()
+        theirs = data / f"{archive.catalogue[0].name}.zip"
+        theirs.write_bytes(MINE)
+        _, events = await fetch_all(archive, data)
+        kept = data / ".pepsasync" / "kept" / f"{theirs.name}-1"
+
+        assert right_files(archive, data) == 2
+        assert kept.read_bytes() == MINE
+        assert any(str(kept) in event.message for event in events if isinstance(event, Noticed))
+
+        theirs.write_bytes(MINE)
+        await fetch_all(archive, data)
+
+        assert right_files(archive, data) == 2
+        assert [kept] == list(kept.parent.iterdir()), "one of ours that was damaged is replaced"
 
 
 def test_verify_compares_with_what_was_unpacked(run, archive, data, tmp_path):

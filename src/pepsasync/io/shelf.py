@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import itertools
 import json
 import os
 import secrets
@@ -143,16 +144,16 @@ class Shelf:
 
     @functools.cached_property
     def kept(self) -> Path:
-        """What others have changed in folders that were replaced since."""
+        """What others have put under final names, or changed there, and was replaced since."""
         return self.state / "kept"
 
-    def check_names(self, product: Product) -> None:
+    def check_names(self, name: str) -> None:
         """Refuse to look at or to replace what is neither a file nor a folder of ours under a final name.
 
         Raises:
             DeliveryError: A link, a device, a folder in place of a zip, or a file in place of a folder stands there.
         """
-        for path, is_right in ((self.zip_path(product), stat.S_ISREG), (self.folder_path(product), stat.S_ISDIR)):
+        for path, is_right in zip(self.final_paths(name), (stat.S_ISREG, stat.S_ISDIR), strict=True):
             with disk_errors(path):
                 try:
                     mode = os.lstat(path).st_mode
@@ -161,7 +162,7 @@ class Shelf:
             if not is_right(mode):
                 raise DeliveryError(
                     f"{path} is {kind(mode)}; nothing was read or written there",
-                    product=product.name,
+                    product=name,
                     hint="Move it away and run the same command again",
                 )
 
@@ -177,6 +178,10 @@ class Shelf:
     def folder_path(self, product: Product) -> Path:
         """Final name of a product's folder."""
         return self.final_paths(product.name)[1]
+
+    def record_path(self, final: Path) -> Path:
+        """What is known of a zip or folder under its final name."""
+        return self.records / f"{final.name}.json"
 
     def part_path(self, product: Product) -> Path:
         """Unfinished bytes of a product."""
@@ -303,7 +308,8 @@ class Shelf:
     def promote(self, product: Product, stamp: Stamp) -> Path:
         """Give a verified part its final name; on return it is on the disk, not only in its cache.
 
-        Replaces a file of that name: it was looked at before and found wrong.
+        Replaces a file of that name: it was looked at before and found wrong. One that pepsasync never found right
+        is kept, see `put_aside`.
 
         Args:
             product: Whose part.
@@ -348,8 +354,23 @@ class Shelf:
         with disk_errors(final):
             if stamp is not None and stamp_of(file) != stamp:
                 raise OSError(errno.EBUSY, "another program has changed it")
+            if os.path.lexists(final) and not os.path.lexists(self.record_path(final)):
+                aside = self.put_aside(final)
+                self.tell(f"{final} was wrong, and not written by pepsasync; it was replaced, and is kept as {aside}")
             file.replace(final)
         return final
+
+    def put_aside(self, final: Path) -> Path:
+        """Rename what others have put under a final name; returns its new name.
+
+        Raises:
+            OSError: It cannot be renamed.
+        """
+        make_own_folder(self.kept, self.tell)
+        names = (self.kept / f"{final.name}-{number}" for number in itertools.count(1))
+        aside = next(name for name in names if not os.path.lexists(name))
+        final.rename(aside)
+        return aside
 
     def _forget_part(self, product: Product) -> None:
         if self.note_path(product).exists():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import re
 import secrets
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from pepsasync.errors import ExtractError
-from pepsasync.io.files import disk_errors, make_own_folder, make_way, remove_tree, sync
+from pepsasync.io.files import disk_errors, make_way, remove_tree, sync
 from pepsasync.io.threads import check_cancelled
 from pepsasync.io.zips import UnsafeZipError, blocks, open_zip, refuse_overlap
 from pepsasync.stages.notes import is_ours, members_of, remember_folder
@@ -62,7 +61,7 @@ def unpack(product: Product, shelf: Shelf) -> Path:
     """The blocking work of `extract`."""
     zipped, unpacked, final = shelf.zip_path(product), shelf.unpack_path(product), shelf.folder_path(product)
     shelf.check_owner()
-    shelf.check_names(product)
+    shelf.check_names(product.name)
     with disk_errors(unpacked):
         for place in (shelf.unpacking, unpacked):
             make_way(place, shelf.tell, is_folder=True)
@@ -81,7 +80,7 @@ def unpack(product: Product, shelf: Shelf) -> Path:
                 sync(Path(folder))
             shelf.check_owner()
             ours = members_of(final, shelf) if is_ours(final, shelf) else {}
-            old = _put_aside(final, shelf)
+            old = shelf.put_aside(final) if final.exists() else None
             whole.rename(final)
             sync(final.parent)
             top = whole.relative_to(scratch).as_posix()
@@ -169,17 +168,6 @@ def _below(top: str, info: zipfile.ZipInfo) -> str:
     """The path of a member in the product's folder."""
     path = PurePosixPath(info.filename)
     return (path if top == "." else path.relative_to(top)).as_posix()
-
-
-def _put_aside(final: Path, shelf: Shelf) -> Path | None:
-    """Rename a folder that stands under the final name; returns its new name."""
-    if not final.exists():
-        return None
-    make_own_folder(shelf.kept, shelf.tell)
-    names = (shelf.kept / f"{final.name}-{number}" for number in itertools.count(1))
-    aside = next(name for name in names if not os.path.lexists(name))
-    final.rename(aside)
-    return aside
 
 
 def _keep_what_others_wrote(old: Path, final: Path, ours: Mapping[str, Member], shelf: Shelf) -> None:

@@ -36,8 +36,8 @@ def remember(product: Product, path: Path, shelf: Shelf) -> None:
             "checksum": str(product.checksum or ""),
             "source": product.provider,
         }
-        make_way(_record(path, shelf), shelf.tell)
-        write_new(_record(path, shelf), json.dumps(record).encode())
+        make_way(shelf.record_path(path), shelf.tell)
+        write_new(shelf.record_path(path), json.dumps(record).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def remember_folder(source: str, folder: Path, members: Mapping[str, tuple[int, 
         shelf: Where the folder stands.
     """
     with contextlib.suppress(OSError):  # it is right without it, and has a manifest nearly always
-        path = _record(folder, shelf)
+        path = shelf.record_path(folder)
         times = {name: os.lstat(folder / name).st_mtime_ns for name in members}
         listed = {name: [*known, times[name]] for name, known in members.items()}
         record = {"source": source, "inode": folder.stat().st_ino, "members": listed}
@@ -141,7 +141,7 @@ def is_marked_wrong(path: Path, shelf: Shelf) -> bool:
 def read_note(path: Path, shelf: Shelf) -> dict[str, Any]:
     """What is noted of a file or folder with a final name; empty when nothing is, or nobody can read it."""
     try:
-        note = json.loads(read_own(_record(path, shelf)))
+        note = json.loads(read_own(shelf.record_path(path)))
     except (OSError, ValueError):
         return {}
     return note if isinstance(note, dict) else {}
@@ -151,14 +151,10 @@ def _rewrite(path: Path, shelf: Shelf, note: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):  # a folder that cannot be written is not filled by a next run either
         for folder in (shelf.state, shelf.records):
             make_own_folder(folder, shelf.tell)
-        replace_text(_record(path, shelf), json.dumps(note), shelf.tell)
+        replace_text(shelf.record_path(path), json.dumps(note), shelf.tell)
 
 
 def _stamp(path: Path) -> list[int]:
     """Tells what stands there now from what takes its place."""
     found = path.stat()
     return [found.st_ino, found.st_mtime_ns]
-
-
-def _record(path: Path, shelf: Shelf) -> Path:
-    return shelf.records / f"{path.name}.json"

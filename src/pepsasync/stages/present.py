@@ -71,7 +71,7 @@ async def find_present(
     """
 
     def work() -> Present:
-        shelf.check_names(product)
+        shelf.check_names(product.name)
         present = _look(product, shelf, extract)
         if present.path is not None:
             shelf.discard_part(product)  # left by a run that was killed after the rename
@@ -84,7 +84,7 @@ def is_here(product: Product, shelf: Shelf) -> bool:
     """Whether a product is there and known to be right, without reading it; blocks for a moment."""
     folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
     try:
-        shelf.check_names(product)
+        shelf.check_names(product.name)
     except PepsasyncError:
         return False
     return _is_right_folder(folder, shelf, may_read=False) or is_remembered(product, zipped, shelf)

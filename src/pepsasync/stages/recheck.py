@@ -92,6 +92,11 @@ def recheck(directory: Path, name: str, noted: Known | None) -> Finding:
     """
     shelf, plain = Shelf(directory), safe_name(name)
     zipped, folder = directory / f"{plain}.zip", directory / f"{plain}.SAFE"
+    if noted is not None:
+        try:
+            shelf.check_names(name)
+        except PepsasyncError as error:
+            return Finding(name, Verdict.WRONG, error.message, zipped)
     findings = [
         _judged(path, name, noted, shelf)
         for path, stands in ((zipped, zipped.is_file()), (folder, folder.is_dir()))
