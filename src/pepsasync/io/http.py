@@ -175,11 +175,13 @@ class Http:
             is_search: Show the raw reply to `on_search_reply`, and wait for the end of an outage.
 
         Raises:
-            ProtocolError: The body is not JSON.
+            ProtocolError: The body is not JSON, or a search was sent on without its criteria.
             ProviderError: As `send_patiently`.
         """
         decoded: list[Any] = []
         response = await self.send_patiently(request, lambda answer: _decode_into(decoded, answer), waits=is_search)
+        if is_search and not {*request.url.params.multi_items()} <= {*response.url.params.multi_items()}:
+            raise ProtocolError("the archive sends a search on without its criteria", url=safe_url(response))
         if is_search and self.on_search_reply:
             self.on_search_reply(safe_url(response), response.content)
         return decoded[-1]

@@ -176,6 +176,21 @@ async def test_a_redirect_takes_no_body_to_another_host(status, away):
     assert {"https://archive.example/search"} == set(seen)
 
 
+@pytest.mark.parametrize(("query", "is_kept"), [("?q=Toulouse&page=1", True), ("?page=1", False), ("", False)])
+async def test_a_search_that_is_sent_on_without_its_criteria_is_an_error(query, is_kept):
+    def archive(request):
+        moved = httpx.Response(302, headers={"Location": f"/v2/search{query}"})
+        return moved if request.url.path == "/search" else httpx.Response(200, json={"features": []})
+
+    async with client(archive, retries=1) as http:
+        request = http.build("GET", "https://archive.example/search", params={"page": "1", "q": "Toulouse"})
+        if is_kept:
+            assert {"features": []} == await http.json(request, is_search=True)
+        else:
+            with pytest.raises(ProtocolError, match="without its criteria"):
+                await http.json(request, is_search=True)
+
+
 @pytest.mark.parametrize("is_short", [True, False])
 async def test_stream_redirect_is_followed_without_the_credentials(is_short):
     seen = []
