@@ -14,6 +14,7 @@ from anyio import from_thread, to_thread
 
 from pepsasync.archives import open_archives, run_options
 from pepsasync.arguments import as_products, as_query, as_wanted
+from pepsasync.decide.paths import in_home
 from pepsasync.errors import NotFoundError
 from pepsasync.events import DownloadProgressed, Event, Noticed
 from pepsasync.io.failures import reason
@@ -204,7 +205,7 @@ class Client:
 
         Args:
             product: From a search, or a product's name.
-            directory: Folder to put it in; made when it does not exist.
+            directory: Folder to put it in, made when it does not exist; `~` is the home folder.
             extract: Unpack the zip and remove it.
 
         Returns:
@@ -239,7 +240,7 @@ class Client:
         Args:
             wanted: A query, or criteria as a mapping; a product, or a product's name; products, names and queries, in
                 any collection or iterator; a table of pandas or geopandas with a column `name`.
-            directory: Folder to put them in; made when it does not exist.
+            directory: Folder to put them in, made when it does not exist; `~` is the home folder.
             extract: Unpack each zip and remove it.
             on_delivered: Awaited for each product that this run brought, a few at once. What it raises becomes a
                 `HookFailed` event: the product stays delivered.
@@ -254,11 +255,11 @@ class Client:
         from pepsasync.pipeline.deliver_all import make_run  # noqa: PLC0415 - as for journals
         from pepsasync.pipeline.fetch import fetch  # noqa: PLC0415
 
-        products = as_wanted(wanted)
+        products, folder = as_wanted(wanted), in_home(directory, "directory")
 
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
-            space = None if on_delivered else Space(Path(directory))  # a hook may move files away
-            lines = [self._line(archive, Path(directory), space) for archive in self._archives]
+            space = None if on_delivered else Space(folder)  # a hook may move files away
+            lines = [self._line(archive, folder, space) for archive in self._archives]
             await to_thread.run_sync(lines[0].shelf.open)
             names = [line.provider.name for line in lines]
             options = run_options(self._archives, extract=extract, skip_tape=self._config.skip_tape)

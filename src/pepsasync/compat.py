@@ -8,7 +8,6 @@ import os
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -19,6 +18,7 @@ from pepsasync.cli.options import ArchiveOptions
 from pepsasync.cli.records import SearchReplies
 from pepsasync.cli.units import show_count
 from pepsasync.criteria import build_query
+from pepsasync.decide.paths import in_home
 from pepsasync.decide.text import one_line
 from pepsasync.errors import ConfigError, PepsasyncError
 from pepsasync.io.shelf import Shelf
@@ -26,6 +26,7 @@ from pepsasync.model import DeliveryStatus, StorageTier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from pepsasync.client import Client
     from pepsasync.model import Product, Query
@@ -137,13 +138,13 @@ def peps_download(  # noqa: PLR0917 - the parameters of the old function, in the
     job = _Job(
         query=query,
         archive=ArchiveOptions(
-            auth=Path(auth) if auth else None,
+            auth=in_home(auth, "auth") if auth else None,
             provider=provider or os.environ.get("PEPSASYNC_PROVIDER"),
             base_url=base_url,
         ),
         patience=_patience(max_trials, wait),
-        directory=Path(write_dir or "."),
-        replies=SearchReplies(Path(search_json_file)) if search_json_file else None,
+        directory=in_home(write_dir or ".", "write_dir"),
+        replies=SearchReplies(in_home(search_json_file, "search_json_file")) if search_json_file else None,
         extract=extract,
         only_look=no_download,
         verbose=verbose,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,7 +91,7 @@ class Config:
     limit_rate: int | None = None
     """Bytes a second for all downloads together; None for no limit."""
     ca_bundle: Path | None = None
-    """PEM file with a further certificate authority; TLS is always verified."""
+    """PEM file with a further certificate authority; TLS is always verified. `~` is the home folder."""
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -101,5 +102,8 @@ class Config:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"{name.replace('_', '-')} must be longer than 0 seconds")
+        if self.ca_bundle is not None:
+            expanded = Path(os.path.expanduser(self.ca_bundle))  # noqa: PTH111 - a home that nobody has is told below
+            object.__setattr__(self, "ca_bundle", expanded)
         if self.ca_bundle is not None and not Path(self.ca_bundle).is_file():
             raise ConfigError(f"the CA bundle {self.ca_bundle} does not exist")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from pepsasync.decide.paths import in_home
 from pepsasync.decide.text import as_json
 from pepsasync.errors import ConfigError, DiskFullError
 from pepsasync.events import ProductDelivered, ProductFailed, ProductFound, ProductLeftOut, ProductSkipped
@@ -55,11 +56,11 @@ class ReportFile:
     """Takes outcomes as they are known and writes a report of them at the end; memory does not grow with their number.
 
     Args:
-        target: Path of the report, or an open file.
+        target: Path of the report, where `~` is the home folder, or an open file.
     """
 
     def __init__(self, target: str | os.PathLike[str] | IO[str]) -> None:
-        self._target = Path(target) if isinstance(target, str | os.PathLike) else target
+        self._target = in_home(target) if isinstance(target, str | os.PathLike) else target
         self._counts = _Counts()
         self._begun: dict[str, dict[str, Any]] = {}
         self._taken = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by __exit__

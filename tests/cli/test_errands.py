@@ -167,12 +167,12 @@ class TestTheirOrder:
         assert len(runs.jobs) == 1
 
     def test_each_run_has_files_of_its_own(self, told, runs, tmp_path):
-        delivery = DeliveryOptions(report=tmp_path / "report.json", events=str(tmp_path / "events.jsonl"))
+        delivery = DeliveryOptions(report=tmp_path / "report.json", events=tmp_path / "events.jsonl")
         run_errands(errands("peps", "cdse"), Helpers(told.session, told.archive, told.staging, delivery), "{}")
         first, second = (job.delivery for job in runs.jobs)
 
         assert (first.report.name, second.report.name) == ("report.json", "report-2.json")
-        assert second.events == str(tmp_path / "events-2.jsonl")
+        assert second.events == tmp_path / "events-2.jsonl"
 
     @pytest.mark.parametrize("given", [{"auth": "account.txt"}, {"base_url": "https://one.example"}])
     def test_what_is_for_one_archive_is_refused_for_several(self, told, runs, given):

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import certifi
@@ -10,7 +12,10 @@ import geopandas
 import pytest
 import shapely
 
-from archives import right_files, sandbox
+from archives import connect, everything, right_files, sandbox
+from pepsasync import ConfigError, Report, peps_download
+from pepsasync.report import write_report
+from pepsasync.results.tables import write_products
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01", "--poll-interval", "0.1"]
 
@@ -138,3 +143,103 @@ def test_configuration_certificates_and_replies_have_such_names_too(*, run, serv
 
     assert (by_config.code, by_option.code) == (0, 0), by_config.err + by_option.err
     assert json.loads((folder / "reply.json").read_bytes())["features"]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("USERPROFILE", str(folder))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_the_home_folder_is_meant_in_every_path_option(run, served, account, home, tmp_path):
+    Path(account[-1]).rename(home / "account.txt")
+    (home / "ca.pem").write_bytes(Path(certifi.where()).read_bytes())
+    archive = [*account[:2], "-a", "~/account.txt", "--ca-bundle=~/ca.pem"]
+    found = run("search", *account[:2], *PERIOD[:4], "-o", "~/found.csv", "--json", "~/replies.json")
+    line = ["fetch", *archive, *PERIOD, "-w", "~/data", "--report=~/report.json", "--events=~/events.jsonl"]
+    fetched = run(*line, "--json", "~/reply.json")
+    codes = [
+        run(*command).code
+        for command in (
+            ["plan", *archive, *PERIOD[:4], "-w", "~/data"],
+            ["status", "~/data"],
+            ["verify", "~/data"],
+            ["resume", "~/data", *archive],
+            ["download", "~/found.csv", *archive, "-w", "~/again"],
+            ["download", "@~/found.csv", *archive, "-w", "~/again"],
+            ["search", *archive, "--id", "@~/found.csv"],
+        )
+    ]
+
+    assert (found.code, fetched.code) == (0, 0), found.err + fetched.err
+    assert codes == [0] * 7
+    assert right_files(served, home / "data") == right_files(served, home / "again") == 3
+    assert {path.name for path in home.iterdir()} >= {"found.csv", "report.json", "events.jsonl", "reply.json", "data"}
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        ("fetch -c S1 -w ~no-such-user/data", "--write-dir"),
+        ("fetch -c S1 -a ~no-such-user/account.txt", "--auth"),
+        ("fetch -c S1 --report ~no-such-user/report.json", "--report"),
+        ("fetch -c S1 --events ~no-such-user/events.jsonl", "--events"),
+        ("search -c S1 -o ~no-such-user/found.csv", "--output"),
+        ("search -c S1 --shape ~no-such-user/area.gpkg", "~no-such-user"),
+        ("status ~no-such-user", "DIR"),
+        ("demo --keep ~no-such-user", "--keep"),
+        ("download ~no-such-user/found.csv", "~no-such-user"),
+        ("download ~no-such-user/found", "~no-such-user"),
+    ],
+)
+def test_a_home_that_nobody_has_is_refused(*, run, clients, home, tmp_path, line, option):
+    done = run(*line.split())
+
+    assert done.code == 2, done.err
+    assert option in done.err
+    assert "no home folder" in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert clients.all == []
+
+
+@pytest.mark.anyio
+async def test_the_home_folder_is_meant_in_python_too(served, home, tmp_path):
+    shutil.copyfile(certifi.where(), home / "ca.pem")
+    async with connect(served, ca_bundle="~/ca.pem") as client:
+        product, *more = await everything(client)
+        path = await client.download(product, "~/data")
+        outcomes = [delivery async for delivery in client.fetch(more, Path("~") / "data")]
+        with pytest.raises(ConfigError, match="no home folder"):
+            client.fetch(product, "~no-such-user/data")
+
+    assert path == home / "data" / f"{product.name}.zip"
+    assert {delivery.path.parent for delivery in outcomes} == {home / "data"}
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_the_home_folder_is_meant_in_the_old_function_and_in_files_of_results(served, home, tmp_path):
+    (home / "account.txt").write_text(f"{served.username} {served.password}")
+    where = {"provider": "peps", "base_url": served.peps_url}
+    dates = {"start_date": "2015-01-01", "end_date": "2018-01-01"}
+    done = peps_download(
+        "~/data",
+        "~/account.txt",
+        "S2ST",
+        no_download=False,
+        extract=False,
+        search_json_file="~/reply.json",
+        **where,
+        **dates,
+    )
+    write_products([], "~/found.csv")
+    write_report(Report(provider="peps", started=datetime.now(UTC), seconds=1), "~/report.json")
+
+    assert done
+    assert {path.name for path in home.iterdir()} >= {"data", "reply.json", "found.csv", "report.json"}
+    assert len(list((home / "data").glob("*.zip"))) == len(done)
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]

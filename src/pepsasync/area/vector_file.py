@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from shapely.geometry.polygon import orient
 from pepsasync.area.clean import clean, single_parts
 from pepsasync.area.formats import read_layers
 from pepsasync.decide.antimeridian import around_pole, unwrap
+from pepsasync.decide.paths import in_home
 from pepsasync.errors import AreaError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def from_file(path: str | PathLike[str]) -> BaseGeometry:
     Raises:
         AreaError: Missing, unreadable or empty file, unknown coordinate system, coordinates out of range.
     """
-    file = Path(path).expanduser()
+    file = in_home(path)
     if not file.exists():
         raise AreaError(f"the file {file} does not exist")
     pieces = [from_frame(frame, f"the file {file}") for frame in read_layers(file) if len(frame)]

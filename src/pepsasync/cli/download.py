@@ -1,6 +1,5 @@
 """Named products: `download`."""
 
-from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Exit
@@ -10,6 +9,7 @@ from pepsasync.cli.flatten import flatten
 from pepsasync.cli.options import ArchiveOptions, OutputOptions
 from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.session import Session
+from pepsasync.decide.paths import in_home
 from pepsasync.errors import ConfigError
 
 LIST_SUFFIXES = (".geojson", ".json", ".jsonl", ".txt", ".list", ".csv", ".tsv", ".parquet", ".gpkg")
@@ -48,7 +48,7 @@ def expand(argument: str) -> list[str]:
     """
     from pepsasync.results.saved import bare_name, read_saved  # noqa: PLC0415 - not needed for help
 
-    path = Path(argument.removeprefix("@"))
+    path = in_home(argument.removeprefix("@"))
     if argument == "-" or argument.startswith("@") or path.suffix.lower() in LIST_SUFFIXES:
         return read_saved(path)
     if path.suffix not in (".zip", ".SAFE") and path.is_file():

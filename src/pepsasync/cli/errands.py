@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.cli.deliver import Job
@@ -15,6 +14,7 @@ from pepsasync.errors import AuthError, ConfigError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from pepsasync.cli.options import ArchiveOptions
     from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
@@ -142,16 +142,15 @@ def _job(manner: Manner, told: Helpers, number: int) -> Job:
         replace(
             delivery,
             extract=delivery.extract or manner.extract,
-            report=delivery.report and Path(_numbered(str(delivery.report), number)),
+            report=delivery.report and _numbered(delivery.report, number),
             events=delivery.events and _numbered(delivery.events, number),
         ),
     )
 
 
-def _numbered(file: str, number: int) -> str:
+def _numbered(file: Path, number: int) -> Path:
     """The file of one of several runs: `report.json`, `report-2.json`."""
-    path = Path(file)
-    return file if number == 1 or file == "-" else str(path.with_stem(f"{path.stem}-{number}"))
+    return file if number == 1 or is_output(file) else file.with_stem(f"{file.stem}-{number}")
 
 
 def _check_one_archive(errands: Sequence[Errand], archive: ArchiveOptions) -> None:

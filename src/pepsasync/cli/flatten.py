@@ -8,10 +8,12 @@ import functools
 import inspect
 import itertools
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from typer.core import TyperCommand
 
+from pepsasync.decide.paths import in_home
 from pepsasync.decide.values import parse_number, parse_whole
 from pepsasync.errors import ConfigError
 
@@ -126,17 +128,21 @@ def _group_parameters(group: Any, without: tuple[str, ...]) -> list[inspect.Para
 
 
 def _in_our_words(annotation: Any) -> Any:
-    """The same option, about whose value we speak ourselves when it should be a number and is none."""
+    """The same option, whose number or path we read, and speak of, ourselves."""
     kind, option = (*get_args(annotation), None)[:2] if hasattr(annotation, "__metadata__") else (annotation, None)
-    read = next((read for number, read in _NUMBERS.items() if number in (kind, *get_args(kind))), None)
+    read = next((read for value, read in _READERS.items() if value in (kind, *get_args(kind))), None)
     if option is None or read is None or getattr(option, "count", False):
         return annotation
     option = copy.copy(option)
-    option.parser = functools.partial(read, max(_spellings(option), key=len))
+    option.parser = functools.partial(read, max(_spellings(option), key=len, default="") or option.metavar)
     return Annotated[kind, option]
 
 
-_NUMBERS: dict[type, Callable[[str, object], float]] = {int: parse_whole, float: parse_number}
+def _path(name: str, value: Any) -> Path:
+    return in_home(value, name)
+
+
+_READERS: dict[type, Callable[[str, Any], Any]] = {int: parse_whole, float: parse_number, Path: _path}
 
 
 def _spellings(option: Any) -> list[str]:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from pepsasync.decide.text import as_json
@@ -16,6 +15,7 @@ from pepsasync.io.files import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from pepsasync.events import Event
 
@@ -69,7 +69,7 @@ class EventLog:
         ConfigError, DiskFullError: The file cannot be opened, or at the end, not everything was written.
     """
 
-    def __init__(self, target: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, target: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._target = target
         self._error: OSError | None = None
@@ -78,9 +78,9 @@ class EventLog:
         """Whether its reader went away."""
         self._is_ours = not is_output(target)
         if self._is_ours:
-            check_writable(Path(target), "--events")
+            check_writable(target, "--events")
             try:
-                self._file = Path(target).open("w", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
+                self._file = target.open("w", encoding="utf-8")
             except OSError as error:
                 raise _unwritable("--events", target, error) from error
 

@@ -102,7 +102,7 @@ class DeliveryOptions:
         Path | None, _delivery("--report", metavar="FILE|-", help="write what became of each product, as JSON")
     ] = None
     events: Annotated[
-        str | None, _delivery("--events", metavar="FILE|-", help="write what happens, one JSON object a line")
+        Path | None, _delivery("--events", metavar="FILE|-", help="write what happens, one JSON object a line")
     ] = None
     on_delivered: Annotated[
         str | None,

@@ -12,6 +12,7 @@ from pepsasync.credentials.credentials import KEY_PROVIDERS, Credentials
 from pepsasync.credentials.private import refuse_foreign, warn_of_exposed
 from pepsasync.credentials.stored import load
 from pepsasync.decide.hosts import is_loopback
+from pepsasync.decide.paths import in_home
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -119,14 +120,15 @@ def read_auth_file(path: str | os.PathLike[str], provider: str | None = None) ->
 
 
 def _first_line(path: str | os.PathLike[str], hint: str) -> str:
+    file = in_home(path)
     try:
-        text = Path(path).read_text("utf-8-sig")
+        text = file.read_text("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"cannot read the credentials file {path}: {error.strerror or error}", hint=hint) from None
     except UnicodeDecodeError:
         raise ConfigError(f"the credentials file {path} is not UTF-8 text", hint=hint) from None
-    refuse_foreign(Path(path))
-    warn_of_exposed(Path(path))
+    refuse_foreign(file)
+    warn_of_exposed(file)
     for line in text.splitlines():
         if line.strip():
             return line

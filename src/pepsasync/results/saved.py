@@ -8,9 +8,9 @@ import io
 import json
 import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pepsasync.decide.paths import in_home
 from pepsasync.decide.values import parse_name
 from pepsasync.errors import ConfigError
 from pepsasync.results.names import NAME_KEYS, TOP_KEYS, bare_name, product_name
@@ -18,6 +18,7 @@ from pepsasync.results.names import NAME_KEYS, TOP_KEYS, bare_name, product_name
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
+    from pathlib import Path
 
 __all__ = ["bare_name", "read_saved"]
 
@@ -49,12 +50,13 @@ def read_saved(path: str | os.PathLike[str]) -> list[str]:
     Raises:
         ConfigError: The file cannot be read, names nothing, or holds something else.
     """
-    is_piped, path = str(path) == "-", "standard input" if str(path) == "-" else path
+    file = None if str(path) == "-" else in_home(path, f"cannot read {path}")
+    path = path if file else "standard input"
     try:
-        names = _from_text(sys.stdin.buffer.read(), path) if is_piped else _from_file(Path(path).expanduser(), path)
+        names = _from_file(file, path) if file else _from_text(sys.stdin.buffer.read(), path)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not text", hint=FORMATS) from error
-    except (OSError, RuntimeError, ValueError) as error:  # no such home, a null in the path
+    except (OSError, ValueError) as error:  # the last for a null in the path
         raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     if not names:
         raise ConfigError(f"{path} names no products", hint=FORMATS)

@@ -28,15 +28,16 @@ import importlib.util
 import io
 import os
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pepsasync.decide.paths import in_home
 from pepsasync.decide.text import as_cell, as_json
 from pepsasync.errors import ConfigError, DiskFullError
 from pepsasync.io.files import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     import geopandas
 
@@ -145,13 +146,13 @@ def write_products(products: Sequence[Product], path: str | os.PathLike[str]) ->
 
     Args:
         products: From a search.
-        path: One of `SUFFIXES`.
+        path: One of `SUFFIXES`; `~` is the home folder.
 
     Raises:
         ConfigError: Unknown suffix, a missing library, or the file cannot be written.
         DiskFullError: There is no room for it.
     """
-    target = Path(path)
+    target = in_home(path)
     check_suffix(target)
     new = target.with_name(f".{target.stem}.{os.getpid()}.new{target.suffix}")
     try:
