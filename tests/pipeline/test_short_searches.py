@@ -190,6 +190,33 @@ def test_commands_say_that_an_estimate_was_far_off_and_end_with_1(provider, spoi
         assert [{"announced": 1_300, "sent": 3}] == written["fell_short"]
 
 
+@pytest.mark.parametrize("flaw", ["unreadable", "short", "estimate"])
+def test_status_and_resume_know_that_a_search_missed_products(provider, spoil, flaw, run, monkeypatch, tmp_path):
+    if flaw == "estimate" and provider != "peps":
+        pytest.skip("counts are exact there")
+    is_mended = []
+
+    def change(document, found):
+        if not is_mended and flaw == "unreadable" and found:
+            unreadable(provider, found[0])
+        elif not is_mended:
+            announce(provider, document, len(found) and 1_300, exact=flaw == "short")
+
+    spoil(change)
+    with served() as archive:
+        monkeypatch.chdir(tmp_path)
+        options = environment(monkeypatch, archive, provider)
+        first = run("fetch", *options, "-w", "files")
+        before = json.loads(run("status", "files", "--format", "json").out)
+        is_mended.append(True)
+        again = run("resume", "files", *options[:2])
+        after = json.loads(run("status", "files", "--format", "json").out)
+
+        assert (1, 0) == (first.code, again.code)
+        assert (False, True) == (before["is_complete"], after["is_complete"])
+        assert 3 == len([*(tmp_path / "files").glob("*.zip")])
+
+
 @pytest.mark.parametrize("command", ["search", "plan", "stage", "fetch -n", "fetch"])
 def test_names_that_are_not_found_are_named_and_commands_end_with_1(provider, command, run, monkeypatch, tmp_path):
     with served() as archive:

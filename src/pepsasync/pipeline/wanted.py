@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import NotFoundError
-from pepsasync.events import ProductFailed, ProductSuperseded
+from pepsasync.events import ProductFailed, ProductSuperseded, SearchFellShort
 from pepsasync.model import Delivery, DeliveryStatus, Product, Query
 from pepsasync.stages.paging import Failures
 from pepsasync.stages.search import search
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
     from pepsasync.errors import ProviderError
-    from pepsasync.events import Emit
+    from pepsasync.events import Emit, Event
     from pepsasync.pipeline.record import Recorder
     from pepsasync.providers.base import Provider
 
@@ -31,7 +31,7 @@ TOGETHER = 500
 """Products or names of an iterable that are taken at once; it may be as long as a journal."""
 
 
-async def feed(
+async def feed(  # noqa: C901 - one loop over all that may be wanted
     wanted: Wanted,
     provider: Provider,
     recorder: Recorder,
@@ -67,16 +67,26 @@ async def feed(
             await recorder.found(order, new)
             await pages.send(new)
 
+    short: list[SearchFellShort] = []
+
+    def take(event: Event) -> None:
+        if isinstance(event, SearchFellShort):
+            short.append(event)
+        recorder.take(event)
+
     async with pages, outcomes:
         for part in _parts(wanted):
             order = await recorder.order(part) if isinstance(part, Query) else names_order
             if not isinstance(part, Query):
                 await found(order, [item for item in part if isinstance(item, Product)])
+            missing: dict[str, ProviderError] = {}
+            short.clear()
             if query := _query(part):
-                missing = await _look_for(query, partial(found, order), provider, recorder.take)
+                missing = await _look_for(query, partial(found, order), provider, take)
                 for name, error in missing.items():
                     await outcomes.send(_fail(name, error, provider, recorder.take))
-            if order != names_order:
+            is_whole = not short and (query is None or missing.keys() <= {*query.names})
+            if order != names_order and is_whole:  # else another run searches again
                 recorder.search_finished(order)
         recorder.search_finished(names_order)
 
