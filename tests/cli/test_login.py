@@ -389,3 +389,21 @@ def test_broken_config_file_ends_with_2_and_one_clear_line(run, command):
 
     assert done.code == 2
     assert done.err == f"pepsasync: error: {path}: there is no setting 'jobz'. Did you mean 'jobs'?\n"
+
+
+@pytest.mark.skipif(not HAS_MODES, reason="files here do not say who may read them")
+@pytest.mark.parametrize("place", ["file", "netrc"])
+def test_account_that_others_may_read_is_used_and_warned_of_once(archive, tmp_path, place):
+    (tmp_path / "home").mkdir()
+    path = tmp_path / "home" / ".netrc" if place == "netrc" else tmp_path / "account.txt"
+    account = (archive.username, archive.password)
+    text = "machine 127.0.0.1 login {} password {}" if place == "netrc" else "{} {}"
+    path.write_text(text.format(*account))
+    path.chmod(0o644)
+    options = ["-a", path] if place == "file" else []
+    where = ["--provider", "peps", "--base-url", archive.peps_url, "-c", "S1", "--limit", "1", "--poll-interval", "0.1"]
+    done = program("fetch", *where, "-w", tmp_path / "data", *options)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"warning: others may read the credentials in {path}. Try: chmod 600 {path}") == 1
+    assert done.stderr.count("others may read") == 1
