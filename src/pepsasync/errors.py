@@ -31,6 +31,8 @@ never hold a secret: URLs are shown without their query.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class PepsasyncError(Exception):
     """Base of every error that pepsasync raises on purpose.
@@ -59,6 +61,14 @@ class PepsasyncError(Exception):
         if self.url and self.url not in text:
             text = f"{text} ({self.url})"
         return f"{text}. {self.hint}" if self.hint else text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are made past `__init__`, whose arguments are not the same for all errors."""
+        return _made_again, (type(self), self.args), vars(self)
+
+
+def _made_again(kind: type[PepsasyncError], args: tuple[Any, ...]) -> PepsasyncError:
+    return kind.__new__(kind, *args)
 
 
 class ConfigError(PepsasyncError):
@@ -193,10 +203,7 @@ class IncompleteError(ProtocolError):
             f"{archive} announced {announced:,} results and sent {sent:,}",
             hint="Run the same command again later, or search shorter periods",
         )
-        self.announced, self.sent, self._archive = announced, sent, archive
-
-    def __reduce__(self) -> tuple[type[IncompleteError], tuple[int, int, str]]:
-        return type(self), (self.announced, self.sent, self._archive)
+        self.announced, self.sent = announced, sent
 
 
 class UnreachableError(ServerError):
