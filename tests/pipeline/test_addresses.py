@@ -66,7 +66,7 @@ async def test_a_root_that_cannot_be_used_is_the_users_mistake(root):
 
 async def test_a_host_that_nobody_reaches_uses_up_no_quota(tmp_path, monkeypatch):
     monkeypatch.setitem(Retries.__init__.__kwdefaults__, "patience", 0.5)
-    settings = {"jobs": 2, "limit_rate": 1_000_000, "quota": Quota(5, 3600.0)}
+    settings = {"jobs": 2, "limit_rate": 1_000_000, "quota": Quota(6, 3600.0)}  # one is left for it
     async with sandbox(6, tape_fraction=0) as archive, connect(archive, "geodes", **settings) as client:
         first, *others = await everything(client)
         with anyio.fail_after(30):
