@@ -68,7 +68,6 @@ async def test_who_lost_the_folder_neither_begins_nor_removes_a_part(tmp_path):
 
 
 async def test_run_whose_lease_was_removed_takes_it_again_and_goes_on_with_its_journal(tmp_path):
-    """As by a program that had taken over the folder, and has ended."""
     lease, removed, holders = tmp_path / ".pepsasync" / LEASE, [], []
 
     def see(event):

@@ -85,6 +85,11 @@ class Journal:
                 f"another pepsasync has taken over {self.directory}, as if this one were dead: {self._lease.taken_by}",
                 hint="Leave it to that one, or stop it and run the same command again",
             )
+        if self._lease.had_successor:
+            raise JournalBusyError(
+                f"another pepsasync has taken over {self.directory}, as if this one were dead, and has ended",
+                hint="Run the same command again to go on with what it has left",
+            )
         raise ConfigError(
             f"{self._lease.path.parent} was removed while pepsasync worked in it",
             hint="Run the same command again; products under their final names are complete",

@@ -7,6 +7,7 @@ as its beat is seen to change, measured on the watcher's own monotonic clock. Al
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import ConfigError
-from pepsasync.io.files import disk_error, disk_errors, new_file, write_new
+from pepsasync.io.files import disk_error, disk_errors, new_file, read_own, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +84,8 @@ class Lease:
         """Whether the file was found not to name us any more, or cannot be there any more."""
         self.taken_by: Owner | None = None
         """Who was found to hold the lease in our place; None when that is not known."""
+        self.had_successor = False
+        """Whether another has held the lease in our place and has ended."""
 
     def take(self) -> bool:
         """Take a lease that nobody holds; False when somebody was first.
@@ -102,6 +105,22 @@ class Lease:
     def _create(self) -> None:
         with self.path.open("x", encoding="utf-8", newline="") as file:
             file.write(self._text())
+        self._sign()
+
+    def _sign(self) -> None:
+        """Note beside the lease who had it last, which outlives it: whoever misses it knows whether another had it."""
+        with contextlib.suppress(OSError):
+            write_new(self._last, self.owner.token.encode())
+
+    @property
+    def _last(self) -> Path:
+        return self.path.with_suffix(".owner")
+
+    def _had_it_last(self) -> bool:
+        try:
+            return read_own(self._last) == self.owner.token
+        except (OSError, ValueError):
+            return True
 
     def take_over(self) -> None:
         """Put our lease in the place of a dead one.
@@ -112,12 +131,12 @@ class Lease:
         with disk_errors(self.path):
             write_new(new, self._text().encode())
             new.replace(self.path)
+        self._sign()
 
     def is_ours(self) -> bool:
         """Whether the file still names us. A lease that was lost stays lost.
 
-        One that was removed, by hand or by a program that had taken it over and has ended, is taken again: nobody works
-        in a folder without it.
+        One that was removed by hand is taken again: nobody works in a folder without it.
 
         Raises:
             OSError: It cannot be read.
@@ -125,6 +144,9 @@ class Lease:
         with self._one_at_a_time:
             sight = look(self.path)
             if sight is None and not self.is_lost and not self._is_released:
+                if not self._had_it_last():
+                    self.is_lost = self.had_successor = True
+                    return False
                 try:
                     self._create()
                 except FileNotFoundError:  # nor is its folder there
@@ -133,6 +155,8 @@ class Lease:
                     sight = look(self.path)
                 else:
                     return True
+            if sight is not None and sight.owner is None:
+                raise OSError(errno.EBUSY, "it is being written")  # or damaged: then somebody takes it over
             if sight is None or sight.owner != self.owner:
                 self.is_lost, self.taken_by = True, sight.owner if sight else None
             return not self.is_lost
