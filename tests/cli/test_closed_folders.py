@@ -118,7 +118,7 @@ def test_journal_that_another_program_locks_is_told_in_clear_words(run, serve, f
         told = [run(command, folder) for command in ("status", "resume", "verify")]
 
     assert done.code == 2, done.err
-    assert "is locked" in done.err
+    assert "is locked. End the program that keeps it locked" in done.err
     assert all("fault of pepsasync" not in one.err for one in (done, *told))
     assert not list((folder / ".pepsasync").glob("*.lease"))
 

@@ -196,6 +196,9 @@ def journal_error(path: Path, error: sqlite3.Error) -> PepsasyncError:
     """Our error for one of SQLite about the journal."""
     if error_code(error) & 0xFF == sqlite3.SQLITE_FULL:
         return DiskFullError(f"no space left while writing {path}", hint="Free some space and run the same again")
+    if is_busy(error):
+        hint = "End the program that keeps it locked, such as a pepsasync that was stopped, and run the same again"
+        return ConfigError(f"cannot use the journal {path}: {error}", hint=hint)
     return ConfigError(f"cannot use the journal {path}: {error}", hint="Choose another folder with -w DIR")
 
 
