@@ -33,6 +33,8 @@ _CURVED_DEGREES = 60.0
 """Beyond, straight edges on a map are cut shorter where they are curves in degrees."""
 _BEND_METRES = 20.0
 """Curves are that near to what they become."""
+_SLIVER = 1e-10
+"""Square degrees; smaller pieces are left by arithmetic."""
 _RADIUS_METRES = 6_371_000.0
 
 
@@ -120,7 +122,9 @@ def _on_the_ground(polygon: shapely.Polygon, transformer: Transformer, metres: f
             for ring in (part.exterior, *part.interiors)
         )
         areas.append(around_pole(shell, holes))
-    return shapely.union_all(areas)
+    found = shapely.union_all(areas)
+    pieces = [part for part in single_parts(found) if part.area > _SLIVER]
+    return shapely.GeometryCollection(pieces) if pieces else found
 
 
 def _ring_in_degrees(ring: NDArray[np.float64], transformer: Transformer, metres: float) -> NDArray[np.float64]:

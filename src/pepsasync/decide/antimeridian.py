@@ -91,7 +91,7 @@ def around_pole(shell: NDArray[np.float64], holes: Iterable[NDArray[np.float64]]
     """
     import shapely  # noqa: PLC0415 - needed by few runs
 
-    rings = (_closed(_continuous(_with_pole_as_edge(ring)), None) for ring in (shell, *holes))
+    rings = (_closed(_continuous(_with_pole_as_edge(ring), math.inf), None) for ring in (shell, *holes))
     first, *others = (_area(ring) for ring in rings)
     return first.difference(shapely.union_all(others))
 
@@ -139,11 +139,11 @@ def _with_pole_as_edge(ring: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.vstack([doubled, doubled[:1]])
 
 
-def _continuous(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _continuous(points: NDArray[np.float64], full_turn: float = _FULL_TURN) -> NDArray[np.float64]:
     import numpy as np  # noqa: PLC0415 - needed by few runs
 
     steps = np.diff(points[:, 0])
-    jumps = np.where((np.abs(steps) > 180) & (np.abs(steps) < _FULL_TURN), -360.0 * np.sign(steps), 0.0)
+    jumps = np.where((np.abs(steps) > 180) & (np.abs(steps) < full_turn), -360.0 * np.sign(steps), 0.0)
     moved = points.copy()
     moved[1:, 0] += np.cumsum(jumps)
     return moved
@@ -158,9 +158,13 @@ def _closed(ring: NDArray[np.float64], pole: float | None) -> NDArray[np.float64
     """
     import numpy as np  # noqa: PLC0415 - needed by few runs
 
-    first, last = ring[0], ring[-1]
-    if abs(last[0] - first[0]) < 180:
+    turn = ring[-1, 0] - ring[0, 0]
+    if abs(turn) < 180:
         return ring
     if pole is None:
-        pole = math.copysign(90.0, last[0] - first[0])
+        pole = math.copysign(90.0, turn)
+    # From the corner nearest to the pole the ring itself is not in the way there.
+    nearest = int(np.argmax(ring[:-1, 1] * math.copysign(1.0, pole)))
+    ring = np.vstack([ring[nearest:-1], ring[: nearest + 1] + np.array([turn, 0.0])])
+    first, last = ring[0], ring[-1]
     return np.vstack([ring, [[last[0], pole], [first[0], pole], first]])
