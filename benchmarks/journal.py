@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 from counts import measure_each
 
-from pepsasync.io.journal import JournalReader, State, open_journal
+from pepsasync.folder.journal import JournalReader, State, open_journal
 from pepsasync.model import Checksum, Product, StorageTier
 
 FOOTPRINT = {

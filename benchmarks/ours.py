@@ -12,13 +12,13 @@ import anyio
 
 from pepsasync import Checksum, Client, Config, Credentials, Product, StorageTier
 from pepsasync.credentials.lookup import Lookup
-from pepsasync.io.http import Http
-from pepsasync.io.shelf import Shelf
-from pepsasync.io.throttle import Throttle
+from pepsasync.folder.layout import Folder
+from pepsasync.http.client import Http
+from pepsasync.limits.quota import QuotaLimiter
+from pepsasync.limits.throttle import Throttle
 from pepsasync.providers.peps import Peps
-from pepsasync.stages.download import download
-from pepsasync.stages.line import Line, make_slots
-from pepsasync.stages.pace import Pace
+from pepsasync.transfer.line import Line, make_slots
+from pepsasync.transfer.old_download import download
 
 ACCOUNT = Credentials(username="somebody", password="secret")
 
@@ -45,9 +45,9 @@ async def _fetch(work, folder):
 async def _transfer(work, folder):
     config = settings(work)
     async with Http(config) as http, anyio.create_task_group() as tasks:
-        shelf, provider = Shelf(Path(folder)), Peps(http, Lookup.of(ACCOUNT), work.root)
+        shelf, provider = Folder(Path(folder)), Peps(http, Lookup.of(ACCOUNT), work.root)
         shelf.open()
-        slots, pace = make_slots(config, provider.limits), Pace(provider, config, ignore)
+        slots, pace = make_slots(config, provider.limits), QuotaLimiter(provider, config, ignore)
         line = Line(provider, http, shelf, Throttle(None), config, ignore, slots, pace)
 
         async def one(product):

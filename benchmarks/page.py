@@ -20,10 +20,10 @@ from search import Asked
 
 from pepsasync.config import Config
 from pepsasync.credentials.lookup import Lookup
-from pepsasync.criteria import build_query
-from pepsasync.io.http import Http
+from pepsasync.engine.search import search
+from pepsasync.http.client import Http
 from pepsasync.providers import make_provider
-from pepsasync.stages.search import search
+from pepsasync.query.criteria import build_query
 
 LIMIT = 20
 """Products wanted; a page has as many as the archive gives at once."""

@@ -25,19 +25,19 @@ from counts import measure_each
 from pepsasync.cli.leftover import find_left_over
 from pepsasync.cli.tally import Tally
 from pepsasync.config import Config
-from pepsasync.io.groups import task_group
-from pepsasync.io.http import Http
-from pepsasync.io.journal import open_journal
-from pepsasync.io.shelf import Shelf
-from pepsasync.io.throttle import Throttle
+from pepsasync.engine.deliver_all import deliver_all, make_run
+from pepsasync.engine.recorder import Journals
+from pepsasync.engine.search import PAGES_AHEAD
+from pepsasync.engine.wanted import feed
+from pepsasync.folder.journal import open_journal
+from pepsasync.folder.layout import Folder
+from pepsasync.groups import task_group
+from pepsasync.http.client import Http
+from pepsasync.limits.quota import QuotaLimiter
+from pepsasync.limits.throttle import Throttle
 from pepsasync.model import Checksum, Query, StorageTier
-from pepsasync.pipeline.deliver_all import deliver_all, make_run
-from pepsasync.pipeline.record import Journals
-from pepsasync.pipeline.wanted import feed
 from pepsasync.providers.base import Limits, SearchPage
-from pepsasync.stages.line import Line, make_slots
-from pepsasync.stages.pace import Pace
-from pepsasync.stages.search import PAGES_AHEAD
+from pepsasync.transfer.line import Line, make_slots
 
 DOWNLOADED = 1_000
 """One product in so many comes over the (pretended) network; the others are on tape and left out."""
@@ -99,7 +99,11 @@ async def run(count, folder, tally):
     config, journals = Config(skip_tape=True), Journals(tally.take)
     async with Http(config, transport=httpx.MockTransport(answer)) as http:
         provider = Catalogue(count, http)
-        shelf, slots, pace = Shelf(folder), make_slots(config, provider.limits), Pace(provider, config, tally.take)
+        shelf, slots, pace = (
+            Folder(folder),
+            make_slots(config, provider.limits),
+            QuotaLimiter(provider, config, tally.take),
+        )
         line = Line(provider, http, shelf, Throttle(None), config, tally.take, slots, pace)
         shelf.open()
         async with (

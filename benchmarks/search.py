@@ -22,12 +22,12 @@ import httpx
 
 from pepsasync.config import Config
 from pepsasync.credentials.lookup import Lookup
-from pepsasync.criteria import build_query
-from pepsasync.io.http import Http
+from pepsasync.engine.search import search
+from pepsasync.http.client import Http
 from pepsasync.model import Product
 from pepsasync.providers import make_provider
+from pepsasync.query.criteria import build_query
 from pepsasync.sandbox import Sandbox
-from pepsasync.stages.search import search
 
 ARCHIVES = ("peps", "geodes", "cdse")
 

@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-from pepsasync.io.throttle import Throttle
+from pepsasync.limits.quota import QuotaLimiter
+from pepsasync.limits.throttle import Throttle
 from pepsasync.model import Product, StorageTier
 from pepsasync.providers.base import Limits, SearchPage, StagingOutcome, StagingReply
-from pepsasync.stages.line import Line, make_slots
-from pepsasync.stages.pace import Pace
+from pepsasync.transfer.line import Line, make_slots
 
 
 def product(name="A", **changes):
@@ -74,5 +74,5 @@ class PlainArchive:
 def plain_line(http, shelf, config, emit, *, downloads=64):
     """A line along which the download stage brings whatever stands under a URL."""
     provider = PlainArchive(http, downloads)
-    slots, pace = make_slots(config, provider.limits), Pace(provider, config, emit)
+    slots, pace = make_slots(config, provider.limits), QuotaLimiter(provider, config, emit)
     return Line(provider, http, shelf, Throttle(config.limit_rate), config, emit, slots, pace)

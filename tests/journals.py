@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from pepsasync.io.journal import open_journal
+from pepsasync.folder.journal import open_journal
 
 
 def write_journal(folder, *orders):

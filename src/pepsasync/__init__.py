@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pepsasync.compat import peps_download
     from pepsasync.config import Config
     from pepsasync.credentials import Credentials
-    from pepsasync.criteria import build_query
     from pepsasync.errors import (
         AreaError,
         AuthError,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
         UnreachableError,
     )
     from pepsasync.model import Checksum, Delivery, DeliveryStatus, Product, Query, Report, StorageTier
+    from pepsasync.query.criteria import build_query
     from pepsasync.results.tables import to_geodataframe
     from pepsasync.version import __version__ as __version__
 

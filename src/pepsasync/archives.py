@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, TypeVar
 from pepsasync.credentials import Credentials, find_credentials, from_environment
 from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import ConfigError
+from pepsasync.limits.quota import QuotaLimiter
 from pepsasync.providers import make_provider, public_url
-from pepsasync.stages.line import Line, make_slots
-from pepsasync.stages.pace import Pace
+from pepsasync.transfer.line import Line, make_slots
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from pepsasync.config import Config
     from pepsasync.events import Emit
-    from pepsasync.io.http import Http
-    from pepsasync.io.shelf import Shelf
-    from pepsasync.io.space import Space
-    from pepsasync.io.throttle import Throttle
+    from pepsasync.folder.layout import Folder
+    from pepsasync.folder.space import Space
+    from pepsasync.http.client import Http
+    from pepsasync.limits.throttle import Throttle
     from pepsasync.providers.base import Provider
     from pepsasync.settings import Settings
-    from pepsasync.stages.line import Slots
+    from pepsasync.transfer.line import Slots
 
 T = TypeVar("T")
 
@@ -39,10 +39,10 @@ class Archive:
     root: str | None
     """Of another instance than the public one."""
     slots: Slots
-    pace: Pace
+    pace: QuotaLimiter
 
     def line(
-        self, http: Http, shelf: Shelf, throttle: Throttle, *, config: Config, emit: Emit, space: Space | None
+        self, http: Http, shelf: Folder, throttle: Throttle, *, config: Config, emit: Emit, space: Space | None
     ) -> Line:
         """The way from this archive to a folder."""
         return Line(self.provider, http, shelf, throttle, config, emit, self.slots, self.pace, space)
@@ -81,7 +81,7 @@ def open_archives(
         root = given or settings.root(name)
         provider = make_provider(name, http, lookup, root, ask_code=ask_code, restore=config.restore)
         is_unlimited = len(names) > 1 and provider.limits.quota is None
-        pace = Pace(provider, replace(config, quota=None) if is_unlimited else config, emit)
+        pace = QuotaLimiter(provider, replace(config, quota=None) if is_unlimited else config, emit)
         archives.append(Archive(provider, root, make_slots(config, provider.limits), pace))
     return archives
 

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterable, Collection, Iterable, Iterator, Mappi
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError
 from pepsasync.model import Product, Query
+from pepsasync.query.criteria import build_query
 from pepsasync.results.names import bare_name
 
 if TYPE_CHECKING:
-    from pepsasync.pipeline.wanted import Wanted
+    from pepsasync.engine.wanted import Wanted
 
 TAKES = (
     "fetch() takes a query, criteria as a dict, a product, a product's name, a table with a column 'name', "

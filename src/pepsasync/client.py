@@ -14,19 +14,19 @@ from anyio import from_thread, to_thread
 
 from pepsasync.archives import open_archives, run_options
 from pepsasync.arguments import as_products, as_query, as_wanted
-from pepsasync.decide.paths import in_home
+from pepsasync.engine.search import PAGES_AHEAD, search
+from pepsasync.engine.staging import request_staging
 from pepsasync.errors import NotFoundError
 from pepsasync.events import DownloadProgressed, Event, Noticed
-from pepsasync.io.failures import reason
-from pepsasync.io.groups import Background, Flattened, task_group
-from pepsasync.io.http import Http
-from pepsasync.io.shelf import Shelf
-from pepsasync.io.space import Space
-from pepsasync.io.throttle import Throttle
+from pepsasync.folder.layout import Folder
+from pepsasync.folder.names import in_home
+from pepsasync.folder.space import Space
+from pepsasync.groups import Background, Flattened, task_group
+from pepsasync.http.client import Http
+from pepsasync.http.errors import reason
+from pepsasync.limits.throttle import Throttle
 from pepsasync.model import Product
 from pepsasync.settings import read_settings
-from pepsasync.stages.search import PAGES_AHEAD, search
-from pepsasync.stages.stage import request_staging
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from pepsasync.arguments import Given
     from pepsasync.config import Config
     from pepsasync.credentials import Credentials
+    from pepsasync.engine.recorder import Journals
     from pepsasync.model import Delivery, Query, Quota, StorageTier
-    from pepsasync.pipeline.record import Journals
     from pepsasync.providers.base import Provider, StagingReply
-    from pepsasync.stages.line import Line
+    from pepsasync.transfer.line import Line
 
 OUTCOMES_AHEAD = 64
 """Outcomes that wait for the consumer of `fetch` before finished products wait for it."""
@@ -126,7 +126,7 @@ class Client:
 
     @functools.cached_property
     def _journals(self) -> Journals:
-        from pepsasync.pipeline.record import Journals  # noqa: PLC0415 - whoever only searches need not wait for it
+        from pepsasync.engine.recorder import Journals  # noqa: PLC0415 - whoever only searches need not wait for it
 
         return Journals(self._emit)
 
@@ -141,7 +141,7 @@ class Client:
         Args:
             query: What to look for, also as a mapping of criteria; or the same as keyword criteria.
             **criteria: `collection`, `product`, `start`, `end`, `tile`, `location`, `bbox`, ...; see
-                `pepsasync.criteria.build_query`.
+                `pepsasync.query.criteria.build_query`.
 
         Raises:
             ConfigError: A criterion makes no sense, or the archive cannot answer it.
@@ -189,7 +189,7 @@ class Client:
         Raises:
             AuthError, UnreachableError: No product can be staged.
         """
-        from pepsasync.pipeline.deliver_all import bring_all_online, make_run  # noqa: PLC0415 - as for journals
+        from pepsasync.engine.deliver_all import bring_all_online, make_run  # noqa: PLC0415 - as for journals
 
         wanted = list({product.id: product for product in as_products(products, "wait_online")}.values())
 
@@ -252,8 +252,8 @@ class Client:
 
         Cancellation, or leaving the loop early: everything under way stops and is resumable.
         """
-        from pepsasync.pipeline.deliver_all import make_run  # noqa: PLC0415 - as for journals
-        from pepsasync.pipeline.fetch import fetch  # noqa: PLC0415
+        from pepsasync.engine.deliver_all import make_run  # noqa: PLC0415 - as for journals
+        from pepsasync.engine.fetch import fetch  # noqa: PLC0415
 
         products, folder = as_wanted(wanted), in_home(directory, "directory")
 
@@ -338,5 +338,5 @@ class Client:
         from_thread.run_sync(self._emit, Noticed(message=text))
 
     def _line(self, archive: Archive, directory: Path, space: Space | None = None) -> Line:
-        shelf = Shelf(directory, self._tell)
+        shelf = Folder(directory, self._tell)
         return archive.line(self._http, shelf, self._throttle, config=self._config, emit=self._emit, space=space)

@@ -17,12 +17,12 @@ from pepsasync.cli.lines import NORMAL, QUIET, Lines
 from pepsasync.cli.options import ArchiveOptions
 from pepsasync.cli.records import SearchReplies
 from pepsasync.cli.units import show_count
-from pepsasync.criteria import build_query
-from pepsasync.decide.paths import in_home
-from pepsasync.decide.text import one_line
 from pepsasync.errors import ConfigError, PepsasyncError
-from pepsasync.io.shelf import Shelf
+from pepsasync.folder.layout import Folder
+from pepsasync.folder.names import in_home
 from pepsasync.model import DeliveryStatus, StorageTier
+from pepsasync.query.criteria import build_query
+from pepsasync.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -225,7 +225,7 @@ class _Job:
 
     def _words(self, found: list[Product]) -> dict[str, str]:
         """What is here is existing, as far as its name tells; bringing it looks closer."""
-        shelf = Shelf(self.directory)
+        shelf = Folder(self.directory)
         return {
             product.name: EXISTING
             if shelf.zip_path(product).exists() or shelf.folder_path(product).exists()

@@ -157,7 +157,7 @@ def parse_tile(text: str) -> str:
 class Query:
     """What to look for, in words that mean the same in every archive.
 
-    `pepsasync.criteria.build_query()` makes one from text as users write it; the constructor takes clean values and
+    `pepsasync.query.criteria.build_query()` makes one from text as users write it; the constructor takes clean values and
     refuses impossible ones with `ConfigError`.
     """
 

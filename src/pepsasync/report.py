@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from pepsasync.decide.paths import in_home
-from pepsasync.decide.text import as_json
 from pepsasync.errors import ConfigError, DiskFullError
 from pepsasync.events import ProductDelivered, ProductFailed, ProductFound, ProductLeftOut, ProductSkipped
-from pepsasync.io.files import FULL
+from pepsasync.folder.files import FULL
+from pepsasync.folder.names import in_home
 from pepsasync.model import DeliveryStatus
+from pepsasync.text import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 from pepsasync.config import Config
 from pepsasync.credentials import Credentials, host_of
 from pepsasync.credentials.private import config_folder, refuse_foreign, warn_of_exposed
-from pepsasync.decide.meaning import meant
-from pepsasync.decide.units import check_unit, parse_duration, parse_quota, parse_size
 from pepsasync.errors import ConfigError
+from pepsasync.nearest import meant
 from pepsasync.providers import DEFAULT_PROVIDER, provider_names, public_url
+from pepsasync.units import check_unit, parse_duration, parse_quota, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from archives import sandbox
-from pepsasync.io.journal import opening
+from pepsasync.folder.journal import opening
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 

@@ -17,8 +17,8 @@ from fakes import product
 from pepsasync.config import Config
 from pepsasync.credentials import Credentials
 from pepsasync.credentials.lookup import Lookup
-from pepsasync.io.http import Http
-from pepsasync.io.secrets import Secrets
+from pepsasync.http.client import Http
+from pepsasync.http.secrets import Secrets
 from pepsasync.providers.geodes import Geodes
 from servers import Server
 

@@ -15,7 +15,7 @@ from pepsasync.cli.options import ArchiveOptions, OutputOptions
 from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.session import Session
 from pepsasync.errors import ConfigError, ServerError
-from pepsasync.io.journal import State, open_journal
+from pepsasync.folder.journal import State, open_journal
 from pepsasync.model import Query
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]

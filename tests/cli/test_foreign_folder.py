@@ -7,7 +7,7 @@ from fakes import product
 from journals import write_journal
 from pepsasync import Credentials
 from pepsasync.credentials.stored import store
-from pepsasync.io.journal import State
+from pepsasync.folder.journal import State
 
 NAMES = ("peps", "geodes", "cdse")
 

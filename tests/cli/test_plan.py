@@ -6,7 +6,7 @@ import re
 import pytest
 
 from archives import root, sandbox
-from pepsasync.io.space import MARGIN
+from pepsasync.folder.space import MARGIN
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 
@@ -88,8 +88,10 @@ def test_people_get_five_lines(run, served, tmp_path):
 
 
 def test_a_run_that_cannot_fit_ends_with_5_before_it_fetches(run, served, tmp_path, monkeypatch):
-    monkeypatch.setattr("pepsasync.io.space.free_bytes", lambda _: 0)
-    monkeypatch.setattr("pepsasync.io.space.Space.__init__.__defaults__", (lambda _: (64 << 20) + 500_000, lambda: 0.0))
+    monkeypatch.setattr("pepsasync.folder.space.free_bytes", lambda _: 0)
+    monkeypatch.setattr(
+        "pepsasync.folder.space.Space.__init__.__defaults__", (lambda _: (64 << 20) + 500_000, lambda: 0.0)
+    )
     done = run("fetch", "--base-url", served.peps_url, "-a", tmp_path / "account.txt", "-w", tmp_path / "data", *PERIOD)
 
     assert done.code == 5

@@ -78,7 +78,7 @@ def test_searching_loads_neither_pipeline_nor_journal():
         archive.stop()
 
     assert "httpx" in loaded
-    assert set() == {name for name in loaded if name.startswith(("pepsasync.pipeline", "pepsasync.io.journal"))}
+    assert set() == {name for name in loaded if name.startswith(("pepsasync.pipeline", "pepsasync.folder.journal"))}
 
 
 def test_package_itself_costs_nothing():

@@ -16,9 +16,9 @@ from archives import right_files, root, sandbox
 from fakes import product
 from pepsasync.cli.order_words import order_words
 from pepsasync.cli.standing import read_status
-from pepsasync.criteria import build_query
-from pepsasync.io.journal import State, open_journal
-from pepsasync.pipeline.order import wanted_as_json
+from pepsasync.folder.journal import State, open_journal
+from pepsasync.query.criteria import build_query
+from pepsasync.query.saved import wanted_as_json
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 QUICK = ["--poll-interval", "0.1", "--wait", "0.01"]

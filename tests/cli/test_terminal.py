@@ -14,7 +14,6 @@ from rich.console import Console
 from fakes import product
 from pepsasync.cli.progress import Progress
 from pepsasync.compat import _print
-from pepsasync.decide.text import as_json, one_line
 from pepsasync.errors import ServerError
 from pepsasync.events import (
     DownloadProgressed,
@@ -26,8 +25,9 @@ from pepsasync.events import (
     StagingRequested,
     TiersWatched,
 )
-from pepsasync.io.journal import State, open_journal
+from pepsasync.folder.journal import State, open_journal
 from pepsasync.results.tables import to_csv
+from pepsasync.text import as_json, one_line
 
 EVIL = "S1A\x1b]0;owned\x07\x1b[2J\x9b31m\rX\nY\u202egnp\u2066\u200f\u2028Z\x7f\x00"
 """A title for the window, an empty screen, a colour in one byte, two lines, text from right to left."""

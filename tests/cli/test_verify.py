@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from archives import right_files, sandbox
-from pepsasync.stages.recheck import Verdict, recheck
+from pepsasync.transfer.reverify import Verdict, recheck
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 

@@ -9,7 +9,7 @@ import pytest
 from archives import connect, everything, sandbox
 from pepsasync import Client, ConfigError, DeliveryStatus, TransferError
 from pepsasync.errors import AddressError
-from pepsasync.io.retries import Retries
+from pepsasync.limits.attempts import Attempts
 from pepsasync.model import Quota
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +65,7 @@ async def test_a_root_that_cannot_be_used_is_the_users_mistake(root):
 
 
 async def test_a_host_that_nobody_reaches_uses_up_no_quota(tmp_path, monkeypatch):
-    monkeypatch.setitem(Retries.__init__.__kwdefaults__, "patience", 0.5)
+    monkeypatch.setitem(Attempts.__init__.__kwdefaults__, "patience", 0.5)
     settings = {"jobs": 2, "limit_rate": 1_000_000, "quota": Quota(6, 3600.0)}  # one is left for it
     async with sandbox(6, tape_fraction=0) as archive, connect(archive, "geodes", **settings) as client:
         first, *others = await everything(client)
@@ -77,7 +77,7 @@ async def test_a_host_that_nobody_reaches_uses_up_no_quota(tmp_path, monkeypatch
 
 
 async def test_a_host_that_nobody_reaches_fails_its_product_only(tmp_path, monkeypatch):
-    monkeypatch.setitem(Retries.__init__.__kwdefaults__, "patience", 0.5)
+    monkeypatch.setitem(Attempts.__init__.__kwdefaults__, "patience", 0.5)
     async with sandbox(12, tape_fraction=0) as archive, connect(archive, jobs=2, limit_rate=1_000_000) as client:
         first, *others = await everything(client)
         with anyio.fail_after(30):

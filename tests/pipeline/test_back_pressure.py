@@ -11,11 +11,11 @@ from fakes import plain_line, product
 from pepsasync import Client, DeliveryStatus, DiskFullError
 from pepsasync import client as client_module
 from pepsasync.config import Config
-from pepsasync.io.http import Http
-from pepsasync.io.shelf import Shelf
+from pepsasync.engine import deliver_all as module
+from pepsasync.engine.deliver_all import deliver_all, make_run
+from pepsasync.folder.layout import Folder
+from pepsasync.http.client import Http
 from pepsasync.model import Delivery
-from pepsasync.pipeline import deliver_all as module
-from pepsasync.pipeline.deliver_all import deliver_all, make_run
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +53,7 @@ def running(tmp_path):
     @asynccontextmanager
     async def running(names, *, on_delivered=None, **known):
         """Outcomes of a run for products of these names."""
-        config, shelf = Config(in_flight=IN_FLIGHT), Shelf(tmp_path)
+        config, shelf = Config(in_flight=IN_FLIGHT), Folder(tmp_path)
         shelf.open()
         outcomes, received = anyio.create_memory_object_stream(AHEAD)
         pages, to_bring = anyio.create_memory_object_stream(math.inf)

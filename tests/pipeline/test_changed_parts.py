@@ -5,7 +5,7 @@ import pytest
 from archives import connect, everything, right_files, sandbox
 from pepsasync import DeliveryStatus
 from pepsasync.events import DownloadProgressed, Noticed, ProductDownloaded
-from pepsasync.io.shelf import Shelf
+from pepsasync.folder.layout import Folder
 
 pytestmark = pytest.mark.anyio
 
@@ -48,7 +48,7 @@ async def test_part_that_was_changed_is_fetched_afresh(provider, change, when, t
     def see(event):
         if isinstance(event, Noticed):
             notices.append(event.message)
-        part = Shelf(tmp_path).part_path(product)
+        part = Folder(tmp_path).part_path(product)
         if isinstance(event, when) and not is_changed and part.exists() and part.stat().st_size > 2000:
             is_changed.append(True)
             change(part)

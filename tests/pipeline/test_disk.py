@@ -11,11 +11,12 @@ import pytest
 from archives import QUICK, connect, everything, fetch_all, final_names, right_files, sandbox
 from pepsasync import ConfigError, DeliveryStatus, DiskFullError
 from pepsasync.events import ProductDownloaded, ProductVerified
-from pepsasync.io import blocks, shelf
-from pepsasync.io.space import MARGIN, UNPACKED, Space
+from pepsasync.folder import layout as shelf
+from pepsasync.folder.space import MARGIN, UNPACKED, Space
 from pepsasync.sandbox import Sandbox
-from pepsasync.stages import notes
-from pepsasync.stages.verify import BATCH, THREADS
+from pepsasync.transfer import blocks
+from pepsasync.transfer import verified as notes
+from pepsasync.transfer.verify import BATCH, THREADS
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +87,7 @@ async def test_what_further_connections_brought_needs_no_room_again(tmp_path, le
     async with sandbox(1, tape_fraction=0, product_size=1_000_000) as archive, connect(archive, "cdse") as client:
         [product] = await everything(client)
         body = archive.content(product.name).read()
-        place = shelf.Shelf(tmp_path)
+        place = shelf.Folder(tmp_path)
         place.open()
         place.write_note(product, place.note_for(product))
         place.segments_path(product).mkdir()
@@ -99,7 +100,7 @@ async def test_what_further_connections_brought_needs_no_room_again(tmp_path, le
 
 
 async def test_small_products_do_not_pile_up_in_memory_before_a_slow_disk(tmp_path, monkeypatch):
-    store, far_behind = shelf.Shelf.store, threading.Event()
+    store, far_behind = shelf.Folder.store, threading.Event()
     backlog, longest = set(), [0]
 
     def slow_store(where, product, body):
@@ -116,7 +117,7 @@ async def test_small_products_do_not_pile_up_in_memory_before_a_slow_disk(tmp_pa
         if longest[0] > 60:
             far_behind.set()
 
-    monkeypatch.setattr(shelf.Shelf, "store", slow_store)
+    monkeypatch.setattr(shelf.Folder, "store", slow_store)
     async with sandbox(120, tape_fraction=0, product_size=20_000) as archive, connect(archive) as client:
         with client.listen(count):
             products = await everything(client)

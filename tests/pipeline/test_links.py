@@ -9,7 +9,7 @@ import pytest
 from archives import connect, everything, fetch_all, right_files, sandbox
 from pepsasync.errors import DeliveryError
 from pepsasync.events import Noticed
-from pepsasync.io.shelf import Shelf
+from pepsasync.folder.layout import Folder
 from pepsasync.model import DeliveryStatus
 
 pytestmark = pytest.mark.anyio
@@ -85,7 +85,7 @@ FILES = {
 @pytest.mark.parametrize("plant", [link, hard_link])
 @pytest.mark.parametrize("file", FILES)
 async def test_file_that_is_a_link_leads_nowhere(archive, data, elsewhere, file, plant):
-    shelf, product = Shelf(data), await one_product(archive)
+    shelf, product = Folder(data), await one_product(archive)
     path = FILES[file](shelf, product)
     plant(path, elsewhere / "precious")
     if file != "note":
@@ -113,7 +113,7 @@ FOLDERS = {
 
 @pytest.mark.parametrize("folder", FOLDERS)
 async def test_folder_that_is_a_link_leads_nowhere(archive, data, elsewhere, folder):
-    shelf, product = Shelf(data), await one_product(archive)
+    shelf, product = Folder(data), await one_product(archive)
     (elsewhere / product.name).mkdir()
     (elsewhere / product.name / "mine").write_bytes(PRECIOUS)
     link(FOLDERS[folder](shelf, product), elsewhere)
@@ -140,7 +140,7 @@ def folder(path):
 @pytest.mark.parametrize("plant", [pipe, folder])
 @pytest.mark.parametrize("file", [*FILES, "lease"])
 async def test_what_is_no_file_is_renamed_and_nobody_waits_for_it(archive, data, file, plant):
-    shelf, product = Shelf(data), await one_product(archive)
+    shelf, product = Folder(data), await one_product(archive)
     plant(shelf.state / "journal.lease" if file == "lease" else FILES[file](shelf, product))
     outcomes, _ = await fetch_all(archive, data)
 

@@ -9,11 +9,11 @@ import pytest
 
 from archives import connect, everything, right_files, sandbox
 from pepsasync import DeliveryStatus, Query, ServerError
+from pepsasync.engine import recorder as record
+from pepsasync.engine.in_progress import Claims
 from pepsasync.events import DownloadStarted, Noticed, ProductStaged, TiersWatched
-from pepsasync.io.journal import JournalBusyError, Owner
-from pepsasync.io.journal.reading import LEASE
-from pepsasync.pipeline import record
-from pepsasync.pipeline.claims import Claims
+from pepsasync.folder.journal import JournalBusyError, Owner
+from pepsasync.folder.journal.reading import LEASE
 
 pytestmark = pytest.mark.anyio
 

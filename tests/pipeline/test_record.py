@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from archives import QUICK, connect, credentials, everything, fetch_all, right_files, root, sandbox
 from pepsasync import AuthError, Client, Config, ConfigError
-from pepsasync.criteria import build_query
+from pepsasync.engine.in_progress import Claims
+from pepsasync.engine.recorder import Recorder
 from pepsasync.events import (
     DownloadProgressed,
     DownloadStarted,
@@ -25,12 +26,11 @@ from pepsasync.events import (
     QuotaReached,
     StagingRequested,
 )
-from pepsasync.io.journal import JournalBusyError, JournalReader, State, open_journal
-from pepsasync.io.journal.schema import MIGRATIONS
+from pepsasync.folder.journal import JournalBusyError, JournalReader, State, open_journal
+from pepsasync.folder.journal.schema import MIGRATIONS
 from pepsasync.model import Query, Quota
-from pepsasync.pipeline.claims import Claims
-from pepsasync.pipeline.order import query_from_json, wanted_as_json
-from pepsasync.pipeline.record import Recorder
+from pepsasync.query.criteria import build_query
+from pepsasync.query.saved import query_from_json, wanted_as_json
 
 pytestmark = pytest.mark.anyio
 
@@ -92,7 +92,7 @@ async def test_a_query_that_was_cut_short_stays_open(tmp_path):
 
 
 async def test_a_list_of_names_that_was_cut_short_stays_open(tmp_path, monkeypatch):
-    monkeypatch.setattr("pepsasync.pipeline.wanted.TOGETHER", 2)
+    monkeypatch.setattr("pepsasync.engine.wanted.TOGETHER", 2)
     async with sandbox(8, tape_fraction=0) as archive:
         names = [product.name for product in archive.catalogue]
         async with connect(archive) as client:

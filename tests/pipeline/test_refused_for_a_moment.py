@@ -7,7 +7,7 @@ import pytest
 
 from archives import connect, everything, fetch_all, right_files, sandbox
 from pepsasync.errors import AuthError
-from pepsasync.io.transport import Transport
+from pepsasync.http.transport import Transport
 
 pytestmark = pytest.mark.anyio
 

@@ -6,9 +6,9 @@ import anyio
 import pytest
 
 from fakes import product
+from pepsasync.engine.seats import Offer, Seats, Source
+from pepsasync.limits.slots import CHOICE
 from pepsasync.model import StorageTier
-from pepsasync.pipeline.seats import Offer, Seats, Source
-from pepsasync.stages.slots import CHOICE
 
 pytestmark = pytest.mark.anyio
 

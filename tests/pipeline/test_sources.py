@@ -8,11 +8,11 @@ import pytest
 
 from archives import QUICK, credentials, portal, right_files, root, sandbox
 from pepsasync import AuthError, Client, Config, ConfigError, DeliveryStatus, NotFoundError, UnreachableError
-from pepsasync.criteria import build_query
+from pepsasync.engine import sources
+from pepsasync.engine.seats import LOOKUPS
 from pepsasync.events import Noticed, ProductDelivered, ProductLeftOut, StagingRequested
 from pepsasync.model import Quota
-from pepsasync.pipeline import sources
-from pepsasync.pipeline.seats import LOOKUPS
+from pepsasync.query.criteria import build_query
 
 pytestmark = pytest.mark.anyio
 QUERY = build_query(start="2015-01-01", end="2018-01-01")

@@ -13,11 +13,11 @@ import pytest
 from archives import connect, everything, final_names, right_files, sandbox
 from pepsasync import ConfigError, DeliveryStatus
 from pepsasync.events import DownloadStarted, ProductDelivered, ProductDownloaded
-from pepsasync.io.journal import JournalBusyError, JournalReader, Owner, Pulse, State, open_journal
-from pepsasync.io.journal import writer as journal_writer
-from pepsasync.io.journal.lease import look
-from pepsasync.io.journal.reading import LEASE
-from pepsasync.io.shelf import Shelf
+from pepsasync.folder.journal import JournalBusyError, JournalReader, Owner, Pulse, State, open_journal
+from pepsasync.folder.journal import writer as journal_writer
+from pepsasync.folder.journal.lease import look
+from pepsasync.folder.journal.reading import LEASE
+from pepsasync.folder.layout import Folder
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +49,7 @@ async def test_who_lost_the_folder_gives_no_product_its_name(size, tmp_path):
 async def test_who_lost_the_folder_neither_begins_nor_removes_a_part(tmp_path):
     async with sandbox(1, tape_fraction=0, product_size=900_000) as archive, connect(archive) as client:
         [product] = await everything(client)
-        shelf = Shelf(tmp_path)
+        shelf = Folder(tmp_path)
         shelf.open()
         shelf.claim_part(product)
         shelf.part_path(product).write_bytes(b"of the one who has the folder now")
@@ -57,7 +57,7 @@ async def test_who_lost_the_folder_neither_begins_nor_removes_a_part(tmp_path):
         async def take(folder):
             async with open_journal(folder, tell=lambda _: None) as journal:
                 hand_over(folder)
-                mine = Shelf(folder, check_owner=journal.confirm_owner)
+                mine = Folder(folder, check_owner=journal.confirm_owner)
                 for change in (mine.claim_part, mine.discard_part):
                     with pytest.raises(JournalBusyError):
                         change(product)
@@ -114,7 +114,7 @@ async def test_parts_that_a_stopped_program_keeps_locked_are_gone_on_with(provid
     async with sandbox(1, tape_fraction=0, product_size=900_000) as archive, connect(archive, provider) as client:
         [product] = await everything(client)
         body = archive.content(product.name).read()
-        shelf = Shelf(tmp_path)
+        shelf = Folder(tmp_path)
         shelf.open()
         shelf.claim_part(product)
         part = shelf.part_path(product)
@@ -147,12 +147,12 @@ async def test_lease_beats_while_the_journal_is_opened_and_checked(tmp_path, mon
 async def test_two_programs_that_bring_a_small_product_do_not_write_one_file(tmp_path):
     async with sandbox(1, tape_fraction=0) as archive, connect(archive) as client:
         [product] = await everything(client)
-    other = Shelf(tmp_path)
+    other = Folder(tmp_path)
     other.open()
 
     def check():
         """At this moment, with the bytes written and not yet named, the other one brings the same product."""
         assert other.store(product, b"theirs").read_bytes() == b"theirs"
 
-    assert Shelf(tmp_path, check_owner=check).store(product, b"all of ours").read_bytes() == b"all of ours"
+    assert Folder(tmp_path, check_owner=check).store(product, b"all of ours").read_bytes() == b"all of ours"
     assert [*other.parts.iterdir()] == []

@@ -23,7 +23,7 @@ from pepsasync.errors import (
     ServerError,
     UnavailableError,
 )
-from pepsasync.io.http import Http
+from pepsasync.http.client import Http
 from pepsasync.model import Query, StorageTier
 from pepsasync.providers.base import Account, StagingOutcome
 from pepsasync.providers.cdse import Cdse

@@ -9,12 +9,12 @@ from archives import connect, portal, sandbox
 from fakes import product
 from pepsasync.config import Config
 from pepsasync.credentials.lookup import Lookup
+from pepsasync.engine.search import search
 from pepsasync.errors import QuotaError
-from pepsasync.io.http import Http
+from pepsasync.http.client import Http
 from pepsasync.model import DeliveryStatus, Query, StorageTier
 from pepsasync.providers.cdse import Cdse
 from pepsasync.providers.cdse.lists import LIST_SIZE, file_name
-from pepsasync.stages.search import search
 
 pytestmark = pytest.mark.anyio
 NAMES = [f"S1A_IW_GRDH_1SDV_20251217T23{n:04}_20251217T230317_005497_00AF3C_{n:04}" for n in range(45)]

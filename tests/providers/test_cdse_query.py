@@ -6,10 +6,10 @@ import pytest
 import shapely
 
 from fakes import product
-from pepsasync.criteria import build_query
 from pepsasync.errors import ProtocolError
 from pepsasync.model import Query
 from pepsasync.providers.cdse.query import LONGEST_WKT, OVERLAP, rest_of, search_filter, search_parameters, slices
+from pepsasync.query.criteria import build_query
 
 START = datetime(2020, 6, 10, 10, 50, 31, 24000, tzinfo=UTC)
 

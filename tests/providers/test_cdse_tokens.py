@@ -21,7 +21,7 @@ from pepsasync.errors import (
     ServerError,
     UnavailableError,
 )
-from pepsasync.io.http import Http
+from pepsasync.http.client import Http
 from pepsasync.providers.cdse.tokens import MARGIN, REFUSED_FOR, Tokens
 
 URL = "https://identity.example/auth/realms/CDSE/protocol/openid-connect/token"

@@ -7,9 +7,9 @@ import shapely
 
 from archives import connect, credentials, portal, right_files, root, sandbox
 from pepsasync import AuthError, Client, Config, StorageTier
-from pepsasync.criteria import build_query
 from pepsasync.providers import provider_names
 from pepsasync.providers.base import StagingOutcome
+from pepsasync.query.criteria import build_query
 
 pytestmark = pytest.mark.anyio
 

@@ -9,6 +9,7 @@ from fakes import product
 from pepsasync.config import Config
 from pepsasync.credentials import Credentials
 from pepsasync.credentials.lookup import Lookup
+from pepsasync.engine.search import search
 from pepsasync.errors import (
     AuthError,
     ForbiddenError,
@@ -19,11 +20,10 @@ from pepsasync.errors import (
     RefusedError,
     ServerError,
 )
-from pepsasync.io.http import Http
+from pepsasync.http.client import Http
 from pepsasync.model import Checksum, Query, StorageTier
 from pepsasync.providers.base import Account, StagingOutcome
 from pepsasync.providers.geodes import ADVICE, Geodes
-from pepsasync.stages.search import search
 
 ROOT = "https://archive.example"
 MD5 = "86f828c4c7e921615d1cd0476604f780"

@@ -8,7 +8,7 @@ from pepsasync.config import Config
 from pepsasync.credentials import Credentials
 from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import AuthError, ConfigError, ProtocolError
-from pepsasync.io.http import Http
+from pepsasync.http.client import Http
 from pepsasync.providers.geodes import Geodes
 from pepsasync.providers.geodes.key import MOST_REDIRECTS
 

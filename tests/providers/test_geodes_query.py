@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 import shapely
 
-from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError
 from pepsasync.model import Query
 from pepsasync.providers.geodes.query import collection_of, search_body, slices
+from pepsasync.query.criteria import build_query
 
 
 def bodies(**criteria):

@@ -11,6 +11,7 @@ from fakes import product
 from pepsasync.config import Config
 from pepsasync.credentials import Credentials
 from pepsasync.credentials.lookup import Lookup
+from pepsasync.engine.search import search
 from pepsasync.errors import (
     AuthError,
     ForbiddenError,
@@ -23,11 +24,10 @@ from pepsasync.errors import (
     ServerError,
     UnavailableError,
 )
-from pepsasync.io.http import Http
+from pepsasync.http.client import Http
 from pepsasync.model import Query, StorageTier
 from pepsasync.providers.base import StagingOutcome
 from pepsasync.providers.peps import Peps
-from pepsasync.stages.search import search
 
 ROOT = "https://archive.example/resto"
 ITEM = product("A", download_url=f"{ROOT}/collections/S1/id-A/download")

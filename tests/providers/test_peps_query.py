@@ -10,12 +10,12 @@ import shapely
 from fakes import product
 from pepsasync.config import Config
 from pepsasync.credentials.lookup import Lookup
-from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError
-from pepsasync.io.http import Http
+from pepsasync.http.client import Http
 from pepsasync.model import Query, StorageTier
 from pepsasync.providers.peps import Peps
 from pepsasync.providers.peps.query import LONGEST_WKT, covering_parameters, search_parameters, slices
+from pepsasync.query.criteria import build_query
 
 BEGIN = datetime(2020, 6, 10, 10, 50, 31, 24000, tzinfo=UTC)
 

@@ -10,9 +10,9 @@ import pytest
 
 from archives import connect, right_files, sandbox
 from pepsasync.cli.standing import read_status
+from pepsasync.engine.recorder import Recorder
 from pepsasync.events import QuotaReached
 from pepsasync.model import Quota
-from pepsasync.pipeline.record import Recorder
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -96,7 +96,7 @@ async def test_set_back_during_a_run(tmp_path, monkeypatch):
     def clock():
         return time.time() - (DAY if next(readings) > 10 else 0)
 
-    monkeypatch.setattr("pepsasync.pipeline.record.Recorder", functools.partial(Recorder, wall=clock))
+    monkeypatch.setattr("pepsasync.engine.recorder.Recorder", functools.partial(Recorder, wall=clock))
     async with sandbox(6, tape_fraction=0.5) as archive:
         names = [product.name for product in archive.catalogue]
         async with connect(archive, quota=Quota(100, 60.0)) as client:

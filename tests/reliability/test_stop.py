@@ -12,8 +12,8 @@ import pytest
 from test_kill import start
 
 from archives import fetch_all, right_files, sandbox
-from pepsasync.io.journal.opening import JOURNAL
-from pepsasync.io.journal.reading import LEASE
+from pepsasync.folder.journal.opening import JOURNAL
+from pepsasync.folder.journal.reading import LEASE
 
 pytestmark = [
     pytest.mark.anyio,

@@ -11,14 +11,14 @@ from anyio import from_thread
 
 from fakes import plain_line
 from pepsasync.config import Config
-from pepsasync.io.http import Http
-from pepsasync.io.shelf import Shelf
+from pepsasync.folder.layout import Folder
+from pepsasync.http.client import Http
 from pepsasync.model import Checksum, Product, StorageTier
-from pepsasync.stages import recheck
-from pepsasync.stages.download import download
-from pepsasync.stages.extract import extract
-from pepsasync.stages.present import find_present
-from pepsasync.stages.verify import verify
+from pepsasync.transfer import reverify as recheck
+from pepsasync.transfer.existing import find_present
+from pepsasync.transfer.extract import extract
+from pepsasync.transfer.old_download import download
+from pepsasync.transfer.verify import verify
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ NAME = "S1A_TEST"
 
 @pytest.fixture
 def shelf(tmp_path):
-    shelf = Shelf(tmp_path)
+    shelf = Folder(tmp_path)
     shelf.open()
     return shelf
 

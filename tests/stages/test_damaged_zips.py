@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from fakes import product
 from pepsasync.errors import ConfigError, ExtractError, IntegrityError, TransferError
-from pepsasync.io import zips
-from pepsasync.io.shelf import Shelf
-from pepsasync.stages.extract import unpack
-from pepsasync.stages.present import find_present
-from pepsasync.stages.recheck import Verdict, recheck
-from pepsasync.stages.verify import check_zip
+from pepsasync.folder import zips
+from pepsasync.folder.layout import Folder
+from pepsasync.transfer.existing import find_present
+from pepsasync.transfer.extract import unpack
+from pepsasync.transfer.reverify import Verdict, recheck
+from pepsasync.transfer.verify import check_zip
 
 ITEM = product("S1A_TEST")
 FILES = {f"S1A_TEST.SAFE/{name}": random.Random(name).randbytes(20) * 3 for name in ("a/1", "a/2", "b/3")}
@@ -71,7 +71,7 @@ DAMAGED = [
 
 @pytest.fixture
 def shelf(tmp_path):
-    shelf = Shelf(tmp_path / "data")
+    shelf = Folder(tmp_path / "data")
     shelf.open()
     return shelf
 

@@ -15,13 +15,14 @@ from fakes import plain_line
 from pepsasync.config import Config
 from pepsasync.errors import DiskFullError, RefusedError, TransferError, UnreachableError
 from pepsasync.events import DownloadProgressed, DownloadRetried
-from pepsasync.io import direct, drain
-from pepsasync.io.blocks import BLOCK
-from pepsasync.io.bodies import READ
-from pepsasync.io.http import Http
-from pepsasync.io.shelf import Shelf
+from pepsasync.folder.layout import Folder
+from pepsasync.http.client import Http
 from pepsasync.model import Checksum, Product, StorageTier
-from pepsasync.stages.download import SMALL, download
+from pepsasync.transfer import old_direct as direct
+from pepsasync.transfer import old_drain as drain
+from pepsasync.transfer.blocks import BLOCK
+from pepsasync.transfer.bodies import READ
+from pepsasync.transfer.old_download import SMALL, download
 from servers import Authority, File, Server, Tunnel, wait_until_gone, whole
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +41,7 @@ class Run:
     def __init__(self, http, folder, config):
         self.events = []
         self._awaited = {}
-        self.shelf = Shelf(folder)
+        self.shelf = Folder(folder)
         self.shelf.open()
         self.http = http
         self._line = plain_line(http, self.shelf, config, self._see)
@@ -145,7 +146,7 @@ async def test_download_without_checksum_is_drained_too(run, serve, scheme):
 async def test_download_small_bodies_keep_the_connection_and_wake_no_thread(run, serve, scheme, monkeypatch):
     body = content(300_000)
     server = serve(File(body))
-    monkeypatch.setattr("pepsasync.io.blocks.in_thread", None)  # calling it would fail
+    monkeypatch.setattr("pepsasync.transfer.blocks.in_thread", None)  # calling it would fail
 
     async with run() as line:
         for name in "ABC":

@@ -9,16 +9,16 @@ import pytest
 
 from fakes import product
 from pepsasync.errors import ConfigError, ExtractError
-from pepsasync.io import zips
-from pepsasync.io.shelf import Shelf
-from pepsasync.stages.extract import unpack
+from pepsasync.folder import zips
+from pepsasync.folder.layout import Folder
+from pepsasync.transfer.extract import unpack
 
 ITEM = product("S1A_TEST")
 
 
 @pytest.fixture
 def shelf(tmp_path):
-    shelf = Shelf(tmp_path / "data")
+    shelf = Folder(tmp_path / "data")
     shelf.open()
     return shelf
 

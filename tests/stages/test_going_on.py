@@ -13,12 +13,12 @@ import pytest
 from fakes import plain_line
 from pepsasync.config import Config
 from pepsasync.errors import ProtocolError, TransferError
-from pepsasync.io.failures import error_for_status
-from pepsasync.io.http import Http
-from pepsasync.io.shelf import Shelf
-from pepsasync.io.throttle import Throttle
+from pepsasync.folder.layout import Folder
+from pepsasync.http.client import Http
+from pepsasync.http.errors import error_for_status
+from pepsasync.limits.throttle import Throttle
 from pepsasync.model import Checksum, Product, StorageTier
-from pepsasync.stages.download import download
+from pepsasync.transfer.old_download import download
 from servers import Server
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,7 @@ def fetching(tmp_path, monkeypatch):
     @contextlib.asynccontextmanager
     async def opened(**settings):
         config = Config(**({"retry_wait": 0.001, "retry_wait_max": 0.002, "read_timeout": 10.0} | settings))
-        shelf = Shelf(tmp_path)
+        shelf = Folder(tmp_path)
         shelf.open()
         async with Http(config) as http:
             line = plain_line(http, shelf, config, lambda event: None)

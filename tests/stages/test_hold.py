@@ -7,13 +7,13 @@ import pytest
 
 from fakes import FakeProvider, product
 from pepsasync.config import Config
+from pepsasync.engine.staging import request_staging
 from pepsasync.errors import NotFoundError, QuotaError, ServerError
 from pepsasync.events import Noticed, QuotaReached
+from pepsasync.limits.backoff import Backoff
+from pepsasync.limits.quota import NotNowError, QuotaLimiter
 from pepsasync.providers.base import StagingOutcome, StagingReply
-from pepsasync.stages.hold import Hold
-from pepsasync.stages.line import Line, make_slots
-from pepsasync.stages.pace import NotNowError, Pace
-from pepsasync.stages.stage import request_staging
+from pepsasync.transfer.line import Line, make_slots
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
@@ -45,7 +45,7 @@ class Busy(FakeProvider):
 def line(provider, config=CONFIG):
     events = []
     http = SimpleNamespace(was_reached=True)
-    slots, pace = make_slots(config, provider.limits), Pace(provider, config, events.append)
+    slots, pace = make_slots(config, provider.limits), QuotaLimiter(provider, config, events.append)
     return Line(provider, http, None, None, config, events.append, slots, pace), events
 
 
@@ -94,7 +94,7 @@ async def test_no_download_begins_while_the_archive_wants_a_pause():
     [NotFoundError("gone"), ServerError("down"), ServerError("down", retry_after=0), QuotaError("x", retry_after=9)],
 )
 async def test_what_asks_for_no_pause_holds_nobody(error):
-    hold = Hold("geodes", "downloads", Config(retry_wait_max=100.0), [].append)
+    hold = Backoff("geodes", "downloads", Config(retry_wait_max=100.0), [].append)
     with pytest.raises(type(error)), hold.obeyed():
         raise error
 
@@ -102,7 +102,7 @@ async def test_what_asks_for_no_pause_holds_nobody(error):
 
 
 async def test_no_pause_is_longer_than_the_user_wants():
-    hold = Hold("geodes", "downloads", Config(retry_wait_max=5.0), [].append)
+    hold = Backoff("geodes", "downloads", Config(retry_wait_max=5.0), [].append)
     with pytest.raises(ServerError), hold.obeyed():
         raise ServerError("overloaded", retry_after=900.0)
 
@@ -111,7 +111,7 @@ async def test_no_pause_is_longer_than_the_user_wants():
 
 async def test_a_pause_is_told_once():
     events = []
-    hold = Hold("geodes", "downloads", 100.0, events.append)
+    hold = Backoff("geodes", "downloads", 100.0, events.append)
     for seconds in (30.0, 30.0, 29.0, 60.0):
         hold.keep(seconds)
 
@@ -122,7 +122,7 @@ async def test_a_pause_is_told_once():
 
 
 async def test_a_pause_ends_no_sooner_because_a_shorter_one_is_asked_for():
-    hold = Hold("geodes", "downloads", Config(retry_wait_max=100.0), [].append)
+    hold = Backoff("geodes", "downloads", Config(retry_wait_max=100.0), [].append)
     hold.keep(50.0)
     hold.keep(1.0)
 

@@ -21,9 +21,9 @@ from pepsasync.errors import (
     UnreachableError,
 )
 from pepsasync.events import Noticed
-from pepsasync.io.outage import FAILURES, Outage
-from pepsasync.io.retries import Retries
-from pepsasync.stages.hold import Hold
+from pepsasync.limits.attempts import Attempts
+from pepsasync.limits.backoff import Backoff
+from pepsasync.limits.circuit_breaker import FAILURES, CircuitBreaker
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +53,7 @@ async def test_outage_costs_no_product(tmp_path, failing):
 
 
 async def test_outage_without_end_is_not_waited_for_without_end(tmp_path, failing, monkeypatch):
-    monkeypatch.setitem(Retries.__init__.__kwdefaults__, "patience", 0.3)
+    monkeypatch.setitem(Attempts.__init__.__kwdefaults__, "patience", 0.3)
     async with sandbox(3, tape_fraction=0) as archive, connect(archive, retries=3) as client:
         failing(client, sys.maxsize)
         with anyio.fail_after(30):
@@ -63,7 +63,7 @@ async def test_outage_without_end_is_not_waited_for_without_end(tmp_path, failin
 
 
 async def test_failures_in_a_row_are_an_outage_until_somebody_gets_an_answer():
-    outage, patient = Outage(), Outage(FAILURES + 1)
+    outage, patient = CircuitBreaker(), CircuitBreaker(FAILURES + 1)
     for _ in range(FAILURES):
         assert not outage.is_on
         outage.failed()
@@ -76,7 +76,7 @@ async def test_failures_in_a_row_are_an_outage_until_somebody_gets_an_answer():
 
 async def test_pause_of_an_outage_grows_and_is_everybodys():
     events, pauses = [], []
-    hold = Hold("geodes", "downloads", Config(retry_wait=4.0, retry_wait_max=7.0), events.append)
+    hold = Backoff("geodes", "downloads", Config(retry_wait=4.0, retry_wait_max=7.0), events.append)
     for _ in range(5):
         with pytest.raises(ServerError), hold.obeyed():
             raise UnavailableError("no")
@@ -95,7 +95,7 @@ async def test_pause_of_an_outage_grows_and_is_everybodys():
     "answer", [OfflineError("on tape"), NotFoundError("gone"), QuotaError("enough"), AuthError("no")]
 )
 async def test_any_other_answer_ends_an_outage(answer):
-    hold = Hold("geodes", "downloads", Config(), [].append)
+    hold = Backoff("geodes", "downloads", Config(), [].append)
     for error in [UnavailableError("no")] * 5:
         with pytest.raises(ServerError), hold.obeyed():
             raise error
@@ -107,7 +107,7 @@ async def test_any_other_answer_ends_an_outage(answer):
 
 
 async def test_broken_connections_neither_make_an_outage_nor_end_it():
-    hold = Hold("geodes", "downloads", Config(), [].append)
+    hold = Backoff("geodes", "downloads", Config(), [].append)
     for error in [ServerError("broken")] * 9 + [UnavailableError("no")] * 3 + [ServerError("broken")]:
         with pytest.raises(ServerError), hold.obeyed():
             raise error
@@ -118,7 +118,7 @@ async def test_broken_connections_neither_make_an_outage_nor_end_it():
 @pytest.mark.virtual_time
 async def test_nobody_hammers_an_archive_that_takes_no_connection():
     """Thousands wait for a moment, and each has half an hour of patience."""
-    hold = Hold("geodes", "downloads", Config(), [].append)
+    hold = Backoff("geodes", "downloads", Config(), [].append)
     tries = []
 
     async def ask():
@@ -138,7 +138,7 @@ async def test_nobody_hammers_an_archive_that_takes_no_connection():
 
 @pytest.mark.virtual_time
 async def test_failures_that_were_under_way_do_not_make_the_pause_longer():
-    hold = Hold("geodes", "downloads", Config(retry_wait=4.0, retry_wait_max=100.0), [].append)
+    hold = Backoff("geodes", "downloads", Config(retry_wait=4.0, retry_wait_max=100.0), [].append)
 
     async def ask():
         with pytest.raises(ServerError), hold.obeyed():
@@ -156,7 +156,7 @@ async def test_failures_that_were_under_way_do_not_make_the_pause_longer():
 async def test_tries_are_not_counted_in_an_outage(is_out, tries):
     answers = iter([UnavailableError("no")] * 5)
     config = Config(retries=3, retry_wait=0.001, retry_wait_max=0.001)
-    budget = Retries(config, outage=lambda: is_out)
+    budget = Attempts(config, outage=lambda: is_out)
 
     async def ask():
         for error in answers:

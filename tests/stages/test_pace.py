@@ -7,9 +7,9 @@ from fakes import FakeProvider
 from pepsasync.config import Config
 from pepsasync.errors import AuthError, QuotaError, ServerError, UnreachableError
 from pepsasync.events import QuotaReached
+from pepsasync.limits.quota import QuotaLimiter
 from pepsasync.model import Quota
 from pepsasync.providers.base import Account, Limits
-from pepsasync.stages.pace import Pace
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 TWO = Quota(2, 0.4)
@@ -34,7 +34,7 @@ class Archive(FakeProvider):
 
 def pace(provider, events=None, **settings):
     config = Config(**({"retry_wait": 0.02, "retry_wait_max": 0.05} | settings))
-    return Pace(provider, config, (events if events is not None else []).append)
+    return QuotaLimiter(provider, config, (events if events is not None else []).append)
 
 
 async def begin(pace):

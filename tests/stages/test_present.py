@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fakes import product
-from pepsasync.io.shelf import Shelf
-from pepsasync.stages.extract import unpack
-from pepsasync.stages.present import find_present, is_here
+from pepsasync.folder.layout import Folder
+from pepsasync.transfer.existing import find_present, is_here
+from pepsasync.transfer.extract import unpack
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +18,7 @@ LIST = '<xfdu><byteStream size="4"><fileLocation href="./a.nc"/></byteStream></x
 
 @pytest.fixture
 def shelf(tmp_path):
-    shelf = Shelf(tmp_path)
+    shelf = Folder(tmp_path)
     shelf.open()
     return shelf
 

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import FakeProvider, product
-from pepsasync.criteria import build_query
+from pepsasync.engine.paging import UNREAD
+from pepsasync.engine.search import search
+from pepsasync.engine.seen import Seen
 from pepsasync.errors import AreaError, IncompleteError, ProtocolError, ServerError
 from pepsasync.events import Noticed, ProductFailed, SearchFellShort, SearchFinished
 from pepsasync.model import Query, StorageTier
 from pepsasync.providers.base import Limits, SearchPage
-from pepsasync.stages.paging import UNREAD
-from pepsasync.stages.search import search
-from pepsasync.stages.seen import Seen
+from pepsasync.query.criteria import build_query
 
 
 class Catalogue(FakeProvider):

@@ -14,11 +14,11 @@ from fakes import plain_line
 from pepsasync.config import Config
 from pepsasync.errors import ConfigError, TransferError
 from pepsasync.events import DownloadProgressed
-from pepsasync.io.http import Http
-from pepsasync.io.shelf import Shelf
+from pepsasync.folder.layout import Folder
+from pepsasync.http.client import Http
 from pepsasync.model import Checksum, Product, StorageTier
-from pepsasync.stages import segments
-from pepsasync.stages.download import download
+from pepsasync.transfer import old_segments as segments
+from pepsasync.transfer.old_download import download
 from servers import Server, wait_until_gone
 
 pytestmark = pytest.mark.anyio
@@ -105,7 +105,7 @@ def fetching(tmp_path):
     async def opened(see=lambda event: None, **settings):
         settings = {"retry_wait": 0.001, "retry_wait_max": 0.002, "read_timeout": 10.0, "retries": 2} | settings
         config = Config(**settings)
-        shelf = Shelf(tmp_path)
+        shelf = Folder(tmp_path)
         shelf.open()
         async with Http(config) as http:
             yield plain_line(http, shelf, config, see, downloads=4)

@@ -6,7 +6,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from pepsasync.stages.slots import CHOICE, DownloadSlots, StagingSlots
+from pepsasync.limits.slots import CHOICE, DownloadSlots, StagingSlots
 
 pytestmark = pytest.mark.anyio
 

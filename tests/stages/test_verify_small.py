@@ -11,10 +11,10 @@ import pytest
 from fakes import plain_line, product
 from pepsasync import Checksum, Config, IntegrityError, TransferError
 from pepsasync.errors import PepsasyncError
-from pepsasync.io.shelf import Shelf
-from pepsasync.stages import verify as stage
-from pepsasync.stages.present import find_present
-from pepsasync.stages.transfer import Received
+from pepsasync.folder.layout import Folder
+from pepsasync.transfer import verify as stage
+from pepsasync.transfer.existing import find_present
+from pepsasync.transfer.old_transfer import Received
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ def small(name):
 
 @pytest.fixture
 def line(tmp_path):
-    shelf = Shelf(tmp_path)
+    shelf = Folder(tmp_path)
     shelf.open()
     return plain_line(None, shelf, Config(), lambda event: None)
 

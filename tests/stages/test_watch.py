@@ -7,10 +7,10 @@ import pytest
 
 from fakes import FakeProvider, product
 from pepsasync.config import Config
+from pepsasync.engine.watch import OnlineWatch
 from pepsasync.errors import AuthError, ForbiddenError, NotFoundError, ServerError, StagingTimeout
 from pepsasync.model import StorageTier
 from pepsasync.providers.base import Limits
-from pepsasync.stages.watch import OnlineWatch
 
 DISK, TAPE, STAGING, UNKNOWN = StorageTier.DISK, StorageTier.TAPE, StorageTier.STAGING, StorageTier.UNKNOWN
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]

@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from pepsasync.stages.window import CACHE_SECONDS, StagingWindow
+from pepsasync.limits.staging_window import CACHE_SECONDS, StagingWindow
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import product
-from pepsasync.criteria import build_query
 from pepsasync.errors import AreaError, ConfigError
 from pepsasync.model import Query
+from pepsasync.query.criteria import build_query
 from pepsasync.results.tables import write_products
 
 BOX = shapely.box(1, 43, 2, 44)

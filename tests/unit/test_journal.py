@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from fakes import product
 from pepsasync.errors import ConfigError
-from pepsasync.io.journal import Count, JournalReader, State, open_journal
-from pepsasync.io.journal.rows import parse_product, product_text, text_crc, without_secrets
+from pepsasync.folder.journal import Count, JournalReader, State, open_journal
+from pepsasync.folder.journal.rows import parse_product, product_text, text_crc, without_secrets
 from pepsasync.model import Checksum, Product, StorageTier
 
 pytestmark = pytest.mark.anyio
@@ -148,7 +148,7 @@ async def test_unfinished_comes_in_batches_begun_ones_first(tmp_path):
 
 
 async def test_note_products_more_than_there_is_room_for_arrive_all(tmp_path, monkeypatch):
-    monkeypatch.setattr("pepsasync.io.journal.writer.ROOM", 100)
+    monkeypatch.setattr("pepsasync.folder.journal.writer.ROOM", 100)
     async with open_journal(tmp_path, tell=pytest.fail, interval=0.001) as journal:
         await journal.note_products(1, (product(f"{n}") for n in range(12_000)))
         with await journal.reader() as reader:
@@ -275,7 +275,7 @@ def test_reader_without_journal_says_so(tmp_path):
 WORK = """
 import sys, anyio, itertools
 from pathlib import Path
-from pepsasync.io.journal import State, open_journal
+from pepsasync.folder.journal import State, open_journal
 
 async def main(folder):
     async with open_journal(folder, tell=print, interval=0) as journal:

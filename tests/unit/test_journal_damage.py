@@ -8,9 +8,9 @@ import pytest
 
 from fakes import product
 from pepsasync.errors import ConfigError
-from pepsasync.io.journal import JournalReader, State, open_journal
-from pepsasync.io.journal.schema import MIGRATIONS
-from pepsasync.io.journal.writer import Writer
+from pepsasync.folder.journal import JournalReader, State, open_journal
+from pepsasync.folder.journal.schema import MIGRATIONS
+from pepsasync.folder.journal.writer import Writer
 
 pytestmark = pytest.mark.anyio
 
@@ -213,9 +213,9 @@ async def test_full_disk_silences_the_journal_once_and_keeps_it_whole(tmp_path):
 
 
 async def test_file_system_without_locks(tmp_path, monkeypatch):
-    monkeypatch.setattr("pepsasync.io.journal.opening.has_locks", lambda folder: False)
+    monkeypatch.setattr("pepsasync.folder.journal.opening.has_locks", lambda folder: False)
     path = await filled(tmp_path)
-    monkeypatch.setattr("pepsasync.io.journal.opening.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("pepsasync.folder.journal.opening.BUSY_SECONDS", 0.01)
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN EXCLUSIVE")
 
@@ -228,7 +228,7 @@ async def test_file_system_without_locks(tmp_path, monkeypatch):
 
 
 def test_writer_tries_again_while_somebody_else_holds_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("pepsasync.io.journal.opening.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("pepsasync.folder.journal.opening.BUSY_SECONDS", 0.01)
     path = tmp_path / ".pepsasync" / "journal.db"
     path.parent.mkdir()
     beats = iter(range(10))

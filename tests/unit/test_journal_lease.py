@@ -13,8 +13,8 @@ import anyio.lowlevel
 import pytest
 
 from pepsasync.errors import ConfigError
-from pepsasync.io.journal import JournalBusyError, JournalReader, Pulse, State, open_journal
-from pepsasync.io.journal.lease import Lease, LeaseWatch, Owner, look
+from pepsasync.folder.journal import JournalBusyError, JournalReader, Pulse, State, open_journal
+from pepsasync.folder.journal.lease import Lease, LeaseWatch, Owner, look
 
 pytestmark = pytest.mark.anyio
 
@@ -188,7 +188,7 @@ async def test_owner_that_lost_the_lease_writes_no_more(tmp_path):
 HOLD = """
 import sys, anyio
 from pathlib import Path
-from pepsasync.io.journal import Pulse, State, open_journal
+from pepsasync.folder.journal import Pulse, State, open_journal
 
 async def main(folder):
     async with open_journal(folder, tell=print, pulse=Pulse(beat=0.05)) as journal:

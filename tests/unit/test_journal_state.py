@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from fakes import product
-from pepsasync.io.journal.reading import JournalReader
-from pepsasync.io.journal.rows import State
-from pepsasync.io.journal.writer import Writer
+from pepsasync.folder.journal.reading import JournalReader
+from pepsasync.folder.journal.rows import State
+from pepsasync.folder.journal.writer import Writer
 
 NAMES = st.sampled_from("ABCDE")
 SIZES = st.none() | st.integers(0, 1000)

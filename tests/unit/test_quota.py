@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.decide.quota import Window
 from pepsasync.errors import ConfigError
+from pepsasync.limits.quota_window import Window
 from pepsasync.model import Quota
 
 

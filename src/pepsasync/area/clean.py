@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 from shapely.errors import ShapelyError
 
-from pepsasync.decide.antimeridian import split
+from pepsasync.area.antimeridian import split
 from pepsasync.errors import AreaError
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ import numpy as np
 import shapely
 from pyproj import Transformer
 
+from pepsasync.area.antimeridian import split
 from pepsasync.area.clean import merged
-from pepsasync.decide.antimeridian import split
-from pepsasync.decide.tile_grid import FALSE_NORTHING_METRES, SQUARE_METRES, Square, find_square
+from pepsasync.area.tile_grid import FALSE_NORTHING_METRES, SQUARE_METRES, Square, find_square
 from pepsasync.errors import AreaError, ConfigError
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import shapely
 from pyproj import Transformer
 from shapely.geometry.polygon import orient
 
+from pepsasync.area.antimeridian import around_pole, unwrap
 from pepsasync.area.clean import clean, single_parts
 from pepsasync.area.formats import read_layers
-from pepsasync.decide.antimeridian import around_pole, unwrap
-from pepsasync.decide.paths import in_home
 from pepsasync.errors import AreaError
+from pepsasync.folder.names import in_home
 
 if TYPE_CHECKING:
     from os import PathLike

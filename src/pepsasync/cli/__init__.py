@@ -64,7 +64,7 @@ def _explain(error: Exception, arguments: list[str]) -> int:
     """Tell in one line what went wrong, and return the exit code that it means."""
     from pepsasync.cli.exits import exit_code, output_problem, usage_problem  # noqa: PLC0415 - only when something went wrong
     from pepsasync.errors import PepsasyncError  # noqa: PLC0415
-    from pepsasync.io.threads import explained  # noqa: PLC0415
+    from pepsasync.threads import explained  # noqa: PLC0415
 
     error = explained(error)
     if isinstance(error, PepsasyncError):

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from pepsasync.cli.session import Session
-    from pepsasync.io.journal import JournalReader, Row
-    from pepsasync.stages.recheck import Finding, Known
+    from pepsasync.folder.journal import JournalReader, Row
+    from pepsasync.transfer.reverify import Finding, Known
 
 HERE = ("delivered", "skipped")
 """States of products that should stand in the folder."""
@@ -77,8 +77,8 @@ async def audit(directory: Path, session: Session) -> Audit:
     """
     from anyio import to_thread  # noqa: PLC0415 - not needed for help
 
-    from pepsasync.io.groups import task_group  # noqa: PLC0415
-    from pepsasync.stages.recheck import recheck  # noqa: PLC0415
+    from pepsasync.groups import task_group  # noqa: PLC0415
+    from pepsasync.transfer.reverify import recheck  # noqa: PLC0415
 
     known = await to_thread.run_sync(_known, directory, session)
     names, found = iter(sorted(known)), Audit(len(known))
@@ -120,9 +120,9 @@ def repairs(directory: Path, findings: Sequence[Finding], provider: str | None, 
 
 def _known(directory: Path, session: Session) -> dict[str, Known | None]:
     """All names that should stand in a folder or do, with what the journal knows of them."""
-    from pepsasync.decide.paths import safe_name  # noqa: PLC0415
-    from pepsasync.io.journal import State  # noqa: PLC0415
-    from pepsasync.stages.recheck import names_in  # noqa: PLC0415
+    from pepsasync.folder.journal import State  # noqa: PLC0415
+    from pepsasync.folder.names import safe_name  # noqa: PLC0415
+    from pepsasync.transfer.reverify import names_in  # noqa: PLC0415
 
     with _reader(directory, session) as reader:
         if reader is None:
@@ -141,7 +141,7 @@ def _known(directory: Path, session: Session) -> dict[str, Known | None]:
 
 
 def _known_of(row: Row) -> Known:
-    from pepsasync.stages.recheck import Known, parse_checksum  # noqa: PLC0415
+    from pepsasync.transfer.reverify import Known, parse_checksum  # noqa: PLC0415
 
     return Known(row.bytes or row.size, parse_checksum(row.checksum), row.path)
 
@@ -149,7 +149,7 @@ def _known_of(row: Row) -> Known:
 @contextlib.contextmanager
 def _reader(directory: Path, session: Session | None = None) -> Iterator[JournalReader | None]:
     """The journal; None where there is none that can be read, which is told."""
-    from pepsasync.io.journal import JournalReader  # noqa: PLC0415
+    from pepsasync.folder.journal import JournalReader  # noqa: PLC0415
 
     try:
         reader = JournalReader(directory)

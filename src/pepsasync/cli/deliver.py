@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
     from pepsasync.cli.session import Session
     from pepsasync.client import Client
+    from pepsasync.engine.wanted import Wanted
     from pepsasync.events import ProductFound
-    from pepsasync.pipeline.wanted import Wanted
     from pepsasync.report import ReportFile
 
 ONE_CONNECTION = "note: --segments has no effect here: this archive gets one connection per product"
@@ -147,7 +147,7 @@ class Job:
     def _report(self, started: datetime, seconds: float, ended_by: BaseException | None) -> None:
         if self.report is None or not self.provider:
             return
-        from pepsasync.io.journal import JournalBusyError  # noqa: PLC0415 - not needed for help
+        from pepsasync.folder.journal import JournalBusyError  # noqa: PLC0415 - not needed for help
         from pepsasync.model import Report  # noqa: PLC0415
 
         if ended_by is not None and not isinstance(ended_by, JournalBusyError):  # else it is somebody else's journal
@@ -176,7 +176,7 @@ class Job:
     def _left_unfinished(self, since: float) -> Iterator[ProductFound]:
         """What this run has found and not finished, as the journal tells: it knows more than was begun."""
         from pepsasync.events import ProductFound  # noqa: PLC0415
-        from pepsasync.io.journal import JournalReader  # noqa: PLC0415
+        from pepsasync.folder.journal import JournalReader  # noqa: PLC0415
 
         with contextlib.suppress(ConfigError), JournalReader(self.delivery.write_dir) as reader:
             for row in (row for batch in reader.unfinished() for row in batch if row.updated >= since):

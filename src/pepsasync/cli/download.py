@@ -9,8 +9,8 @@ from pepsasync.cli.flatten import flatten
 from pepsasync.cli.options import ArchiveOptions, OutputOptions
 from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.session import Session
-from pepsasync.decide.paths import in_home
 from pepsasync.errors import ConfigError
+from pepsasync.folder.names import in_home
 
 LIST_SUFFIXES = (".geojson", ".json", ".jsonl", ".txt", ".list", ".csv", ".tsv", ".parquet", ".gpkg")
 """Names of files that hold names of products; a product has none of these."""

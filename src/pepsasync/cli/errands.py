@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pepsasync.cli.options import ArchiveOptions
     from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
     from pepsasync.cli.session import Session
+    from pepsasync.engine.wanted import Wanted
     from pepsasync.model import Product
-    from pepsasync.pipeline.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True)

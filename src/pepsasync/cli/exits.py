@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pepsasync.decide.meaning import meant
 from pepsasync.errors import AuthError, ConfigError, DiskFullError, ServerError
-from pepsasync.io.files import FULL
+from pepsasync.folder.files import FULL
+from pepsasync.nearest import meant
 
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (ConfigError, 2),

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from typer.core import TyperCommand
 
-from pepsasync.decide.paths import in_home
-from pepsasync.decide.values import parse_number, parse_whole
 from pepsasync.errors import ConfigError
+from pepsasync.folder.names import in_home
+from pepsasync.query.values import parse_number, parse_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -44,7 +44,7 @@ def make_hook(command: str) -> Callable[[Delivery], Awaitable[None]]:
             "PEPSASYNC_ID": delivery.product.id,
             "PEPSASYNC_SOURCE": delivery.source,
         }
-        from pepsasync.io.groups import task_group  # noqa: PLC0415
+        from pepsasync.groups import task_group  # noqa: PLC0415
 
         errors, output = bytearray(), bytearray()
         async with await anyio.open_process(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 
 from pepsasync.cli import ending_signals
-from pepsasync.io.groups import task_group
+from pepsasync.groups import task_group
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pepsasync.io.journal import Here, JournalReader, Order, Row
+    from pepsasync.folder.journal import Here, JournalReader, Order, Row
     from pepsasync.model import Product, Query
 
 AGAIN = ("downloading", "staging", "found", "failed")
@@ -76,7 +76,7 @@ def find_left_over(directory: Path, provider: str | None = None, *, skip_tape: b
     Raises:
         ConfigError: There is no journal, or it cannot be read.
     """
-    from pepsasync.io.journal import JournalReader  # noqa: PLC0415 - not needed for help
+    from pepsasync.folder.journal import JournalReader  # noqa: PLC0415 - not needed for help
 
     with JournalReader(directory) as reader:
         orders = reader.orders()
@@ -112,10 +112,10 @@ def gone(reader: JournalReader) -> Iterator[Here]:
 
     What a command of `--on-delivered` has taken away is where the user wants it.
     """
-    from pepsasync.io.shelf import Shelf  # noqa: PLC0415
-    from pepsasync.stages.present import stands  # noqa: PLC0415
+    from pepsasync.folder.layout import Folder  # noqa: PLC0415
+    from pepsasync.transfer.existing import stands  # noqa: PLC0415
 
-    shelf = Shelf(reader.directory)
+    shelf = Folder(reader.directory)
     for batch in reader.here():
         yield from (one for one in batch if one.path and not stands(one.name, _zip_size(one), shelf))
 
@@ -130,7 +130,7 @@ def _states(manner: Manner) -> tuple[str, ...]:
 
 def _counts(reader: JournalReader, manners: Manners, without: Any) -> Counter[Manner]:
     """Unfinished products by manner; where there is only one, nobody has to look at the products."""
-    from pepsasync.io.journal import State  # noqa: PLC0415
+    from pepsasync.folder.journal import State  # noqa: PLC0415
 
     known, counts = manners.everything(), reader.counts()
     if len(known) == 1 and not without:
@@ -144,7 +144,7 @@ def _counts(reader: JournalReader, manners: Manners, without: Any) -> Counter[Ma
 
 
 def _rows(reader: JournalReader, states: Sequence[str]) -> Iterator[Row]:
-    from pepsasync.io.journal import State  # noqa: PLC0415
+    from pepsasync.folder.journal import State  # noqa: PLC0415
 
     for state in states:
         for batch in reader.in_state(State(state)):
@@ -163,7 +163,7 @@ def _wanted(  # noqa: PLR0917 - all of one manner
 
     Read from the journal as they go, while the run changes it: a product that comes by name comes once.
     """
-    from pepsasync.io.journal import JournalReader  # noqa: PLC0415
+    from pepsasync.folder.journal import JournalReader  # noqa: PLC0415
 
     names: set[str] = set()
     with JournalReader(directory) as reader:
@@ -186,7 +186,7 @@ def _wanted(  # noqa: PLR0917 - all of one manner
 
 def _open_queries(orders: Sequence[Order], manners: Manners) -> dict[Manner, list[Query]]:
     """Queries whose search was cut short, each once for each manner."""
-    from pepsasync.pipeline.order import query_from_json  # noqa: PLC0415
+    from pepsasync.query.saved import query_from_json  # noqa: PLC0415
 
     found: dict[Manner, list[Any]] = {}
     for order in orders:

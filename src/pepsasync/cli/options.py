@@ -121,7 +121,7 @@ class QueryOptions:
         Raises:
             ConfigError: No criterion at all, or one that is empty or makes no sense.
         """
-        from pepsasync.criteria import build_query  # noqa: PLC0415 - not needed for help
+        from pepsasync.query.criteria import build_query  # noqa: PLC0415 - not needed for help
 
         criteria: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         criteria["id"] = [_name(text) for text in self.id] or None

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pepsasync.cli.lines import TIER_WORDS
 from pepsasync.cli.units import show_count, show_duration, show_size
-from pepsasync.decide.estimate import quota_seconds, transfer_seconds
-from pepsasync.io.space import MARGIN, UNPACKED, fits, free_bytes
+from pepsasync.folder.space import MARGIN, UNPACKED, fits, free_bytes
+from pepsasync.limits.estimate import quota_seconds, transfer_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pepsasync.io.shelf import Shelf
+    from pepsasync.folder.layout import Folder
     from pepsasync.model import Product, Quota
 
 
@@ -93,7 +93,7 @@ class Outlook:
 
 
 def look_out(
-    products: Sequence[Product], shelf: Shelf, *, extract: bool, quota: Quota | None, rate: float | None
+    products: Sequence[Product], shelf: Folder, *, extract: bool, quota: Quota | None, rate: float | None
 ) -> Outlook:
     """Work out what an order would take; blocks, reads the folder, changes nothing.
 
@@ -104,7 +104,7 @@ def look_out(
         quota: Of the account.
         rate: Bytes a second; None when it was never measured.
     """
-    from pepsasync.stages.present import is_here  # noqa: PLC0415 - loads zip and XML readers
+    from pepsasync.transfer.existing import is_here  # noqa: PLC0415 - loads zip and XML readers
 
     left = [product for product in products if not is_here(product, shelf)]
     to_come = sum(max(0, (product.size or 0) - shelf.unfinished_length(product)) for product in left)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pepsasync.cli.lines import TIER_WORDS
 from pepsasync.cli.terminal import show, show_exactly
 from pepsasync.cli.units import show_count, show_size
-from pepsasync.decide.text import as_json, one_line
 from pepsasync.errors import ConfigError
+from pepsasync.text import as_json, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from pepsasync.cli.session import Session
 from pepsasync.cli.standing import last_speed
 from pepsasync.cli.terminal import show
 from pepsasync.errors import ConfigError
-from pepsasync.io.shelf import Shelf
+from pepsasync.folder.layout import Folder
 from pepsasync.model import Query, Quota
 
 DISK_FULL = 5
@@ -39,10 +39,10 @@ def plan(
     if form not in ("text", "json"):
         raise ConfigError(f"--format {form!r} is unknown", hint="Use text or json")
     session, wanted, folder = Session(output), query.build(), Path(delivery.write_dir)
-    Shelf(folder).check()
+    Folder(folder).check()
     found, quota = session.run(_find, session, archive, wanted, delivery)
     rate = last_speed(folder)
-    outlook = look_out(found.products, Shelf(folder), extract=delivery.extract, quota=quota, rate=rate)
+    outlook = look_out(found.products, Folder(folder), extract=delivery.extract, quota=quota, rate=rate)
     for line in [json.dumps(outlook.as_dict(), indent=1)] if form == "json" else outlook.lines():
         show(line)
     if not outlook.fits:

@@ -21,8 +21,8 @@ from rich.text import Text
 from pepsasync.cli.lines import NORMAL, QUIET, VERBOSE, Lines, quota_words
 from pepsasync.cli.tally import Tally
 from pepsasync.cli.units import show_count, show_duration, show_size
-from pepsasync.decide.text import one_line
 from pepsasync.events import ProductFailed
+from pepsasync.text import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -8,10 +8,10 @@ import sys
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from pepsasync.decide.text import as_json
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
 from pepsasync.events import DownloadProgressed, SearchFinished
-from pepsasync.io.files import FULL
+from pepsasync.folder.files import FULL
+from pepsasync.text import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -23,7 +23,7 @@ from pepsasync.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pepsasync.io.shelf import Shelf
+    from pepsasync.folder.layout import Folder
     from pepsasync.sandbox import Sandbox
 
 ARCHIVE = "The archive"
@@ -145,13 +145,13 @@ def demo(
 
     Half of the products are on tape and some connections are cut. Ends with 0 only if every file is right.
     """
-    from pepsasync.criteria import build_query  # noqa: PLC0415 - not needed for help
-    from pepsasync.io.shelf import Shelf  # noqa: PLC0415
+    from pepsasync.folder.layout import Folder  # noqa: PLC0415
+    from pepsasync.query.criteria import build_query  # noqa: PLC0415 - not needed for help
 
     session = Session(output)
     with contextlib.ExitStack() as around:
         folder = keep or Path(around.enter_context(tempfile.TemporaryDirectory(prefix="pepsasync-demo-")))
-        shelf = Shelf(folder)
+        shelf = Folder(folder)
         shelf.open()
         archive = around.enter_context(_running(DEMO))
         session.say(
@@ -172,8 +172,8 @@ def demo(
     raise Exit(0 if is_good else 1)
 
 
-def _demo_job(session: Session, archive: Sandbox, shelf: Shelf) -> Job:
-    from pepsasync.io.files import write_new  # noqa: PLC0415 - not needed for help
+def _demo_job(session: Session, archive: Sandbox, shelf: Folder) -> Job:
+    from pepsasync.folder.files import write_new  # noqa: PLC0415 - not needed for help
 
     auth = shelf.state / "demo-account.txt"
     write_new(auth, f"{archive.username} {archive.password}\n".encode())

@@ -83,7 +83,7 @@ class _Staging:
 
     async def _ask(self, client: Client, products: list[Product]) -> None:
         """Send one request for each product that is not online; the client sends a few at a time."""
-        from pepsasync.io.groups import task_group  # noqa: PLC0415 - not needed for help
+        from pepsasync.groups import task_group  # noqa: PLC0415 - not needed for help
 
         async with task_group() as requests:
             for product in self._sort_out(products, tell=False):

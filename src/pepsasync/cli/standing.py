@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pepsasync.decide.estimate import transfer_seconds
 from pepsasync.errors import ConfigError
-from pepsasync.io.shelf import Shelf
+from pepsasync.folder.layout import Folder
+from pepsasync.limits.estimate import transfer_seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pepsasync.io.journal import Count, JournalReader, Order, Owner, Row
+    from pepsasync.folder.journal import Count, JournalReader, Order, Owner, Row
 
 MOST_FAILURES = 20
 """Failures that are listed unless all are asked for."""
@@ -132,7 +132,7 @@ def read_status(directory: Path, now: float | None = None, *, all_failures: bool
     Raises:
         ConfigError: There is no journal, or it cannot be read.
     """
-    from pepsasync.io.journal import JournalReader  # noqa: PLC0415 - not needed for help
+    from pepsasync.folder.journal import JournalReader  # noqa: PLC0415 - not needed for help
 
     now = time.time() if now is None else now
     with JournalReader(directory) as reader:
@@ -154,7 +154,7 @@ def read_status(directory: Path, now: float | None = None, *, all_failures: bool
 def _without_gone(reader: JournalReader, counts: dict[str, Count]) -> tuple[dict[str, Count], Count]:
     """Counts of what is there as the journal says, and of what is not."""
     from pepsasync.cli.leftover import gone  # noqa: PLC0415
-    from pepsasync.io.journal import Count  # noqa: PLC0415
+    from pepsasync.folder.journal import Count  # noqa: PLC0415
 
     products, size = 0, 0
     for one in gone(reader):
@@ -166,7 +166,7 @@ def _without_gone(reader: JournalReader, counts: dict[str, Count]) -> tuple[dict
 
 def _part_bytes(directory: Path) -> int:
     """Bytes in parts and their segments, which a run may finish meanwhile."""
-    parts, size = Shelf(directory).parts, 0
+    parts, size = Folder(directory).parts, 0
     for path in (*parts.glob("*.part"), *parts.glob("*.segments/*")):
         with contextlib.suppress(FileNotFoundError):
             size += path.stat().st_size
@@ -175,7 +175,7 @@ def _part_bytes(directory: Path) -> int:
 
 def last_speed(directory: Path) -> float | None:
     """Bytes a second that the last run into a folder reached; None when nobody knows."""
-    from pepsasync.io.journal import JournalReader  # noqa: PLC0415 - not needed for help
+    from pepsasync.folder.journal import JournalReader  # noqa: PLC0415 - not needed for help
 
     try:
         with JournalReader(directory) as reader:
@@ -212,14 +212,14 @@ def _latest(orders: list[Order]) -> list[Order]:
 
 def _all_failures(reader: JournalReader) -> list[Row]:
     """Every product that failed, the latest recorded first, without what only a run needs."""
-    from pepsasync.io.journal import State  # noqa: PLC0415
+    from pepsasync.folder.journal import State  # noqa: PLC0415
 
     rows = [replace(row, product=None) for batch in reader.in_state(State.FAILED) for row in batch]
     return rows[::-1]
 
 
 def _waiting_longest(reader: JournalReader) -> Row | None:
-    from pepsasync.io.journal import State  # noqa: PLC0415
+    from pepsasync.folder.journal import State  # noqa: PLC0415
 
     batch = next(reader.in_state(State.STAGING, batch=MOST_WAITING), [])
     asked = [row for row in batch if parse_wall(row.first_asked_at) is not None]

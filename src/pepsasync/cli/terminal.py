@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from pepsasync.decide.text import one_line
+from pepsasync.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

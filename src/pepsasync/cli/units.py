@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pepsasync.decide.units import check_unit, parse_duration, parse_quota, parse_size
+from pepsasync.units import check_unit, parse_duration, parse_quota, parse_size
 
 __all__ = ["check_unit", "parse_duration", "parse_quota", "parse_size", "show_count", "show_duration", "show_size"]
 

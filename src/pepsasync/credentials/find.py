@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from pepsasync.credentials.credentials import KEY_PROVIDERS, Credentials
 from pepsasync.credentials.private import refuse_foreign, warn_of_exposed
 from pepsasync.credentials.stored import load
-from pepsasync.decide.hosts import is_loopback
-from pepsasync.decide.paths import in_home
 from pepsasync.errors import ConfigError
+from pepsasync.folder.names import in_home
+from pepsasync.http.hosts import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

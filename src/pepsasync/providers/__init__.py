@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pepsasync.credentials.lookup import Lookup
-    from pepsasync.io.http import Http
+    from pepsasync.http.client import Http
     from pepsasync.providers.base import Provider
 
 DEFAULT_PROVIDER = "geodes"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from pepsasync.errors import AuthError, ProtocolError, ServerError
-from pepsasync.io.failures import safe_url, words_of
-from pepsasync.io.secrets import hidden
+from pepsasync.http.errors import safe_url, words_of
+from pepsasync.http.secrets import hidden
 
 T = TypeVar("T")
 

@@ -150,7 +150,7 @@ class Provider(Protocol):
     async def download_request(self, product: Product) -> httpx.Request:
         """The request that returns the product's bytes; the engine adds `Range` and owns retries and bytes.
 
-        Credentials are put on it hop by hop, see `pepsasync.io.http.on_each_hop`, so that no other host sees them.
+        Credentials are put on it hop by hop, see `pepsasync.http.client.on_each_hop`, so that no other host sees them.
 
         Raises:
             AuthError: There are no credentials, or the archive refused them.

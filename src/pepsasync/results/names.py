@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pepsasync.decide.values import parse_name
 from pepsasync.errors import ConfigError
+from pepsasync.query.values import parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

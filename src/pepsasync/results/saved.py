@@ -10,9 +10,9 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pepsasync.decide.paths import in_home
-from pepsasync.decide.values import parse_name
 from pepsasync.errors import ConfigError
+from pepsasync.folder.names import in_home
+from pepsasync.query.values import parse_name
 from pepsasync.results.names import NAME_KEYS, TOP_KEYS, bare_name, product_name
 
 if TYPE_CHECKING:

@@ -30,10 +30,10 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pepsasync.decide.paths import in_home
-from pepsasync.decide.text import as_cell, as_json
 from pepsasync.errors import ConfigError, DiskFullError
-from pepsasync.io.files import FULL
+from pepsasync.folder.files import FULL
+from pepsasync.folder.names import in_home
+from pepsasync.text import as_cell, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 
 from pepsasync.area import aoi
+from pepsasync.area.antimeridian import unwrap
 from pepsasync.area.vector_file import from_frame
-from pepsasync.decide.antimeridian import unwrap
 
 POLAR = ["EPSG:3413", "EPSG:3031", "EPSG:3995", "EPSG:3575", "EPSG:32661", "EPSG:32761", "EPSG:6931", "EPSG:6932"]
 MARGIN_METRES = 2_000.0

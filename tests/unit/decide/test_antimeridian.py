@@ -5,7 +5,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.decide.antimeridian import split, unwrap
+from pepsasync.area.antimeridian import split, unwrap
 
 
 @pytest.mark.parametrize(

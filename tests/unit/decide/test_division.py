@@ -5,7 +5,7 @@ import itertools
 import hypothesis.strategies as st
 from hypothesis import given
 
-from pepsasync.decide.division import Division
+from pepsasync.transfer.old_division import Division
 
 SMALLEST, SHARE = 10, 40
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.decide.estimate import quota_seconds, transfer_seconds
+from pepsasync.limits.estimate import quota_seconds, transfer_seconds
 from pepsasync.model import Quota
 
 

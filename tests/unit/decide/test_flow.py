@@ -1,6 +1,6 @@
 """When a transfer crawls."""
 
-from pepsasync.decide.flow import Flow
+from pepsasync.transfer.flow import Flow
 
 
 def test_a_transfer_that_moves_is_left_alone():

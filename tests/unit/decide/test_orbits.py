@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.decide.orbits import relative_orbit
+from pepsasync.query.orbits import relative_orbit
 
 S1C = "S1C_IW_GRDH_1SDV_20251217T230248_20251217T230317_005497_00AF3C_C5D6"
 DECEMBER_2025 = datetime(2025, 12, 17, 23, 2, 48, tzinfo=UTC)
@@ -99,7 +99,7 @@ def test_any_name_is_survived(name):
 
 def test_no_geometry_library_is_loaded():
     code = (
-        "import sys, pepsasync.criteria, pepsasync.decide.select\n"
+        "import sys, pepsasync.query.criteria, pepsasync.query.select\n"
         "print([m for m in ('shapely', 'numpy', 'pyproj', 'geopandas', 'mgrs') if m in sys.modules])"
     )
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.decide.paths import MAX_NAME, safe_name
+from pepsasync.folder.names import MAX_NAME, safe_name
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.decide.resume import Action, Ask, Judgement, judge_answer, parse_content_range, plan_request
+from pepsasync.transfer.resume import Action, Ask, Judgement, judge_answer, parse_content_range, plan_request
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.decide.schedule import LONGEST_RETRY_AFTER, jittered, next_pause, parse_retry_after, restage_streak
+from pepsasync.limits.schedule import LONGEST_RETRY_AFTER, jittered, next_pause, parse_retry_after, restage_streak
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import example, given
 
-from pepsasync.decide.tape_order import TapeOrder
+from pepsasync.limits.tape_order import TapeOrder
 
 EPOCH = datetime(2015, 1, 1, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mgrs import MGRS
 
-from pepsasync.decide.tile_grid import find_square, other_name
+from pepsasync.area.tile_grid import find_square, other_name
 from pepsasync.errors import ConfigError
 
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"

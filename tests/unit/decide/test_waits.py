@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from pepsasync.decide.waits import ENOUGH, ENOUGH_GAPS, FINENESS, LATE, LEARNED, RHYTHM, Waits
+from pepsasync.engine.waits import ENOUGH, ENOUGH_GAPS, FINENESS, LATE, LEARNED, RHYTHM, Waits
 
 
 def learned(*seconds, shortest=5, longest=600):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.io.batches import Batches
+from pepsasync.transfer.batches import Batches
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ import anyio.lowlevel
 import pytest
 
 from pepsasync.errors import DiskFullError, TransferError
-from pepsasync.io import blocks
-from pepsasync.io.blocks import BLOCK, Digest, digest_file, open_sink
+from pepsasync.transfer import blocks
+from pepsasync.transfer.blocks import BLOCK, Digest, digest_file, open_sink
 
 pytestmark = pytest.mark.anyio
 

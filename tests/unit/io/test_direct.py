@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pepsasync.io import direct
-from pepsasync.io.direct import PAGE, SLOW, TRIAL, DirectFile
+from pepsasync.transfer import old_direct as direct
+from pepsasync.transfer.old_direct import PAGE, SLOW, TRIAL, DirectFile
 
 
 @pytest.fixture

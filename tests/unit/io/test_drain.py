@@ -4,8 +4,8 @@ import contextlib
 
 import pytest
 
-from pepsasync.io.blocks import BLOCK
-from pepsasync.io.drain import FEWEST, MOST, SMALLEST_BLOCK, Buffers
+from pepsasync.transfer.blocks import BLOCK
+from pepsasync.transfer.old_drain import FEWEST, MOST, SMALLEST_BLOCK, Buffers
 
 
 @pytest.mark.parametrize(

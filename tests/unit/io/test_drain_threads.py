@@ -14,13 +14,14 @@ import anyio
 import pytest
 
 from pepsasync.errors import DiskFullError, TransferError
-from pepsasync.io import direct, drain
-from pepsasync.io.blocks import BLOCK, Digest, open_sink
-from pepsasync.io.direct import write_all
-from pepsasync.io.drain import MOST, Buffers, Rest
-from pepsasync.io.ring import Ring
-from pepsasync.io.sockets import Connection
-from pepsasync.io.throttle import Throttle
+from pepsasync.http.sockets import Connection
+from pepsasync.limits.throttle import Throttle
+from pepsasync.transfer import old_direct as direct
+from pepsasync.transfer import old_drain as drain
+from pepsasync.transfer.blocks import BLOCK, Digest, open_sink
+from pepsasync.transfer.old_direct import write_all
+from pepsasync.transfer.old_drain import MOST, Buffers, Rest
+from pepsasync.transfer.ring import Ring
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ import traceback
 import anyio
 import pytest
 
-from pepsasync.io.groups import Background, chosen_error, task_group
+from pepsasync.groups import Background, chosen_error, task_group
 
 pytestmark = pytest.mark.anyio
 

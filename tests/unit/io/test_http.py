@@ -22,9 +22,9 @@ from pepsasync.errors import (
     UnavailableError,
     UnreachableError,
 )
-from pepsasync.io.failures import first_words, safe_url
-from pepsasync.io.http import Http, is_loopback
-from pepsasync.io.retries import FIRST_CONTACT_TRIES
+from pepsasync.http.client import Http, is_loopback
+from pepsasync.http.errors import first_words, safe_url
+from pepsasync.limits.attempts import FIRST_CONTACT_TRIES
 
 pytestmark = pytest.mark.anyio
 QUICK = {"retry_wait": 0.001, "retry_wait_max": 0.002}

@@ -14,8 +14,8 @@ import pytest
 
 from pepsasync.config import Config
 from pepsasync.errors import ForbiddenError, ProtocolError, QuotaError, ServerError
-from pepsasync.io import replies
-from pepsasync.io.http import Http
+from pepsasync.http import replies
+from pepsasync.http.client import Http
 from servers import Server, wait_until_gone, whole
 
 pytestmark = pytest.mark.anyio

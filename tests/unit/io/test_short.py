@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pepsasync.io.heads import parse_head, plain_length
-from pepsasync.io.short import READ
-from pepsasync.io.transport import SHORT, Transport
+from pepsasync.http.heads import parse_head, plain_length
+from pepsasync.http.short import READ
+from pepsasync.http.transport import SHORT, Transport
 from servers import File, Server, wait_until_gone, whole
 
 pytestmark = pytest.mark.anyio

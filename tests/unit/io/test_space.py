@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pepsasync.errors import DiskFullError
-from pepsasync.io.space import MARGIN, Space, free_bytes
+from pepsasync.folder.space import MARGIN, Space, free_bytes
 
 
 class Disk:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pepsasync.io.throttle import SMALLEST_PIECE, Throttle
+from pepsasync.limits.throttle import SMALLEST_PIECE, Throttle
 
 
 def test_pause_for_no_rate_never_waits():

@@ -9,8 +9,8 @@ import httpcore
 import httpx
 import pytest
 
-from pepsasync.io.sockets import Connection, Sockets
-from pepsasync.io.transport import SHORT, Transport
+from pepsasync.http.sockets import Connection, Sockets
+from pepsasync.http.transport import SHORT, Transport
 from servers import Authority, File, Server, Tunnel, wait_until_gone, whole
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from fakes import product
 from pepsasync.cli.output import FORMATS, show_products
-from pepsasync.criteria import build_query
 from pepsasync.errors import ConfigError
+from pepsasync.query.criteria import build_query
 from pepsasync.results.saved import bare_name, read_saved
 from pepsasync.results.tables import SUFFIXES, to_geodataframe, write_products
 

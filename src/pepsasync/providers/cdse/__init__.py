@@ -18,8 +18,8 @@ from pepsasync.errors import (
     QuotaError,
     RefusedError,
 )
-from pepsasync.io.failures import error_for_status, safe_url
-from pepsasync.io.http import on_each_hop, origin_of
+from pepsasync.http.client import on_each_hop, origin_of
+from pepsasync.http.errors import error_for_status, safe_url
 from pepsasync.model import StorageTier
 from pepsasync.providers.answers import is_empty_zip, not_a_zip
 from pepsasync.providers.base import Account, Limits, SearchPage, StagingOutcome, StagingReply
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from pepsasync.credentials.lookup import Lookup
-    from pepsasync.io.http import Http
+    from pepsasync.http.client import Http
     from pepsasync.model import Product, Query
 
 DOMAIN = "dataspace.copernicus.eu"

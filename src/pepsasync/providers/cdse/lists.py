@@ -17,7 +17,7 @@ from pepsasync.providers.reading import as_mapping, as_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pepsasync.io.http import Http
+    from pepsasync.http.client import Http
 
 LIST_SIZE = 20
 """Names of one request: as many records as the archive sends when it is not asked for more."""

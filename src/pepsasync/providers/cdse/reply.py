@@ -11,7 +11,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pepsasync.decide.orbits import relative_orbit
 from pepsasync.errors import ProtocolError
 from pepsasync.model import Product, StorageTier
 from pepsasync.providers.base import SearchPage
@@ -29,6 +28,7 @@ from pepsasync.providers.reading import (
     as_word,
     name_of,
 )
+from pepsasync.query.orbits import relative_orbit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,16 +23,16 @@ from pepsasync.errors import (
     RefusedError,
     ServerError,
 )
-from pepsasync.io.failures import error_for_status, safe_url
-from pepsasync.io.http import on_each_hop
-from pepsasync.io.replies import parse_json
+from pepsasync.http.client import on_each_hop
+from pepsasync.http.errors import error_for_status, safe_url
+from pepsasync.http.replies import parse_json
 from pepsasync.providers.reading import as_mapping, as_number, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pepsasync.credentials.lookup import Lookup
-    from pepsasync.io.http import Http
+    from pepsasync.http.client import Http
 
 CLIENT_ID = "cdse-public"
 LIFETIME = 600.0

@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import httpx
 
-from pepsasync.decide.schedule import parse_retry_after
 from pepsasync.errors import (
     AuthError,
     ForbiddenError,
@@ -23,9 +22,10 @@ from pepsasync.errors import (
     QuotaError,
     RefusedError,
 )
-from pepsasync.io.failures import error_for_status, safe_url, words_of
-from pepsasync.io.http import on_each_hop, origin_of
-from pepsasync.io.replies import parse_json
+from pepsasync.http.client import on_each_hop, origin_of
+from pepsasync.http.errors import error_for_status, safe_url, words_of
+from pepsasync.http.replies import parse_json
+from pepsasync.limits.schedule import parse_retry_after
 from pepsasync.model import Quota, StorageTier
 from pepsasync.providers.answers import Acceptance, not_a_zip
 from pepsasync.providers.base import Account, Limits, StagingOutcome, StagingReply
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from pepsasync.credentials.lookup import Lookup
-    from pepsasync.io.http import Http
+    from pepsasync.http.client import Http
     from pepsasync.model import Product, Query
     from pepsasync.providers.base import SearchPage
 

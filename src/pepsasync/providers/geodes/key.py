@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
-from pepsasync.io.http import origin_of
+from pepsasync.http.client import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,6 @@ from urllib.parse import urljoin
 
 import httpx
 
-from pepsasync.decide.orbits import relative_orbit
 from pepsasync.errors import ProtocolError
 from pepsasync.model import Checksum, Product, StorageTier
 from pepsasync.providers.base import SearchPage
@@ -29,6 +28,7 @@ from pepsasync.providers.reading import (
     as_word,
     name_of,
 )
+from pepsasync.query.orbits import relative_orbit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 import httpx
 
-from pepsasync.decide.schedule import parse_retry_after
 from pepsasync.errors import (
     AuthError,
     ForbiddenError,
@@ -26,8 +25,9 @@ from pepsasync.errors import (
     ServerError,
     UnreachableError,
 )
-from pepsasync.io.failures import error_for_status, safe_url, words_of
-from pepsasync.io.http import on_each_hop, origin_of
+from pepsasync.http.client import on_each_hop, origin_of
+from pepsasync.http.errors import error_for_status, safe_url, words_of
+from pepsasync.limits.schedule import parse_retry_after
 from pepsasync.model import StorageTier
 from pepsasync.providers.answers import Acceptance, not_a_zip
 from pepsasync.providers.base import Account, Limits, SearchPage, StagingOutcome, StagingReply
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from pepsasync.credentials import Credentials
     from pepsasync.credentials.lookup import Lookup
-    from pepsasync.io.http import Http
+    from pepsasync.http.client import Http
     from pepsasync.model import Product, Query
 
 CLOSED = (

@@ -1,1 +1,0 @@
-"""Pure decisions: no await, no file, no socket, no clock of their own."""

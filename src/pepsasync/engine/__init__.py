@@ -1,0 +1,1 @@
+"""A whole run, and the way of each product through it."""

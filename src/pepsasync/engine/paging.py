@@ -1,0 +1,333 @@
+"""Pages of a catalogue, asked for while earlier ones are read, so that the archive has as much to do as it bears."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pepsasync.engine.seen import Seen
+from pepsasync.errors import (
+    FATAL,
+    AuthError,
+    IncompleteError,
+    PepsasyncError,
+    ProtocolError,
+    ProviderError,
+    QuotaError,
+    UnavailableError,
+)
+from pepsasync.events import PageSearched, ProductFailed, SearchFellShort
+from pepsasync.limits.circuit_breaker import CircuitBreaker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+    from anyio.abc import TaskGroup
+
+    from pepsasync.events import Emit
+    from pepsasync.model import Product, Query, StorageTier
+    from pepsasync.providers.base import Provider, SearchPage
+
+UNREAD = 2
+"""Pages asked for and not read, for each request that the archive bears at once: as many may wait as are under way."""
+
+MOST_PAGES = 100_000
+"""Guard against an archive that never sends an empty page."""
+
+MOST_EMPTY = 3
+"""Empty pages in a row that end a search, whatever the archive had announced."""
+
+MOST_FULL = 200
+"""Full pages that are asked for once more when results are missing, because others may have come twice."""
+
+LEAST_OF_ESTIMATE = 0.5
+"""Share of an estimated number of results with which a search counts as complete: databases guess that badly."""
+
+UNREAD_HINT = "Look for a newer pepsasync, or report the name; other archives may have the product"
+
+Failures = dict[str, ProviderError]
+"""By name, why it could not be looked up or read."""
+
+
+class Paging:
+    """Slices of one search and their pages, in order.
+
+    Args:
+        provider: Which archive.
+        emit: Gets a `PageSearched` for each page that is read.
+        requests: Runs the requests; to be cancelled by whoever stops reading.
+        failures: Gets the names that could not be looked up; None raises the first error.
+    """
+
+    def __init__(self, provider: Provider, emit: Emit, requests: TaskGroup, failures: Failures | None) -> None:
+        self._provider = provider
+        self._emit = emit
+        self._requests = requests
+        self._failures = failures
+        self._unread = set[str]()
+        self.shortfall: IncompleteError | None = None
+        """Of a slice that sent fewer results than were announced; the others go on."""
+        self._outage = CircuitBreaker()
+        self._turns = anyio.CapacityLimiter(provider.limits.search_pages)
+
+    async def products(self, query: Query) -> AsyncGenerator[tuple[Product, ...], None]:
+        """Products of all slices, page by page.
+
+        Raises:
+            ProviderError: The archive did not answer as it should.
+        """
+        async with aclosing(self._slices(query)) as parts:
+            async for part, first in parts:
+                try:
+                    async with aclosing(self._pages(part, first)) as pages:
+                        async for page in pages:
+                            self._outage.answered()
+                            yield page.products
+                except FATAL:
+                    raise
+                except ProviderError as error:
+                    if isinstance(error, IncompleteError) and not part.names:
+                        self.shortfall = self.shortfall or error
+                    else:
+                        self._take_failure(part, error)
+
+    def _take_unread(self, page: SearchPage, number: int) -> None:
+        """Note results that could not be read, or tell of them as products that failed; of each once."""
+        for place, known in enumerate(page.unread, 1):
+            name = known or f"record {place} without a name on page {number}"
+            if name in self._unread:
+                continue
+            self._unread.add(name)
+            error = ProtocolError(
+                f"{self._provider.name} lists it with a record that cannot be read", product=name, hint=UNREAD_HINT
+            )
+            if self._failures is None:
+                kind = type(error).__name__
+                self._emit(ProductFailed(id=name, name=name, error=kind, message=str(error)))
+            else:
+                self._failures[name] = error
+
+    def _take_failure(self, part: Query, error: ProviderError) -> None:
+        """Note that names could not be looked up.
+
+        Raises:
+            ProviderError: Names are not what it is about, or the archive answers none of them.
+        """
+        if isinstance(error, (QuotaError, UnavailableError)):
+            self._outage.failed()
+        else:
+            self._outage.answered()
+        if self._failures is None or not part.names or self._outage.is_on:
+            raise error
+        self._failures.update(dict.fromkeys(part.names, error))
+
+    async def _slices(self, query: Query) -> AsyncGenerator[tuple[Query, _Asked], None]:
+        """Slices, with their first page, which was asked for: it is all there is of most."""
+        parts, ahead = self._provider.slices(query), _Ahead()
+        for number, part in enumerate(parts):
+            for other in parts[number + len(ahead) : number + self._room(number)]:
+                ahead.append(self._ask(other, 1))
+            yield part, ahead.popleft()
+
+    async def _pages(self, query: Query, first: _Asked) -> AsyncGenerator[SearchPage, None]:
+        """Pages of a slice from the first one on, and of what follows the last that an archive gives out.
+
+        Raises:
+            IncompleteError: Fewer results came than the archive had announced, also when it was asked again.
+        """
+        told = 0
+        part, asked = query, first
+        while True:
+            sent = _Sent(self._provider.limits.page_size)
+            async with aclosing(self._part(part, asked, sent)) as pages:
+                async for page in pages:
+                    told += 1
+                    if told > MOST_PAGES:
+                        raise ProtocolError(f"{self._provider.name} sends more than {MOST_PAGES:,} pages")
+                    self._emit(PageSearched(page=told, products=len(page.products), total=page.total))
+                    yield page
+            if sent.falls_short:
+                self._tell_shortfall(sent)
+            if sent.rest is None:
+                return
+            part, asked = sent.rest, self._ask(sent.rest, 1)
+
+    async def _part(self, query: Query, asked: _Asked, sent: _Sent) -> AsyncGenerator[SearchPage, None]:
+        """Pages up to the last that the archive gives out; what it says is there is asked for ahead.
+
+        An archive that sends a page twice in a row is believed to go in circles. A page with which a search would end
+        too soon is asked for once more; at the end so are those that were shorter than others, and then the rest.
+        """
+        ahead, number, before = _Ahead(), 1, tuple[str, ...]()
+        while True:
+            page = await asked.read()
+            if any(ids := _ids(page)) and ids == before:
+                raise ProtocolError(f"{self._provider.name} sends the same page {number} again and again")
+            before = ids
+            yield self._counted(page, number, sent)
+            if sent.ends_too_soon(page):
+                page = await self._ask(query, number).read()
+                yield self._counted(page, number, sent)
+            if sent.is_over(page, number):
+                break
+            last = max(number + 1, min(number + self._room(number), sent.pages))
+            for other in range(number + len(ahead) + 1, last + 1):
+                ahead.append(self._ask(query, other))
+            asked, number = ahead.popleft(), number + 1
+        for doubtful in sent.doubtful_pages():
+            yield self._counted(await self._ask(query, doubtful).read(), doubtful, sent)
+
+    def _counted(self, page: SearchPage, number: int, sent: _Sent) -> SearchPage:
+        self._take_unread(page, number)
+        sent.take(page, number)
+        return page
+
+    def _tell_shortfall(self, sent: _Sent) -> None:
+        """Say how many results came; an archive that only guesses may have been wrong.
+
+        Raises:
+            IncompleteError: It had counted them.
+        """
+        if not sent.is_estimate:
+            raise IncompleteError(sent.announced, len(sent), self._provider.name)
+        self._emit(SearchFellShort(announced=sent.announced, sent=len(sent)))
+
+    def _room(self, read: int) -> int:
+        """How many pages may be unread after so many: few at first, since many searches end soon."""
+        at_once = self._provider.limits.search_pages
+        return min(at_once + read, UNREAD * at_once)
+
+    def _ask(self, query: Query, number: int) -> _Asked:
+        asked = _Asked()
+        self._requests.start_soon(self._fetch, query, number, asked)
+        return asked
+
+    async def _fetch(self, query: Query, number: int, asked: _Asked) -> None:
+        async with self._turns:
+            try:
+                page = await self._provider.search_page(query, number)
+                asked.come(page if self._provider.limits.tiers_in_search else await _located(page, self._provider))
+            except PepsasyncError as error:
+                asked.come(error)
+
+
+class _Sent:
+    """What the pages of one search held, counted against what the archive had announced.
+
+    Args:
+        page_size: Results of a full page.
+    """
+
+    def __init__(self, page_size: int) -> None:
+        self._page_size = page_size
+        self._seen = Seen()
+        self._lengths: dict[int, int] = {}
+        self._is_told = False
+        self.announced = 0
+        """Results, as the first page that had any said: later ones also count what was published meanwhile."""
+        self.is_estimate = False
+        self.rest: Query | None = None
+        """Finds what follows the last page that the archive gives out."""
+
+    def __len__(self) -> int:
+        """Different results that came."""
+        return len(self._seen)
+
+    @property
+    def pages(self) -> int:
+        """Pages that there are at least."""
+        return max(1, -(-self.announced // self._page_size))
+
+    @property
+    def falls_short(self) -> bool:
+        """Whether results are missing; of an estimate, whether so many that it cannot have been so wrong."""
+        least = math.ceil(self.announced * LEAST_OF_ESTIMATE) if self.is_estimate else self.announced
+        if self.rest is not None:
+            least = min(least, len(self._lengths) * self._page_size)
+        return len(self) < least
+
+    def take(self, page: SearchPage, number: int) -> None:
+        """Count the results of a page."""
+        ids = _ids(page)
+        if page.total is not None and not self._is_told:
+            self.announced, self._is_told = page.total, bool(ids)
+        for place, identity in enumerate(ids):
+            self._seen.add(identity or f"{number}/{place}")
+        self._lengths[number] = max(len(ids), self._lengths.get(number, 0))
+        self.is_estimate |= page.total_is_estimate
+        self.rest = page.rest or self.rest
+
+    def ends_too_soon(self, page: SearchPage) -> bool:
+        """Whether a page is the last, or empty, although more was announced."""
+        return (bool(page.is_last) or not _ids(page)) and page.rest is None and len(self) < self.announced
+
+    def is_over(self, page: SearchPage, number: int) -> bool:
+        """Whether no page follows: what looks like the last one is not while more pages were announced."""
+        if page.is_last is None:
+            return 0 < self.announced <= len(self)
+        if self.is_estimate or page.rest is not None or number >= self.pages:
+            return page.is_last
+        is_empty = not any(self._lengths.get(near, 1) for near in range(number - MOST_EMPTY + 1, number + 1))
+        return page.is_last and (is_empty or len(self) >= self.announced)
+
+    def doubtful_pages(self) -> Iterator[int]:
+        """Pages to ask for once more while results are missing: those that were shorter than others, then the rest."""
+        longest = max(self._lengths.values())
+        short = [number for number, length in self._lengths.items() if length < longest]
+        full = [number for number, length in self._lengths.items() if length == longest][:MOST_FULL]
+        for number in [*short, *full]:
+            if self.is_estimate or not self.falls_short:
+                return
+            yield number
+
+
+def _ids(page: SearchPage) -> tuple[str, ...]:
+    """Ids of all results on a page."""
+    return page.sent or tuple(product.id for product in page.products)
+
+
+class _Asked:
+    """A page that was asked for."""
+
+    page: SearchPage | PepsasyncError
+
+    def __init__(self) -> None:
+        self._has_come = anyio.Event()
+
+    def come(self, page: SearchPage | PepsasyncError) -> None:
+        self.page = page
+        self._has_come.set()
+
+    async def read(self) -> SearchPage:
+        """The page; its error is raised only here, when all pages before it were read."""
+        await self._has_come.wait()
+        if isinstance(self.page, PepsasyncError):
+            raise self.page
+        return self.page
+
+
+_Ahead = deque[_Asked]
+
+
+async def _located(page: SearchPage, provider: Provider) -> SearchPage:
+    """Products with the tier that another call tells; a call that fails leaves them as they are.
+
+    Raises:
+        AuthError: The archive refused the credentials.
+    """
+    products, batch = page.products, provider.limits.poll_batch
+    tiers: dict[str, StorageTier] = {}
+    for first in range(0, len(products), batch):
+        try:
+            tiers |= await provider.tiers(products[first : first + batch])
+        except AuthError:
+            raise
+        except ProviderError:
+            continue
+    located = (replace(product, tier=tiers.get(product.id, product.tier)) for product in products)
+    return replace(page, products=tuple(located))

@@ -1,0 +1,162 @@
+"""Search: a query goes in, wanted products come out, each once, newest acquisition first.
+
+Archives ignore filters, repeat products and shift pages while new ones are published, so everything that arrives is
+checked again here.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+
+from pepsasync.area.tile_grid import other_name
+from pepsasync.engine.paging import Paging
+from pepsasync.engine.seen import Seen
+from pepsasync.errors import ProviderError
+from pepsasync.events import Noticed, SearchFinished
+from pepsasync.groups import task_group
+from pepsasync.query.missions import is_radar
+from pepsasync.query.select import latest, why_unwanted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from pepsasync.engine.paging import Failures
+    from pepsasync.events import Emit
+    from pepsasync.model import Product, Query
+    from pepsasync.providers.base import Provider
+
+PAGES_AHEAD = 2
+"""Pages that may wait for whoever works on them before the next one is read."""
+
+MOST_HELD = 5_000
+"""Products of one acquisition instant that are held back to be compared."""
+
+_TWO_NAMES = "MGRS has the square of tile {} twice, since two latitude bands share it: its products may be named {}"
+_OTHER = "{} sends products that are not of the collection {}, such as {}; they are left out"
+
+
+@asynccontextmanager
+async def search(
+    query: Query, provider: Provider, emit: Emit, failures: Failures | None = None
+) -> AsyncIterator[AsyncGenerator[list[Product], None]]:
+    """Open a loop over pages of wanted products; leaving the block ends the search.
+
+    Whoever wants to work while pages are read sends them into a stream with room for `PAGES_AHEAD` of them.
+
+    Args:
+        query: What to look for.
+        provider: Which archive.
+        emit: Gets a `PageSearched` a page, one `SearchFinished`, and a `Noticed` when nothing was found in a collection
+            that is not known, or in a tile that has two names.
+        failures: Gets names that could not be looked up, and of records that could not be read, while the others are;
+            None raises the first error, and tells of such records as `ProductFailed`.
+
+    Raises:
+        IncompleteError: After everything that was found: the archive had announced more.
+        ProviderError: The archive did not answer as it should.
+        ConfigError: The archive cannot answer such a query.
+    """
+    async with task_group() as requests:
+        async with aclosing(_chosen(query, provider, emit, Paging(provider, emit, requests, failures))) as pages:
+            yield pages
+        requests.cancel_scope.cancel()
+
+
+async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) -> AsyncGenerator[list[Product], None]:
+    """Pages of wanted products, no more than are wanted.
+
+    Raises:
+        AreaError: Nothing was found at a place that nobody knows.
+    """
+    if query.cloud_cover is not None and is_radar(query):
+        emit(Noticed(message="radar sees through clouds: the limit of cloud cover has no effect"))
+    if query.location is not None and not provider.limits.knows_places:
+        query = await _placed(query, query.location, emit)
+    count = size = 0
+    async with aclosing(_by_instant(_wanted(query, provider, emit, paging), newest_only=query.latest)) as pages:
+        async for products in pages:
+            chosen = products if query.limit is None else products[: query.limit - count]
+            count += len(chosen)
+            size += sum(product.size or 0 for product in chosen)
+            if chosen:
+                yield chosen
+            if count == query.limit:
+                break
+    emit(SearchFinished(products=count, bytes=size))
+    if paging.shortfall and count != query.limit:
+        raise paging.shortfall
+    if not count:
+        await _explain_nothing(query, provider, emit)
+
+
+async def _explain_nothing(query: Query, provider: Provider, emit: Emit) -> None:
+    """Tell what may be wrong with the words of a query that nothing fulfils.
+
+    Raises:
+        AreaError: It is a place that nobody knows.
+    """
+    from pepsasync.providers.collections import doubt  # noqa: PLC0415 - not needed when something is found
+
+    if words := doubt(provider.name, query.collection):
+        emit(Noticed(message=words))
+    if query.tile and (other := other_name(query.tile)):
+        emit(Noticed(message=_TWO_NAMES.format(query.tile, other)))
+    if query.location is not None:
+        from pepsasync.area import places  # noqa: PLC0415 - loads the gazetteer
+
+        await to_thread.run_sync(places.find_place, query.location)  # says what may have been meant
+
+
+async def _wanted(query: Query, provider: Provider, emit: Emit, paging: Paging) -> AsyncGenerator[list[Product], None]:
+    """Pages of products that match, each product once; that an archive sends other collections is told."""
+    seen, is_told = Seen(), False
+    async with aclosing(paging.products(query)) as pages:
+        async for products in pages:
+            new = [(product, why_unwanted(product, query)) for product in products if seen.add(product.id)]
+            if not is_told and (other := next((product for product, why in new if why == "collection"), None)):
+                is_told = True
+                emit(Noticed(message=_OTHER.format(provider.name, query.collection, other.name)))
+            yield [product for product, why in new if why is None]
+
+
+async def _placed(query: Query, text: str, emit: Emit) -> Query:
+    """The query with an area in place of a place name.
+
+    Raises:
+        AreaError: There is no such place.
+    """
+    from pepsasync.area import places  # noqa: PLC0415 - loads the gazetteer, and needed only with a place
+
+    place = await to_thread.run_sync(places.find_place, text)
+    emit(Noticed(message=places.describe(place)))
+    return replace(query, location=None, area=places.place_area(place))
+
+
+async def _by_instant(
+    pages: AsyncGenerator[list[Product], None], *, newest_only: bool
+) -> AsyncGenerator[list[Product], None]:
+    """Pages without an acquisition instant that goes on in the next: processings of one are compared with each other.
+
+    Relies on results ordered by acquisition, so that all processings of one acquisition are neighbours.
+    """
+    held: list[Product] = []
+    trouble: ProviderError | None = None
+    choose = latest if newest_only else list
+    async with aclosing(pages):
+        try:
+            async for products in pages:
+                held += products
+                last = held[-1].start if held and len(held) < MOST_HELD else None
+                ready = [p for p in held if last is None or p.start != last]
+                held = [p for p in held if last is not None and p.start == last]
+                yield choose(ready)
+        except ProviderError as error:
+            trouble = error
+    if held:
+        yield choose(held)
+    if trouble:
+        raise trouble

@@ -1,0 +1,1 @@
+"""The folder that a run fills: names, files, room, journal."""

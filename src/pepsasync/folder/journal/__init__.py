@@ -1,0 +1,26 @@
+"""The journal of a folder: the order, every product's state, the downloads of each account; `docs/journal.md`.
+
+`open_journal` is for the one process that fills the folder, `JournalReader` for all that only look.
+"""
+
+from pepsasync.folder.journal.journal import Journal, Pulse, open_journal
+from pepsasync.folder.journal.lease import JournalBusyError, Owner
+from pepsasync.folder.journal.reading import JournalReader
+from pepsasync.folder.journal.rows import UNFINISHED, Changes, Count, Here, Now, Order, Row, State
+
+__all__ = [
+    "UNFINISHED",
+    "Changes",
+    "Count",
+    "Here",
+    "Journal",
+    "JournalBusyError",
+    "JournalReader",
+    "Now",
+    "Order",
+    "Owner",
+    "Pulse",
+    "Row",
+    "State",
+    "open_journal",
+]

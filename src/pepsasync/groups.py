@@ -1,0 +1,160 @@
+"""Task groups that raise a lone error as itself, and loops over work that goes on in the background."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+import anyio
+
+from pepsasync.threads import explained
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from anyio.abc import TaskGroup
+    from anyio.streams.memory import MemoryObjectSendStream
+
+T = TypeVar("T")
+
+
+@contextlib.asynccontextmanager
+async def task_group() -> AsyncIterator[TaskGroup]:
+    """Open an anyio task group whose error leaves it without an `ExceptionGroup` around it.
+
+    Callers then catch `ServerError` and the like as if the group were a plain block. Of several errors one leaves, see
+    `chosen_error`. Cancellation is re-raised as it came.
+    """
+    try:
+        async with anyio.create_task_group() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        error = chosen_error(errors)
+    else:
+        return
+    raise error  # out of the handler, so that its cause and context stay its own
+
+
+def chosen_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that stands for a group: what is no `Exception` before what is, the first of several.
+
+    The others are noted at it. Cancellations do not count where there is anything else.
+    """
+    _, rest = group.split(anyio.get_cancelled_exc_class())
+    errors = list(_leaves(rest or group))
+    chosen = next((error for error in errors if not isinstance(error, Exception)), errors[0])
+    if rest is None:
+        return chosen
+    known = [note.strip() for note in getattr(chosen, "__notes__", ())]
+    for error in errors:
+        lines = [f"at the same time: {type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
+        if error is not chosen and lines[0] not in known:
+            chosen.add_note("\n".join(lines))
+            known.append(lines[0])
+    return chosen
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+class Background(Generic[T]):
+    """An async iterator over what a background task sends.
+
+    Not a generator, so that a loop may be left with `break` on every event loop: whoever drops the iterator, or calls
+    `aclose`, cancels the task.
+
+    Args:
+        tasks: Group that runs the task; outlives the loop.
+        work: Sends items; started by the first step of the loop, its stream is closed for it when it ends.
+        ahead: Items that may wait for the loop.
+    """
+
+    def __init__(
+        self, tasks: TaskGroup, work: Callable[[MemoryObjectSendStream[T]], Awaitable[None]], ahead: float
+    ) -> None:
+        self._tasks = tasks
+        self._work = work
+        self._send, self._receive = anyio.create_memory_object_stream[T](ahead)
+        self._scope = anyio.CancelScope()
+        self._errors: list[Exception] = []
+        self._is_started = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        if not self._is_started:
+            self._start()
+        try:
+            return await self._receive.receive()
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            self._cancel()
+        except BaseException:
+            self._cancel()
+            raise
+        if self._errors:
+            raise self._errors.pop()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Cancel the task; the loop ends."""
+        self._cancel()
+
+    def _start(self) -> None:
+        try:
+            self._tasks.start_soon(_run, self._work, self._send, self._scope, self._errors)
+        except RuntimeError as error:
+            raise RuntimeError("the client is closed: loop inside 'async with Client(...) as client:'") from error
+        self._is_started = True
+
+    def _cancel(self) -> None:
+        self._scope.cancel()
+        self._receive.close()
+        if not self._is_started:
+            self._send.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the event loop is gone, and the task with it
+            self._cancel()
+
+
+async def _run(
+    work: Callable[[MemoryObjectSendStream[T]], Awaitable[None]],
+    send: MemoryObjectSendStream[T],
+    scope: anyio.CancelScope,
+    errors: list[Exception],
+) -> None:
+    # A function of its own: it must not keep the iterator alive.
+    async with send:
+        with scope:
+            try:
+                await work(send)
+            except Exception as error:  # noqa: BLE001 - raised again where the loop is
+                errors.append(explained(error))
+
+
+class Flattened(Generic[T]):
+    """An async iterator over the items of batches."""
+
+    def __init__(self, batches: Background[list[T]]) -> None:
+        self._batches = batches
+        self._items: collections.deque[T] = collections.deque()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        while not self._items:
+            self._items.extend(await anext(self._batches))
+        return self._items.popleft()
+
+    async def aclose(self) -> None:
+        """Cancel what sends the batches; the loop ends."""
+        self._items.clear()
+        await self._batches.aclose()

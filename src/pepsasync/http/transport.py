@@ -1,0 +1,146 @@
+"""How requests leave: straight over sockets of our own, or through the proxy that the environment names."""
+
+from __future__ import annotations
+
+import os
+import urllib.request
+from typing import TYPE_CHECKING, Self
+
+import httpcore
+import httpx
+
+from pepsasync.errors import ConfigError
+from pepsasync.http.errors import httpx_errors
+from pepsasync.http.hosts import is_loopback
+from pepsasync.http.short import ShortPool, for_httpcore
+from pepsasync.http.sockets import Sockets
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
+IDLE = 32
+"""Connections kept open for a next request."""
+
+IDLE_SECONDS = 30.0
+"""How long they are kept."""
+
+SHORT = "pepsasync.short"
+"""Extension of a request whose answer is expected to be short."""
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """A connection pool over `Sockets`, and for what a proxy has to carry the transport that httpx comes with.
+
+    Args:
+        tls: For every connection.
+    """
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=None,
+            max_keepalive_connections=IDLE,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=Sockets(),
+        )
+        self._short = ShortPool(tls, IDLE, IDLE_SECONDS)
+        self._tls = tls
+        self._proxies = _proxies()
+        self._proxied: dict[str, httpx.AsyncHTTPTransport] = {}
+
+    async def __aenter__(self) -> Self:
+        await self._pool.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for transport in self._proxied.values():
+            await transport.aclose()
+        self._short.close()
+        await self._pool.aclose()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; its answer's body is still to be read.
+
+        Raises:
+            httpx.TransportError: No answer came.
+            ConfigError: The environment names a proxy for it that cannot be used.
+        """
+        scheme = request.url.scheme
+        if scheme in self._proxies and not _goes_straight(request.url.host):
+            if scheme not in self._proxied:  # one that nothing needs may be as wrong as it likes
+                self._proxied[scheme] = _through(scheme, self._proxies[scheme], self._tls)
+            return await self._proxied[scheme].handle_async_request(request)
+        if request.extensions.get(SHORT):
+            return await self._short.handle_async_request(request)
+        with httpx_errors():
+            answer = await self._pool.handle_async_request(for_httpcore(request))
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
+
+
+class _Body(httpx.AsyncByteStream):
+    """Not a generator: one that is left in the middle would be closed by nobody."""
+
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+        self._chunks = answer.aiter_stream()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        with httpx_errors():
+            return await anext(self._chunks)
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+
+
+def _proxies() -> dict[str, str]:
+    """The environment's proxy by scheme of the URL, as the standard library reads it."""
+    found = urllib.request.getproxies()
+    named = {scheme: found.get(scheme) or found.get("all") for scheme in ("http", "https")}
+    return {scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in named.items() if proxy}
+
+
+def _through(scheme: str, proxy: str, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+    """The way through a proxy.
+
+    Raises:
+        ConfigError: It cannot be used; the message names the variable, not its value, which may hold a password.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=IDLE, keepalive_expiry=IDLE_SECONDS)
+    try:
+        url = httpx.URL(proxy)
+        if url.host and (url.port is None or 0 < url.port < 1 << 16):
+            return httpx.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy)
+    except ImportError:
+        what = f"{_variable(scheme)} names a SOCKS proxy, which needs a further package"
+        raise ConfigError(what, hint="Try: pip install 'pepsasync[socks]'") from None
+    except (ValueError, httpx.InvalidURL):
+        pass
+    hint = "It looks like http://proxy.example:3128; unset it, or list hosts that need no proxy in NO_PROXY"
+    raise ConfigError(f"{_variable(scheme)} does not name a proxy that can be used", hint=hint) from None
+
+
+def _variable(scheme: str) -> str:
+    """The variable that names the proxy; names in small letters come first, as in the standard library."""
+    given = sorted((name for name, value in os.environ.items() if value), reverse=True)
+    for wanted in (f"{scheme}_proxy", "all_proxy"):
+        for name in given:
+            if name.lower() == wanted:
+                return name
+    return "the proxy setting of this system"
+
+
+def _goes_straight(host: str) -> bool:
+    return is_loopback(host) or bool(urllib.request.proxy_bypass(host))

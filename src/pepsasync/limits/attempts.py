@@ -1,0 +1,128 @@
+"""Tries, pauses and when to give up: the only module that knows tenacity."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+import tenacity
+
+from pepsasync.errors import AddressError, ProtocolError, ServerError, UnavailableError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pepsasync.config import Config
+
+T = TypeVar("T")
+
+OUTAGE_PATIENCE = 1800.0
+"""Seconds for which an archive that had answered before is tried again when no connection can be made, or when it
+answers nobody."""
+
+FIRST_CONTACT_TRIES = 3
+"""Tries for an archive that never answered: more likely a wrong address than an outage."""
+
+
+class Attempts:
+    """The budget of one operation.
+
+    Only `ServerError` (with its children) and `ProtocolError` (without its child) are tried again. The count starts
+    anew whenever `progressed` was called, so that a long download over a bad line ends as long as bytes move. The
+    pauses double, with full jitter, and follow the server's Retry-After where it gives one.
+
+    Args:
+        config: `retries`, `retry_wait`, `retry_wait_max`.
+        on_retry: Called before each pause with the error, the number of the try and the pause in seconds.
+        was_reached: Says whether the archive has ever answered; an outage is waited for longer then.
+        outage: Says whether it answers nobody, see `Outage`: tries are not counted then.
+        patience: Seconds for which such failures are tried again.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        on_retry: Callable[[Exception, int, float], None] | None = None,
+        was_reached: Callable[[], bool] = lambda: True,
+        outage: Callable[[], bool] = lambda: False,
+        patience: float = OUTAGE_PATIENCE,
+    ) -> None:
+        self._config = config
+        self._on_retry = on_retry
+        self._was_reached = was_reached
+        self._outage = outage
+        self._patience = patience
+        self._tries = self._excused = 0
+        self.outage_since: float | None = None
+        """Since when every try has met an outage; None while none did."""
+        self.attempts = 0
+
+    def progressed(self) -> None:
+        """Start the count anew: bytes have moved."""
+        self._tries = self._excused = 0
+        self.outage_since = None
+
+    async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Run an operation until it succeeds or the budget is used up.
+
+        Raises:
+            PepsasyncError: The error of the last try.
+        """
+        try:
+            return await self._count(operation)
+        except (ServerError, ProtocolError) as error:
+            failed = [error]
+
+        async def again() -> T:
+            if failed:
+                raise failed.pop()
+            return await self._count(operation)
+
+        # Only now: most succeed at once, and tenacity's way to find that out takes as long as a small request.
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type((ServerError, ProtocolError)),
+            stop=self._is_over,
+            wait=self._pause,
+            sleep=anyio.sleep,
+            before_sleep=self._tell,
+            reraise=True,
+        )
+        return await retrying(again)
+
+    async def _count(self, operation: Callable[[], Awaitable[T]]) -> T:
+        self.attempts += 1
+        self._tries += 1
+        return await operation()
+
+    def _is_over(self, state: tenacity.RetryCallState) -> bool:
+        error = _error_of(state)
+        if isinstance(error, AddressError):
+            return True
+        if isinstance(error, UnreachableError) and not self._was_reached():
+            return self._tries >= FIRST_CONTACT_TRIES
+        if isinstance(error, UnreachableError) or (isinstance(error, UnavailableError) and self._outage()):
+            self._excused += 1
+            now = anyio.current_time()
+            self.outage_since = now if self.outage_since is None else self.outage_since
+            return now - self.outage_since >= self._patience
+        self.outage_since = None
+        return self._tries - self._excused >= self._config.retries
+
+    def _pause(self, state: tenacity.RetryCallState) -> float:
+        error = _error_of(state)
+        longest = min(self._config.retry_wait * 2.0 ** min(self._tries - 1, 30), self._config.retry_wait_max)
+        pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
+        advice = error.retry_after if isinstance(error, ServerError) else None
+        return max(pause, min(advice, self._config.retry_wait_max)) if advice else pause
+
+    def _tell(self, state: tenacity.RetryCallState) -> None:
+        error = _error_of(state)
+        if self._on_retry and error is not None:
+            self._on_retry(error, self.attempts, state.upcoming_sleep)
+
+
+def _error_of(state: tenacity.RetryCallState) -> Exception | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, Exception) else None

@@ -1,0 +1,100 @@
+"""Backoff: a pause that an archive asks for or needs, kept by everybody who would ask it for the same."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pepsasync.errors import ProviderError, QuotaError, ServerError, UnavailableError, UnreachableError
+from pepsasync.events import Noticed
+from pepsasync.limits.circuit_breaker import CircuitBreaker
+from pepsasync.limits.schedule import next_pause
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pepsasync.config import Config
+    from pepsasync.events import Emit
+
+NEWS = 1.0
+"""Seconds by which a pause must grow to be told again."""
+
+
+class Backoff:
+    """Makes everybody wait when an archive answers one of them with Retry-After, and when it answers nobody any more.
+
+    Args:
+        archive: Its name.
+        what: What is not asked for meanwhile, as a plural.
+        config: `retry_wait` and `retry_wait_max` are the shortest and the longest pause of an outage, the latter also
+            the longest that a failing server may ask for.
+        emit: Gets a `Noticed` for each pause.
+    """
+
+    def __init__(self, archive: str, what: str, config: Config, emit: Emit) -> None:
+        self._archive = archive
+        self._what = what
+        self._config = config
+        self._emit = emit
+        self._until = -math.inf
+        self.outage = CircuitBreaker()
+        """Whether nobody gets what is asked for."""
+        self.last_answer = -math.inf
+        """When somebody got an answer last, on the clock of the event loop."""
+        self._rest: float | None = None
+
+    @property
+    def left(self) -> float:
+        """Seconds that it still lasts, at least 0."""
+        return max(0.0, self._until - anyio.current_time())
+
+    def keep(self, seconds: float) -> None:
+        """Begin a pause, or make the one that lasts longer."""
+        if seconds > self.left + NEWS:
+            why = "answers nobody: no" if self._rest else "wants no"
+            self._emit(Noticed(message=f"{self._archive} {why} further {self._what} for {seconds:.0f} s"))
+        self._until = max(self._until, anyio.current_time() + seconds)
+
+    @contextlib.contextmanager
+    def obeyed(self) -> Iterator[None]:
+        """Begin a pause when the request within fails and the answer asks for one, or nobody gets another answer.
+
+        Quotas have rules of their own.
+        """
+        until = self._until
+        try:
+            yield
+        except ServerError as error:
+            if isinstance(error, QuotaError):
+                self.answered()
+                raise
+            if isinstance(error, (UnavailableError, UnreachableError)):
+                self._grow(is_news=until == self._until)
+            if error.retry_after:
+                self.keep(min(error.retry_after, self._config.retry_wait_max))
+            raise
+        except ProviderError:
+            self.answered()
+            raise
+
+    def answered(self) -> None:
+        """Note that somebody got an answer: an outage is over."""
+        self.last_answer = anyio.current_time()
+        self.outage.answered()
+        self._rest = None
+
+    def _grow(self, *, is_news: bool) -> None:
+        """Pause longer the longer an outage lasts; whoever had asked before the last pause tells nothing new."""
+        self.outage.failed()
+        if is_news and self.outage.is_on:
+            config = self._config
+            self._rest = next_pause(self._rest, moved=False, shortest=config.retry_wait, longest=config.retry_wait_max)
+            self.keep(self._rest)
+
+    async def over(self) -> None:
+        """Wait until no pause lasts."""
+        while left := self.left:  # noqa: ASYNC110 - time is waited for, and it may have grown meanwhile
+            await anyio.sleep(left)

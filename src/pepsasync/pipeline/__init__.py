@@ -1,1 +1,0 @@
-"""How products travel: `deliver` is the path of one, `deliver_all` that of many."""

@@ -1,0 +1,1 @@
+"""From words of users to a query, and what matches it."""

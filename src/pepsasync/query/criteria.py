@@ -1,0 +1,236 @@
+"""Criteria: the words of the command line and of Python programs become a `Query`. The only parser of both.
+
+Importing this module loads no geometry library; an area does, when one is given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pepsasync.errors import AreaError, ConfigError
+from pepsasync.model import Query
+from pepsasync.nearest import meant
+from pepsasync.query import values
+from pepsasync.query.missions import check_words, mission_of
+from pepsasync.query.orbits import HIGHEST
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+_SAME = {
+    "product": ("product_type",),
+    "sensor_mode": ("mode",),
+    "start": ("start_date",),
+    "end": ("end_date",),
+    "geometry": ("area",),
+    "orbit": ("relative_orbit",),
+    "clouds": ("cloud_cover", "cc"),
+    "satellite": ("sat", "platform"),
+    "id": ("ids", "name", "names"),
+}
+"""Other names of a criterion."""
+
+
+def _collection(criterion: str, value: object) -> str:
+    """The common words in any case; an archive's own names as they are."""
+    text = values.parse_text(criterion, value)
+    return text.upper() if text.upper() in ("S1", "S2", "S2ST", "S3") else text
+
+
+_PLAIN: dict[str, tuple[str, Callable[[str, object], Any]]] = {
+    "collection": ("collection", _collection),
+    "product": ("product_type", values.parse_word),
+    "sensor_mode": ("sensor_mode", values.parse_word),
+    "start": ("start", values.parse_start),
+    "end": ("end", values.parse_end),
+    "location": ("location", values.parse_text),
+    "orbit": ("relative_orbit", values.parse_whole),
+    "clouds": ("cloud_cover", values.parse_percent),
+    "satellite": ("platform", values.parse_satellite),
+    "latest": ("latest", values.parse_flag),
+    "limit": ("limit", values.parse_whole),
+}
+"""Field of `Query` and parser of the criteria that stand for themselves."""
+
+_SIDES = ("lonmin", "latmin", "lonmax", "latmax")
+_AREAS = {
+    "tile": ("tile",),
+    "location": ("location",),
+    "point": ("lon", "lat"),
+    "box": _SIDES,
+    "bbox": ("bbox",),
+    "shape": ("shape",),
+    "geometry": ("geometry",),
+}
+"""Ways to say where, each with its criteria; a query has one at most."""
+
+_KNOWN = {*_PLAIN, "id", *(name for names in _AREAS.values() for name in names)}
+_CANONICAL = {name: name for name in _KNOWN} | {other: name for name, others in _SAME.items() for other in others}
+_EMPTY = "Leave it out, or give it a value"
+_MISSION = re.compile(r"S(?:ENTINEL[-_ ]?)?(\d)", re.IGNORECASE)
+"""Of the beginning of a product's name."""
+
+
+def build_query(**criteria: object) -> Query:
+    """Turn criteria as users write them into a query.
+
+    None counts as not given; an empty text does not, since it comes from a variable that should have held something.
+    Everything is checked here, before anything is sent. Who does want a whole archive makes a `Query()`.
+
+    Args:
+        **criteria: Any of
+
+            - `collection`: `S1`, `S2`, `S2ST`, `S3` or an archive's own name;
+            - `product` (`product_type`), `sensor_mode`, `satellite` (`sat`, `platform`): `GRD`, `IW`, `S1A`;
+            - `start`, `end`: `2015-11-01`, `2015-11-01T10:00:00Z`, `date` or `datetime`. A date is 00:00:00 UTC, a
+              time without zone is UTC. `end` is exclusive when it is a date and inclusive, to the millisecond, when
+              it has a time;
+            - where, one of: `tile` (`31TCJ`); `location`; `lon` and `lat`; `lonmin`, `latmin`, `lonmax`, `latmax`;
+              `bbox` (`W,S,E,N`, W > E crosses the antimeridian); `shape` (vector file); `geometry` (WKT, GeoJSON,
+              shapely or geopandas). All in degrees, EPSG:4326, longitude first, except `shape` and tables, which
+              are reprojected;
+            - `orbit` (`relative_orbit`): number; `clouds` (`cloud_cover`, `cc`): highest cloud cover, percent;
+            - `id` (`ids`, `names`): a product name or several; `@FILE` reads those of a saved search, or one a line;
+            - `latest`: of several processings of an acquisition the newest; `limit`: at most so many products.
+
+    Raises:
+        ConfigError: Unknown criterion, impossible or empty value, criteria of which nothing fulfils all, or none but
+            `latest` and `limit`.
+        AreaError: The area of interest cannot be used.
+    """
+    given = _given(criteria)
+    way = _way(given)
+    fields: dict[str, Any] = {}
+    for name, (field, parse) in _PLAIN.items():
+        if name in given:
+            fields[field] = parse(name, given[name])
+    _check_orbit(fields.get("relative_orbit"), fields.get("collection"))
+    if "id" in given:
+        fields["names"] = _names(given["id"])
+        _check_missions(fields["names"], fields.get("collection"))
+    if way == "tile":
+        fields["tile"] = _tile(values.parse_text("tile", given["tile"]))
+    if way is not None:
+        fields["area"] = _area(way, given, fields)
+    query = Query(**fields)
+    check_words(query)
+    return query
+
+
+def _given(criteria: Mapping[str, object]) -> dict[str, object]:
+    """Criteria that have a value, under their canonical names."""
+    given: dict[str, object] = {}
+    written: dict[str, str] = {}
+    for name, value in criteria.items():
+        canonical = _canonical(name)
+        if value is None:
+            continue
+        if isinstance(value, str) and not value.strip():
+            raise ConfigError(f"{name} is empty", hint=_EMPTY)
+        if canonical in given:
+            raise ConfigError(f"{written[canonical]} and {name} are the same criterion", hint="Give one of them")
+        given[canonical], written[canonical] = value, name
+    if not given.keys() - {"latest", "limit"}:
+        raise ConfigError(
+            "say what to look for: a query without any criterion would mean the whole archive",
+            hint="For example: collection S2ST, tile 31TCJ, start 2017-01-01, end 2017-02-01",
+        )
+    return given
+
+
+def _canonical(name: str) -> str:
+    key = name.replace("-", "_").lower()
+    if key in _CANONICAL:
+        return _CANONICAL[key]
+    word = meant(name, [*sorted(_KNOWN), *_CANONICAL])
+    hint = f"Did you mean {word!r}?" if word else f"There are {', '.join(sorted(_KNOWN))}"
+    raise ConfigError(f"there is no criterion {name!r}", hint=hint)
+
+
+def _way(given: Mapping[str, object]) -> str | None:
+    """The one way in which the area is given."""
+    ways = [way for way, names in _AREAS.items() if any(name in given for name in names)]
+    if len(ways) > 1:
+        written = [name for way in ways for name in _AREAS[way] if name in given]
+        raise ConfigError(f"{', '.join(written)} each name an area", hint="Give one of them")
+    if not ways:
+        return None
+    missing = [name for name in _AREAS[ways[0]] if name not in given]
+    if missing:
+        there = [name for name in _AREAS[ways[0]] if name in given]
+        raise ConfigError(f"{', '.join(there)} without {', '.join(missing)}", hint=f"A {ways[0]} needs all of them")
+    return ways[0]
+
+
+def _area(way: str, given: Mapping[str, object], fields: Mapping[str, Any]) -> BaseGeometry | None:
+    """Geometry of the area; None when the archive is asked by tile or place name."""
+    if way == "location" or (way == "tile" and _has_tiles(fields.get("collection"))):
+        return None
+    from pepsasync.area import aoi  # noqa: PLC0415 - slow to import, and needed only with an area
+
+    if way == "tile":
+        return aoi.tile(fields["tile"])
+    if way == "shape":
+        return aoi.from_file(_path(given["shape"]))
+    if way == "geometry":
+        return aoi.from_object(given["geometry"])
+    if way == "bbox":
+        return aoi.box(*values.parse_bbox("bbox", given["bbox"]))
+    numbers = [values.parse_number(name, given[name]) for name in _AREAS[way]]
+    return aoi.point(*numbers) if way == "point" else aoi.box(*numbers)
+
+
+def _tile(text: str) -> str:
+    """A tile that exists, canonical."""
+    from pepsasync.area.tile_grid import find_square  # noqa: PLC0415 - needed only with a tile
+
+    return find_square(text).tile
+
+
+def _has_tiles(collection: str | None) -> bool:
+    """Whether products of a collection have a tile; for others, and for all together, the footprint is searched."""
+    return mission_of(collection) == "2"
+
+
+def _check_orbit(orbit: int | None, collection: str | None) -> None:
+    """Refuse a relative orbit that the mission does not fly; one that no mission does is refused by `Query`."""
+    mission = f"S{mission_of(collection)}"
+    if orbit is not None and orbit > HIGHEST.get(mission, orbit):
+        raise ConfigError(f"relative orbit {orbit} does not exist", hint=f"{mission} has 1-{HIGHEST[mission]}")
+
+
+def _check_missions(names: Iterable[str], collection: str | None) -> None:
+    """Archives look for a name where its mission is, whatever collection they are asked for."""
+    mission = mission_of(collection)
+    for name in names:
+        if mission and (match := _MISSION.match(name)) and match[1] != mission:
+            raise ConfigError(f"{name} is not of the collection {collection}", hint="Leave out one of them")
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, str | Path):
+        raise AreaError(f"shape: {value!r} is not a path", hint="For geometry in memory use `geometry`")
+    return Path(value.strip() if isinstance(value, str) else value)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    """Product names, each once, in the order given."""
+    if not isinstance(value, str | Iterable):
+        raise ConfigError(f"id: {value!r} is not a product name")
+    items: Iterable[object] = [value] if isinstance(value, str) else value
+    names = tuple(dict.fromkeys(name for item in items for name in _expanded(item)))
+    if not names:
+        raise ConfigError("id is empty", hint=_EMPTY)
+    return names
+
+
+def _expanded(item: object) -> list[str]:
+    """One name, or those in a file: `@FILE`."""
+    if not (isinstance(item, str) and item.strip().startswith("@")):
+        return [values.parse_name("id", item)]
+    from pepsasync.results.saved import read_saved  # noqa: PLC0415 - needed only with a file
+
+    return read_saved(item.strip()[1:])

@@ -1,0 +1,298 @@
+"""Which products are wanted: every criterion again on our side, since archives ignore filters. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pepsasync.query.missions import NEUTRAL, mission_of
+from pepsasync.query.orbits import relative_orbit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+
+    from shapely.geometry.base import BaseGeometry
+
+    from pepsasync.model import Product, Query
+
+_RADAR_TYPES = ("GRD", "SLC", "OCN", "RAW")
+_MISSION_OF_NAME = re.compile(r"S(?:ENTINEL[-_ ]?)?(\d)[A-Z](?:_|$)")
+_S1_KIND = re.compile(r"S1[A-Z]_(IW|EW|WV|SM|S\d)_(GRD|SLC|OCN|RAW)")
+_S2_KIND = re.compile(r"S2[A-Z]_(?:OPER_PRD_)?MSIL?(1C|2A)_")
+_TILE_IN_NAME = re.compile(r"_T(\d{2}[A-Z]{3})(?:_|$)")
+_S1_NAME = re.compile(r"^(S1[A-Z]_.+_\d{6}_[0-9A-F]{6})_[0-9A-F]{4}(.*)$")
+_S2_NAME = re.compile(r"^(S2[A-Z]_MSI\w+?_\d{8}T\d{6})_N(\d{4})_(R\d{3}_T\w{5})_(\d{8}T\d{6})(.*)$")
+_OLD_S2_NAME = re.compile(r"^(S2[A-Z]_\w+_PRD_MSI\w+?)_\w{4}_(\d{8}T\d{6})_(R\d{3}_V\w+)$")
+_SAME_PLACE = 0.5
+"""Share of a footprint that a newer product of the same acquisition must cover to replace it. Tiles at the border of
+two data strips come as two products of one acquisition that complete each other: they overlap little."""
+_FARTHEST_LONGITUDE = 540.0
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def is_wanted(product: Product, query: Query) -> bool:
+    """Whether a product fulfils every criterion of a query; see `why_unwanted`."""
+    return why_unwanted(product, query) is None
+
+
+def why_unwanted(product: Product, query: Query) -> str | None:
+    """Name the first criterion that a product fails.
+
+    What neither a product nor its name tells counts in its favour for collection, product type, sensor mode, satellite,
+    time and area. It counts against it for relative orbit, tile (but Sentinel-2 products of several tiles stay) and
+    cloud cover (but radar stays). Location is not checked: it is the archive's word.
+
+    Args:
+        product: What an archive returned for the query.
+        query: What was asked for.
+
+    Returns:
+        `relative orbit`, ...; None when the product is wanted.
+    """
+    for criterion, is_met in _CHECKS.items():
+        if not is_met(product, query):
+            return criterion
+    return None
+
+
+def _is_of_collection(product: Product, query: Query) -> bool:
+    """Of the mission that the collection's name tells, and of the collection itself where it is the archive's own."""
+    if query.collection is None:
+        return True
+    if query.collection not in NEUTRAL and product.collection not in ("", "unknown", query.collection):
+        return False
+    wanted = mission_of(query.collection)
+    actual = _MISSION_OF_NAME.match(_platform(product) or product.name.upper())
+    return wanted is None or actual is None or wanted == actual[1]
+
+
+def _has_name(product: Product, query: Query) -> bool:
+    return not query.names or product.name in query.names
+
+
+def _has_type(product: Product, query: Query) -> bool:
+    """Equal, or for radar the word within the long form: `GRD` and `IW_GRDH_1S` are one, whoever says which."""
+    kind = product.product_type or _type_in_name(product.name)
+    if query.product_type is None or kind is None:
+        return True
+    wanted, actual = query.product_type.upper(), kind.upper()
+    if wanted == actual:
+        return True
+    return _is_short_for(wanted, actual) or _is_short_for(actual, wanted)
+
+
+def _is_short_for(word: str, long_form: str) -> bool:
+    return word in _RADAR_TYPES and any(part.startswith(word) for part in long_form.split("_"))
+
+
+def _has_mode(product: Product, query: Query) -> bool:
+    mode = product.sensor_mode or _mode_in_name(product.name)
+    if query.sensor_mode is None or mode is None:
+        return True
+    return query.sensor_mode.upper() == mode.upper()
+
+
+def _has_platform(product: Product, query: Query) -> bool:
+    if query.platform is None:
+        return True
+    return _platform(product) in (None, query.platform.upper())
+
+
+def _is_late_enough(product: Product, query: Query) -> bool:
+    return query.start is None or product.start is None or product.start >= query.start
+
+
+def _is_early_enough(product: Product, query: Query) -> bool:
+    """The acquisition start decides, so that neighbouring periods share no product."""
+    return query.end is None or product.start is None or product.start < query.end
+
+
+def _has_orbit(product: Product, query: Query) -> bool:
+    if query.relative_orbit is None:
+        return True
+    actual = product.relative_orbit
+    if actual is None:
+        actual = relative_orbit(product.name, product.platform, product.orbit, product.start)
+    return actual == query.relative_orbit
+
+
+def _is_clear(product: Product, query: Query) -> bool:
+    if query.cloud_cover is None or (_platform(product) or "").startswith("S1"):
+        return True
+    return product.cloud_cover is not None and product.cloud_cover <= query.cloud_cover
+
+
+def _has_tile(product: Product, query: Query) -> bool:
+    """Products without a tile are left to the area, if there is one; old Sentinel-2 products hold many tiles."""
+    if query.tile is None:
+        return True
+    actual = _tile(product)
+    if actual is not None:
+        return actual == query.tile
+    return query.area is not None or product.name.startswith("S2")
+
+
+def _is_in_area(product: Product, query: Query) -> bool:
+    """Exact intersection; two polygons that only touch do not count. The right tile is in the area it stands for."""
+    if query.area is None or not product.footprint or (query.tile is not None and _tile(product) == query.tile):
+        return True
+    footprint = _geometry(product.footprint)
+    return footprint is None or any(_overlaps(part, footprint) for part in _comparable(query.area))
+
+
+_CHECKS: dict[str, Callable[[Product, Query], bool]] = {
+    "name": _has_name,
+    "collection": _is_of_collection,
+    "product type": _has_type,
+    "sensor mode": _has_mode,
+    "satellite": _has_platform,
+    "start": _is_late_enough,
+    "end": _is_early_enough,
+    "relative orbit": _has_orbit,
+    "cloud cover": _is_clear,
+    "tile": _has_tile,
+    "area": _is_in_area,
+}
+"""In order of cost."""
+
+
+def _type_in_name(name: str) -> str | None:
+    if match := _S1_KIND.match(name):
+        return match[2]
+    match = _S2_KIND.match(name)
+    return f"S2MSI{match[1]}" if match else None
+
+
+def _mode_in_name(name: str) -> str | None:
+    """`IW`; the beams S1 to S6 are those of `SM`."""
+    match = _S1_KIND.match(name)
+    return match and ("SM" if match[1].startswith("S") else match[1])
+
+
+def _platform(product: Product) -> str | None:
+    if product.platform is not None:
+        return product.platform.upper()
+    return product.name[:3] if re.match(r"S\d[A-Z]_", product.name) else None
+
+
+def _tile(product: Product) -> str | None:
+    """Tile without T, from the archive or the name."""
+    if product.tile:
+        return product.tile.upper().removeprefix("T")
+    match = _TILE_IN_NAME.search(product.name)
+    return match[1] if match else None
+
+
+def _comparable(area: BaseGeometry) -> Sequence[BaseGeometry]:
+    """An area as geometries that GEOS compares with others: a mixed collection is not one."""
+    return tuple(getattr(area, "geoms", ())) if area.geom_type == "GeometryCollection" else (area,)
+
+
+def _overlaps(area: BaseGeometry, footprint: BaseGeometry) -> bool:
+    import shapely  # noqa: PLC0415 - slow to import, and needed only with an area
+
+    shapely.prepare(area)
+    if not shapely.intersects(area, footprint):
+        return False
+    is_areal = shapely.get_dimensions(area) == 2 and shapely.get_dimensions(footprint) == 2
+    return not (is_areal and shapely.touches(area, footprint))
+
+
+def _geometry(footprint: Any) -> BaseGeometry | None:
+    """A footprint that can be compared: valid and cut at the antimeridian; None when it makes no sense."""
+    import shapely  # noqa: PLC0415 - slow to import, and needed only with an area
+
+    from pepsasync.area.antimeridian import split, unwrap  # noqa: PLC0415
+
+    try:
+        geometry: BaseGeometry = shapely.force_2d(shapely.geometry.shape(footprint))
+        west, _, east, _ = geometry.bounds
+        if max(-west, east) > _FARTHEST_LONGITUDE:
+            return None
+        if east - west > 180:
+            geometry = unwrap(geometry)
+        if not geometry.is_valid:
+            geometry = shapely.make_valid(geometry)
+        parts = [split(part) for part in shapely.get_parts(geometry) if not part.is_empty]
+        whole = shapely.union_all(parts)
+    except (shapely.errors.ShapelyError, AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return None
+    return None if whole.is_empty else whole
+
+
+class _Processing(NamedTuple):
+    """What a product is a processing of, and how new it is."""
+
+    acquisition: Hashable
+    age: tuple[int, str, datetime]
+    """Baseline, processing time, publication: sorts from old to new."""
+
+
+def latest(products: Iterable[Product]) -> list[Product]:
+    """Of several processings of one acquisition keep the newest.
+
+    Two products are processings of one acquisition when these agree:
+
+    - Sentinel-2: the name but for baseline and processing time. The higher baseline is newer (`N0500` than `N0209`),
+      then the later processing time, then the later publication.
+    - Sentinel-1: the name but for the last four digits. The later publication is newer.
+    - others: satellite, acquisition start, relative orbit, tile, product type, mode and polarisation. The later
+      publication is newer. A product without an acquisition start is always kept.
+
+    Products of one acquisition whose footprints hardly overlap complete each other: all are kept.
+
+    Args:
+        products: Of one or several acquisitions, any order.
+
+    Returns:
+        The newest ones, in the order in which they came; of equally new ones the first.
+    """
+    wanted = list(products)
+    groups: dict[Hashable, list[tuple[tuple[int, str, datetime], int]]] = defaultdict(list)
+    for number, product in enumerate(wanted):
+        processing = _processing(product)
+        groups[processing.acquisition].append((processing.age, number))
+    kept = {number for group in groups.values() for number in _newest(group, wanted)}
+    return [product for number, product in enumerate(wanted) if number in kept]
+
+
+def _newest(group: list[tuple[tuple[int, str, datetime], int]], products: list[Product]) -> list[int]:
+    """Numbers of the products that no newer one of their acquisition replaces."""
+    kept: list[int] = []
+    for _, number in sorted(group, key=lambda item: item[0], reverse=True):
+        if not any(_replaces(products[newer], products[number]) for newer in kept):
+            kept.append(number)
+    return kept
+
+
+def _replaces(newer: Product, older: Product) -> bool:
+    """Whether a newer processing shows the same place; unless footprints say otherwise, it does."""
+    if not newer.footprint or not older.footprint or newer.footprint == older.footprint:
+        return True
+    new, old = _geometry(newer.footprint), _geometry(older.footprint)
+    if new is None or old is None or old.area == 0:
+        return True
+    return bool(new.intersection(old).area >= _SAME_PLACE * old.area)
+
+
+def _processing(product: Product) -> _Processing:
+    published = product.published or _NEVER
+    if match := _S2_NAME.match(product.name):
+        return _Processing((match[1], match[3], match[5]), (int(match[2]), match[4], published))
+    if match := _OLD_S2_NAME.match(product.name):
+        return _Processing((match[1], match[3]), (0, match[2], published))
+    if match := _S1_NAME.match(product.name):
+        return _Processing((match[1], match[2]), (0, "", published))
+    return _Processing(_acquisition(product), (0, "", published))
+
+
+def _acquisition(product: Product) -> Hashable:
+    if product.start is None:
+        return product.provider, product.id
+    orbit = product.relative_orbit
+    if orbit is None:
+        orbit = relative_orbit(product.name, product.platform, product.orbit, product.start)
+    kind = (product.product_type, product.sensor_mode, product.polarisation)
+    return _platform(product), product.start, orbit, _tile(product), *kind

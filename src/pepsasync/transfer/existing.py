@@ -1,0 +1,203 @@
+"""Present: what an earlier run left under a final name is looked at with the same eyes as what has just come."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from anyio import to_thread
+
+from pepsasync.errors import IntegrityError, PepsasyncError
+from pepsasync.folder.files import disk_errors
+from pepsasync.transfer.blocks import digest_file
+from pepsasync.transfer.verified import (
+    is_marked_wrong,
+    is_remembered,
+    members_of,
+    read_note,
+    remember,
+    remember_folder,
+)
+from pepsasync.transfer.verify import check_size, check_zip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import anyio
+
+    from pepsasync.folder.layout import Folder
+    from pepsasync.model import Product
+
+MANIFESTS = ("manifest.safe", "xfdumanifest.xml")
+"""Of Sentinel-1 and -2, and of Sentinel-3; they list files, sizes and checksums in the same words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What already stands under a final name."""
+
+    path: Path | None
+    """A complete and verified zip or folder, None when there is none."""
+    wrong: str | None = None
+    """Why a zip of that name cannot be trusted; it will be replaced."""
+    bytes: int = 0
+    is_folder: bool = False
+
+
+async def find_absent(products: Iterable[Product], shelf: Folder) -> frozenset[str]:
+    """Names of products of which nothing is there: most are quickly known, all at once, to need no closer look."""
+
+    def work() -> frozenset[str]:
+        return frozenset(product.name for product in products if _is_absent(product, shelf))
+
+    return await to_thread.run_sync(work)
+
+
+async def find_present(
+    product: Product, shelf: Folder, *, extract: bool, limiter: anyio.CapacityLimiter | None = None
+) -> Present:
+    """Look for a product that is already there and right.
+
+    A folder counts whether or not `extract` was asked for; a zip counts in both cases too, and is unpacked by the
+    caller. A zip that pepsasync did not verify itself is hashed once.
+
+    Raises:
+        DeliveryError: What stands under a final name is neither a zip nor a folder, but a link or the like.
+        PepsasyncError: The folder cannot be read.
+    """
+
+    def work() -> Present:
+        shelf.check_names(product.name)
+        present = _look(product, shelf, extract)
+        if present.path is not None:
+            shelf.discard_part(product)  # left by a run that was killed after the rename
+        return present
+
+    return await to_thread.run_sync(work, limiter=limiter)
+
+
+def is_here(product: Product, shelf: Folder) -> bool:
+    """Whether a product is there and known to be right, without reading it; blocks for a moment."""
+    folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
+    try:
+        shelf.check_names(product.name)
+    except PepsasyncError:
+        return False
+    return _is_right_folder(folder, shelf, may_read=False) or is_remembered(product, zipped, shelf)
+
+
+def stands(name: str, size: int | None, shelf: Folder) -> bool:
+    """Whether a product that was delivered is there still, as far as sizes and times tell; blocks for a moment.
+
+    Args:
+        name: Of the product.
+        size: Bytes of its zip, where nothing is noted beside it; None when nobody knows.
+        shelf: Where it should stand.
+    """
+    zipped, folder = shelf.final_paths(name)
+    try:
+        found = os.lstat(zipped)
+    except OSError:
+        return _is_right_folder(folder, shelf, may_read=False)
+    note = read_note(zipped, shelf)
+    known = (note.get("bytes", size), note.get("mtime_ns", found.st_mtime_ns))
+    is_right = known[0] in (None, found.st_size) and known[1] == found.st_mtime_ns and "wrong" not in note
+    return (stat.S_ISREG(found.st_mode) and is_right) or _is_right_folder(folder, shelf, may_read=False)
+
+
+def _is_absent(product: Product, shelf: Folder) -> bool:
+    try:
+        return not any(_stands(path) for path in (shelf.zip_path(product), shelf.folder_path(product)))
+    except OSError:
+        return False  # a closer look will tell
+
+
+def _stands(path: Path) -> bool:
+    """Whether anything has this name, be it a link to nowhere."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _look(product: Product, shelf: Folder, extract: bool) -> Present:
+    folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
+    if (extract or not zipped.exists()) and _is_right_folder(folder, shelf, may_read=True):
+        return Present(folder, bytes=product.size or 0, is_folder=True)
+    if not zipped.is_file():
+        return Present(None)
+    with disk_errors(zipped):
+        length = zipped.stat().st_size
+    if is_remembered(product, zipped, shelf):
+        return Present(zipped, bytes=length)
+    try:
+        check_size(product, length)
+        _check_digest(product, zipped, length)
+        check_zip(product, zipped, every_member=product.checksum is None)
+    except IntegrityError as error:
+        return Present(None, wrong=error.message)
+    remember(product, zipped, shelf)
+    return Present(zipped, bytes=length)
+
+
+def _check_digest(product: Product, path: Path, length: int) -> None:
+    if product.checksum is None:
+        return
+    found = digest_file(path, product.checksum.algorithm, length).hexdigest()
+    if found != product.checksum.value:
+        raise IntegrityError(f"its checksum is {found}, the archive announced {product.checksum}", product=product.name)
+
+
+def _is_right_folder(folder: Path, shelf: Folder, *, may_read: bool) -> bool:
+    """Whether all that was unpacked is there; of a folder of which that is not noted, all that its manifest lists."""
+    try:
+        if not folder.is_dir() or is_marked_wrong(folder, shelf):
+            return False
+        members = members_of(folder, shelf)
+        if not members:
+            return _is_whole_folder(folder)
+        touched = [name for name, member in members.items() if not member.is_untouched(folder / name)]
+        if touched and not (may_read and all(members[name].is_same(folder / name) for name in touched)):
+            return False
+        if touched:
+            source = str(read_note(folder, shelf).get("source") or "")
+            remember_folder(source, folder, {name: (one.size, one.crc) for name, one in members.items()}, shelf)
+    except (OSError, ValueError):  # it cannot be looked into, or lists names and sizes that no disk takes
+        return False
+    return True
+
+
+def manifest_of(folder: Path) -> Path | None:
+    """The manifest of a product's folder."""
+    return next((path for name in MANIFESTS if (path := folder / name).is_file()), None)
+
+
+def _is_whole_folder(folder: Path) -> bool:
+    """Whether every file that the manifest lists is there with its size.
+
+    A folder gets its name only when it is complete, so this guards against what others did to it since. A manifest that
+    lists nothing tells nothing.
+    """
+    manifest = manifest_of(folder)
+    if manifest is None:
+        return False
+    try:
+        root = ET.parse(manifest).getroot()  # noqa: S314 - written by us, from a verified zip
+    except (ET.ParseError, LookupError):  # the latter for encodings
+        return False
+    streams = list(root.iter("byteStream"))
+    for stream in streams:
+        location = stream.find("fileLocation")
+        if location is None or not _has_size(folder, location.get("href", ""), stream.get("size")):
+            return False
+    return bool(streams)
+
+
+def _has_size(folder: Path, href: str, size: str | None) -> bool:
+    path = folder / href.removeprefix("./")
+    return path.is_file() and (size is None or not size.isdigit() or path.stat().st_size == int(size))

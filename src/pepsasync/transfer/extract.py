@@ -1,0 +1,209 @@
+"""Extract: a verified zip goes in, a folder `NAME.SAFE` comes out and the zip is removed.
+
+Nothing is unpacked to where it will stand: the folder gets its name when it is complete, by one rename.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+
+from pepsasync.errors import ExtractError
+from pepsasync.folder.files import disk_errors, make_way, remove_tree, sync
+from pepsasync.folder.zips import UnsafeZipError, blocks, open_zip, refuse_overlap
+from pepsasync.threads import check_cancelled
+from pepsasync.transfer.verified import is_ours, members_of, remember_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pepsasync.folder.layout import Folder
+    from pepsasync.model import Product
+    from pepsasync.transfer.verified import Member
+
+DEEPEST = 100
+"""Folders in each other; those of Sentinel products stay under 10."""
+
+_FOREIGN = re.compile(r"[:\x00-\x1f]|[. ]$|^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³]) *(\.|$)", re.IGNORECASE)
+"""Parts of a path that Windows takes for devices, streams or other names, or that no terminal should be shown. Source:
+https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file."""
+
+SYNC_EVERY = 1 << 26
+"""Bytes of a file after which they are forced to the disk: a cancellation has to wait for as many at most."""
+
+_NAME_REFUSED = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+"""What the system says to a member whose name no disk takes, or whose folder is a file."""
+
+
+async def extract(product: Product, shelf: Folder) -> Path:
+    """Unpack a product's zip into its folder, then remove the zip.
+
+    Raises:
+        ExtractError: The zip holds absolute names, `..`, links, names that the disk does not take, or unpacks to too
+            much; the zip stays.
+        DiskFullError, ConfigError: The folder cannot be written; the zip stays.
+
+    Cancellation: ends at the next block, and removes the half-unpacked folder.
+    """
+    return await to_thread.run_sync(unpack, product, shelf)
+
+
+def unpack(product: Product, shelf: Folder) -> Path:
+    """The blocking work of `extract`."""
+    zipped, unpacked, final = shelf.zip_path(product), shelf.unpack_path(product), shelf.folder_path(product)
+    shelf.check_owner()
+    shelf.check_names(product.name)
+    with disk_errors(unpacked):
+        for place in (shelf.unpacking, unpacked):
+            make_way(place, shelf.tell, is_folder=True)
+    remove_tree(unpacked)
+    scratch = unpacked / secrets.token_hex(8)  # nobody else unpacks into it, whoever has the folder
+    try:
+        with disk_errors(final), open_zip(zipped) as archive:
+            members = _safe_members(archive)
+            scratch.mkdir(parents=True)
+            for info in members:
+                with _refused_names(product, info):
+                    _write_member(archive, info, scratch)
+            whole = _single_folder(scratch)
+            for folder, _, _ in os.walk(whole):
+                check_cancelled()
+                sync(Path(folder))
+            shelf.check_owner()
+            ours = members_of(final, shelf) if is_ours(final, shelf) else {}
+            old = shelf.put_aside(final) if final.exists() else None
+            whole.rename(final)
+            sync(final.parent)
+            top = whole.relative_to(scratch).as_posix()
+            new = {_below(top, info): (info.file_size, info.CRC) for info in members if not info.is_dir()}
+            remember_folder(product.provider, final, new, shelf)
+            if old:
+                _keep_what_others_wrote(old, final, ours, shelf)
+            zipped.unlink()
+    except UnsafeZipError as error:
+        hint = "The zip was kept, nothing was unpacked"
+        raise ExtractError(str(error), product=product.name, hint=hint) from error
+    except zipfile.BadZipFile as error:
+        raise ExtractError(f"cannot unpack: {error}", product=product.name, hint="The zip was kept") from error
+    finally:
+        remove_tree(scratch)
+        with contextlib.suppress(OSError):  # not empty: another program unpacks the same
+            scratch.parent.rmdir()
+    return final
+
+
+def _safe_members(archive: zipfile.ZipFile) -> Sequence[zipfile.ZipInfo]:
+    members = archive.infolist()
+    if trouble := next((text for info in members if (text := unsafe_member(info))), None):
+        raise UnsafeZipError(f"unsafe zip: {trouble}")
+    refuse_overlap(archive)
+    return members
+
+
+def unsafe_member(info: zipfile.ZipInfo) -> str | None:
+    """Say why a member must not be written, None when it may; the same on every system, since folders travel.
+
+    Args:
+        info: From the central directory of the zip.
+    """
+    name = info.filename
+    parts = PurePosixPath(name).parts
+    if name.startswith("/") or "\\" in name or "\0" in info.orig_filename:
+        return f"absolute or foreign name {name!r}"
+    if ".." in parts or not parts:
+        return f"name {name!r} leaves the folder"
+    if any(_FOREIGN.search(part) for part in parts):
+        return f"name {name!r} means something else on other systems"
+    if len(parts) > DEEPEST:
+        return f"{len(parts):,} folders in each other"
+    mode = stat.S_IFMT(info.external_attr >> 16)
+    if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return f"{name!r} is a link or a special file"
+    return None
+
+
+@contextlib.contextmanager
+def _refused_names(product: Product, info: zipfile.ZipInfo) -> Iterator[None]:
+    """Tell what is wrong with this zip from what is wrong with the folder, which the next product would meet, too."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NAME_REFUSED:
+            raise
+        what = f"cannot unpack {info.filename[:100]!r}: {error.strerror}"
+        raise ExtractError(what, product=product.name, hint="The zip was kept") from error
+
+
+def _write_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
+    target = folder.joinpath(*PurePosixPath(info.filename).parts)
+    with contextlib.closing(blocks(archive, info)) as content:
+        block = next(content, b"")  # first: it knows a damaged name, also of a folder
+        if info.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as out:
+            waiting = 0
+            while block:
+                out.write(block)
+                waiting += len(block)
+                if waiting >= SYNC_EVERY:
+                    os.fsync(out.fileno())
+                    waiting = 0
+                block = next(content, b"")
+            out.flush()
+            os.fsync(out.fileno())
+
+
+def _below(top: str, info: zipfile.ZipInfo) -> str:
+    """The path of a member in the product's folder."""
+    path = PurePosixPath(info.filename)
+    return (path if top == "." else path.relative_to(top)).as_posix()
+
+
+def _keep_what_others_wrote(old: Path, final: Path, ours: Mapping[str, Member], shelf: Folder) -> None:
+    """Move the user's own files from a folder to the one that takes its place, and remove what was unpacked.
+
+    What was changed since it was unpacked, and what stands where the product has a file, stays in the old folder.
+
+    Args:
+        old: Where it was put aside.
+        final: The new one, complete.
+        ours: What was unpacked into the old one, by path.
+        shelf: Where both stand.
+    """
+    new = members_of(final, shelf)
+    for place, folders, files in os.walk(old, topdown=False):
+        folder = Path(place)
+        links = [name for name in folders if (folder / name).is_symlink()]
+        for path in (folder / name for name in (*files, *links)):
+            name = path.relative_to(old).as_posix()
+            if name in ours and ours[name].is_untouched(path):
+                path.unlink()
+            elif not os.path.lexists(final / name):
+                with contextlib.suppress(OSError):  # the product has a file in the place of its folder: it is kept
+                    (final / name).parent.mkdir(parents=True, exist_ok=True)
+                    path.rename(final / name)
+            elif name in new and new[name].is_same(path):
+                path.unlink()
+        with contextlib.suppress(OSError):  # something is kept in it
+            folder.rmdir()
+            if not folders and not files:
+                (final / folder.relative_to(old)).mkdir(parents=True, exist_ok=True)
+    if old.exists():
+        shelf.tell(f"{final.name} was replaced; what was changed in it since it was unpacked is kept in {old}")
+
+
+def _single_folder(scratch: Path) -> Path:
+    """The one folder at the top of the zip, else the whole."""
+    entries = list(scratch.iterdir())
+    return entries[0] if len(entries) == 1 and entries[0].is_dir() else scratch

@@ -1,0 +1,199 @@
+"""Look again at what stands under a final name: sizes, checksums, zip structure. Everything here blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from pepsasync.errors import ConfigError, IntegrityError, PepsasyncError
+from pepsasync.folder.layout import Folder
+from pepsasync.folder.names import safe_name
+from pepsasync.model import Checksum, Product
+from pepsasync.transfer.blocks import digest_file
+from pepsasync.transfer.existing import manifest_of
+from pepsasync.transfer.verified import distrust, members_of, read_note, trust
+from pepsasync.transfer.verify import check_zip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Verdict(IntEnum):
+    """What was found under a final name, the best first."""
+
+    RIGHT = 0
+    """Size and checksum are those that were verified when it arrived; of a folder, all that was unpacked,
+    or that its manifest lists where that is not noted."""
+    UNKNOWN = 1
+    """Nothing to compare with: it is a zip that can be read, or a folder without manifest."""
+    WRONG = 2
+    MISSING = 3
+
+    def __str__(self) -> str:
+        """The word for people."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The verdict on one product."""
+
+    name: str
+    verdict: Verdict
+    reason: str = ""
+    path: Path | None = None
+    """Of what was looked at, or should be there."""
+    bytes: int = 0
+    """That were read."""
+    source: str = ""
+    """Archive that it came from, where that is noted beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a product's zip; None for what is not."""
+
+    size: int | None = None
+    checksum: Checksum | None = None
+    path: str | None = None
+    """Where it was put."""
+
+
+def names_in(directory: Path) -> set[str]:
+    """Names of the products that stand in a folder.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        next(directory.iterdir(), None)  # `glob` keeps silent about what it cannot read
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise ConfigError(f"cannot read {directory}: {error.strerror}") from error
+    zips = {path.name.removesuffix(".zip") for path in directory.glob("*.zip") if path.is_file()}
+    return zips | {path.name.removesuffix(".SAFE") for path in directory.glob("*.SAFE") if path.is_dir()}
+
+
+def recheck(directory: Path, name: str, noted: Known | None) -> Finding:
+    """Read one product again, all of it; where both zip and folder stand, the worse one counts.
+
+    What is wrong is not trusted any more: a later run replaces it.
+
+    Args:
+        directory: The user's folder.
+        name: Product name.
+        noted: From the journal, None when it knows nothing; the note beside a verified zip comes first.
+    """
+    shelf, plain = Folder(directory), safe_name(name)
+    zipped, folder = directory / f"{plain}.zip", directory / f"{plain}.SAFE"
+    if noted is not None:
+        try:
+            shelf.check_names(name)
+        except PepsasyncError as error:
+            return Finding(name, Verdict.WRONG, error.message, zipped)
+    findings = [
+        _judged(path, name, noted, shelf)
+        for path, stands in ((zipped, zipped.is_file()), (folder, folder.is_dir()))
+        if stands
+    ]
+    if findings:
+        return max(findings, key=lambda finding: finding.verdict)
+    put = Path(noted.path) if noted and noted.path else zipped
+    return Finding(name, Verdict.MISSING, "the journal says that it was here", put)
+
+
+def _judged(path: Path, name: str, noted: Known | None, shelf: Folder) -> Finding:
+    """The verdict on one zip or folder, also for later runs."""
+    note = read_note(path, shelf)
+    try:
+        if path.suffix == ".zip":
+            size = path.stat().st_size
+            verdict, reason = _judge_zip(path, name, size, _from_note(note) or noted or Known())
+        else:
+            size = 0
+            verdict, reason = _judge_folder(path, shelf, is_ours=noted is not None)
+    except (PepsasyncError, OSError, ValueError) as error:  # the last for sizes that are no numbers
+        size, verdict = 0, Verdict.WRONG
+        reason = getattr(error, "message", None) or f"it cannot be read: {getattr(error, 'strerror', None) or error}"
+    with contextlib.suppress(OSError):  # removed meanwhile
+        (distrust if verdict is Verdict.WRONG else trust)(path, shelf)
+    return Finding(name, verdict, reason, path, size, str(note.get("source") or ""))
+
+
+def parse_checksum(text: object) -> Checksum | None:
+    """A checksum from `md5:...`; None for anything else, and for algorithms that nobody here can compute."""
+    algorithm, _, value = (text if isinstance(text, str) else "").partition(":")
+    return Checksum(algorithm, value) if value and algorithm.lower() in hashlib.algorithms_available else None
+
+
+def _from_note(note: dict[str, object]) -> Known | None:
+    size = note.get("bytes")
+    return Known(size, parse_checksum(note.get("checksum"))) if isinstance(size, int) else None
+
+
+def _judge_zip(path: Path, name: str, length: int, known: Known) -> tuple[Verdict, str]:
+    """Compare a zip with what is known; with the checksum right, its structure is."""
+    if known.size is not None and length != known.size:
+        return Verdict.WRONG, f"{length:,} bytes instead of {known.size:,}"
+    if known.checksum is not None:
+        found = digest_file(path, known.checksum.algorithm, length).hexdigest()
+        if found != known.checksum.value:
+            return Verdict.WRONG, f"its checksum is {found} instead of {known.checksum.value}"
+        return Verdict.RIGHT, ""
+    try:
+        check_zip(Product(id=name, name=name, provider="", collection="", download_url=""), path, every_member=True)
+    except IntegrityError as error:
+        return Verdict.WRONG, error.message
+    return Verdict.UNKNOWN, "no checksum is known; every member of the zip can be read"
+
+
+def _judge_folder(folder: Path, shelf: Folder, *, is_ours: bool) -> tuple[Verdict, str]:
+    if members := members_of(folder, shelf):
+        changed = next((name for name, member in members.items() if not member.is_same(folder / name)), None)
+        return (Verdict.WRONG, f"{changed} is not what was unpacked") if changed else (Verdict.RIGHT, "")
+    manifest = manifest_of(folder)
+    if manifest is None:
+        verdict = Verdict.WRONG if is_ours else Verdict.UNKNOWN
+        return verdict, "it has no manifest to compare with"
+    try:
+        root = ET.parse(manifest).getroot()  # noqa: S314 - expat bounds what entities unfold to
+    except (ET.ParseError, LookupError, ValueError) as error:  # the latter for encodings
+        return Verdict.WRONG, f"{manifest.name} cannot be read: {error}"
+    is_empty = True
+    for what, is_right in _listed(folder, root):
+        is_empty = False
+        if not is_right:
+            return Verdict.WRONG, f"{what} is not what its manifest lists"
+    return (Verdict.UNKNOWN, "its manifest lists nothing") if is_empty else (Verdict.RIGHT, "")
+
+
+def _listed(folder: Path, manifest: ET.Element) -> Iterator[tuple[str, bool]]:
+    """Files of a manifest, and whether each is there with its size and checksum."""
+    for stream in manifest.iter("byteStream"):
+        location = stream.find("fileLocation")
+        href = (location.get("href", "") if location is not None else "").removeprefix("./")
+        path, size = folder / href, stream.get("size", "")
+        if not href or not path.is_file() or (size.isdigit() and path.stat().st_size != int(size)):
+            yield href or "a file", False
+            continue
+        checksum = _listed_checksum(stream)
+        if checksum is None:
+            yield href, True
+        else:
+            found = digest_file(path, checksum.algorithm, path.stat().st_size).hexdigest()
+            yield href, found == checksum.value
+
+
+def _listed_checksum(stream: ET.Element) -> Checksum | None:
+    """`MD5`, or `SHA3-256` in newer Sentinel-2 products, as hashlib calls it."""
+    checksum = stream.find("checksum")
+    if checksum is None:
+        return None
+    algorithm = checksum.get("checksumName", "").lower().replace("-", "_").replace("sha_", "sha")
+    return parse_checksum(f"{algorithm}:{(checksum.text or '').strip()}")

@@ -1,0 +1,160 @@
+"""Notes beside what has a final name: what was verified need not be hashed again, what is wrong is replaced.
+
+Everything here blocks for a moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pepsasync.folder.files import make_own_folder, make_way, read_own, replace_text, write_new
+from pepsasync.folder.zips import crc_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pepsasync.folder.layout import Folder
+    from pepsasync.model import Product
+
+
+def remember(product: Product, path: Path, shelf: Folder) -> None:
+    """Note that a file was found right, so that it need not be hashed again while it is untouched.
+
+    A note of which a crash leaves only half is as good as none.
+    """
+    with contextlib.suppress(OSError):  # the file is right without it; it would only be hashed once more
+        found = path.stat()
+        record = {
+            "bytes": found.st_size,
+            "mtime_ns": found.st_mtime_ns,
+            "checksum": str(product.checksum or ""),
+            "source": product.provider,
+        }
+        make_way(shelf.record_path(path), shelf.tell)
+        write_new(shelf.record_path(path), json.dumps(record).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of a folder, as it was unpacked."""
+
+    size: int
+    crc: int
+    mtime_ns: int
+
+    def is_untouched(self, path: Path) -> bool:
+        """Whether a file has its size and time still; what was never there, or is no file, has not."""
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
+
+    def is_same(self, path: Path) -> bool:
+        """Whether a file has the bytes that were unpacked; reads all of it.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == self.size and crc_of(path) == self.crc
+
+
+def remember_folder(source: str, folder: Path, members: Mapping[str, tuple[int, int]], shelf: Folder) -> None:
+    """Note what was unpacked into a folder, on the disk: its zip goes next.
+
+    Args:
+        source: Archive that it came from.
+        folder: Under its final name.
+        members: Size and CRC of each file by its path in the folder.
+        shelf: Where the folder stands.
+    """
+    with contextlib.suppress(OSError):  # it is right without it, and has a manifest nearly always
+        path = shelf.record_path(folder)
+        times = {name: os.lstat(folder / name).st_mtime_ns for name in members}
+        listed = {name: [*known, times[name]] for name, known in members.items()}
+        record = {"source": source, "inode": folder.stat().st_ino, "members": listed}
+        make_way(path, shelf.tell)
+        write_new(path, json.dumps(record).encode(), is_synced=True)
+
+
+def members_of(folder: Path, shelf: Folder) -> dict[str, Member]:
+    """What was unpacked into a folder, by path; empty when that is not noted."""
+    listed = read_note(folder, shelf).get("members")
+    try:
+        return {name: Member(*map(int, known)) for name, known in (listed or {}).items()}
+    except (AttributeError, TypeError, ValueError):
+        return {}
+
+
+def is_ours(folder: Path, shelf: Folder) -> bool:
+    """Whether a folder is the one that was unpacked, and not another of its name."""
+    try:
+        return read_note(folder, shelf).get("inode") == folder.stat().st_ino
+    except OSError:
+        return False
+
+
+def is_remembered(product: Product, path: Path, shelf: Folder) -> bool:
+    """Whether a file was found right before and is untouched since."""
+    note = read_note(path, shelf)
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    if (note.get("bytes"), note.get("mtime_ns")) != (found.st_size, found.st_mtime_ns) or note.get("wrong"):
+        return False
+    if note.get("source") not in (None, product.provider):
+        return True  # right as another archive has it: sizes and checksums of archives differ
+    return note.get("checksum") == str(product.checksum or "") and product.exact_size in (None, found.st_size)
+
+
+def distrust(path: Path, shelf: Folder) -> None:
+    """Note that what stands under a final name is wrong, so that the next run replaces it.
+
+    What is known of the right file is kept, to compare with. What takes its place is not meant by the note.
+    """
+    _rewrite(path, shelf, read_note(path, shelf) | {"wrong": _stamp(path)})
+
+
+def trust(path: Path, shelf: Folder) -> None:
+    """Take back what `distrust` has noted."""
+    note = read_note(path, shelf)
+    if note.pop("wrong", None):
+        _rewrite(path, shelf, note)
+
+
+def is_marked_wrong(path: Path, shelf: Folder) -> bool:
+    """Whether `distrust` has noted what stands there now."""
+    return read_note(path, shelf).get("wrong") == _stamp(path)
+
+
+def read_note(path: Path, shelf: Folder) -> dict[str, Any]:
+    """What is noted of a file or folder with a final name; empty when nothing is, or nobody can read it."""
+    try:
+        note = json.loads(read_own(shelf.record_path(path)))
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _rewrite(path: Path, shelf: Folder, note: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # a folder that cannot be written is not filled by a next run either
+        for folder in (shelf.state, shelf.records):
+            make_own_folder(folder, shelf.tell)
+        replace_text(shelf.record_path(path), json.dumps(note), shelf.tell)
+
+
+def _stamp(path: Path) -> list[int]:
+    """Tells what stands there now from what takes its place."""
+    found = path.stat()
+    return [found.st_ino, found.st_mtime_ns]
