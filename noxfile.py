@@ -58,7 +58,16 @@ def lowest(session: nox.Session) -> None:
     # Older anyio and httpcore leave sockets of cancelled requests to the collector.
     relaxed = ("-W", "ignore::ResourceWarning")
     session.run(
-        "pytest", "-n", "2", *relaxed, "tests/unit", "tests/stages", "tests/pipeline", "tests/cli/test_startup.py"
+        "pytest",
+        "-n",
+        "2",
+        *relaxed,
+        "tests/unit",
+        "tests/transfer",
+        "tests/limits",
+        "tests/engine",
+        "tests/pipeline",
+        "tests/cli/test_startup.py",
     )
 
 

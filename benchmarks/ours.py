@@ -14,11 +14,12 @@ from pepsasync import Checksum, Client, Config, Credentials, Product, StorageTie
 from pepsasync.credentials.lookup import Lookup
 from pepsasync.folder.layout import Folder
 from pepsasync.http.client import Http
-from pepsasync.limits.quota import QuotaLimiter
+from pepsasync.limits.gate import Gate
 from pepsasync.limits.throttle import Throttle
 from pepsasync.providers.peps import Peps
-from pepsasync.transfer.line import Line, make_slots
-from pepsasync.transfer.old_download import download
+from pepsasync.transfer.archive import Archive
+from pepsasync.transfer.buffers import BufferPool
+from pepsasync.transfer.download import download
 
 ACCOUNT = Credentials(username="somebody", password="secret")
 
@@ -45,20 +46,20 @@ async def _fetch(work, folder):
 async def _transfer(work, folder):
     config = settings(work)
     async with Http(config) as http, anyio.create_task_group() as tasks:
-        shelf, provider = Folder(Path(folder)), Peps(http, Lookup.of(ACCOUNT), work.root)
-        shelf.open()
-        slots, pace = make_slots(config, provider.limits), QuotaLimiter(provider, config, ignore)
-        line = Line(provider, http, shelf, Throttle(None), config, ignore, slots, pace)
+        where, provider = Folder(Path(folder)), Peps(http, Lookup.of(ACCOUNT), work.root)
+        where.open()
+        gate = Gate(provider.name, provider.limits, provider.account, config, ignore)
+        archive = Archive(provider, http, gate, Throttle(None), config, ignore, BufferPool())
 
         async def one(product):
-            received = await download(product, line)
-            part, found = shelf.part_path(product), received.checksum
-            if received.body is not None:
-                found = Checksum("md5", hashlib.md5(received.body).hexdigest()) if work.verified else None
-                part.write_bytes(received.body)
+            part = await download(product, archive, where)
+            path, found = part.path, part.checksum()
+            if part.memory is not None:
+                found = Checksum("md5", hashlib.md5(part.memory).hexdigest()) if work.verified else None
+                path.write_bytes(part.memory)
             if found != product.checksum:
                 raise SystemExit(f"{product.name} is wrong")
-            part.replace(shelf.zip_path(product))
+            path.replace(where.zip_path(product))
 
         for product in products(work):
             tasks.start_soon(one, product)

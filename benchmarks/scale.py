@@ -25,19 +25,20 @@ from counts import measure_each
 from pepsasync.cli.leftover import find_left_over
 from pepsasync.cli.tally import Tally
 from pepsasync.config import Config
-from pepsasync.engine.deliver_all import deliver_all, make_run
+from pepsasync.engine.fetch import fetch
+from pepsasync.engine.one_archive import OneArchive
+from pepsasync.engine.order import Order
 from pepsasync.engine.recorder import Journals
-from pepsasync.engine.search import PAGES_AHEAD
-from pepsasync.engine.wanted import feed
 from pepsasync.folder.journal import open_journal
 from pepsasync.folder.layout import Folder
 from pepsasync.groups import task_group
 from pepsasync.http.client import Http
-from pepsasync.limits.quota import QuotaLimiter
+from pepsasync.limits.gate import Gate
 from pepsasync.limits.throttle import Throttle
-from pepsasync.model import Checksum, Query, StorageTier
-from pepsasync.providers.base import Limits, SearchPage
-from pepsasync.transfer.line import Line, make_slots
+from pepsasync.model import Checksum, Limits, Query, StorageTier
+from pepsasync.providers.base import SearchPage
+from pepsasync.transfer.archive import Archive
+from pepsasync.transfer.buffers import BufferPool
 
 DOWNLOADED = 1_000
 """One product in so many comes over the (pretended) network; the others are on tape and left out."""
@@ -98,23 +99,25 @@ async def run(count, folder, tally):
     """What `Client.fetch` does, with another archive; returns the outcomes."""
     config, journals = Config(skip_tape=True), Journals(tally.take)
     async with Http(config, transport=httpx.MockTransport(answer)) as http:
-        provider = Catalogue(count, http)
-        shelf, slots, pace = (
-            Folder(folder),
-            make_slots(config, provider.limits),
-            QuotaLimiter(provider, config, tally.take),
-        )
-        line = Line(provider, http, shelf, Throttle(None), config, tally.take, slots, pace)
-        shelf.open()
+        provider, where = Catalogue(count, http), Folder(folder)
+        gate = Gate(provider.name, provider.limits, None, config, tally.take)
+        archive = Archive(provider, http, gate, Throttle(None), config, tally.take, BufferPool())
+        where.open()
         async with (
             journals.recorder(folder, [provider.name], {"provider": "geodes"}) as recorder,
             task_group() as tasks,
         ):
-            line = await recorder.along(line)
-            send, pages = anyio.create_memory_object_stream(PAGES_AHEAD)
+            order = Order(
+                recorder.owned(where),
+                config,
+                recorder.take,
+                source=provider.name,
+                asked_before=await recorder.asked_before(),
+                in_progress=recorder.in_progress,
+            )
+            archives = OneArchive(await recorder.along(archive), order)
             outcomes, known = anyio.create_memory_object_stream(64)
-            tasks.start_soon(feed, Query(collection="S1"), provider, recorder, send, outcomes.clone())
-            tasks.start_soon(deliver_all, pages, outcomes, make_run([line]))
+            tasks.start_soon(fetch, Query(collection="S1"), provider, archives, order, recorder, outcomes)
             return [delivery.status async for delivery in known]
 
 

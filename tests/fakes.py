@@ -1,12 +1,15 @@
 """An archive in memory: a `Provider` without network, whose tape moves on command of a test."""
 
+import json
 from collections import Counter
+from dataclasses import asdict
 
-from pepsasync.limits.quota import QuotaLimiter
+from pepsasync.limits.gate import Gate
 from pepsasync.limits.throttle import Throttle
-from pepsasync.model import Product, StorageTier
-from pepsasync.providers.base import Limits, SearchPage, StagingOutcome, StagingReply
-from pepsasync.transfer.line import Line, make_slots
+from pepsasync.model import Limits, Product, StorageTier
+from pepsasync.providers.base import SearchPage, StagingOutcome, StagingReply
+from pepsasync.transfer.archive import Archive
+from pepsasync.transfer.buffers import BufferPool
 
 
 def product(name="A", **changes):
@@ -71,8 +74,27 @@ class PlainArchive:
         return None
 
 
-def plain_line(http, shelf, config, emit, *, downloads=64):
-    """A line along which the download stage brings whatever stands under a URL."""
-    provider = PlainArchive(http, downloads)
-    slots, pace = make_slots(config, provider.limits), QuotaLimiter(provider, config, emit)
-    return Line(provider, http, shelf, Throttle(config.limit_rate), config, emit, slots, pace)
+def gate_of(provider, config, emit):
+    """The gate of an archive in memory."""
+    return Gate(provider.name, provider.limits, getattr(provider, "account", None), config, emit)
+
+
+def archive_of(provider, http, config, emit):
+    """An archive as a client uses it, around a provider of a test."""
+    gate = gate_of(provider, config, emit)
+    return Archive(provider, http, gate, Throttle(config.limit_rate), config, emit, BufferPool())
+
+
+def plain_archive(http, config, emit, *, downloads=64):
+    """An archive from which the download brings whatever stands under a URL."""
+    return archive_of(PlainArchive(http, downloads), http, config, emit)
+
+
+def leave_part(folder, product, content, *stretches, **note):
+    """Leave a part as a run that was killed would, with stretches `(first, behind the last)` of the content in it."""
+    with folder.part_path(product).open("wb") as part:
+        for start, end in stretches:
+            part.seek(start)
+            part.write(content[start:end])
+    lines = [json.dumps(asdict(folder.note_for(product)) | note), *(f"{start} {end}" for start, end in stretches), ""]
+    folder.part_record_path(product).write_text("\n".join(lines))

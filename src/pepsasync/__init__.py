@@ -45,7 +45,6 @@ _HOMES = {
     "compat": ("peps_download",),
     "config": ("Config",),
     "credentials": ("Credentials",),
-    "criteria": ("build_query",),
     "errors": (
         "AreaError",
         "AuthError",
@@ -68,6 +67,7 @@ _HOMES = {
         "UnreachableError",
     ),
     "model": ("Checksum", "Delivery", "DeliveryStatus", "Product", "Query", "Report", "StorageTier"),
+    "query.criteria": ("build_query",),
     "results.tables": ("to_geodataframe",),
     "version": ("__version__",),
 }

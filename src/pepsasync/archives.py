@@ -5,47 +5,27 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from pepsasync.credentials import Credentials, find_credentials, from_environment
 from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import ConfigError
-from pepsasync.limits.quota import QuotaLimiter
+from pepsasync.limits.gate import Gate
 from pepsasync.providers import make_provider, public_url
-from pepsasync.transfer.line import Line, make_slots
+from pepsasync.transfer.archive import Archive
+from pepsasync.transfer.buffers import BufferPool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from pepsasync.config import Config
     from pepsasync.events import Emit
-    from pepsasync.folder.layout import Folder
-    from pepsasync.folder.space import Space
     from pepsasync.http.client import Http
     from pepsasync.limits.throttle import Throttle
-    from pepsasync.providers.base import Provider
     from pepsasync.settings import Settings
-    from pepsasync.transfer.line import Slots
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """One archive, and what it bears of this client."""
-
-    provider: Provider
-    root: str | None
-    """Of another instance than the public one."""
-    slots: Slots
-    pace: QuotaLimiter
-
-    def line(
-        self, http: Http, shelf: Folder, throttle: Throttle, *, config: Config, emit: Emit, space: Space | None
-    ) -> Line:
-        """The way from this archive to a folder."""
-        return Line(self.provider, http, shelf, throttle, config, emit, self.slots, self.pace, space)
 
 
 def run_options(archives: Sequence[Archive], *, extract: bool, skip_tape: bool) -> dict[str, object]:
@@ -64,6 +44,7 @@ def open_archives(
     config: Config,
     http: Http,
     emit: Emit,
+    throttle: Throttle,
     *,
     credentials: Credentials | Mapping[str, Credentials] | None,
     base_url: str | Mapping[str, str] | None,
@@ -74,15 +55,16 @@ def open_archives(
     Raises:
         ConfigError: There is no such provider, or what was given for it makes no sense.
     """
-    archives = []
+    archives, buffers = [], BufferPool()
     for name, own, given in zip(names, _by_name(names, credentials), _by_name(names, base_url), strict=True):
         host = settings.host(name, given)
         lookup = _lookup(name, host, settings) if own is None else _known(name, own)
         root = given or settings.root(name)
         provider = make_provider(name, http, lookup, root, ask_code=ask_code, restore=config.restore)
         is_unlimited = len(names) > 1 and provider.limits.quota is None
-        pace = QuotaLimiter(provider, replace(config, quota=None) if is_unlimited else config, emit)
-        archives.append(Archive(provider, root, make_slots(config, provider.limits), pace))
+        bounds = replace(config, quota=None) if is_unlimited else config
+        gate = Gate(name, provider.limits, provider.account, bounds, emit)
+        archives.append(Archive(provider, http, gate, throttle, config, emit, buffers, root=root))
     return archives
 
 

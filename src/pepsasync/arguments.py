@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from pepsasync.errors import ConfigError
 from pepsasync.model import Product, Query
 from pepsasync.query.criteria import build_query
-from pepsasync.results.names import bare_name
+from pepsasync.query.product_names import bare_name
 
 if TYPE_CHECKING:
-    from pepsasync.engine.wanted import Wanted
+    from pepsasync.model import Wanted
 
 TAKES = (
     "fetch() takes a query, criteria as a dict, a product, a product's name, a table with a column 'name', "

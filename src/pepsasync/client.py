@@ -19,14 +19,14 @@ from pepsasync.engine.staging import request_staging
 from pepsasync.errors import NotFoundError
 from pepsasync.events import DownloadProgressed, Event, Noticed
 from pepsasync.folder.layout import Folder
-from pepsasync.folder.names import in_home
 from pepsasync.folder.space import Space
 from pepsasync.groups import Background, Flattened, task_group
 from pepsasync.http.client import Http
-from pepsasync.http.errors import reason
 from pepsasync.limits.throttle import Throttle
 from pepsasync.model import Product
+from pepsasync.paths import in_home
 from pepsasync.settings import read_settings
+from pepsasync.text import reason
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,14 +34,12 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
     from anyio.streams.memory import MemoryObjectSendStream
 
-    from pepsasync.archives import Archive
     from pepsasync.arguments import Given
     from pepsasync.config import Config
     from pepsasync.credentials import Credentials
     from pepsasync.engine.recorder import Journals
     from pepsasync.model import Delivery, Query, Quota, StorageTier
     from pepsasync.providers.base import Provider, StagingReply
-    from pepsasync.transfer.line import Line
 
 OUTCOMES_AHEAD = 64
 """Outcomes that wait for the consumer of `fetch` before finished products wait for it."""
@@ -92,6 +90,7 @@ class Client:
             self._config,
             self._http,
             self._emit,
+            self._throttle,
             credentials=credentials,
             base_url=base_url,
             ask_code=ask_code,
@@ -133,7 +132,7 @@ class Client:
     @property
     def quota(self) -> Quota | None:
         """Products that the account may have in a window of time, as given or published."""
-        return self._archives[0].pace.quota
+        return self._archives[0].gate.quota.quota
 
     def search(self, query: Query | Mapping[str, Any] | None = None, /, **criteria: object) -> Flattened[Product]:
         """Loop over products that match, newest acquisition first, each once.
@@ -165,7 +164,7 @@ class Client:
         if not isinstance(product, Product):
             raise TypeError(f"stage() takes a product from a search, not {product!r}")
         self._check_open()
-        return await request_staging(product, self._line(self._archives[0], Path()))
+        return await request_staging(product, self._archives[0])
 
     async def tiers(self, products: Product | Iterable[Product]) -> dict[str, StorageTier]:
         """Ask where products are now, many with one request.
@@ -189,12 +188,16 @@ class Client:
         Raises:
             AuthError, UnreachableError: No product can be staged.
         """
-        from pepsasync.engine.deliver_all import bring_all_online, make_run  # noqa: PLC0415 - as for journals
+        from pepsasync.engine.fetch import bring_all_online  # noqa: PLC0415 - as for journals
+        from pepsasync.engine.one_archive import OneArchive  # noqa: PLC0415
+        from pepsasync.engine.order import Order  # noqa: PLC0415
 
         wanted = list({product.id: product for product in as_products(products, "wait_online")}.values())
 
         async def work(online: MemoryObjectSendStream[Product]) -> None:
-            await bring_all_online(wanted, online, make_run([self._line(self._archives[0], Path())]))
+            archive = self._archives[0]
+            order = Order(Folder(Path()), self._config, self._emit, source=archive.name)
+            await bring_all_online(wanted, online, OneArchive(archive, order), order)
 
         return Background(self._tasks, work, OUTCOMES_AHEAD)
 
@@ -252,22 +255,32 @@ class Client:
 
         Cancellation, or leaving the loop early: everything under way stops and is resumable.
         """
-        from pepsasync.engine.deliver_all import make_run  # noqa: PLC0415 - as for journals
-        from pepsasync.engine.fetch import fetch  # noqa: PLC0415
+        from pepsasync.engine.fetch import fetch  # noqa: PLC0415 - as for journals
+        from pepsasync.engine.order import Order  # noqa: PLC0415
+        from pepsasync.engine.several_archives import archives_of  # noqa: PLC0415
 
-        products, folder = as_wanted(wanted), in_home(directory, "directory")
+        products, path = as_wanted(wanted), in_home(directory, "directory")
 
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
-            space = None if on_delivered else Space(folder)  # a hook may move files away
-            lines = [self._line(archive, folder, space) for archive in self._archives]
-            await to_thread.run_sync(lines[0].shelf.open)
-            names = [line.provider.name for line in lines]
+            space = None if on_delivered else Space(path)  # a hook may move files away
+            folder = Folder(path, self._tell, space=space)
+            await to_thread.run_sync(folder.open)
+            names = [archive.name for archive in self._archives]
             options = run_options(self._archives, extract=extract, skip_tape=self._config.skip_tape)
-            async with self._journals.recorder(lines[0].shelf.directory, names, options) as journal:
-                lines, asked = [await journal.along(line) for line in lines], await journal.asked_before()
-                given = {"extract": extract, "on_delivered": on_delivered, "asked_before": asked}
-                with self.listen(journal.note_quota):
-                    await fetch(products, make_run(lines, claims=journal.claims, **given), journal, outcomes.clone())
+            async with self._journals.recorder(folder.directory, names, options) as recorder:
+                order = Order(
+                    recorder.owned(folder),
+                    self._config,
+                    recorder.take,
+                    source=names[0],
+                    extract=extract,
+                    on_delivered=on_delivered,
+                    asked_before=await recorder.asked_before(),
+                    in_progress=recorder.in_progress,
+                )
+                archives = archives_of([await recorder.along(archive) for archive in self._archives], order)
+                with self.listen(recorder.note_quota):
+                    await fetch(products, self.provider, archives, order, recorder, outcomes.clone())
 
         return Background(self._tasks, work, OUTCOMES_AHEAD)
 
@@ -336,7 +349,3 @@ class Client:
     def _tell(self, text: str) -> None:
         """Tell the user something, from a worker thread."""
         from_thread.run_sync(self._emit, Noticed(message=text))
-
-    def _line(self, archive: Archive, directory: Path, space: Space | None = None) -> Line:
-        shelf = Folder(directory, self._tell)
-        return archive.line(self._http, shelf, self._throttle, config=self._config, emit=self._emit, space=space)

@@ -19,8 +19,8 @@ from pepsasync.cli.records import SearchReplies
 from pepsasync.cli.units import show_count
 from pepsasync.errors import ConfigError, PepsasyncError
 from pepsasync.folder.layout import Folder
-from pepsasync.folder.names import in_home
 from pepsasync.model import DeliveryStatus, StorageTier
+from pepsasync.paths import in_home
 from pepsasync.query.criteria import build_query
 from pepsasync.text import one_line
 
@@ -50,7 +50,7 @@ SHORTEST_TRIAL = 5.0
 """Seconds; what a trial took at least in the old program, also without any minutes to wait."""
 
 
-def peps_download(  # noqa: PLR0917 - the parameters of the old function, in their order
+def peps_download(
     write_dir: str | os.PathLike[str] | None,
     auth: str | os.PathLike[str] | None,
     collection: str = "S2",

@@ -6,6 +6,7 @@ Leaf module: it imports nothing of this package but the errors.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -157,8 +158,8 @@ def parse_tile(text: str) -> str:
 class Query:
     """What to look for, in words that mean the same in every archive.
 
-    `pepsasync.query.criteria.build_query()` makes one from text as users write it; the constructor takes clean values and
-    refuses impossible ones with `ConfigError`.
+    `pepsasync.query.criteria.build_query()` makes one from text as users write it; the constructor takes clean values
+    and refuses impossible ones with `ConfigError`.
     """
 
     collection: str | None = None
@@ -261,3 +262,47 @@ class Report:
     """What ended the run early."""
     matched: int = 0
     """Products that were wanted, as far as was known when the run was ended early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an archive tells of the account whose credentials are used."""
+
+    quota_left: int | None = None
+    """Products that may be downloaded now; None when the archive does not tell."""
+    quota_products: int | None = None
+    """Products of the whole window; None when the archive does not tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What an archive bears; each value comes from its protocol notes."""
+
+    page_size: int
+    """Products a catalogue page."""
+    downloads: int
+    """Concurrent downloads of one account."""
+    staging_requests: int
+    """Concurrent staging requests."""
+    poll_batch: int
+    """Products that one call of `tiers` takes."""
+    bounded_ranges: bool
+    """Whether `Range: bytes=A-B` is safe, so that one file can come over several connections."""
+    search_pages: int = 1
+    """Concurrent requests for pages of one search."""
+    sessions: bool = False
+    """Whether the account logs in to a session, for which a code may be asked from the user."""
+    stages: bool = True
+    """Whether programs can ask for staging; otherwise tape products are only awaited."""
+    tiers_in_search: bool = True
+    """Whether catalogue results tell where products are; otherwise `tiers` is asked for each page of them."""
+    knows_places: bool = False
+    """Whether the archive searches by place name itself; otherwise the embedded gazetteer is asked."""
+    poll_interval: float = 5.0
+    """Seconds between two looks at waiting products when things move."""
+    quota: Quota | None = None
+    """Products that an account may download in a window of time."""
+
+
+Wanted = Query | Iterable[Product | str | Query]
+"""What a run brings: a query, or products, names and queries."""

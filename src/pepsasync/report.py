@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from pepsasync.errors import ConfigError, DiskFullError
 from pepsasync.events import ProductDelivered, ProductFailed, ProductFound, ProductLeftOut, ProductSkipped
 from pepsasync.folder.files import FULL
-from pepsasync.folder.names import in_home
 from pepsasync.model import DeliveryStatus
+from pepsasync.paths import in_home
 from pepsasync.text import as_json
 
 if TYPE_CHECKING:

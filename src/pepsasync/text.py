@@ -41,3 +41,8 @@ def as_json(value: Any, **options: Any) -> str:
 def as_cell(text: str) -> str:
     """Return text that a spreadsheet takes for text: what looks like a formula gets an apostrophe in front."""
     return f"'{text}" if _FORMULA.match(text) else text
+
+
+def reason(error: Exception) -> str:
+    """What an exception says, or its class when it says nothing."""
+    return str(error) or type(error).__name__

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Arguments = TypeVarTuple("Arguments")
 
+FEWER_THREADS = "Run the same command again to go on; with fewer downloads at once (-j) there are fewer threads"
+"""What to do when a thread cannot be had."""
+
 NO_THREAD = "can't start new thread"
 """What Python says when the system, or a limit of the account, gives no more threads."""
 

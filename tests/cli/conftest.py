@@ -9,8 +9,8 @@ import pytest
 
 from fakes import product
 from pepsasync.events import ProductDelivered, ProductFailed, ProductFound, SearchFinished
-from pepsasync.model import Delivery, DeliveryStatus
-from pepsasync.providers.base import Limits, StagingOutcome, StagingReply
+from pepsasync.model import Delivery, DeliveryStatus, Limits
+from pepsasync.providers.base import StagingOutcome, StagingReply
 
 PRODUCTS = (product("A", tier="disk", size=1_000_000), product("B", size=2_000_000))
 

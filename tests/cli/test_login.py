@@ -13,7 +13,7 @@ from pepsasync.credentials import Credentials
 from pepsasync.credentials.private import HAS_MODES
 from pepsasync.credentials.stored import load, stored_file
 from pepsasync.errors import AuthError, UnreachableError
-from pepsasync.providers.base import Account
+from pepsasync.model import Account
 from pepsasync.settings import settings_file
 
 SECRET = "hunter2 with spaces"

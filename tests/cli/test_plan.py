@@ -52,11 +52,11 @@ def test_what_is_here_is_not_counted_again(run, served, tmp_path):
 
 
 def test_what_an_interrupted_download_has_left_is_not_to_come_again(run, served, tmp_path):
-    part = tmp_path / "data" / ".pepsasync" / "parts" / served.catalogue[0].name
-    segments = part.with_name(f"{part.name}.segments")
-    segments.mkdir(parents=True)
-    (segments / "90000").write_bytes(bytes(5_000))
-    part.with_name(f"{part.name}.part").write_bytes(bytes(300))
+    part = tmp_path / "data" / ".pepsasync" / "parts" / f"{served.catalogue[0].name}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(bytes(95_000))
+    note = {"source": "peps", "id": "any", "size": 200_000, "checksum": None}
+    part.with_name(f"{part.name}.record").write_text(f"{json.dumps(note)}\n0 300\n90000 95000\n")
     _, told = plan(run, served, tmp_path)
 
     assert told["to_fetch"]["bytes"] == 8 * 200_000 - 5_300

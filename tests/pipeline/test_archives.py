@@ -8,8 +8,7 @@ import pytest
 from archives import connect, credentials, everything, fetch_all, portal, right_files, root, sandbox
 from pepsasync import AuthError, Client, Config, ConfigError, DeliveryStatus, ForbiddenError, StagingTimeout
 from pepsasync.events import Noticed, ProductAwaited, ProductLeftOut, QuotaReached, TiersWatched
-from pepsasync.model import Quota
-from pepsasync.providers.base import Account
+from pepsasync.model import Account, Quota
 from pepsasync.providers.geodes import Geodes
 
 pytestmark = pytest.mark.anyio

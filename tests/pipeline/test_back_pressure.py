@@ -7,12 +7,14 @@ import anyio
 import pytest
 
 from archives import QUICK, credentials, everything, right_files, root, sandbox
-from fakes import plain_line, product
+from fakes import plain_archive, product
 from pepsasync import Client, DeliveryStatus, DiskFullError
 from pepsasync import client as client_module
 from pepsasync.config import Config
-from pepsasync.engine import deliver_all as module
-from pepsasync.engine.deliver_all import deliver_all, make_run
+from pepsasync.engine import fetch as module
+from pepsasync.engine.fetch import deliver_all
+from pepsasync.engine.order import Order
+from pepsasync.engine.several_archives import archives_of
 from pepsasync.folder.layout import Folder
 from pepsasync.http.client import Http
 from pepsasync.model import Delivery
@@ -32,7 +34,7 @@ class Path:
     async def find_absent(self, products, shelf):
         return {one.name for one in products}
 
-    async def deliver(self, wanted, run, *, is_absent):
+    async def deliver(self, wanted, archives, order, *, is_absent):
         self.begun.append(wanted.name)
         if wanted.name == "FULL":
             await self.is_disk_full.wait()
@@ -60,8 +62,9 @@ def running(tmp_path):
         pages.send_nowait([product(name, **known) for name in names])
         pages.close()
         async with Http(config) as http, received, module.task_group() as tasks:
-            run = make_run([plain_line(http, shelf, config, lambda event: None)], on_delivered=on_delivered)
-            tasks.start_soon(deliver_all, to_bring, outcomes, run)
+            order = Order(shelf, config, lambda event: None, "plain", on_delivered=on_delivered)
+            archives = archives_of([plain_archive(http, config, lambda event: None)], order)
+            tasks.start_soon(deliver_all, to_bring, outcomes, archives, order)
             yield received
             tasks.cancel_scope.cancel()
 

@@ -8,15 +8,16 @@ import threading
 
 import pytest
 
-from archives import QUICK, connect, everything, fetch_all, final_names, right_files, sandbox
+from archives import connect, everything, fetch_all, final_names, right_files, sandbox
+from fakes import leave_part
 from pepsasync import ConfigError, DeliveryStatus, DiskFullError
+from pepsasync.engine.order import IN_MEMORY
 from pepsasync.events import ProductDownloaded, ProductVerified
 from pepsasync.folder import layout as shelf
 from pepsasync.folder.space import MARGIN, UNPACKED, Space
 from pepsasync.sandbox import Sandbox
-from pepsasync.transfer import blocks
+from pepsasync.transfer import direct
 from pepsasync.transfer import verified as notes
-from pepsasync.transfer.verify import BATCH, THREADS
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +36,7 @@ async def test_full_disk_ends_the_run_and_the_next_one_goes_on(size, tmp_path, m
         return checked
 
     async with sandbox(6, tape_fraction=0, product_size=size) as archive:
-        monkeypatch.setattr(blocks, "write_all", on_a_small_disk(blocks.write_all))
+        monkeypatch.setattr(direct, "write_all", on_a_small_disk(direct.write_all))
         monkeypatch.setattr(shelf, "write_new", on_a_small_disk(shelf.write_new))
         async with connect(archive) as client:
             products = await everything(client)
@@ -55,7 +56,7 @@ async def test_file_system_without_large_files_fails_the_large_products_alone(tm
         raise OSError(errno.EFBIG, "File too large")
 
     async with sandbox(2, tape_fraction=0, product_size=800_000) as archive:
-        monkeypatch.setattr(blocks, "write_all", too_large)
+        monkeypatch.setattr(direct, "write_all", too_large)
         outcomes, _ = await fetch_all(archive, tmp_path)
 
     assert {DeliveryStatus.FAILED} == {delivery.status for delivery in outcomes.values()}
@@ -89,9 +90,7 @@ async def test_what_further_connections_brought_needs_no_room_again(tmp_path, le
         body = archive.content(product.name).read()
         place = shelf.Folder(tmp_path)
         place.open()
-        place.write_note(product, place.note_for(product))
-        place.segments_path(product).mkdir()
-        place.segment_path(product, 1000).write_bytes(body[1000:])
+        leave_part(place, product, body, (1000, len(body)))
         leave(1000)
         [delivery] = [one async for one in client.fetch([product], tmp_path)]
 
@@ -100,12 +99,12 @@ async def test_what_further_connections_brought_needs_no_room_again(tmp_path, le
 
 
 async def test_small_products_do_not_pile_up_in_memory_before_a_slow_disk(tmp_path, monkeypatch):
-    store, far_behind = shelf.Folder.store, threading.Event()
+    promote, far_behind = shelf.Folder.promote, threading.Event()
     backlog, longest = set(), [0]
 
-    def slow_store(where, product, body):
+    def slowly(where, product, body):
         far_behind.wait(1.0)  # more than enough for all downloads
-        return store(where, product, body)
+        return promote(where, product, body)
 
     def count(event):
         match event:
@@ -114,10 +113,10 @@ async def test_small_products_do_not_pile_up_in_memory_before_a_slow_disk(tmp_pa
                 longest[0] = max(longest[0], len(backlog))
             case ProductVerified():
                 backlog.discard(event.name)
-        if longest[0] > 60:
+        if longest[0] > IN_MEMORY:
             far_behind.set()
 
-    monkeypatch.setattr(shelf.Folder, "store", slow_store)
+    monkeypatch.setattr(shelf.Folder, "promote", slowly)
     async with sandbox(120, tape_fraction=0, product_size=20_000) as archive, connect(archive) as client:
         with client.listen(count):
             products = await everything(client)
@@ -125,7 +124,7 @@ async def test_small_products_do_not_pile_up_in_memory_before_a_slow_disk(tmp_pa
                 far_behind.set()
 
         assert len(products) == right_files(archive, tmp_path)
-    assert longest[0] <= BATCH * (THREADS + 1) + QUICK["jobs"]
+    assert longest[0] <= IN_MEMORY
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOENT])

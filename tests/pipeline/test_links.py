@@ -66,14 +66,13 @@ async def one_product(archive):
 def write_note(shelf, product):
     """A note with which a part would be gone on with."""
     shelf.parts.mkdir(parents=True, exist_ok=True)
-    shelf.note_path(product).write_text(json.dumps(asdict(shelf.note_for(product))))
+    shelf.part_record_path(product).write_text(json.dumps(asdict(shelf.note_for(product))) + "\n0 600000\n")
 
 
 FILES = {
     "part": lambda shelf, product: shelf.part_path(product),
-    "note": lambda shelf, product: shelf.note_path(product),
-    "half-note": lambda shelf, product: shelf.note_path(product).with_suffix(".json.new"),
-    "segment": lambda shelf, product: shelf.segment_path(product, 600_000),
+    "part-record": lambda shelf, product: shelf.part_record_path(product),
+    "older-note": lambda shelf, product: shelf.part_record_path(product).with_suffix(".json"),
     "record": lambda shelf, product: shelf.records / f"{product.name}.zip.json",
     "journal": lambda shelf, product: shelf.state / "journal.db",
     "rollback-journal": lambda shelf, product: shelf.state / "journal.db-journal",
@@ -88,7 +87,7 @@ async def test_file_that_is_a_link_leads_nowhere(archive, data, elsewhere, file,
     shelf, product = Folder(data), await one_product(archive)
     path = FILES[file](shelf, product)
     plant(path, elsewhere / "precious")
-    if file != "note":
+    if file != "part-record":
         write_note(shelf, product)
     before = snapshot(elsewhere)
     outcomes, events = await fetch_all(archive, data)
@@ -97,7 +96,7 @@ async def test_file_that_is_a_link_leads_nowhere(archive, data, elsewhere, file,
     assert {delivery.status for delivery in outcomes.values()} == {DeliveryStatus.DELIVERED}
     assert right_files(archive, data) == 4
     assert not any(path.is_symlink() for path in data.iterdir())
-    if file not in ("half-note", "new-journal", "lock-probe"):
+    if file not in ("older-note", "new-journal", "lock-probe"):
         assert any(path.name in event.message for event in events if isinstance(event, Noticed))
 
 
@@ -107,7 +106,6 @@ FOLDERS = {
     "records": lambda shelf, product: shelf.records,
     "unpack": lambda shelf, product: shelf.state / "unpack",
     "unpacked": lambda shelf, product: shelf.unpack_path(product),
-    "segments": lambda shelf, product: shelf.segments_path(product),
 }
 
 

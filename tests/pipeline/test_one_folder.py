@@ -10,7 +10,7 @@ import pytest
 from archives import connect, everything, right_files, sandbox
 from pepsasync import DeliveryStatus, Query, ServerError
 from pepsasync.engine import recorder as record
-from pepsasync.engine.in_progress import Claims
+from pepsasync.engine.in_progress import InProgress
 from pepsasync.events import DownloadStarted, Noticed, ProductStaged, TiersWatched
 from pepsasync.folder.journal import JournalBusyError, Owner
 from pepsasync.folder.journal.reading import LEASE
@@ -41,16 +41,13 @@ async def test_two_fetches_at_once_bring_each_product_once(tmp_path):
 
 
 async def test_claim_is_handed_on_when_its_owner_is_cancelled():
-    claims, order = Claims(), []
+    in_progress, order = InProgress(), []
 
     async def bring(name, *, task_status=anyio.TASK_STATUS_IGNORED):
-        await claims.take(name)
-        order.append(name)
-        try:
+        async with in_progress.alone(name):
+            order.append(name)
             task_status.started()
             await anyio.sleep_forever()
-        finally:
-            claims.give_back(name)
 
     async with anyio.create_task_group() as others:
         async with anyio.create_task_group() as first:

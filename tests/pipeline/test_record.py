@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from archives import QUICK, connect, credentials, everything, fetch_all, right_files, root, sandbox
 from pepsasync import AuthError, Client, Config, ConfigError
-from pepsasync.engine.in_progress import Claims
+from pepsasync.engine.in_progress import InProgress
 from pepsasync.engine.recorder import Recorder
 from pepsasync.events import (
     DownloadProgressed,
@@ -183,7 +183,7 @@ async def test_what_older_journals_tell_of_requests_is_kept(tmp_path):
         database.executemany(insert, [(name, f"id-{name}", *rest) for name, *rest in rows])
 
     async with open_journal(tmp_path, tell=print) as journal:
-        recorder = Recorder(journal, lambda event: None, ["peps"], {}, claims=Claims())
+        recorder = Recorder(journal, lambda event: None, ["peps"], {}, in_progress=InProgress())
         assert await recorder.asked_before() == {("peps", "id-A"): 2}
 
 
@@ -212,7 +212,7 @@ async def test_the_quota_of_an_earlier_run_counts(tmp_path):
 
 async def test_a_recorder_forgets_how_far_failed_downloads_came(tmp_path):
     async with open_journal(tmp_path, tell=print) as journal:
-        recorder = Recorder(journal, lambda event: None, ["peps"], {}, claims=Claims())
+        recorder = Recorder(journal, lambda event: None, ["peps"], {}, in_progress=InProgress())
         for name in ("A", "B"):
             recorder.take(DownloadStarted(id=name, name=name, offset=0, size=10))
         recorder.take(ProductFailed(id="A", name="A", error="TransferError", message="gave up"))
@@ -223,7 +223,9 @@ async def test_a_recorder_forgets_how_far_failed_downloads_came(tmp_path):
 async def test_the_speed_counts_what_came_just_before_a_cut_and_at_the_end(tmp_path):
     wall, who = iter((0.0, 0.0, 10.0, 10.0)), {"id": "A", "name": "A"}
     async with open_journal(tmp_path, tell=print) as journal:
-        recorder = Recorder(journal, lambda event: None, ["peps"], {}, claims=Claims(), wall=lambda: next(wall))
+        recorder = Recorder(
+            journal, lambda event: None, ["peps"], {}, in_progress=InProgress(), wall=lambda: next(wall)
+        )
         recorder.take(DownloadStarted(**who, offset=0, size=100))
         recorder.take(DownloadStarted(**who, offset=60, size=100))
         recorder.take(ProductDownloaded(**who, bytes=100, seconds=1, resumed_bytes=0, data_path="plain"))

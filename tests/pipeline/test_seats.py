@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from fakes import product
-from pepsasync.engine.seats import Offer, Seats, Source
+from pepsasync.engine.several_slots import Holder, SeveralSlots, Source
 from pepsasync.limits.slots import CHOICE
 from pepsasync.model import StorageTier
 
@@ -14,12 +14,12 @@ pytestmark = pytest.mark.anyio
 
 
 def archive(total=1, *, is_open=True):
-    slots = SimpleNamespace(download=SimpleNamespace(total=total))
-    return Source(SimpleNamespace(line=SimpleNamespace(slots=slots, pace=SimpleNamespace(is_open=is_open))), total)
+    gate = SimpleNamespace(slots=SimpleNamespace(total=total), is_open=is_open)
+    return Holder(SimpleNamespace(archive=SimpleNamespace(gate=gate)), total)
 
 
-def offers(size, *sources):
-    return [Offer(source, product(str(size), size=size, tier=StorageTier.DISK)) for source in sources]
+def sources_of(size, *holders):
+    return [Source(holder, product(str(size), size=size, tier=StorageTier.DISK)) for holder in holders]
 
 
 class Taking:
@@ -27,7 +27,7 @@ class Taking:
 
     def __init__(self, tasks):
         self._tasks = tasks
-        self._seats = Seats()
+        self._seats = SeveralSlots()
         self._done = {}
         self.seated = []
 
@@ -40,8 +40,8 @@ class Taking:
         await anyio.wait_all_tasks_blocked()
 
     async def _sit(self, size, sources):
-        async with self._seats.take(offers(size, *sources)) as offer:
-            self.seated.append((size, sources.index(offer.source)))
+        async with self._seats.take(sources_of(size, *sources)) as source:
+            self.seated.append((size, sources.index(source.holder)))
             done = self._done[size] = anyio.Event()
             await done.wait()
 
@@ -123,13 +123,13 @@ async def test_the_least_busy_archive_is_taken():
 
 
 async def test_the_size_that_any_archive_tells_counts():
-    seats, source, order = Seats(), archive(), []
+    seats, source, order = SeveralSlots(), archive(), []
 
     async def sit(*sizes):
-        async with seats.take([Offer(source, product(size=size, tier=StorageTier.DISK)) for size in sizes]):
+        async with seats.take([Source(source, product(size=size, tier=StorageTier.DISK)) for size in sizes]):
             order.append(sizes)
 
-    async with anyio.create_task_group() as tasks, seats.take(offers(1, source)):
+    async with anyio.create_task_group() as tasks, seats.take(sources_of(1, source)):
         for sizes in ((None,), (5,), (None, 7)):
             tasks.start_soon(sit, *sizes)
             await anyio.wait_all_tasks_blocked()
@@ -149,16 +149,16 @@ async def test_who_is_cancelled_has_no_seat():
 
 
 async def test_who_is_cancelled_when_called_hands_the_seat_on():
-    source, seats, order = archive(), Seats(), []
+    source, seats, order = archive(), SeveralSlots(), []
 
     async def sit(size):
-        async with seats.take(offers(size, source)):
+        async with seats.take(sources_of(size, source)):
             order.append(size)
 
     async with (
         anyio.create_task_group() as tasks,
         anyio.create_task_group() as impatient,
-        seats.take(offers(1, source)),
+        seats.take(sources_of(1, source)),
     ):
         impatient.start_soon(sit, 9)
         await anyio.wait_all_tasks_blocked()
@@ -175,7 +175,7 @@ async def test_one_that_leaves_lets_all_in_for_whom_there_is_room():
         for size in (1, 2, 3, 4, 5):
             await taking.want(size, closed, busy)
         assert taking.seated == [(1, 1)]
-        closed.run.line.pace.is_open = True
+        closed.one.archive.gate.is_open = True
         await taking.leave(1)
         assert sorted(taking.seated[1:]) == [(2, 1), (3, 0), (4, 0), (5, 0)]
         tasks.cancel_scope.cancel()
@@ -189,7 +189,7 @@ async def test_seats_of_an_archive_whose_quota_opens_are_taken_at_once():
             await taking.want(size, closed, busy)
         await anyio.sleep(3600)
         assert taking.seated == [(1, 1)]
-        closed.run.line.pace.is_open = True
+        closed.one.archive.gate.is_open = True
         await anyio.sleep(2)
         assert sorted(taking.seated[1:]) == [(3, 0), (4, 0)]
         tasks.cancel_scope.cancel()

@@ -8,8 +8,8 @@ import pytest
 
 from archives import QUICK, credentials, portal, right_files, root, sandbox
 from pepsasync import AuthError, Client, Config, ConfigError, DeliveryStatus, NotFoundError, UnreachableError
-from pepsasync.engine import sources
-from pepsasync.engine.seats import LOOKUPS
+from pepsasync.engine import several_archives as sources
+from pepsasync.engine.several_slots import LOOKUPS
 from pepsasync.events import Noticed, ProductDelivered, ProductLeftOut, StagingRequested
 from pepsasync.model import Quota
 from pepsasync.query.criteria import build_query
@@ -199,7 +199,7 @@ async def test_an_archive_that_refuses_the_account_is_left_out(tmp_path):
             outcomes = await bring(client, tmp_path)
 
         assert {(delivery.error, delivery.source) for delivery in outcomes.values()} == {(None, "cdse")}
-    assert [event for event in events if isinstance(event, Noticed) and "geodes is left out" in event.message]
+    assert [event for event in events if isinstance(event, Noticed) and "geodes will not be used" in event.message]
 
 
 async def test_when_all_refuse_the_run_ends(tmp_path):

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from archives import connect, everything, final_names, right_files, sandbox
+from fakes import leave_part
 from pepsasync import ConfigError, DeliveryStatus
 from pepsasync.events import DownloadStarted, ProductDelivered, ProductDownloaded
 from pepsasync.folder.journal import JournalBusyError, JournalReader, Owner, Pulse, State, open_journal
@@ -51,20 +52,19 @@ async def test_who_lost_the_folder_neither_begins_nor_removes_a_part(tmp_path):
         [product] = await everything(client)
         shelf = Folder(tmp_path)
         shelf.open()
-        shelf.claim_part(product)
-        shelf.part_path(product).write_bytes(b"of the one who has the folder now")
+        leave_part(shelf, product, b"of the one who has the folder now", (0, 33))
 
         async def take(folder):
             async with open_journal(folder, tell=lambda _: None) as journal:
                 hand_over(folder)
                 mine = Folder(folder, check_owner=journal.confirm_owner)
-                for change in (mine.claim_part, mine.discard_part):
+                for change in (mine.prepare_part, mine.discard_part):
                     with pytest.raises(JournalBusyError):
                         change(product)
 
         await take(tmp_path)
         assert shelf.part_path(product).read_bytes() == b"of the one who has the folder now"
-        assert shelf.note_path(product).exists()
+        assert shelf.read_record(product).filled == [(0, 33)]
 
 
 async def test_run_whose_lease_was_removed_takes_it_again_and_goes_on_with_its_journal(tmp_path):
@@ -116,10 +116,8 @@ async def test_parts_that_a_stopped_program_keeps_locked_are_gone_on_with(provid
         body = archive.content(product.name).read()
         shelf = Folder(tmp_path)
         shelf.open()
-        shelf.claim_part(product)
-        part = shelf.part_path(product)
-        part.write_bytes(body[:300_000])
-        with part.open("r+b") as stopped:
+        leave_part(shelf, product, body, (0, 300_000))
+        with shelf.part_path(product).open("r+b") as stopped:
             fcntl.flock(stopped, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with client.listen(see):
                 [delivery] = [one async for one in client.fetch([product], tmp_path)]
@@ -152,7 +150,8 @@ async def test_two_programs_that_bring_a_small_product_do_not_write_one_file(tmp
 
     def check():
         """At this moment, with the bytes written and not yet named, the other one brings the same product."""
-        assert other.store(product, b"theirs").read_bytes() == b"theirs"
+        assert other.promote(product, bytearray(b"theirs")).read_bytes() == b"theirs"
 
-    assert Folder(tmp_path, check_owner=check).store(product, b"all of ours").read_bytes() == b"all of ours"
+    ours = Folder(tmp_path, check_owner=check)
+    assert ours.promote(product, bytearray(b"all of ours")).read_bytes() == b"all of ours"
     assert [*other.parts.iterdir()] == []

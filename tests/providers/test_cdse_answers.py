@@ -24,8 +24,8 @@ from pepsasync.errors import (
     UnavailableError,
 )
 from pepsasync.http.client import Http
-from pepsasync.model import Query, StorageTier
-from pepsasync.providers.base import Account, StagingOutcome
+from pepsasync.model import Account, Query, StorageTier
+from pepsasync.providers.base import StagingOutcome
 from pepsasync.providers.cdse import Cdse
 from pepsasync.providers.cdse.query import LAST_PAGE
 

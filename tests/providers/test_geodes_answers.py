@@ -21,8 +21,8 @@ from pepsasync.errors import (
     ServerError,
 )
 from pepsasync.http.client import Http
-from pepsasync.model import Checksum, Query, StorageTier
-from pepsasync.providers.base import Account, StagingOutcome
+from pepsasync.model import Account, Checksum, Query, StorageTier
+from pepsasync.providers.base import StagingOutcome
 from pepsasync.providers.geodes import ADVICE, Geodes
 
 ROOT = "https://archive.example"

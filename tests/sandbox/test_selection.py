@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pepsasync.sandbox.selection import KEPT, Results, find
+from pepsasync.sandbox.results import KEPT, Results
+from pepsasync.sandbox.selection import find
 
 pytestmark = pytest.mark.anyio
 

@@ -27,8 +27,14 @@ async def use() -> None:
             assert_type(delivery, Delivery)
             assert_type(delivery.status, DeliveryStatus)
             assert_type(delivery.path, Path | None)
-        for wanted in (["S1A_X", product], "S1A_X", product, {"collection": "S1"}, geopandas.GeoDataFrame()):
-            async for _ in client.fetch(wanted):
+        for fetched in (
+            client.fetch(["S1A_X", product]),
+            client.fetch("S1A_X"),
+            client.fetch(product),
+            client.fetch({"collection": "S1"}),
+            client.fetch(geopandas.GeoDataFrame()),
+        ):
+            async for _ in fetched:
                 pass
         assert_type(await client.tiers([product]), dict[str, StorageTier])
         events: AsyncIterator[Event] = client.events()

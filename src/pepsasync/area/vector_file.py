@@ -14,7 +14,7 @@ from pepsasync.area.antimeridian import around_pole, unwrap
 from pepsasync.area.clean import clean, single_parts
 from pepsasync.area.formats import read_layers
 from pepsasync.errors import AreaError
-from pepsasync.folder.names import in_home
+from pepsasync.paths import in_home
 
 if TYPE_CHECKING:
     from os import PathLike

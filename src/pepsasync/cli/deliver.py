@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
     from pepsasync.cli.session import Session
     from pepsasync.client import Client
-    from pepsasync.engine.wanted import Wanted
     from pepsasync.events import ProductFound
+    from pepsasync.model import Wanted
     from pepsasync.report import ReportFile
 
 ONE_CONNECTION = "note: --segments has no effect here: this archive gets one connection per product"

@@ -10,7 +10,7 @@ from pepsasync.cli.options import ArchiveOptions, OutputOptions
 from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
 from pepsasync.cli.session import Session
 from pepsasync.errors import ConfigError
-from pepsasync.folder.names import in_home
+from pepsasync.paths import in_home
 
 LIST_SUFFIXES = (".geojson", ".json", ".jsonl", ".txt", ".list", ".csv", ".tsv", ".parquet", ".gpkg")
 """Names of files that hold names of products; a product has none of these."""
@@ -46,7 +46,7 @@ def expand(argument: str) -> list[str]:
     Raises:
         ConfigError: A file that is not there, cannot be read, or names nothing.
     """
-    from pepsasync.results.saved import bare_name, read_saved  # noqa: PLC0415 - not needed for help
+    from pepsasync.query.saved_search import bare_name, read_saved  # noqa: PLC0415 - not needed for help
 
     path = in_home(argument.removeprefix("@"))
     if argument == "-" or argument.startswith("@") or path.suffix.lower() in LIST_SUFFIXES:

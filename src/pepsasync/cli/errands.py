@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from pepsasync.cli.options import ArchiveOptions
     from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
     from pepsasync.cli.session import Session
-    from pepsasync.engine.wanted import Wanted
-    from pepsasync.model import Product
+    from pepsasync.model import Product, Wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 from typer.core import TyperCommand
 
 from pepsasync.errors import ConfigError
-from pepsasync.folder.names import in_home
+from pepsasync.paths import in_home
 from pepsasync.query.values import parse_number, parse_whole
 
 if TYPE_CHECKING:

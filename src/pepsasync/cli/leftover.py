@@ -151,7 +151,7 @@ def _rows(reader: JournalReader, states: Sequence[str]) -> Iterator[Row]:
             yield from batch
 
 
-def _wanted(  # noqa: PLR0917 - all of one manner
+def _wanted(
     directory: Path,
     manner: Manner,
     manners: Manners,

@@ -18,7 +18,7 @@ from pepsasync.errors import AuthError, ConfigError, PepsasyncError
 
 if TYPE_CHECKING:
     from pepsasync.credentials import Credentials
-    from pepsasync.providers.base import Account
+    from pepsasync.model import Account
 
 ProviderArgument = Annotated[
     str | None, Argument(metavar="PROVIDER", envvar="PEPSASYNC_PROVIDER", help="which archive")

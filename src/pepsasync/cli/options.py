@@ -212,6 +212,6 @@ class OutputOptions:
 
 def _name(text: str) -> str:
     """One `--id`: a name without the folder that shells complete it with, or `@FILE`."""
-    from pepsasync.results.names import bare_name  # noqa: PLC0415 - not needed for help
+    from pepsasync.query.product_names import bare_name  # noqa: PLC0415 - not needed for help
 
     return text if text.strip().startswith("@") else bare_name(text)

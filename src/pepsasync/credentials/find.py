@@ -12,8 +12,8 @@ from pepsasync.credentials.credentials import KEY_PROVIDERS, Credentials
 from pepsasync.credentials.private import refuse_foreign, warn_of_exposed
 from pepsasync.credentials.stored import load
 from pepsasync.errors import ConfigError
-from pepsasync.folder.names import in_home
-from pepsasync.http.hosts import is_loopback
+from pepsasync.hosts import is_loopback
+from pepsasync.paths import in_home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio import to_thread
 
-from pepsasync.engine.deliver_all import deliver_all
+from pepsasync.engine.deliver import deliver, fail
+from pepsasync.engine.order import Log
 from pepsasync.engine.search import PAGES_AHEAD
 from pepsasync.engine.wanted import feed
-from pepsasync.errors import AuthError, ProviderError
-from pepsasync.events import Noticed
+from pepsasync.errors import FATAL, AuthError, PepsasyncError, ProviderError
+from pepsasync.events import HookFailed, Noticed, ProductMoved
 from pepsasync.groups import task_group
-from pepsasync.model import Product
+from pepsasync.model import DeliveryStatus, Product
+from pepsasync.text import reason
+from pepsasync.transfer.existing import find_absent
 
 if TYPE_CHECKING:
-    from anyio.streams.memory import MemoryObjectSendStream
+    from collections.abc import Iterable
 
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from pepsasync.engine.one_archive import OneArchive
+    from pepsasync.engine.order import Archives, Order
     from pepsasync.engine.recorder import Recorder
-    from pepsasync.engine.run import Run
-    from pepsasync.engine.wanted import Wanted
-    from pepsasync.model import Delivery
+    from pepsasync.model import Delivery, Wanted
+    from pepsasync.providers.base import Provider
 
 
-async def fetch(wanted: Wanted, run: Run, recorder: Recorder, outcomes: MemoryObjectSendStream[Delivery]) -> None:
+async def fetch(
+    wanted: Wanted,
+    provider: Provider,
+    archives: Archives,
+    order: Order,
+    recorder: Recorder,
+    outcomes: MemoryObjectSendStream[Delivery],
+) -> None:
     """Search for what is wanted, and deliver what is found meanwhile.
 
     A search that fails does not take the deliveries along, which may have days of work behind them.
 
     Args:
         wanted: A query, or products, names and queries.
-        run: Archives, folder, limiters.
+        provider: Is searched.
+        archives: Where products come from.
+        order: Folder, limiters, options.
         recorder: Notes what happens in the folder.
         outcomes: One `Delivery` each, closed at the end.
 
@@ -39,14 +56,14 @@ async def fetch(wanted: Wanted, run: Run, recorder: Recorder, outcomes: MemoryOb
         JournalBusyError: Another program has taken over the folder, because this one was stopped for long.
         ProviderError: The search failed, for more than some names; what it had found was brought.
 
-    Cancellation: as `deliver_all`.
+    Cancellation: as `deliver`, for each product.
     """
     failures: list[ProviderError] = []
     send, pages = anyio.create_memory_object_stream[list[Product]](PAGES_AHEAD)
 
     async def look_for() -> None:
         try:
-            await feed(wanted, run.line.provider, recorder, send, outcomes.clone())
+            await feed(wanted, provider, recorder, send, outcomes.clone())
         except AuthError:
             raise
         except ProviderError as error:
@@ -58,7 +75,101 @@ async def fetch(wanted: Wanted, run: Run, recorder: Recorder, outcomes: MemoryOb
         guarding.start_soon(recorder.guard)
         async with task_group() as tasks:
             tasks.start_soon(look_for)
-            tasks.start_soon(deliver_all, pages, outcomes.clone(), run)
+            tasks.start_soon(deliver_all, pages, outcomes.clone(), archives, order)
         guarding.cancel_scope.cancel()
     for error in failures:
         raise error
+
+
+async def deliver_all(
+    pages: MemoryObjectReceiveStream[list[Product]],
+    outcomes: MemoryObjectSendStream[Delivery],
+    archives: Archives,
+    order: Order,
+) -> None:
+    """Deliver every product that arrives, many at a time.
+
+    At most `Config.in_flight` products are worked on, waited for, or wait for the consumer of their outcomes; beyond
+    that, no further page is taken.
+
+    Args:
+        pages: Products without repetition; closed by the search.
+        outcomes: One `Delivery` each, but for products that the order leaves out; closed at the end.
+        archives: Where they come from.
+        order: Shared by all.
+
+    Raises:
+        ConfigError, AuthError, UnreachableError, DiskFullError: Everything under way was cancelled; all of it is
+            resumable.
+
+    Cancellation: as `deliver`, for each product.
+    """
+    in_flight = anyio.CapacityLimiter(order.config.in_flight)
+
+    async def one(product: Product, is_absent: bool) -> None:
+        try:
+            async with order.in_progress.alone(product.name) as is_shared:
+                delivery = await deliver(product, archives, order, is_absent=is_absent and not is_shared)
+            if delivery is not None:
+                await _run_hook(delivery, order)
+                await outcomes.send(delivery)
+        finally:
+            in_flight.release_on_behalf_of(product.name)
+
+    async with outcomes, pages, task_group() as watching:
+        watching.start_soon(archives.watch)
+        async with task_group() as deliveries:
+            async for products in pages:
+                absent = await find_absent(products, order.folder)
+                for product in products:
+                    await in_flight.acquire_on_behalf_of(product.name)
+                    deliveries.start_soon(one, product, product.name in absent)
+        watching.cancel_scope.cancel()
+
+
+async def _run_hook(delivery: Delivery, order: Order) -> None:
+    """Do what the user wants done with a product; it is delivered whatever comes of it."""
+    if order.on_delivered is None or delivery.status is not DeliveryStatus.DELIVERED:
+        return
+    product = delivery.product
+    try:
+        async with order.hooks:
+            await order.on_delivered(delivery)
+    except Exception as error:  # noqa: BLE001 - it is the user's code
+        order.emit(HookFailed(id=product.id, name=product.name, message=reason(error)))
+    if delivery.path and not await to_thread.run_sync(os.path.lexists, delivery.path):
+        order.emit(ProductMoved(id=product.id, name=product.name, path=str(delivery.path)))
+
+
+async def bring_all_online(
+    products: Iterable[Product], online: MemoryObjectSendStream[Product], archive: OneArchive, order: Order
+) -> None:
+    """Stage products and send each as it comes online; one that fails is a `ProductFailed` event.
+
+    Args:
+        products: Without repetition.
+        online: Gets those that are online.
+        archive: Where they are staged.
+        order: Nothing is written to its folder.
+
+    Raises:
+        AuthError, UnreachableError: No product can be staged.
+    """
+
+    async def one(product: Product) -> None:
+        log = Log(product, source=order.source)
+        try:
+            await archive.bring_online(product, log)
+        except FATAL:
+            raise
+        except PepsasyncError as error:
+            fail(log, error, order)
+        else:
+            await online.send(product)
+
+    async with task_group() as watching:
+        watching.start_soon(archive.watch)
+        async with task_group() as waiting:
+            for product in products:
+                waiting.start_soon(one, product)
+        watching.cancel_scope.cancel()

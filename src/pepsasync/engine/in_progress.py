@@ -1,33 +1,43 @@
-"""Claims: each product of a folder is on one way at a time, however many runs of a client want it."""
+"""Products in progress: each product of a folder is brought once at a time, however many runs of a client want it."""
 
 from __future__ import annotations
 
+import contextlib
+from typing import TYPE_CHECKING
+
 import anyio
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
-class Claims:
-    """Names of the products that are under way in one folder: two ways would write one part."""
+
+class InProgress:
+    """Names of the products that are under way in one folder: two would write one part."""
 
     def __init__(self) -> None:
         self.is_shared = False
-        """Whether more than one run has ever had a way into the folder: what one has not found there, another may have
+        """Whether more than one run has ever worked in the folder: what one has not found there, another may have
         brought since."""
         self._names: set[str] = set()
         self._one_ended: anyio.Event | None = None
 
-    async def take(self, name: str) -> None:
-        """Become the one who brings a product, until `give_back`; waits while somebody else is.
+    @contextlib.asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        """Be the one who brings a product; waits while somebody else is.
 
-        Cancellation: nothing is claimed.
+        Yields:
+            Whether others may have brought it meanwhile.
+
+        Cancellation: nothing is held.
         """
         while name in self._names:
             self._one_ended = self._one_ended or anyio.Event()
             await self._one_ended.wait()
         self._names.add(name)
-
-    def give_back(self, name: str) -> None:
-        """Let the next one bring it."""
-        self._names.discard(name)
-        if self._one_ended is not None:
-            self._one_ended.set()
-            self._one_ended = None
+        try:
+            yield self.is_shared
+        finally:
+            self._names.discard(name)
+            if self._one_ended is not None:
+                self._one_ended.set()
+                self._one_ended = None

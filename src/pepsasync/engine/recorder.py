@@ -14,7 +14,7 @@ import anyio
 from anyio import to_thread
 
 from pepsasync import events
-from pepsasync.engine.in_progress import Claims
+from pepsasync.engine.in_progress import InProgress
 from pepsasync.folder.journal import State, open_journal
 from pepsasync.folder.layout import Folder
 from pepsasync.query.saved import wanted_as_json
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from pepsasync.engine.wanted import Wanted
     from pepsasync.events import Emit
     from pepsasync.folder.journal import Journal
-    from pepsasync.model import Product
-    from pepsasync.transfer.line import Line
+    from pepsasync.model import Product, Wanted
+    from pepsasync.transfer.archive import Archive
 
 
 SPEED_EVERY = 5.0
@@ -46,7 +45,7 @@ class Recorder:
         emit: Gets every event, after it was noted.
         providers: Names of the archives.
         options: What a later run must know to go on.
-        claims: Shared by all runs into the folder.
+        in_progress: Shared by all runs into the folder.
         wall: Seconds since 1970.
     """
 
@@ -57,7 +56,7 @@ class Recorder:
         providers: Sequence[str],
         options: Mapping[str, Any],
         *,
-        claims: Claims,
+        in_progress: InProgress,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._journal = journal
@@ -66,7 +65,7 @@ class Recorder:
         self._options = options
         self.has_found = False
         """Whether the search found anything."""
-        self.claims = claims
+        self.in_progress = in_progress
         """Products under way in the folder."""
         self._wall = wall
         self._received: dict[str, int] = {}
@@ -109,18 +108,17 @@ class Recorder:
             self._journal.check_owner()
             await anyio.sleep(GUARD_EVERY)
 
-    async def along(self, line: Line) -> Line:
-        """A line whose events and downloads are noted, and whose quota knows of earlier runs."""
-        name, quota = line.provider.name, line.pace.quota
-        if quota:
-            line.pace.remember(await self._earlier_downloads(name, quota.seconds))
-        return replace(
-            line,
-            emit=self.take,
-            shelf=replace(line.shelf, check_owner=self._journal.confirm_owner),
-            download_began=partial(self._download_began, name),
-            asked=self._journal.note_asked,
-        )
+    async def along(self, archive: Archive) -> Archive:
+        """An archive whose events, downloads and staging requests are noted, and whose quota knows of earlier runs."""
+        limiter = archive.gate.quota
+        if limiter.quota:
+            limiter.remember(await self._earlier_downloads(archive.name, limiter.quota.seconds))
+        counted = partial(self._download_began, archive.name)
+        return replace(archive, emit=self.take, counted=counted, asked=self._journal.note_asked)
+
+    def owned(self, folder: Folder) -> Folder:
+        """A folder in which nothing is changed once another program has it."""
+        return replace(folder, check_owner=self._journal.confirm_owner)
 
     async def order(self, wanted: Wanted) -> int:
         """Note what was asked for, on the disk before anything is done; returns the order's number."""
@@ -230,10 +228,10 @@ class Journals:
             if not shared.users:
                 await shared.open(directory)
             shared.users += 1
-            shared.claims.is_shared |= shared.users > 1
+            shared.in_progress.is_shared |= shared.users > 1
             self._open[where] = shared
         try:
-            yield Recorder(shared.journal, shared.pass_on, providers, options, claims=shared.claims)
+            yield Recorder(shared.journal, shared.pass_on, providers, options, in_progress=shared.in_progress)
         finally:
             with anyio.CancelScope(shield=True):
                 async with self._lock:
@@ -250,7 +248,7 @@ class _Shared:
 
     def __init__(self, emit: Emit) -> None:
         self.users = 0
-        self.claims = Claims()
+        self.in_progress = InProgress()
         self._emit = emit
         self._told: deque[str] = deque()
         self._loop_thread = threading.get_ident()

@@ -11,17 +11,17 @@ from pepsasync.providers.base import StagingOutcome
 if TYPE_CHECKING:
     from pepsasync.model import Product
     from pepsasync.providers.base import StagingReply
-    from pepsasync.transfer.line import Line
+    from pepsasync.transfer.archive import Archive
 
 
-async def request_staging(product: Product, line: Line, *, goes_first: bool = False) -> StagingReply:
-    """Ask the archive once, again only after passing failures; holds a staging slot while it asks.
+async def request_staging(product: Product, archive: Archive, *, goes_first: bool = False) -> StagingReply:
+    """Ask an archive once, again only after passing failures; holds a staging slot while it asks.
 
     Asking twice is harmless: a product that is already on its way stays so.
 
     Args:
         product: On tape, as far as is known.
-        line: Archive, connection, slots.
+        archive: Its connection and limits.
         goes_first: Whether it gets a slot before others that were acquired earlier.
 
     Raises:
@@ -29,18 +29,12 @@ async def request_staging(product: Product, line: Line, *, goes_first: bool = Fa
     """
 
     async def ask() -> StagingReply:
-        await line.slots.staging.enter(acquired=product.start, goes_first=goes_first)
-        try:
-            await line.pace.staging.over()  # with the slot: nobody else could use it
-            with line.pace.staging.obeyed():
-                reply = await line.provider.request_staging(product)
-            line.pace.staging.answered()
-            if reply.outcome is StagingOutcome.QUOTA:
-                line.pace.staging.keep(reply.retry_after or LONGEST_ADVICE)
-            return reply
-        finally:
-            line.slots.staging.leave()
+        async with archive.gate.staging(product, goes_first=goes_first):
+            return await archive.provider.request_staging(product)
 
-    outage = line.pace.staging.outage
-    retries = Attempts(line.config, was_reached=lambda: line.http.was_reached, outage=lambda: outage.is_on)
-    return await retries.call(ask)
+    backoff, http = archive.gate.staging_backoff, archive.http
+    attempts = Attempts(archive.config, was_reached=lambda: http.was_reached, outage=lambda: backoff.outage.is_on)
+    reply = await attempts.call(ask)
+    if reply.outcome is StagingOutcome.QUOTA:
+        backoff.keep(reply.retry_after or LONGEST_ADVICE)
+    return reply

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from pepsasync.engine.search import search
 from pepsasync.engine.seen import Seen
 from pepsasync.errors import NotFoundError
 from pepsasync.events import ProductFailed, ProductSuperseded, SearchFellShort
-from pepsasync.model import Delivery, DeliveryStatus, Product, Query
+from pepsasync.model import Delivery, DeliveryStatus, Product, Query, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from pepsasync.errors import ProviderError
     from pepsasync.events import Emit, Event
     from pepsasync.providers.base import Provider
-
-Wanted = Query | Iterable[Product | str | Query]
-"""What `Client.fetch` takes."""
 
 TOGETHER = 500
 """Products or names of an iterable that are taken at once; it may be as long as a journal."""

@@ -146,7 +146,9 @@ def replace_text(path: Path, text: str, tell: Callable[[str], None] = _ignore) -
         new.replace(path)
 
 
-def write_new(path: Path, content: bytes, *, is_synced: bool = False, tell: Callable[[str], None] = _ignore) -> None:
+def write_new(
+    path: Path, content: bytes | bytearray, *, is_synced: bool = False, tell: Callable[[str], None] = _ignore
+) -> None:
     """Write a small file in the place of any other, which is never opened.
 
     In as few calls to the system as there can be: each gives the interpreter lock away. What cannot be written is
@@ -172,7 +174,7 @@ def write_new(path: Path, content: bytes, *, is_synced: bool = False, tell: Call
         _write_and_close(handle, content, is_synced)
 
 
-def _write_and_close(handle: int, content: bytes, is_synced: bool) -> None:
+def _write_and_close(handle: int, content: bytes | bytearray, is_synced: bool) -> None:
     try:
         rest = memoryview(content)
         while rest:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pepsasync.folder.parts import Stamp
+    from pepsasync.folder.space import Space
     from pepsasync.model import Product
 
 STATE = ".pepsasync"
@@ -66,6 +67,15 @@ class PartNote:
         return other is not None and _identity(self) == _identity(other)
 
 
+@dataclass(frozen=True, slots=True)
+class PartRecord:
+    """What is known of a part."""
+
+    note: PartNote
+    filled: list[tuple[int, int]]
+    """First and behind the last byte of each stretch that is there, by first byte, without overlaps."""
+
+
 def _identity(note: PartNote) -> tuple[object, ...]:
     """Files of the same size and checksum are the same in every archive."""
     return (note.size, note.checksum) if note.checksum else (note.source, note.id, note.size)
@@ -80,11 +90,13 @@ class Folder:
         tell: Gets a sentence for the user about what was found in the state folder and is not ours; called from worker
             threads.
         check_owner: Blocks; raises when another program has the folder now. Called before anything in it is changed.
+        space: Room set aside on its disk; None when it is not watched.
     """
 
     directory: Path
     tell: Callable[[str], None] = field(default=lambda _: None, compare=False)
     check_owner: Callable[[], None] = field(default=lambda: None, compare=False)
+    space: Space | None = field(default=None, compare=False)
 
     def check(self) -> None:
         """Refuse a folder that cannot be one; nothing is written.
@@ -191,112 +203,66 @@ class Folder:
         """Where a product is unpacked before its folder gets its name."""
         return self.unpacking / safe_name(product.name)
 
-    def note_path(self, product: Product) -> Path:
-        """The note beside a part."""
-        return self.part_path(product).with_suffix(".part.json")
-
-    def segments_path(self, product: Product) -> Path:
-        """Folder of what further connections brought; each file is named by the offset of its first byte."""
-        return self.parts / f"{safe_name(product.name)}.segments"
-
-    def segment_path(self, product: Product, start: int) -> Path:
-        """What a further connection brought from an offset on."""
-        return self.segments_path(product) / str(start)
-
-    def segments(self, product: Product) -> list[tuple[int, int]]:
-        """Offset and length of each segment that is there, by offset."""
-        folder = self.segments_path(product)
-        with disk_errors(folder), contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-            found = [(entry.name, os.lstat(entry.path)) for entry in entries if entry.name.isdecimal()]
-            return sorted((int(name), of.st_size) for name, of in found if not foreign(of))
-        return []
-
-    def discard_segment(self, product: Product, start: int) -> None:
-        """Remove a segment that may not be there."""
-        path = self.segment_path(product, start)
-        self.check_owner()
-        with disk_errors(path):
-            path.unlink(missing_ok=True)
+    def part_record_path(self, product: Product) -> Path:
+        """Which file a part belongs to, and which stretches of it are filled."""
+        return self.part_path(product).with_suffix(".part.record")
 
     def note_for(self, product: Product) -> PartNote:
         """The note that describes a product's bytes."""
         checksum = str(product.checksum) if product.checksum else None
         return PartNote(product.provider, product.id, product.size, checksum)
 
-    def claim_part(self, product: Product) -> PartNote:
-        """Keep the part that belongs to this product, remove one that does not.
+    def read_record(self, product: Product) -> PartRecord | None:
+        """What is known of a product's part; None when there is none, or nobody can tell what it is."""
+        try:
+            return _read_record(self.part_record_path(product), self.part_path(product))
+        except (OSError, ValueError, TypeError, RecursionError):
+            return None
+
+    def write_record(self, product: Product, record: PartRecord) -> None:
+        """Write the record of a part anew, with as few lines as there can be: all of it or nothing."""
+        lines = [json.dumps(asdict(record.note)), *(f"{start} {end}" for start, end in record.filled), ""]
+        replace_text(self.part_record_path(product), "\n".join(lines), self.tell)
+
+    def prepare_part(self, product: Product) -> None:
+        """Make way for a part and its record: rename what stands in their place and is not ours.
 
         A part that another program keeps locked, which was stopped and has lost the folder meanwhile, is copied: that
         one may still write into its own when it goes on.
 
-        Returns:
-            The note that now describes the part; its validator is that of the answer the part began with.
+        Raises:
+            OSError: It cannot be looked at, renamed or copied.
+            JournalBusyError: Another program has the folder now.
         """
         self.check_owner()
-        with disk_errors(self.part_path(product)):
-            self._make_way_for_part(product)
-            if is_locked(self.part_path(product)):
-                self._copy_part(product)
-            old = _read_note(self.note_path(product))
-            note = self.note_for(product)
-            if old is not None and note.is_same_file(old):
-                if old.source == note.source:
-                    return old
-            else:
-                self.discard_part(product)
-            self.write_note(product, note)
-            return note
-
-    def _make_way_for_part(self, product: Product) -> None:
-        """Rename what stands in the place of a part, its note and its segments, and is not ours."""
-        segments = self.segments_path(product)
-        for path in (self.part_path(product), self.note_path(product)):
+        part = self.part_path(product)
+        for path in (part, self.part_record_path(product)):
             make_way(path, self.tell)
-        make_way(segments, self.tell, is_folder=True)
-        with contextlib.suppress(FileNotFoundError):
-            for path in segments.iterdir():
-                make_way(path, self.tell)
-
-    def _copy_part(self, product: Product) -> None:
-        part = self.part_path(product)
-        new = new_file(part)
-        try:
-            shutil.copyfile(part, new)
-            new.replace(part)
-        finally:
-            new.unlink(missing_ok=True)
-
-    def begin_part(self, product: Product, note: PartNote) -> None:
-        """Remove a part for one with another note, which never stands beside a part of another answer."""
-        self.check_owner()
-        with disk_errors(self.part_path(product)):
-            self.part_path(product).unlink(missing_ok=True)
-        self.write_note(product, note)
-
-    def write_note(self, product: Product, note: PartNote) -> None:
-        """Write the note of a part, whole or not at all."""
-        with disk_errors(self.note_path(product)):
-            replace_text(self.note_path(product), json.dumps(asdict(note)), self.tell)
-
-    def part_length(self, product: Product) -> int:
-        """Bytes of a part, 0 when there is none."""
-        part = self.part_path(product)
-        with disk_errors(part), contextlib.suppress(FileNotFoundError):
-            return os.lstat(part).st_size
-        return 0
+        if is_locked(part):
+            new = new_file(part)
+            with removed_on_error(new):
+                shutil.copyfile(part, new)
+                new.replace(part)
 
     def unfinished_length(self, product: Product) -> int:
-        """Bytes of a product that an unfinished download has left: its part, and its segments."""
-        return self.part_length(product) + sum(length for _, length in self.segments(product))
+        """Bytes of a product that an unfinished download has left."""
+        part = self.part_path(product)
+        with disk_errors(part):
+            try:
+                os.lstat(part)
+            except FileNotFoundError:
+                return 0
+        record = self.read_record(product)
+        return sum(end - start for start, end in record.filled) if record else 0
 
     def discard_part(self, product: Product) -> None:
-        """Remove a part, its segments, and its note."""
+        """Remove a part and its record."""
         self.check_owner()
-        part, note = self.part_path(product), self.note_path(product)
+        part, record = self.part_path(product), self.part_record_path(product)
         with disk_errors(part):
-            for path in (part, note):
+            for path in (part, record, record.with_suffix(".json")):
                 remove_own(path, self.tell)
-        remove_tree(self.segments_path(product))
+        remove_tree(part.with_suffix(".segments"))  # of version 0.1
 
     def remove_leftovers(self) -> None:
         """Remove what killed runs left half written; for the one who has just got the folder."""
@@ -305,59 +271,46 @@ class Folder:
                 for path in folder.glob(f"*{NEW}"):
                     path.unlink(missing_ok=True)
 
-    def promote(self, product: Product, stamp: Stamp) -> Path:
-        """Give a verified part its final name; on return it is on the disk, not only in its cache.
+    def promote(self, product: Product, verified: Stamp | bytearray) -> Path:
+        """Give a verified product its final name; on return it is on the disk, not only in its cache.
 
         Replaces a file of that name: it was looked at before and found wrong. One that pepsasync never found right
         is kept, see `put_aside`.
 
         Args:
-            product: Whose part.
-            stamp: Of the file that was verified.
+            product: Whose bytes.
+            verified: Stamp of the part that was verified; or the bytes of a small product, of which nothing is left
+                behind when they cannot be written.
 
         Raises:
             TransferError: Another program has changed the part meanwhile.
             JournalBusyError: Another program has the folder now.
             DiskFullError, ConfigError: The disk failed.
         """
-        part = self.part_path(product)
-        with disk_errors(part):
-            if what := foreign(os.lstat(part)):
-                raise OSError(errno.EBUSY, f"it is {what}, which pepsasync did not make")
-            sync(part)
-        final = self._name(product, part, stamp)
+        part, final = self.part_path(product), self.zip_path(product)
+        with disk_errors(part), contextlib.ExitStack() as stack:
+            if isinstance(verified, bytearray):
+                part = new_file(part)
+                stack.enter_context(removed_on_error(part))
+                self._write_small(part, verified)
+            else:
+                if what := foreign(os.lstat(part)):
+                    raise OSError(errno.EBUSY, f"it is {what}, which pepsasync did not make")
+                sync(part)
+            self.check_owner()
+            if not isinstance(verified, bytearray) and stamp_of(part) != verified:
+                raise OSError(errno.EBUSY, "another program has changed it")
+            with disk_errors(final):
+                if os.path.lexists(final) and not os.path.lexists(self.record_path(final)):
+                    aside = self.put_aside(final)
+                    self.tell(
+                        f"{final} was wrong, and not written by pepsasync; it was replaced, and is kept as {aside}"
+                    )
+                part.replace(final)
         with disk_errors(final):
             sync(self.directory)
-        self._forget_part(product)
-        return final
-
-    def store(self, product: Product, body: bytes) -> Path:
-        """Write a verified small product, and give it its final name; the bytes are on the disk, the name is not yet.
-
-        What could not be written leaves nothing behind.
-        """
-        new = new_file(self.part_path(product))
-        with disk_errors(self.part_path(product)):
-            try:
-                write_new(new, body, is_synced=True)
-            except FileNotFoundError:
-                self.check_owner()  # knows whether the whole folder is gone
-                raise
-        with removed_on_error(new):
-            final = self._name(product, new, None)
-        self._forget_part(product)
-        return final
-
-    def _name(self, product: Product, file: Path, stamp: Stamp | None) -> Path:
-        final = self.zip_path(product)
-        self.check_owner()
-        with disk_errors(final):
-            if stamp is not None and stamp_of(file) != stamp:
-                raise OSError(errno.EBUSY, "another program has changed it")
-            if os.path.lexists(final) and not os.path.lexists(self.record_path(final)):
-                aside = self.put_aside(final)
-                self.tell(f"{final} was wrong, and not written by pepsasync; it was replaced, and is kept as {aside}")
-            file.replace(final)
+        if any(map(os.path.lexists, (self.part_path(product), self.part_record_path(product)))):
+            self.discard_part(product)
         return final
 
     def put_aside(self, final: Path) -> Path:
@@ -372,13 +325,24 @@ class Folder:
         final.rename(aside)
         return aside
 
-    def _forget_part(self, product: Product) -> None:
-        if self.note_path(product).exists():
-            self.discard_part(product)
+    def _write_small(self, path: Path, body: bytearray) -> None:
+        try:
+            write_new(path, body, is_synced=True)
+        except FileNotFoundError:
+            self.check_owner()  # knows whether the whole folder is gone
+            raise
 
 
-def _read_note(path: Path) -> PartNote | None:
+def _read_record(path: Path, part: Path) -> PartRecord:
+    """Read a record; stretches beyond the end of the part, and a last line that a killed run left, are not there."""
+    length, filled = os.lstat(part).st_size, list[tuple[int, int]]()
     try:
-        return PartNote(**json.loads(read_own(path)))
-    except (OSError, ValueError, TypeError):
-        return None
+        head, *lines = read_own(path).split("\n")
+    except FileNotFoundError:  # of version 0.1, whose parts have no gaps
+        head, lines = read_own(path.with_suffix(".json")), [f"0 {length}", ""]
+    for start, end in sorted((int(start), min(int(end), length)) for start, end in map(str.split, lines[:-1])):
+        if filled and start <= filled[-1][1]:
+            filled[-1] = (filled[-1][0], max(end, filled[-1][1]))
+        elif 0 <= start < end:
+            filled.append((start, end))
+    return PartRecord(PartNote(**json.loads(head)), filled)

@@ -1,40 +1,15 @@
-"""Paths: as users write them, and names on disk that cannot leave the folder they belong to."""
+"""Names on disk that cannot leave the folder they belong to."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from pepsasync.errors import ConfigError
-
-if TYPE_CHECKING:
-    import os
 
 MAX_NAME = 200
 """Longest product name used as a file name, in characters: leaves room for suffixes within the 255 bytes of ext4."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._\-]+")
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
-
-
-def in_home(path: str | os.PathLike[str], what: str = "") -> Path:
-    """Return a path as a user writes it: `~` is the home folder, `~NAME` that of somebody else.
-
-    Args:
-        path: What was written.
-        what: What to name in the error.
-
-    Raises:
-        ConfigError: There is no such home.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        first = Path(path).parts[0]
-        hint = f"For a file or folder of this name write {Path('.', path)!s}" if first == str(path) else ""
-        raise ConfigError(f"{what + ': ' if what else ''}there is no home folder {first}", hint=hint) from error
 
 
 def safe_name(name: str) -> str:

@@ -60,9 +60,11 @@ class SoleWriter:
         """Take the file as it is for what is known, or see that it is not what we left.
 
         Raises:
-            OSError: It cannot be looked at.
+            OSError: It cannot be looked at, or is another file.
         """
         stamp = stamp_of(file)
+        if self._stamp is not None and stamp[:2] != self._stamp[:2]:
+            raise OSError(errno.EBUSY, "another program has put another file in its place")
         self._is_alone &= self._stamp in (None, stamp)
         self._stamp = stamp
 
@@ -99,30 +101,13 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def open_at(path: Path, offset: int) -> FileIO:
-    """Open a part to be written from its end on, which is the offset, or with 0 begin it anew.
-
-    A file that was emptied is written to the disk by ext4 when it is closed, a third of a second for each GB, and the
-    event loop would wait for that: one that begins anew is a new one.
+def open_unbuffered(path: Path, mode: str) -> FileIO:
+    """Open a file of ours without a buffer.
 
     Raises:
-        OSError: Another program writes it, or has written it meanwhile; or the disk failed.
+        OSError: It is a link or has other names, or the disk failed.
     """
-    if not offset:
-        with contextlib.suppress(FileNotFoundError), _not_written(path):
-            path.unlink()
-        return open_locked(path, "xb")
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(open_locked(path, "r+b"))
-        if file.seek(0, os.SEEK_END) != offset:
-            raise OSError(errno.EBUSY, "another program has changed it")
-        stack.pop_all()
-    return file
-
-
-def _not_written(path: Path) -> contextlib.AbstractContextManager[object]:
-    """That nobody writes a file, as far as that can be known of one that shall be removed."""
-    return contextlib.nullcontext() if _IS_WINDOWS else open_locked(path, "r+b")
+    return cast("FileIO", open(path, mode, buffering=0, opener=open_own))
 
 
 def open_locked(path: Path, mode: str) -> FileIO:
@@ -132,8 +117,7 @@ def open_locked(path: Path, mode: str) -> FileIO:
         OSError: Another program writes it, it is a link or has other names, or the disk failed.
     """
     with contextlib.ExitStack() as stack:
-        opened = open(path, mode, buffering=0, opener=open_own)  # noqa: SIM115 - `Path.open` takes no opener
-        file = cast("FileIO", stack.enter_context(opened))
+        file = stack.enter_context(open_unbuffered(path, mode))
         _lock(file)
         stack.pop_all()
     return file

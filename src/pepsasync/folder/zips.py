@@ -10,13 +10,15 @@ import zlib
 from io import BytesIO
 from typing import IO, TYPE_CHECKING
 
-from pepsasync.http.errors import reason
+from pepsasync.text import reason
 from pepsasync.threads import check_cancelled
-from pepsasync.transfer.blocks import BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
+
+READ_AT_ONCE = 1 << 20
+"""Bytes of a member."""
 
 _ENTRY = b"PK\x01\x02"
 """What the entry of each member begins with, in the directory at the end of a zip (APPNOTE.TXT, 4.3.12)."""
@@ -159,7 +161,7 @@ def blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Generator[bytes, 
 
 def _read_block(member: IO[bytes]) -> bytes:
     with zip_damage():
-        return member.read(BLOCK)
+        return member.read(READ_AT_ONCE)
 
 
 def read_members(archive: zipfile.ZipFile) -> None:
@@ -184,7 +186,7 @@ def crc_of(path: Path) -> int:
     """
     crc = 0
     with path.open("rb", buffering=0) as file:
-        while block := file.read(BLOCK):
+        while block := file.read(READ_AT_ONCE):
             crc = zlib.crc32(block, crc)
     return crc
 

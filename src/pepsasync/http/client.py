@@ -24,14 +24,14 @@ from pepsasync.errors import (
     ServerError,
     UnavailableError,
 )
-from pepsasync.http.errors import error_for_status, network_errors, reason, safe_url, words_of
-from pepsasync.http.hosts import is_loopback
+from pepsasync.hosts import is_loopback
+from pepsasync.http.errors import error_for_status, network_errors, safe_url, words_of
 from pepsasync.http.replies import ENCODINGS, parse_json, read_error, read_reply, skip_body_of_redirect
 from pepsasync.http.secrets import SECRETS, Secrets, hidden
-from pepsasync.http.transport import SHORT, Transport
+from pepsasync.http.transport import Transport
 from pepsasync.limits.attempts import Attempts
 from pepsasync.limits.circuit_breaker import CircuitBreaker
-from pepsasync.transfer.old_drain import Buffers
+from pepsasync.text import reason
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -63,17 +63,12 @@ class Http:
         self._config = config
         self.was_reached = False
         """Whether any answer ever came back."""
-        self.buffers = Buffers()
-        """Memory of all large bodies that are being received."""
-        self.ranges: dict[str, bool] = {}
-        """Whether a host serves parts of files, as far as it was seen to."""
         self.secrets = Secrets()
         """Taken out of all that is shown of what servers say."""
         self._served: set[str] = set()
         self._outages: dict[str, CircuitBreaker] = {}
         self.on_search_reply: Callable[[str, bytes], None] | None = None
         """Sees URL and body of each raw search reply."""
-        self._redirecting: set[str] = set()
         self._transport = transport or Transport(_tls(config))
         timeout = httpx.Timeout(config.read_timeout, connect=config.connect_timeout, pool=None)
         self._timeouts = timeout.as_dict()
@@ -187,33 +182,30 @@ class Http:
         return decoded[-1]
 
     @contextlib.asynccontextmanager
-    async def stream(self, request: httpx.Request, *, is_short: bool = False) -> AsyncIterator[httpx.Response]:
+    async def stream(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
         """Send once and yield the answer before its body; closed on leaving, whatever happens.
 
         The head has to come, over however many redirects, in the time of `connect_timeout` and `read_timeout`.
 
         Args:
             request: Without a body.
-            is_short: Whether the answer is expected to be short: less is spent on it then.
 
         Raises:
             ServerError, UnreachableError, ProtocolError, AddressError: Also for failures while the body is read.
         """
-        request.extensions = {**request.extensions, SHORT: is_short}
         with network_errors(request):
-            response = await self._head(request, is_short=is_short)
+            response = await self._head(request)
             self.was_reached = True
             try:
                 yield response
             finally:
                 await response.aclose()
 
-    async def _head(self, request: httpx.Request, *, is_short: bool) -> httpx.Response:
+    async def _head(self, request: httpx.Request) -> httpx.Response:
         seconds = self._config.connect_timeout + self._config.read_timeout
         try:
             with anyio.fail_after(seconds):
-                response = (await self._send_short(request)) if is_short else None
-                return response or await self._send_on(request)
+                return await self._send_on(request)
         except TimeoutError as error:
             raise ServerError(f"no answer began within {seconds:g} s", url=safe_url(request)) from error
 
@@ -234,24 +226,6 @@ class Http:
                 method, url, headers=headers, content=request.content, extensions=request.extensions
             )
         raise httpx.TooManyRedirects("redirects in circles", request=request)
-
-    async def _send_short(self, request: httpx.Request) -> httpx.Response | None:
-        """Send once, past the client: what it does for redirects, logins and cookies takes as long as a short answer.
-
-        Returns:
-            None where the client is needed, because there is a redirect to follow.
-        """
-        if request.url.host in self._redirecting:
-            return None
-        for hook in _BEFORE_EACH_HOP:
-            await hook(request)
-        response = await self._transport.handle_async_request(request)
-        response.request = request
-        if not response.has_redirect_location:
-            return response
-        self._redirecting.add(request.url.host)
-        await response.aclose()
-        return None
 
 
 class _NoCookies(CookieJar):

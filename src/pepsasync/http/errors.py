@@ -26,6 +26,7 @@ from pepsasync.errors import (
 )
 from pepsasync.http.secrets import hidden
 from pepsasync.limits.schedule import parse_retry_after
+from pepsasync.text import reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,11 +162,6 @@ def _network_error(error: Exception, request: httpx.Request) -> PepsasyncError |
         case httpx.UnsupportedProtocol() | httpx.InvalidURL():
             return AddressError(f"an address that cannot be used: {reason(error)}", url=where)
     return None
-
-
-def reason(error: Exception) -> str:
-    """What an exception says, or its class when it says nothing."""
-    return str(error) or type(error).__name__
 
 
 def _advice(error: Exception) -> str:

@@ -10,9 +10,8 @@ import httpcore
 import httpx
 
 from pepsasync.errors import ConfigError
+from pepsasync.hosts import is_loopback
 from pepsasync.http.errors import httpx_errors
-from pepsasync.http.hosts import is_loopback
-from pepsasync.http.short import ShortPool, for_httpcore
 from pepsasync.http.sockets import Sockets
 
 if TYPE_CHECKING:
@@ -24,9 +23,6 @@ IDLE = 32
 
 IDLE_SECONDS = 30.0
 """How long they are kept."""
-
-SHORT = "pepsasync.short"
-"""Extension of a request whose answer is expected to be short."""
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -44,7 +40,6 @@ class Transport(httpx.AsyncBaseTransport):
             keepalive_expiry=IDLE_SECONDS,
             network_backend=Sockets(),
         )
-        self._short = ShortPool(tls, IDLE, IDLE_SECONDS)
         self._tls = tls
         self._proxies = _proxies()
         self._proxied: dict[str, httpx.AsyncHTTPTransport] = {}
@@ -65,7 +60,6 @@ class Transport(httpx.AsyncBaseTransport):
         """Close every connection."""
         for transport in self._proxied.values():
             await transport.aclose()
-        self._short.close()
         await self._pool.aclose()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -80,11 +74,21 @@ class Transport(httpx.AsyncBaseTransport):
             if scheme not in self._proxied:  # one that nothing needs may be as wrong as it likes
                 self._proxied[scheme] = _through(scheme, self._proxies[scheme], self._tls)
             return await self._proxied[scheme].handle_async_request(request)
-        if request.extensions.get(SHORT):
-            return await self._short.handle_async_request(request)
         with httpx_errors():
-            answer = await self._pool.handle_async_request(for_httpcore(request))
+            answer = await self._pool.handle_async_request(_for_httpcore(request))
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
+
+
+def _for_httpcore(request: httpx.Request) -> httpcore.Request:
+    """The same request in httpcore's words."""
+    url = request.url
+    return httpcore.Request(
+        request.method,
+        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions=request.extensions,
+    )
 
 
 class _Body(httpx.AsyncByteStream):

@@ -1,4 +1,4 @@
-"""Tries, pauses and when to give up: the only module that knows tenacity."""
+"""Attempts, pauses and when to give up: the only module that knows tenacity."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import tenacity
 
-from pepsasync.errors import AddressError, ProtocolError, ServerError, UnavailableError, UnreachableError
+from pepsasync.errors import AddressError, ProtocolError, QuotaError, ServerError, UnavailableError, UnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from pepsasync.config import Config
 
@@ -26,18 +26,21 @@ FIRST_CONTACT_TRIES = 3
 
 
 class Attempts:
-    """The budget of one operation.
+    """The budget of one operation: `async for attempt in attempts: with attempt: ...`, or `await attempts.call(...)`.
 
     Only `ServerError` (with its children) and `ProtocolError` (without its child) are tried again. The count starts
-    anew whenever `progressed` was called, so that a long download over a bad line ends as long as bytes move. The
-    pauses double, with full jitter, and follow the server's Retry-After where it gives one.
+    anew whenever `progress` has grown, so that a long download over a bad line ends as long as bytes move. The pauses
+    double, with full jitter, and follow the server's Retry-After where it gives one.
 
     Args:
         config: `retries`, `retry_wait`, `retry_wait_max`.
         on_retry: Called before each pause with the error, the number of the try and the pause in seconds.
+        progress: Says how far the operation has come.
         was_reached: Says whether the archive has ever answered; an outage is waited for longer then.
-        outage: Says whether it answers nobody, see `Outage`: tries are not counted then.
-        patience: Seconds for which such failures are tried again.
+        outage: Says whether it answers nobody, see `CircuitBreaker`: tries are not counted then.
+        waits_for_quota: Says whether somebody else waits until a quota that was refused opens again: such a refusal
+            costs neither a try nor a pause here.
+        patience: Seconds for which failures of an outage are tried again.
     """
 
     def __init__(
@@ -45,24 +48,25 @@ class Attempts:
         config: Config,
         *,
         on_retry: Callable[[Exception, int, float], None] | None = None,
+        progress: Callable[[], int] = lambda: 0,
         was_reached: Callable[[], bool] = lambda: True,
         outage: Callable[[], bool] = lambda: False,
+        waits_for_quota: Callable[[], bool] = lambda: False,
         patience: float = OUTAGE_PATIENCE,
     ) -> None:
         self._config = config
         self._on_retry = on_retry
+        self._progress = progress
         self._was_reached = was_reached
         self._outage = outage
+        self._waits_for_quota = waits_for_quota
         self._patience = patience
+        self._reached = progress()
         self._tries = self._excused = 0
         self.outage_since: float | None = None
         """Since when every try has met an outage; None while none did."""
-        self.attempts = 0
-
-    def progressed(self) -> None:
-        """Start the count anew: bytes have moved."""
-        self._tries = self._excused = 0
-        self.outage_since = None
+        self.count = 0
+        """Attempts so far."""
 
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Run an operation until it succeeds or the budget is used up.
@@ -70,17 +74,13 @@ class Attempts:
         Raises:
             PepsasyncError: The error of the last try.
         """
-        try:
-            return await self._count(operation)
-        except (ServerError, ProtocolError) as error:
-            failed = [error]
+        outcome: list[T] = []
+        async for attempt in self:
+            with attempt:
+                outcome.append(await operation())
+        return outcome[0]
 
-        async def again() -> T:
-            if failed:
-                raise failed.pop()
-            return await self._count(operation)
-
-        # Only now: most succeed at once, and tenacity's way to find that out takes as long as a small request.
+    async def __aiter__(self) -> AsyncIterator[tenacity.AttemptManager]:
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type((ServerError, ProtocolError)),
             stop=self._is_over,
@@ -89,17 +89,22 @@ class Attempts:
             before_sleep=self._tell,
             reraise=True,
         )
-        return await retrying(again)
-
-    async def _count(self, operation: Callable[[], Awaitable[T]]) -> T:
-        self.attempts += 1
-        self._tries += 1
-        return await operation()
+        async for attempt in retrying:
+            self.count += 1
+            self._tries += 1
+            yield attempt
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
-        error = _error_of(state)
+        error, reached = _error_of(state), self._progress()
+        if reached > self._reached:
+            self._reached = reached
+            self._tries, self._excused, self.outage_since = 0, 0, None
         if isinstance(error, AddressError):
             return True
+        if self._is_waited_for(error):
+            self._excused += 1
+            self.count -= 1
+            return False
         if isinstance(error, UnreachableError) and not self._was_reached():
             return self._tries >= FIRST_CONTACT_TRIES
         if isinstance(error, UnreachableError) or (isinstance(error, UnavailableError) and self._outage()):
@@ -112,6 +117,8 @@ class Attempts:
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         error = _error_of(state)
+        if self._is_waited_for(error):
+            return 0.0
         longest = min(self._config.retry_wait * 2.0 ** min(self._tries - 1, 30), self._config.retry_wait_max)
         pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
         advice = error.retry_after if isinstance(error, ServerError) else None
@@ -119,8 +126,11 @@ class Attempts:
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
         error = _error_of(state)
-        if self._on_retry and error is not None:
-            self._on_retry(error, self.attempts, state.upcoming_sleep)
+        if self._on_retry and error is not None and not self._is_waited_for(error):
+            self._on_retry(error, self.count, state.upcoming_sleep)
+
+    def _is_waited_for(self, error: Exception | None) -> bool:
+        return isinstance(error, QuotaError) and self._waits_for_quota()
 
 
 def _error_of(state: tenacity.RetryCallState) -> Exception | None:

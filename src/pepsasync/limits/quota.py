@@ -1,4 +1,4 @@
-"""QuotaLimiter: when downloads and staging requests of an account may begin.
+"""Quota: when downloads of an account may begin.
 
 A quota belongs to the account, not to a download: the engine counts what it starts and stays below, and when the
 archive says that it is enough nevertheless, everybody waits.
@@ -15,18 +15,17 @@ import anyio
 
 from pepsasync.errors import AuthError, ProviderError
 from pepsasync.events import QuotaReached
-from pepsasync.limits.backoff import NEWS, Backoff
+from pepsasync.limits.backoff import NEWS
 from pepsasync.limits.quota_window import Window
 from pepsasync.limits.schedule import next_pause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from pepsasync.config import Config
     from pepsasync.errors import QuotaError
     from pepsasync.events import Emit
-    from pepsasync.model import Product
-    from pepsasync.providers.base import Provider
+    from pepsasync.model import Account, Limits
 
 LOOKS = 12
 """Times a window that the archive is asked what is left, at least, while nothing may begin."""
@@ -36,12 +35,19 @@ class NotNowError(ProviderError):
     """The account may have no product from this archive for a while."""
 
 
-class Turn:
-    """One download that is asked for."""
+class Permit:
+    """One download that is asked for.
 
-    def __init__(self, books: Window, begun: Callable[[], None] | None) -> None:
-        self._books = books
-        self._begun = begun
+    Args:
+        window: Counts it.
+        counted: Called when the window counts it.
+        accepted: Called when the archive lets it begin.
+    """
+
+    def __init__(self, window: Window, counted: Callable[[], None], accepted: Callable[[], None]) -> None:
+        self._window = window
+        self._counted = counted
+        self._accepted = accepted
         self.has_begun = False
         """Whether an answer came."""
 
@@ -49,34 +55,35 @@ class Turn:
         """Note that its answer is there; only the first call counts."""
         if not self.has_begun:
             self.has_begun = True
-            self._books.begin(anyio.current_time())
-            if self._begun:
-                self._begun()
+            self._window.begin(anyio.current_time())
+            self._counted()
+
+    def accept(self) -> None:
+        """Note that the archive let it begin: what it refused before is forgotten."""
+        self._accepted()
 
 
 class QuotaLimiter:
     """Lets downloads begin no faster than an account may.
 
     Args:
-        provider: Tells its quota, and what is left of it.
+        limits: Of the archive; its quota.
+        ask: Asks the archive what is left of the account's quota.
         config: `quota` replaces the archive's; `retry_wait` and `retry_wait_max` are for limits nobody published.
         emit: Gets a `QuotaReached` for each wait, and one when it ends earlier than was told.
     """
 
-    def __init__(self, provider: Provider, config: Config, emit: Emit) -> None:
-        self._provider = provider
+    def __init__(self, limits: Limits, ask: Callable[[], Awaitable[Account]], config: Config, emit: Emit) -> None:
+        self._limits = limits
+        self._ask = ask
         self._config = config
         self._emit = emit
-        self.quota = config.quota or provider.limits.quota
-        self._is_published = self.quota == provider.limits.quota
-        self._books = Window(self.quota)
+        self.quota = config.quota or limits.quota
+        self._is_published = self.quota == limits.quota
+        self._window = Window(self.quota)
         self._was_freed = anyio.Event()
-        self.downloads = Backoff(provider.name, "downloads", config, emit)
-        self.staging = Backoff(provider.name, "staging requests", config, emit)
         self._turnstile = anyio.Lock()
         self._was_asked = False
-        self._check = anyio.Lock()
-        self._is_checked = False
         self._paused_until = -math.inf
         self._pause: float | None = None
         self._look: float | None = None
@@ -85,7 +92,7 @@ class QuotaLimiter:
     @property
     def is_open(self) -> bool:
         """Whether a download may begin now, as far as is known."""
-        return self._wait() <= 0 and not self.downloads.left
+        return self._wait() <= 0
 
     def remember(self, ago: Iterable[float]) -> None:
         """Count downloads of earlier runs, unless this client has counted some of its own.
@@ -93,64 +100,37 @@ class QuotaLimiter:
         Args:
             ago: How many seconds ago each began, oldest first.
         """
-        if self._books.is_empty:
+        if self._window.is_empty:
             now = anyio.current_time()
-            self._books = Window(self.quota, [now - seconds for seconds in ago])
+            self._window = Window(self.quota, [now - seconds for seconds in ago])
 
-    async def until_open(self, *, wait: bool = True) -> None:
-        """Wait until a download may begin. One waits for all, so that the archive is asked once.
-
-        Before the first download the archive is asked what is left, which also tells whether it knows the account.
-
-        Args:
-            wait: False to be told instead.
+    async def ask_first(self) -> None:
+        """Before the first download, ask the archive what is left, which also tells whether it knows the account.
 
         Raises:
             AuthError: The archive refused the credentials.
-            NotNowError: No download may begin now, and `wait` is false.
         """
         if not self._was_asked:
             async with self._turnstile:
                 if not self._was_asked:
                     await self.ask()
                     self._was_asked = True
-        if self.is_open:
-            return
-        if not wait:
-            raise NotNowError(f"{self._provider.name} lets the account have no product now")
-        async with self._turnstile:
-            await self._pass()
 
-    async def check_account(self, product: Product) -> None:
-        """Have the archive look at the account, once, before a product is waited for: that may take days.
-
-        Args:
-            product: Any one.
+    async def until_open(self) -> None:
+        """Wait until a download may begin. One waits for all, so that the archive is asked once.
 
         Raises:
-            AuthError: There are no credentials, or the archive refused them.
+            AuthError: The archive refused the credentials.
         """
-        if self._is_checked:
-            return
-        async with self._check:
-            if not self._is_checked:
-                try:
-                    await self._provider.download_request(product)
-                    await self.ask()
-                except AuthError:
-                    raise
-                except ProviderError:
-                    pass  # its download will tell
-                self._is_checked = True
+        if not self.is_open:
+            async with self._turnstile:
+                await self._pass()
 
     async def _pass(self) -> None:
         """Wait, and look now and then whether a download may begin earlier than was thought."""
         told = -math.inf
         while not self.is_open:
-            await self.downloads.over()
-            if (left := self._wait()) <= 0:
-                continue
-            now, look = anyio.current_time(), self._until_look()
+            left, now, look = self._wait(), anyio.current_time(), self._until_look()
             if now + left > told + NEWS:
                 self._emit(QuotaReached(wait=left, next_look=look if look < left else None))
                 told = now + left
@@ -162,49 +142,51 @@ class QuotaLimiter:
             self._emit(QuotaReached(wait=0.0))
 
     @contextlib.contextmanager
-    def turn(self, begun: Callable[[], None]) -> Iterator[Turn | None]:
-        """Count a download while it is asked for; None when it may not begin, because another was faster.
+    def permit(self, counted: Callable[[], None], accepted: Callable[[], None]) -> Iterator[Permit]:
+        """Count a download while it is asked for.
 
         Whoever has no answer at the end of the block is counted no longer: only answers count, and an archive that has
         seen such a request nevertheless tells so when it is asked what is left.
 
         Args:
-            begun: Called when a quota counts it.
+            counted: Called when a quota counts it.
+            accepted: Called when the archive lets it begin.
         """
-        if not self.is_open:
-            yield None
-            return
-        books = self._books
-        books.ask()
-        turn = Turn(books, begun if self.quota else None)
+        window = self._window
+        window.ask()
+        permit = Permit(window, counted if self.quota else lambda: None, accepted)
         try:
-            yield turn
+            yield permit
         finally:
-            if not turn.has_begun:
-                books.withdraw()
+            if not permit.has_begun:
+                window.withdraw()
                 self._was_freed.set()
                 self._was_freed = anyio.Event()
 
-    def refuse(self, error: QuotaError) -> bool:
-        """Make everybody wait because the archive says that it is enough; False when it has said so for too long."""
+    @property
+    def is_patient(self) -> bool:
+        """Whether it is waited for until the quota opens again; not any more when the archive has refused too long."""
+        patience = max(self._config.quota_patience, 2 * self.quota.seconds if self.quota else 0)
+        return self._refused_since is None or anyio.current_time() - self._refused_since <= patience
+
+    def refuse(self, error: QuotaError) -> None:
+        """Make everybody wait because the archive says that it is enough, unless it has said so for too long."""
         now = anyio.current_time()
         self._refused_since = self._refused_since if self._refused_since is not None else now
-        if now - self._refused_since > max(self._config.quota_patience, 2 * self.quota.seconds if self.quota else 0):
-            return False
+        if not self.is_patient:
+            return
         if now < self._paused_until:
-            return True
+            return
         shortest, longest = self._config.retry_wait, self._config.retry_wait_max
         if self.quota is not None:
             shortest = longest = self.quota.seconds / 4
         self._pause = next_pause(self._pause, moved=False, shortest=shortest, longest=longest)
         advice = max(error.retry_after, self._config.retry_wait) if error.retry_after else None
         self._paused_until = now + (advice or self._pause)
-        return True
 
     def accept(self) -> None:
         """Note that the archive let a download begin: what it refused before is forgotten."""
         self._refused_since = self._pause = self._look = None
-        self.downloads.answered()
 
     async def ask(self) -> None:
         """Ask the archive what is left of the quota, if it has one; a failure tells nothing and changes nothing.
@@ -212,11 +194,11 @@ class QuotaLimiter:
         Raises:
             AuthError: The archive refused the credentials.
         """
-        if self._provider.limits.quota is None:
+        if self._limits.quota is None:
             return
-        begun = self._books.begun
+        begun = self._window.begun
         try:
-            account = await self._provider.account()
+            account = await self._ask()
         except AuthError:
             raise
         except ProviderError:
@@ -228,7 +210,7 @@ class QuotaLimiter:
         if self._config.quota is None:
             self.quota = replace(self.quota, products=products)
         # What began while the answer was on its way may not be in it.
-        self._books.correct(products - left + self._books.begun - begun, now, self.quota)
+        self._window.correct(products - left + self._window.begun - begun, now, self.quota)
         if left > 0:
             self._paused_until = min(self._paused_until, now)
 
@@ -245,4 +227,4 @@ class QuotaLimiter:
 
     def _wait(self) -> float:
         now = anyio.current_time()
-        return max(self._books.wait(now), self._paused_until - now)
+        return max(self._window.wait(now), self._paused_until - now)

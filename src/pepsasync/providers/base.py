@@ -16,47 +16,7 @@ if TYPE_CHECKING:
     import httpx
 
     from pepsasync.errors import PepsasyncError
-    from pepsasync.model import Product, Query, Quota, StorageTier
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What an archive tells of the account whose credentials are used."""
-
-    quota_left: int | None = None
-    """Products that may be downloaded now; None when the archive does not tell."""
-    quota_products: int | None = None
-    """Products of the whole window; None when the archive does not tell."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What an archive bears; each value comes from its protocol notes."""
-
-    page_size: int
-    """Products a catalogue page."""
-    downloads: int
-    """Concurrent downloads of one account."""
-    staging_requests: int
-    """Concurrent staging requests."""
-    poll_batch: int
-    """Products that one call of `tiers` takes."""
-    bounded_ranges: bool
-    """Whether `Range: bytes=A-B` is safe, so that one file can come over several connections."""
-    search_pages: int = 1
-    """Concurrent requests for pages of one search."""
-    sessions: bool = False
-    """Whether the account logs in to a session, for which a code may be asked from the user."""
-    stages: bool = True
-    """Whether programs can ask for staging; otherwise tape products are only awaited."""
-    tiers_in_search: bool = True
-    """Whether catalogue results tell where products are; otherwise `tiers` is asked for each page of them."""
-    knows_places: bool = False
-    """Whether the archive searches by place name itself; otherwise the embedded gazetteer is asked."""
-    poll_interval: float = 5.0
-    """Seconds between two looks at waiting products when things move."""
-    quota: Quota | None = None
-    """Products that an account may download in a window of time."""
+    from pepsasync.model import Account, Limits, Product, Query, StorageTier
 
 
 @dataclass(frozen=True, slots=True)

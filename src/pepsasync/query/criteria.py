@@ -231,6 +231,6 @@ def _expanded(item: object) -> list[str]:
     """One name, or those in a file: `@FILE`."""
     if not (isinstance(item, str) and item.strip().startswith("@")):
         return [values.parse_name("id", item)]
-    from pepsasync.results.saved import read_saved  # noqa: PLC0415 - needed only with a file
+    from pepsasync.query.saved_search import read_saved  # noqa: PLC0415 - needed only with a file
 
     return read_saved(item.strip()[1:])

@@ -12,7 +12,7 @@ from pepsasync.model import Product, Query
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pepsasync.engine.wanted import Wanted
+    from pepsasync.model import Wanted
 
 
 def wanted_as_json(wanted: Wanted) -> dict[str, Any] | list[str]:

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from pepsasync.errors import ConfigError, DiskFullError
 from pepsasync.folder.files import FULL
-from pepsasync.folder.names import in_home
+from pepsasync.paths import in_home
 from pepsasync.text import as_cell, as_json
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pepsasync.sandbox.clock import Clock
 from pepsasync.sandbox.content import ProductContent
 from pepsasync.sandbox.faults import FaultPlan
 from pepsasync.sandbox.portal import Portal
+from pepsasync.sandbox.results import Results
 from pepsasync.sandbox.robot import Robot
-from pepsasync.sandbox.selection import Results
 from pepsasync.sandbox.statistics import Ledger, Statistics
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Archive:
         )
         self.faults = FaultPlan(options.faults, seed=options.seed, limit=options.fault_limit)
         self.accounts = Accounts(passwords, self.clock, options.seed)
-        self.portal = Portal(self, options.portal_seconds)
+        self.portal = Portal(self.clock, lambda name, due: self.stage(name, at=due), options.portal_seconds)
         self.ledger = Ledger()
         self._lock = threading.RLock()
         self._products: dict[str, CatalogueProduct] = {}

@@ -6,7 +6,9 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pepsasync.sandbox.archive import Archive
+    from collections.abc import Callable
+
+    from pepsasync.sandbox.clock import Clock
 
 
 class Portal:
@@ -15,12 +17,14 @@ class Portal:
     Nothing runs in the background: every look first brings the archive up to the clock.
 
     Args:
-        archive: Where products are staged.
+        clock: Of the archive.
+        stage: Stages a product of the archive by name, from a moment on.
         seconds: Archive seconds from the first look at a product to its order, None if nobody ever orders.
     """
 
-    def __init__(self, archive: Archive, seconds: float | None) -> None:
-        self._archive = archive
+    def __init__(self, clock: Clock, stage: Callable[[str, float], object], seconds: float | None) -> None:
+        self._clock = clock
+        self._stage = stage
         self._seconds = seconds
         self._orders: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -29,13 +33,13 @@ class Portal:
         """Note that a user saw a product on tape."""
         if self._seconds is not None:
             with self._lock:
-                self._orders.setdefault(name, self._archive.clock.now() + self._seconds)
+                self._orders.setdefault(name, self._clock.now() + self._seconds)
 
     def settle(self) -> None:
         """Stage what has been ordered meanwhile, each product from the moment of its order."""
-        now = self._archive.clock.now()
+        now = self._clock.now()
         with self._lock:
             for name, due in sorted(self._orders.items(), key=lambda order: order[1]):
                 if due <= now:
                     del self._orders[name]
-                    self._archive.stage(name, at=due)
+                    self._stage(name, due)

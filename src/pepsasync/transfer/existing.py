@@ -12,7 +12,7 @@ from anyio import to_thread
 
 from pepsasync.errors import IntegrityError, PepsasyncError
 from pepsasync.folder.files import disk_errors
-from pepsasync.transfer.blocks import digest_file
+from pepsasync.transfer.digest import digest_file
 from pepsasync.transfer.verified import (
     is_marked_wrong,
     is_remembered,

@@ -10,30 +10,26 @@ from pepsasync.model import StorageTier
 if TYPE_CHECKING:
     from pepsasync.errors import OfflineError
     from pepsasync.model import Product
-    from pepsasync.transfer.line import Line
+    from pepsasync.transfer.archive import Archive
 
 
-async def what_is_wrong(refusal: OfflineError, product: Product, line: Line) -> ProviderError:
+async def what_is_wrong(refusal: OfflineError, product: Product, archive: Archive) -> ProviderError:
     """Ask the archive where a product is now; holds a staging slot while it asks.
 
     Args:
         refusal: Of its download.
         product: As it was found.
-        line: Archive, connection, slots.
+        archive: Asked for its tiers.
 
     Returns:
         The refusal itself when the product is on tape; else, or when the archive does not tell, `refusal.if_online`.
     """
     if refusal.if_online is None:
         return refusal
-    await line.slots.staging.enter(acquired=product.start)
     try:
-        await line.pace.staging.over()
-        with line.pace.staging.obeyed():
-            tiers = await line.provider.tiers([product])
+        async with archive.gate.staging(product):
+            tiers = await archive.provider.tiers([product])
     except ProviderError:
         return refusal.if_online
-    finally:
-        line.slots.staging.leave()
     is_on_tape = tiers.get(product.id) in (StorageTier.TAPE, StorageTier.STAGING)
     return refusal if is_on_tape else refusal.if_online

@@ -1,6 +1,6 @@
-"""How to go on with a part file: what to ask, and what to make of the answer.
+"""How to go on with a part: what to make of the answer to a request for what is missing.
 
-The table that these functions implement stands in `docs/resume.md`. PEPS in PHP mode clamps ranges beyond the end
+The table that this implements stands in `docs/resume.md`. PEPS in PHP mode clamps ranges beyond the end
 instead of answering 416, ignores the end of bounded ranges and has no validators (PEPS protocol notes, sections 5.4
 and 8.17), so only open-ended ranges are asked and every Content-Range is checked.
 """
@@ -10,37 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What to ask the archive for."""
-
-    offset: int
-    """First byte to ask for; 0 sends no Range header."""
-    complete: bool = False
-    """All bytes are here: ask nothing, verify."""
-    discard: bool = False
-    """The part cannot belong to this product: empty it first."""
-
-    @property
-    def range_header(self) -> str | None:
-        """Value of the Range header, None for the whole file."""
-        return f"bytes={self.offset}-" if self.offset else None
-
-
-def plan_request(part_length: int, size: int | None) -> Ask:
-    """Decide what to ask for.
-
-    Args:
-        part_length: Bytes in the part file, 0 when there is none.
-        size: Announced bytes of the product, None when unknown.
-    """
-    if size is None or part_length < size:
-        return Ask(part_length)
-    if part_length == size:
-        return Ask(part_length, complete=True)
-    return Ask(0, discard=True)
 
 
 class Action(Enum):

@@ -14,7 +14,7 @@ from pepsasync.errors import ConfigError, IntegrityError, PepsasyncError
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.names import safe_name
 from pepsasync.model import Checksum, Product
-from pepsasync.transfer.blocks import digest_file
+from pepsasync.transfer.digest import digest_file
 from pepsasync.transfer.existing import manifest_of
 from pepsasync.transfer.verified import distrust, members_of, read_note, trust
 from pepsasync.transfer.verify import check_zip

@@ -9,7 +9,7 @@ from fakes import product
 from pepsasync.cli.output import FORMATS, show_products
 from pepsasync.errors import ConfigError
 from pepsasync.query.criteria import build_query
-from pepsasync.results.saved import bare_name, read_saved
+from pepsasync.query.saved_search import bare_name, read_saved
 from pepsasync.results.tables import SUFFIXES, to_geodataframe, write_products
 
 FOOTPRINT = {"type": "Polygon", "coordinates": [[[1.0, 43.0], [2.0, 43.0], [2.0, 44.0], [1.0, 43.0]]]}

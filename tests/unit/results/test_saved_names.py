@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.results.names import bare_name, product_name
+from pepsasync.query.product_names import bare_name, product_name
 
 S1 = "S1A_IW_GRDH_1SDV_20230101T060101_20230101T060126_046587_059566_4CF2"
 S2 = "S2A_MSIL1C_20200815T005251_N0209_R002_T55PCR_20200815T023440"

@@ -20,9 +20,9 @@ from pepsasync.errors import (
 )
 from pepsasync.http.client import on_each_hop, origin_of
 from pepsasync.http.errors import error_for_status, safe_url
-from pepsasync.model import StorageTier
+from pepsasync.model import Account, Limits, StorageTier
 from pepsasync.providers.answers import is_empty_zip, not_a_zip
-from pepsasync.providers.base import Account, Limits, SearchPage, StagingOutcome, StagingReply
+from pepsasync.providers.base import SearchPage, StagingOutcome, StagingReply
 from pepsasync.providers.cdse.lists import LIST_SIZE, Lists
 from pepsasync.providers.cdse.query import LAST_PAGE, PAGE_SIZE, search_parameters, slices
 from pepsasync.providers.cdse.reply import parse_page, parse_tier, product_url

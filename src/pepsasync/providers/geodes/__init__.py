@@ -26,9 +26,9 @@ from pepsasync.http.client import on_each_hop, origin_of
 from pepsasync.http.errors import error_for_status, safe_url, words_of
 from pepsasync.http.replies import parse_json
 from pepsasync.limits.schedule import parse_retry_after
-from pepsasync.model import Quota, StorageTier
+from pepsasync.model import Account, Limits, Quota, StorageTier
 from pepsasync.providers.answers import Acceptance, not_a_zip
-from pepsasync.providers.base import Account, Limits, StagingOutcome, StagingReply
+from pepsasync.providers.base import StagingOutcome, StagingReply
 from pepsasync.providers.geodes.key import Key, key_of
 from pepsasync.providers.geodes.query import search_body, slices
 from pepsasync.providers.geodes.reply import parse_availability, parse_files, parse_page

@@ -28,9 +28,9 @@ from pepsasync.errors import (
 from pepsasync.http.client import on_each_hop, origin_of
 from pepsasync.http.errors import error_for_status, safe_url, words_of
 from pepsasync.limits.schedule import parse_retry_after
-from pepsasync.model import StorageTier
+from pepsasync.model import Account, Limits, StorageTier
 from pepsasync.providers.answers import Acceptance, not_a_zip
-from pepsasync.providers.base import Account, Limits, SearchPage, StagingOutcome, StagingReply
+from pepsasync.providers.base import SearchPage, StagingOutcome, StagingReply
 from pepsasync.providers.peps.query import covering_parameters, search_parameters, slices
 from pepsasync.providers.peps.reply import is_last, parse_features, parse_page, parse_tier, parse_tiers, parse_total
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pepsasync.sandbox.cdse import records
+from pepsasync.sandbox.cdse import ids, records
 from pepsasync.sandbox.cdse.replies import CdseError, redirect
 from pepsasync.sandbox.cdse.search import named
 from pepsasync.sandbox.cdse.sessions import SessionError
@@ -52,7 +52,7 @@ async def download(service: Service, request: Request) -> Reply:
         CdseError: Unknown product, or any of the checks fails.
     """
     product = named(service, request)
-    path = f"odata/v1/Products({records.identifier(product.name)})/$value"
+    path = f"odata/v1/Products({ids.identifier(product.name)})/$value"
     if service.options.cdse_foreign:
         key = service.sessions.sign(_account(service, request))
         return redirect(302, f"{_elsewhere(request)}/elsewhere/{path}?key={key}")

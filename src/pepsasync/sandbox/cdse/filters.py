@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import shapely
 
-from pepsasync.sandbox.cdse import records
+from pepsasync.sandbox.cdse import ids, records
 from pepsasync.sandbox.cdse.grammar import Comparison, FilterError, HasAttribute, Intersects, Match, Not, Term, Value
 from pepsasync.sandbox.selection import intersects
 
@@ -59,7 +59,7 @@ class Field(NamedTuple):
 
 
 _FIELDS = {
-    "Id": Field("text", lambda product: records.identifier(product.name)),
+    "Id": Field("text", lambda product: ids.identifier(product.name)),
     "Name": Field("text", records.file_name),
     "ContentLength": Field("number", lambda product: product.size),
     "ContentDate/Start": Field("moment", lambda product: product.start),

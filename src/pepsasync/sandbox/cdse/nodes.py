@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from anyio import to_thread
 
-from pepsasync.sandbox.cdse import records
+from pepsasync.sandbox.cdse import ids
 from pepsasync.sandbox.cdse.download import one_file
 from pepsasync.sandbox.cdse.replies import CdseError, redirect
 from pepsasync.sandbox.cdse.search import named
@@ -56,7 +56,7 @@ async def zipper_nodes(service: Service, request: Request) -> Reply:
             raise CdseError(404, f"Node {wanted} not found")
         return await one_file(service, request, product, files[wanted])
     root = root_url(request) + ("/zipper" if service.options.cdse_redirect else "")
-    here = f"{root}/odata/v1/Products({records.identifier(product.name)})/Nodes{path}".removesuffix("/Nodes")
+    here = f"{root}/odata/v1/Products({ids.identifier(product.name)})/Nodes{path}".removesuffix("/Nodes")
     return json_reply({"result": _listed(files, wanted, here)})
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import uuid
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from shapely.geometry import mapping
 
-from pepsasync.sandbox.catalogue import ID_NAMESPACE, REMEMBERED
+from pepsasync.sandbox.catalogue import REMEMBERED
+from pepsasync.sandbox.cdse.ids import identifier, quicklook
 from pepsasync.sandbox.times import timestamp
 
 if TYPE_CHECKING:
@@ -51,16 +51,6 @@ class Attribute(NamedTuple):
 
 
 @lru_cache(maxsize=REMEMBERED)
-def identifier(name: str) -> str:
-    """Return the id of a product, which is another one than that of the other protocols."""
-    return str(uuid.uuid5(ID_NAMESPACE, f"CDSE:{name}"))
-
-
-def quicklook(name: str) -> str:
-    """Return the id of a product's quicklook."""
-    return str(uuid.uuid5(ID_NAMESPACE, f"CDSE:{name}:quicklook"))
-
-
 def file_name(product: CatalogueProduct) -> str:
     """Return the name of a product as this catalogue writes it."""
     return f"{product.name}.SAFE"

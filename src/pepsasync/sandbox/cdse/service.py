@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pepsasync.sandbox.cdse import records
+from pepsasync.sandbox.cdse import ids
 from pepsasync.sandbox.cdse.sessions import Sessions
 from pepsasync.sandbox.limits import RateLimit
 from pepsasync.sandbox.selection import Index
@@ -32,8 +32,8 @@ class Service:
         self.options = archive.options
         self.sessions = Sessions(archive.clock, archive.options)
         self.requests = RateLimit(archive.clock, archive.options.cdse_requests, RATE_SECONDS)
-        self.items = Index(archive, lambda product: records.identifier(product.name))
-        self.assets = Index(archive, lambda product: records.quicklook(product.name))
+        self.items = Index(archive, lambda product: ids.identifier(product.name))
+        self.assets = Index(archive, lambda product: ids.quicklook(product.name))
         self._lock = threading.Lock()
         self._connections: Counter[str] = Counter()
         self._blake3: dict[str, str] = {}

@@ -1,0 +1,203 @@
+"""From wherever one archive keeps a product to its final name in the folder."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pepsasync.engine.staging import request_staging
+from pepsasync.engine.watch import OnlineWatch, too_late
+from pepsasync.errors import IntegrityError, OfflineError, PepsasyncError
+from pepsasync.events import (
+    DownloadStarted,
+    Noticed,
+    ProductAwaited,
+    ProductLeftOut,
+    ProductStaged,
+    ProductVerified,
+    StagingRequested,
+)
+from pepsasync.limits.schedule import LONGEST_ADVICE
+from pepsasync.model import StorageTier
+from pepsasync.providers.base import StagingOutcome
+from pepsasync.transfer.download import download
+from pepsasync.transfer.part import is_small
+from pepsasync.transfer.verify import promote
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from pepsasync.engine.order import Log, Order
+    from pepsasync.events import Event
+    from pepsasync.model import Product
+    from pepsasync.transfer.archive import Archive
+
+
+class OneArchive:
+    """An archive that the products of an order come from.
+
+    Args:
+        archive: Its connection and limits.
+        order: What is wanted, and where it is put.
+    """
+
+    def __init__(self, archive: Archive, order: Order) -> None:
+        self.archive = archive
+        self.order = order
+        self._watch = OnlineWatch(archive.provider, archive.config, archive.emit)
+
+    async def bring(self, product: Product, log: Log) -> Path | None:
+        """Stage if need be, wait, download, verify, promote; from the start when it went back to tape meanwhile.
+
+        Returns:
+            Where it is, under its final name; None when it is on tape and the order leaves such products out.
+
+        Raises:
+            PepsasyncError: It cannot be had from this archive; what was received is kept.
+
+        Cancellation: nothing is held; what was received is kept.
+        """
+        while True:
+            if self.order.config.skip_tape and not self.may_be_online(product):
+                self.archive.emit(ProductLeftOut(**log.who, tier=product.tier, size=product.size))
+                return None
+            try:
+                if product.tier is StorageTier.DISK:
+                    return await self.fetch(product, log)
+                await self.archive.check_account(product)
+                async with self._within_window(product):
+                    await self.bring_online(product, log)
+                    return await self.fetch(product, log)
+            except OfflineError:  # back on tape before we came, or never online
+                product = replace(product, tier=StorageTier.TAPE)
+                if not self.order.config.skip_tape:
+                    await self.pause_before_asking_again(log)
+
+    async def fetch(self, product: Product, log: Log) -> Path:
+        """Download and verify; once more from the start when what came is wrong.
+
+        Raises:
+            OfflineError: The product is on tape after all.
+            PepsasyncError: It cannot be had; what was received is kept, unless it is wrong.
+        """
+        folder, log.source = self.order.folder, self.archive.name
+        archive = replace(self.archive, emit=partial(self._note_start, log))
+        while True:
+            try:
+                async with self.order.small if is_small(product) else contextlib.nullcontext():
+                    part = await download(product, archive, folder)
+                    log.attempts += part.attempts
+                    path = await promote(part, folder, self.order.verifiers)
+                break
+            except PepsasyncError as error:
+                log.attempts += error.attempts
+                if not isinstance(error, IntegrityError):
+                    raise
+                await anyio.to_thread.run_sync(folder.discard_part, product)
+                log.fresh_tries += 1
+                if log.fresh_tries > 1:
+                    error.hint = error.hint or "It was fetched twice; report it to the archive if it stays so"
+                    raise
+                self.archive.emit(Noticed(message=f"{product.name}: {error.message}; fetching it afresh"))
+        log.bytes, log.resumed_bytes, log.data_path = part.received, part.resumed_bytes, part.data_path
+        log.checksum = product.checksum
+        self.archive.emit(ProductVerified(**log.who, checksum=str(product.checksum) if product.checksum else None))
+        return path
+
+    async def bring_online(self, product: Product, log: Log) -> None:
+        """Ask for staging and wait, again while the archive leaves the product on tape.
+
+        Raises:
+            StagingTimeout: It took longer than `Config.staging_timeout`, or nothing moved.
+            OfflineError: It is on tape after all, nobody can ask for it from here, and the order leaves such out.
+            ProviderError: The archive refuses the product.
+
+        Cancellation: nothing to undo; the archive may go on staging.
+        """
+        archive, order = self.archive, self.order
+        began, deadline = anyio.current_time(), self._deadline(log)
+        is_waiting = goes_first = self._was_asked_before(product, log)
+        while not (is_waiting and await self._watch.until_online(product, log.staging_requests, deadline)):
+            reply = await request_staging(product, archive, goes_first=goes_first)
+            if reply.outcome is StagingOutcome.ONLINE:
+                break
+            is_waiting = reply.outcome is not StagingOutcome.QUOTA
+            if not is_waiting:
+                await self._pause(reply.retry_after or LONGEST_ADVICE, log)
+                continue
+            if reply.outcome is StagingOutcome.BY_HAND and order.config.skip_tape:
+                raise OfflineError("the archive has the product on tape", product=product.name)
+            product = replace(product, tier=StorageTier.UNKNOWN)  # by the next time it may have come, mentioned or not
+            log.staging_requests += 1
+            if reply.outcome is StagingOutcome.BY_HAND:
+                order.advise(reply.advice)
+                archive.emit(ProductAwaited(**log.who))
+            else:
+                archive.asked(product, log.staging_requests)
+                archive.emit(StagingRequested(**log.who, times=log.staging_requests, retry_after=reply.retry_after))
+        log.staged_seconds += anyio.current_time() - began
+        archive.emit(ProductStaged(**log.who, seconds=log.staged_seconds))
+
+    def may_be_online(self, product: Product) -> bool:
+        """Whether a product is online, or may be and asking for it does not stage it."""
+        if product.tier is StorageTier.UNKNOWN:
+            return not self.archive.provider.limits.stages
+        return product.tier is StorageTier.DISK
+
+    @contextlib.asynccontextmanager
+    async def _within_window(self, product: Product) -> AsyncIterator[None]:
+        """Have room in the staging window for a product that is to be staged and downloaded."""
+        window, size, has_arrived = self.archive.gate.window, product.size or 0, False
+        await window.enter(size, acquired=product.start, goes_first=self.order.was_asked_before(product))
+        try:
+            yield
+            has_arrived = True
+        finally:
+            window.leave(size, arrived=has_arrived)
+
+    async def pause_before_asking_again(self, log: Log) -> None:
+        """Wait before asking again for a product that was said to be online and was not.
+
+        Raises:
+            StagingTimeout: That would last longer than `Config.staging_timeout`.
+        """
+        log.returns_to_tape += 1
+        pause = self.archive.poll_interval * 2 ** min(log.returns_to_tape - 1, 20)
+        await self._pause(min(pause, LONGEST_ADVICE), log)
+
+    async def watch(self) -> None:
+        """Look at where the products are that wait, until cancelled.
+
+        Raises:
+            AuthError: The archive no longer accepts the credentials; everybody who waits is told so, too.
+        """
+        await self._watch.run()
+
+    def _was_asked_before(self, product: Product, log: Log) -> bool:
+        """Whether an earlier run asked this archive for a product: it need not be asked for again."""
+        asked = self.order.asked_before.pop((product.provider, product.id), 0)
+        if not asked:
+            return False
+        log.staging_requests = asked
+        self.archive.emit(ProductAwaited(**log.who))
+        return True
+
+    def _deadline(self, log: Log) -> float:
+        """When the archive has had long enough to bring the product online."""
+        return log.begin_wait() + self.archive.config.staging_timeout
+
+    async def _pause(self, seconds: float, log: Log) -> None:
+        if anyio.current_time() + seconds > self._deadline(log):
+            raise too_late(log.product, self.archive.config.staging_timeout)
+        await anyio.sleep(seconds)
+
+    def _note_start(self, log: Log, event: Event) -> None:
+        """Pass on an event; the first start is when downloading began: what is waited for before is something else."""
+        if log.download_began is None and isinstance(event, DownloadStarted):
+            log.download_began = anyio.current_time()
+        self.archive.emit(event)

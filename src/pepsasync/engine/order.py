@@ -1,0 +1,121 @@
+"""What the products of a run share, and what is remembered of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pepsasync.engine.in_progress import InProgress
+from pepsasync.events import Noticed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+    from typing import Protocol
+
+    from pepsasync.config import Config
+    from pepsasync.events import Emit
+    from pepsasync.folder.layout import Folder
+    from pepsasync.model import Checksum, Delivery, Product
+    from pepsasync.transfer.part import DataPath
+
+    class Archives(Protocol):
+        """One archive, or several that hold the same products."""
+
+        async def bring(self, product: Product, log: Log) -> Path | None:
+            """Bring a product to its final name; None when it is on tape and the order leaves such products out."""
+
+        def may_be_online(self, product: Product) -> bool:
+            """Whether a product can be downloaded without staging, as far as is known."""
+
+        async def watch(self) -> None:
+            """Look at where the waiting products are, until cancelled."""
+
+
+LOOKS = 2
+"""Products at once that are looked for in the folder; each thread more keeps memory of its own."""
+
+HOOKS = 4
+"""Calls at once of what the user wants done with delivered products."""
+
+VERIFIERS = 4
+"""Products verified and named at once: some wait for the disk while others hash."""
+
+IN_MEMORY = 64
+"""Small products at once that are in memory, or wait to be; each stays there until it is on the disk."""
+
+UNPACKERS = 2
+"""Zips unpacked at once: it is disk and processor work, more would only take turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What all products of a run share."""
+
+    folder: Folder
+    config: Config
+    emit: Emit
+    source: str
+    """Name of the archive that is searched."""
+    extract: bool = False
+    on_delivered: Callable[[Delivery], Awaitable[None]] | None = None
+    """Awaited for each product that this run delivered; what it raises is reported and changes nothing."""
+    asked_before: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Staging requests of an earlier run, by archive and id of products that it waited for; taken out as they are used.
+    """
+    in_progress: InProgress = field(default_factory=InProgress)
+    """Products under way in this folder, of this and other runs of the client."""
+    small: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(IN_MEMORY))
+    verifiers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(VERIFIERS))
+    unpackers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(UNPACKERS))
+    hooks: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(HOOKS))
+    looks: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(LOOKS))
+    advised: set[str] = field(default_factory=set)
+    """What the user was advised to do; each piece of advice is given once."""
+
+    def was_asked_before(self, product: Product) -> bool:
+        """Whether an earlier run asked this archive for a product that this one has not touched yet."""
+        return (product.provider, product.id) in self.asked_before
+
+    def advise(self, advice: str) -> None:
+        """Tell the user what to do, unless that was done before."""
+        if advice and advice not in self.advised:
+            self.advised.add(advice)
+            self.emit(Noticed(message=advice))
+
+
+@dataclass(slots=True)
+class Log:
+    """What the report says of one product's way, filled as it goes."""
+
+    product: Product
+    source: str
+    """Archive that the bytes come from."""
+    staging_requests: int = 0
+    asked_at: float | None = None
+    """When it was first waited for, on the clock of the event loop."""
+    staged_seconds: float = 0.0
+    download_began: float | None = None
+    """When its first body began to come."""
+    returns_to_tape: int = 0
+    fresh_tries: int = 0
+    """Downloads that began anew because what had come was wrong."""
+    attempts: int = 0
+    bytes: int | None = None
+    """Bytes of what came; None when nothing did."""
+    resumed_bytes: int = 0
+    data_path: DataPath | None = None
+    checksum: Checksum | None = None
+    """That was verified, as the archive of the bytes announced it."""
+
+    @property
+    def who(self) -> dict[str, str]:
+        """Id and name, for events."""
+        return {"id": self.product.id, "name": self.product.name}
+
+    def begin_wait(self) -> float:
+        """When the product was first waited for: at the first call of this."""
+        self.asked_at = anyio.current_time() if self.asked_at is None else self.asked_at
+        return self.asked_at

@@ -1,0 +1,312 @@
+"""One product, several archives: products of the same name are the same acquisition.
+
+A product is taken from whichever archive has it online and a free slot. Each archive has as many slots as it bears
+downloads; they are given away only when they are free, so that a quick archive gets more products than a slow one.
+Size and checksum belong to the archive that the bytes come from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pepsasync.engine.one_archive import OneArchive
+from pepsasync.engine.order import Log
+from pepsasync.engine.several_slots import Holder, SeveralSlots, Source
+from pepsasync.errors import (
+    AuthError,
+    ConfigError,
+    DiskFullError,
+    NotFoundError,
+    OfflineError,
+    PepsasyncError,
+    ProviderError,
+    UnreachableError,
+)
+from pepsasync.events import Noticed, ProductLeftOut
+from pepsasync.groups import task_group
+from pepsasync.limits.quota import NotNowError
+from pepsasync.model import Query, StorageTier
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pepsasync.engine.order import Archives, Order
+    from pepsasync.limits.gate import Gate
+    from pepsasync.model import Product
+    from pepsasync.providers.base import Provider
+    from pepsasync.transfer.archive import Archive
+
+AHEAD = 4
+"""Times the slots of all archives: so many products that are online wait for one. The other archives are asked about
+those only, in the order in which their turn comes."""
+
+LOOK_UP = 60.0
+"""Seconds for which it is asked what else has a product: an archive that is out must not keep others waiting."""
+
+REST = 600.0
+"""Seconds for which an archive that did not answer then is not asked again."""
+
+
+@dataclass(slots=True)
+class Candidates:
+    """Where one product may still come from."""
+
+    log: Log
+    sources: list[Source]
+    failed: list[Source] = field(default_factory=list)
+    """Those that could not deliver it; tried once more when no other is left."""
+    error: PepsasyncError | None = None
+    """What the last one said."""
+    are_complete: bool = False
+    """Whether every archive was asked."""
+    is_last_round: bool = False
+    staged: list[Source] = field(default_factory=list)
+    """Those that brought it from tape, and have room in their staging window for it."""
+    came_from: Source | None = None
+
+    @property
+    def are_nowhere_online(self) -> bool:
+        """Whether every archive was asked, and those that have it have it on tape."""
+        return self.are_complete and bool(self.sources) and not any(source.is_online for source in self.sources)
+
+    def drop(self, source: Source, error: PepsasyncError) -> None:
+        """Try other archives first from now on."""
+        self.error = error
+        if source in self.sources:
+            self.sources.remove(source)
+            self.failed.append(source)
+
+    def leave_windows(self) -> None:
+        """Give back the room in the staging windows."""
+        for source in self.staged:
+            window = source.holder.one.archive.gate.window
+            window.leave(source.product.size or 0, arrived=source is self.came_from)
+        self.staged.clear()
+
+    def begin_last_round(self) -> None:
+        """Try the archives that failed once more.
+
+        Raises:
+            PepsasyncError: They were tried, or there is none.
+        """
+        self.sources = [source for source in self.failed if source.holder.closed is None]
+        if self.is_last_round or not self.sources:
+            raise self.error or NotFoundError("no archive has the product", product=self.log.product.name)
+        self.failed, self.is_last_round = [], True
+
+
+class SeveralArchives:
+    """Archives that hold the same products.
+
+    Args:
+        archives: In order of preference; the first one is searched.
+    """
+
+    def __init__(self, archives: Sequence[OneArchive]) -> None:
+        self._holders = [Holder(one, one.archive.gate.slots.total) for one in archives]
+        self._slots = SeveralSlots()
+        self._ahead = anyio.CapacityLimiter(AHEAD * sum(holder.free for holder in self._holders))
+
+    async def bring(self, product: Product, log: Log) -> Path | None:
+        """Bring a product from the archive that has it first; see `OneArchive.bring`.
+
+        Raises:
+            PepsasyncError: No archive could deliver it: what the last one said.
+        """
+        first = next((holder for holder in self._holders if holder.one.archive.name == product.provider), None)
+        first = first or self._holders[0]
+        candidates = Candidates(log, [] if first.closed else [Source(first, product)], error=first.closed)
+        try:
+            while True:
+                is_near = any(source.is_online for source in candidates.sources)
+                async with self._ahead if is_near else contextlib.nullcontext():
+                    path = await self._find_and_fetch(product, candidates)
+                if path is not None:
+                    return path
+                if candidates.are_nowhere_online:
+                    if self._is_left_out(candidates):
+                        return None
+                    await self._wait_online(candidates)
+        finally:
+            candidates.leave_windows()
+
+    def may_be_online(self, product: Product) -> bool:
+        """Whether a product can be downloaded without staging from the archive that is searched."""
+        return self._holders[0].one.may_be_online(product)
+
+    async def watch(self) -> None:
+        """Look at where the products are that wait; an archive that refuses the credentials does not end the run."""
+
+        async def watch(holder: Holder) -> None:
+            with contextlib.suppress(AuthError):  # who waits is told, too
+                await holder.one.watch()
+
+        async with task_group() as watching:
+            for holder in self._holders:
+                watching.start_soon(watch, holder)
+
+    async def _find_and_fetch(self, product: Product, candidates: Candidates) -> Path | None:
+        """Download from where the product is online; ask the other archives first when that may not begin now."""
+        can_begin = any(source.can_begin and source.holder.free for source in candidates.sources)
+        if not candidates.are_complete and not can_begin:
+            await self._look_around(product, candidates)
+        if not candidates.sources:
+            candidates.begin_last_round()
+        online = [source for source in candidates.sources if source.is_online]
+        return await self._fetch(online, candidates) if online else None
+
+    async def _fetch(self, online: list[Source], candidates: Candidates) -> Path | None:
+        """Download from the first archive that has a free slot; None when that one could not deliver."""
+        if not any(source.can_begin for source in online):
+            await _until_one_opens(online)
+        async with self._slots.take(online) as source:
+            one = source.holder.one
+            try:
+                path = await one.fetch(source.product, candidates.log)
+            except OfflineError:
+                source.product = replace(source.product, tier=StorageTier.TAPE)
+            except NotNowError:
+                return None
+            except (ConfigError, DiskFullError):
+                raise
+            except PepsasyncError as error:
+                self._drop(source, error, candidates)
+                return None
+            else:
+                candidates.came_from = source
+                return path
+        if candidates.are_nowhere_online:
+            await one.pause_before_asking_again(candidates.log)
+        return None
+
+    async def _look_around(self, product: Product, candidates: Candidates) -> None:
+        """Ask the other archives what they have of a product."""
+        candidates.are_complete = True
+        asked = {source.holder for source in (*candidates.sources, *candidates.failed)}
+        others = [holder for holder in self._holders if holder not in asked and holder.closed is None]
+
+        async with task_group() as asking:
+            for holder in others:
+                asking.start_soon(self._ask, holder, product.name, candidates)
+
+    async def _ask(self, holder: Holder, name: str, candidates: Candidates) -> None:
+        """Ask one archive, unless it did not answer just before."""
+        try:
+            async with holder.lookups:
+                if anyio.current_time() < holder.rests_until:
+                    return
+                with anyio.fail_after(LOOK_UP):
+                    same = await _look_up(name, holder.one.archive.provider)
+        except AuthError as error:
+            self._close(holder, error)
+        except (UnreachableError, TimeoutError):
+            holder.rests_until = anyio.current_time() + REST
+        except ProviderError:
+            return
+        else:
+            if same is not None:
+                candidates.sources.append(Source(holder, same))
+
+    async def _wait_online(self, candidates: Candidates) -> None:
+        """Ask every archive for staging that may be, until the first has the product online or all have given up."""
+
+        async def wait(source: Source) -> None:
+            one, product = source.holder.one, source.product
+            window, size = one.archive.gate.window, product.size or 0
+            await window.enter(size, acquired=product.start, goes_first=one.order.was_asked_before(product))
+            log = Log(candidates.log.product, candidates.log.source, asked_at=candidates.log.begin_wait())
+            try:
+                await one.archive.check_account(product)
+                await one.bring_online(product, log)
+            except (ConfigError, DiskFullError):
+                raise
+            except PepsasyncError as error:
+                if isinstance(error, OfflineError) and one.order.config.skip_tape:
+                    source.product = replace(product, tier=StorageTier.TAPE)
+                else:
+                    self._drop(source, error, candidates)
+            else:
+                source.product = replace(product, tier=StorageTier.DISK)
+                candidates.staged.append(source)
+                waiting.cancel_scope.cancel()
+            finally:
+                if source not in candidates.staged:
+                    window.leave(size, arrived=False)
+                candidates.log.staging_requests += log.staging_requests
+                candidates.log.staged_seconds = max(candidates.log.staged_seconds, log.staged_seconds)
+
+        candidates.leave_windows()
+        async with task_group() as waiting:
+            for source in tuple(candidates.sources):
+                one = source.holder.one
+                if not one.order.config.skip_tape or one.may_be_online(source.product):
+                    waiting.start_soon(wait, source)
+
+    def _is_left_out(self, candidates: Candidates) -> bool:
+        """Whether an order that does not wait for tape leaves the product out."""
+        one, product = candidates.sources[0].holder.one, candidates.log.product
+        sources = candidates.sources
+        if not one.order.config.skip_tape or any(each.holder.one.may_be_online(each.product) for each in sources):
+            return False
+        one.archive.emit(ProductLeftOut(**candidates.log.who, tier=product.tier, size=product.size))
+        return True
+
+    def _drop(self, source: Source, error: PepsasyncError, candidates: Candidates) -> None:
+        candidates.drop(source, error)
+        if isinstance(error, (AuthError, UnreachableError)):
+            self._close(source.holder, error)
+
+    def _close(self, holder: Holder, error: PepsasyncError) -> None:
+        """Do not use an archive for the rest of the run.
+
+        Raises:
+            PepsasyncError: It was the last one.
+        """
+        if holder.closed is None:
+            holder.closed = error
+            archive = holder.one.archive
+            archive.emit(Noticed(message=f"{archive.name} will not be used for the rest of this run: {error}"))
+        if all(one.closed for one in self._holders):
+            raise error
+
+
+def archives_of(archives: Sequence[Archive], order: Order) -> Archives:
+    """Where the products of an order come from.
+
+    Args:
+        archives: One, or several in order of preference; the first one is searched.
+        order: What is wanted.
+    """
+    if len(archives) == 1:
+        return OneArchive(archives[0], order)
+    return SeveralArchives([OneArchive(replace(archive, waits_for_quota=False), order) for archive in archives])
+
+
+async def _until_one_opens(sources: list[Source]) -> None:
+    """Wait until quota and pauses of one of some archives let downloads begin."""
+
+    async def wait(gate: Gate) -> None:
+        with contextlib.suppress(AuthError):  # its next download will tell
+            await gate.until_open()
+        waiting.cancel_scope.cancel()
+
+    async with task_group() as waiting:
+        for source in sources:
+            waiting.start_soon(wait, source.holder.one.archive.gate)
+
+
+async def _look_up(name: str, provider: Provider) -> Product | None:
+    """What an archive has under a name; None when it has nothing."""
+    for part in provider.slices(Query(names=(name,))):
+        for product in (await provider.search_page(part, 1)).products:
+            if product.name == name:
+                if provider.limits.tiers_in_search:
+                    return product
+                tiers = await provider.tiers([product])
+                return replace(product, tier=tiers.get(product.id, product.tier))
+    return None

@@ -1,0 +1,150 @@
+"""The gate of an archive: whoever wants a download or staging of it enters here, and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pepsasync.errors import AuthError, ProviderError, QuotaError
+from pepsasync.limits.backoff import Backoff
+from pepsasync.limits.quota import NotNowError, QuotaLimiter
+from pepsasync.limits.slots import DownloadSlots, StagingSlots
+from pepsasync.limits.staging_window import StagingWindow
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from pepsasync.config import Config
+    from pepsasync.events import Emit
+    from pepsasync.limits.quota import Permit
+    from pepsasync.model import Account, Limits, Product
+
+
+class Gate:
+    """What one archive and one account bear: slots, a quota, pauses, room on the archive's disk for what is staged.
+
+    Everything is held only while it is used: who waits for tape, or before another try, holds nothing.
+
+    Args:
+        name: Of the archive.
+        limits: Of the archive.
+        account: Asks the archive what is left of the account's quota.
+        config: May replace the limits.
+        emit: Told of pauses.
+    """
+
+    def __init__(
+        self, name: str, limits: Limits, account: Callable[[], Awaitable[Account]], config: Config, emit: Emit
+    ) -> None:
+        self._name = name
+        self._check = anyio.Lock()
+        self._is_checked = False
+        self.slots = DownloadSlots(config.jobs or limits.downloads)
+        self.backoff = Backoff(name, "downloads", config, emit)
+        self.quota = QuotaLimiter(limits, account, config, emit)
+        self.staging_backoff = Backoff(name, "staging requests", config, emit)
+        self.staging_slots = StagingSlots(config.staging_jobs or limits.staging_requests)
+        # Where programs cannot ask for staging, somebody asks by hand: everything is waited for.
+        self.window = StagingWindow(config.staging_window if limits.stages else sys.maxsize)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a download may begin now, as far as is known."""
+        return self.quota.is_open and not self.backoff.left
+
+    async def until_open(self, *, wait: bool = True) -> None:
+        """Wait until a download may begin.
+
+        Args:
+            wait: False to be told instead.
+
+        Raises:
+            AuthError: The archive refused the credentials.
+            NotNowError: No download may begin now, and `wait` is false.
+        """
+        await self.quota.ask_first()
+        while not self.is_open:
+            if not wait:
+                raise NotNowError(f"{self._name}: download quota reached, or the archive asked for a pause")
+            await self.backoff.over()
+            await self.quota.until_open()
+
+    async def check_account(self, request: Callable[[], Awaitable[object]]) -> None:
+        """Have the archive look at the account, once, before a product is waited for: that may take days.
+
+        Args:
+            request: Makes the download request of any product, for which the archive may have to know the account.
+
+        Raises:
+            AuthError: There are no credentials, or the archive refused them.
+        """
+        async with self._check:
+            if not self._is_checked:
+                try:
+                    await request()
+                    await self.quota.ask()
+                except AuthError:
+                    raise
+                except ProviderError:
+                    pass  # its download will tell
+                self._is_checked = True
+
+    @contextlib.asynccontextmanager
+    async def download(
+        self, size: int, *, wait: bool = True, counted: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[Permit]:
+        """Enter to download: with a slot, when quota and pauses allow it. What the requests lead to is taken note of.
+
+        Args:
+            size: Bytes to come, 0 when unknown; the larger goes first.
+            wait: False to be told that it may not be now.
+            counted: Called when the quota counts the download.
+
+        Raises:
+            AuthError: The archive refused the credentials.
+            NotNowError: No download may begin now, and `wait` is false.
+
+        Cancellation: nothing is held.
+        """
+        while True:
+            await self.until_open(wait=wait)
+            async with self.slots.take(size):
+                if not self.is_open:  # another one was faster
+                    continue
+                with self.quota.permit(counted, self._accepted) as permit, self.backoff.obeyed():
+                    try:
+                        yield permit
+                    except QuotaError as error:
+                        self.quota.refuse(error)
+                        raise
+                return
+
+    def _accepted(self) -> None:
+        self.quota.accept()
+        self.backoff.answered()
+
+    @contextlib.asynccontextmanager
+    async def staging(self, product: Product, *, goes_first: bool = False) -> AsyncIterator[None]:
+        """Enter to ask about the tape: with a slot, after the pauses that the archive asked for.
+
+        Args:
+            product: What is asked about; the earliest acquisition enters first.
+            goes_first: Before all for which this is not set.
+
+        Cancellation: nothing is held.
+        """
+        await self.staging_slots.enter(acquired=product.start, goes_first=goes_first)
+        try:
+            await self.staging_backoff.over()  # with the slot: nobody else could use it
+            with self.staging_backoff.obeyed():
+                yield
+                self.staging_backoff.answered()
+        finally:
+            self.staging_slots.leave()
+
+    def has_answered_since(self, moment: float | None) -> bool:
+        """Whether somebody got an answer to a download since a moment, on the clock of the event loop."""
+        return moment is not None and self.backoff.last_answer > moment

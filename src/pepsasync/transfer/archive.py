@@ -1,0 +1,89 @@
+"""One archive as a client uses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pepsasync.errors import PepsasyncError
+from pepsasync.events import DownloadRetried
+from pepsasync.limits.attempts import Attempts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pepsasync.config import Config
+    from pepsasync.events import Emit
+    from pepsasync.http.client import Http
+    from pepsasync.limits.gate import Gate
+    from pepsasync.limits.throttle import Throttle
+    from pepsasync.model import Product
+    from pepsasync.providers.base import Provider
+    from pepsasync.transfer.buffers import BufferPool
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An archive, the connection to it, and what it bears."""
+
+    provider: Provider
+    http: Http
+    gate: Gate
+    """What the archive and the account bear: whoever asks for something enters here."""
+    throttle: Throttle
+    config: Config
+    emit: Emit
+    buffers: BufferPool
+    """Memory of all large bodies that are being received."""
+    serves_ranges: dict[str, bool] = field(default_factory=dict)
+    """Whether a host serves parts of products, as far as it was seen to."""
+    root: str | None = None
+    """Of another instance than the public one."""
+    waits_for_quota: bool = True
+    """False where other archives may have the product: then downloads raise `NotNowError` instead of waiting."""
+
+    counted: Callable[[], None] = lambda: None
+    """Called for each download that a quota counts."""
+    asked: Callable[[Product, int], None] = lambda product, times: None  # noqa: ARG005
+    """Called for each staging request that the archive took, with how many there were so far."""
+
+    @property
+    def name(self) -> str:
+        """`geodes`, `cdse`, ..."""
+        return self.provider.name
+
+    @property
+    def poll_interval(self) -> float:
+        """First pause between two looks at waiting products, seconds."""
+        return self.config.poll_interval or self.provider.limits.poll_interval
+
+    async def check_account(self, product: Product) -> None:
+        """Have the archive look at the account, once, before a product is waited for: that may take days.
+
+        Raises:
+            AuthError: There are no credentials, or the archive refused them.
+        """
+        await self.gate.check_account(lambda: self.provider.download_request(product))
+
+    def attempts(self, product: Product, progress: Callable[[], int]) -> Attempts:
+        """Attempts to download a product.
+
+        Args:
+            product: Named in events.
+            progress: Most bytes of it that were ever here.
+        """
+        gate, http = self.gate, self.http
+
+        def tell(error: Exception, attempt: int, wait: float) -> None:
+            message = error.message if isinstance(error, PepsasyncError) else str(error)
+            who = {"id": product.id, "name": product.name}
+            self.emit(DownloadRetried(**who, error=message, attempt=attempt, wait=wait))
+
+        return Attempts(
+            self.config,
+            on_retry=tell,
+            progress=progress,
+            was_reached=lambda: http.was_reached,
+            outage=lambda: gate.backoff.outage.is_on,
+            waits_for_quota=lambda: gate.quota.is_patient,
+        )

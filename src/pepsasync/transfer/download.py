@@ -1,0 +1,223 @@
+"""Download: a product that is online goes in; all its bytes come out, not yet verified.
+
+`download` is the story of one product's bytes, `lead` that of one request for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+
+from pepsasync.errors import (
+    AddressError,
+    ForbiddenError,
+    IntegrityError,
+    OfflineError,
+    PepsasyncError,
+    ProtocolError,
+    ServerError,
+    TransferError,
+    UnreachableError,
+)
+from pepsasync.events import DownloadStarted, ProductDownloaded
+from pepsasync.folder.files import disk_errors
+from pepsasync.folder.zips import has_end_record
+from pepsasync.transfer.locate import what_is_wrong
+from pepsasync.transfer.part import is_small, open_part
+from pepsasync.transfer.progress import Progress
+from pepsasync.transfer.ranges import are_failing, judge, range_request, refuse_errors, validator_of
+from pepsasync.transfer.receive import body_of, receive
+from pepsasync.transfer.resume import Action
+from pepsasync.transfer.segments import further_connections
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import httpx
+
+    from pepsasync.folder.layout import Folder
+    from pepsasync.limits.attempts import Attempts
+    from pepsasync.limits.quota import Permit
+    from pepsasync.model import Product
+    from pepsasync.transfer.archive import Archive
+    from pepsasync.transfer.division import Segment
+    from pepsasync.transfer.part import Part
+
+
+async def download(product: Product, archive: Archive, folder: Folder) -> Part:
+    """Bring all bytes of a product to its part, going on with what is there.
+
+    Args:
+        product: Believed to be online.
+        archive: Its connection and limits.
+        folder: Where the part is.
+
+    Raises:
+        OfflineError: The product is on tape after all.
+        NotNowError: The quota of the account is used up, and the archive is not waited for.
+        TransferError: The tries are used up; the part is kept.
+        IntegrityError: The archive has another file than it announced.
+        ProviderError: The archive refuses the product.
+        DiskFullError, ConfigError: The part cannot be written; it is kept.
+
+    Cancellation: bytes already received are written; the part can be continued.
+    """
+    async with open_part(product, folder) as part:
+        progress = Progress(part, archive, folder.space)
+        attempts = archive.attempts(product, lambda: progress.furthest)
+        async with _last_error(product, archive, attempts):
+            async for attempt in attempts:
+                with attempt:  # which swallows errors until the next step of the loop: nothing may follow it there
+                    await part.hash_what_is_here()
+                    async with (
+                        _located(product, archive),
+                        archive.gate.download(
+                            product.size or 0, wait=archive.waits_for_quota, counted=archive.counted
+                        ) as permit,
+                        further_connections(part, archive, progress) as others,
+                    ):
+                        while not part.is_complete:
+                            if segment := part.division.lead():
+                                await lead(segment, part, archive, permit, progress)
+                            else:
+                                await others.help()
+        await part.hash_what_is_here()
+        part.attempts = attempts.count
+    archive.emit(
+        ProductDownloaded(
+            id=product.id,
+            name=product.name,
+            bytes=part.received,
+            seconds=progress.seconds,
+            resumed_bytes=part.resumed_bytes,
+            data_path=part.data_path,
+        )
+    )
+    return part
+
+
+async def lead(segment: Segment, part: Part, archive: Archive, permit: Permit, progress: Progress) -> None:
+    """Ask for what is missing from the start of a segment on, and write what comes.
+
+    The archive is asked once more, for the whole product, when it cannot give only that.
+
+    Args:
+        segment: The first gap of the part; released at the end.
+        part: Of which product.
+        archive: Its connection and limits.
+        permit: Of the gate, for this attempt.
+        progress: Told of every byte.
+
+    Raises:
+        ProviderError: What the archive said, or that the answer is not the product, or ended early.
+        IntegrityError: The archive has another file than it announced.
+        DiskFullError, ConfigError, TransferError: The part cannot be written.
+    """
+    product = part.product
+    try:
+        for offset in dict.fromkeys((segment.start, 0)):
+            request = await range_request(part, archive, offset)
+            async with archive.http.stream(request) as response, body_of(response) as chunks:
+                permit.begin()
+                if offset and are_failing(part, response.status_code, archive):
+                    continue
+                await refuse_errors(product, response, archive)
+                permit.accept()
+                answer = judge(response, part, offset)
+                match answer.action:
+                    case Action.ASK_WHOLE:
+                        continue
+                    case Action.COMPLETE if product.exact_size is None:
+                        part.division.set_size(offset)
+                        return
+                    case Action.COMPLETE:
+                        raise ServerError("the archive sends nothing of what is missing", product=product.name)
+                    case Action.CHANGED:
+                        raise IntegrityError(
+                            f"the archive now has {answer.total:,} bytes, the catalogue said {product.size:,}",
+                            product=product.name,
+                            hint="Search again: the product was probably replaced",
+                        )
+                    case Action.LATER:
+                        raise ServerError(
+                            f"the archive announces {answer.total} of {product.size} bytes", product=product.name
+                        )
+                archive.emit(
+                    DownloadStarted(
+                        id=product.id,
+                        name=product.name,
+                        offset=offset if answer.action is Action.APPEND else 0,
+                        size=product.exact_size or answer.total or product.size,
+                    )
+                )
+                head = await anext(chunks, b"")
+                if answer.action is Action.RESTART:
+                    _refuse_wrong_start(head, product, response, archive)
+                    segment = await part.begin(segment, validator_of(response))
+                await part.hash_what_is_here()
+                part.data_path = await receive(response, chunks, head, segment, part, archive, progress.watch())
+                await _judge_end(segment, part, response, answer.total)
+                return
+        raise ServerError("the archive rejected both the partial and the full request", product=product.name)
+    finally:
+        part.release(segment)
+        progress.count()
+
+
+def _refuse_wrong_start(head: bytes, product: Product, response: httpx.Response, archive: Archive) -> None:
+    if not head:
+        raise ServerError("the archive sent an empty file", product=product.name)
+    if error := archive.provider.judge_download(product, response, head):
+        raise error
+
+
+async def _judge_end(segment: Segment, part: Part, response: httpx.Response, total: int | None) -> None:
+    """Say what is wrong with where a body ended; of a product without a size, learn it."""
+    product, front = part.product, segment.position
+    expected = product.exact_size if product.exact_size is not None else total
+    if expected is not None and front < min(expected, segment.end):
+        raise ServerError(f"the transfer ended after {front:,} of {expected:,} bytes", product=product.name)
+    if product.exact_size is not None:
+        return
+    if expected is None and product.checksum is None and "Transfer-Encoding" not in response.headers:
+        with disk_errors(part.path):
+            if not await to_thread.run_sync(has_end_record, part.path):
+                raise ServerError("the transfer ended before the end of the zip", product=product.name)
+    part.division.set_size(front)
+
+
+@contextlib.asynccontextmanager
+async def _located(product: Product, archive: Archive) -> AsyncIterator[None]:
+    """Ask where the product is when a refusal leaves that open; without a slot, so that others can download."""
+    try:
+        yield
+    except OfflineError as error:
+        raise await what_is_wrong(error, product, archive) from error.__cause__
+
+
+@contextlib.asynccontextmanager
+async def _last_error(product: Product, archive: Archive, attempts: Attempts) -> AsyncIterator[None]:
+    """What is raised when an attempt was the last one."""
+    try:
+        yield
+    except PepsasyncError as error:
+        error.attempts = attempts.count
+        if isinstance(error, AddressError):
+            error.product = product.name
+        if isinstance(error, ForbiddenError):
+            await archive.gate.quota.ask()  # for this product only? The account may have been closed meanwhile
+        is_out = isinstance(error, UnreachableError) and not archive.gate.has_answered_since(attempts.outage_since)
+        if isinstance(error, AddressError) or is_out or not isinstance(error, (ServerError, ProtocolError)):
+            raise
+        small = "Run the same command again"
+        large = "What was received is kept; run the same command again to go on"
+        last = TransferError(
+            f"gave up after {attempts.count} tries: {error.message}",
+            product=product.name,
+            url=error.url,
+            hint=small if is_small(product) else large,
+        )
+        last.attempts = attempts.count
+        raise last from error

@@ -1,0 +1,81 @@
+"""Progress: how much of one product is here, and whether more comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pepsasync.errors import ServerError
+from pepsasync.events import DownloadProgressed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pepsasync.folder.space import Space
+    from pepsasync.transfer.archive import Archive
+    from pepsasync.transfer.part import Part
+
+INTERVAL = 0.1
+"""Seconds between two progress events of one product."""
+
+STALL_WINDOW = 60.0
+"""Seconds over which the rate of a connection is judged."""
+
+
+class Progress:
+    """Tells how much of one product is here, however many connections bring it.
+
+    Args:
+        part: Of the product.
+        archive: Where it is told, and how slow a connection may be.
+        space: Room set aside on the disk, of which less is needed with every byte; None when it is not watched.
+    """
+
+    def __init__(self, part: Part, archive: Archive, space: Space | None) -> None:
+        self._part = part
+        self._archive = archive
+        self._space = space
+        self._told = 0.0
+        self._began = anyio.current_time()
+        self.furthest = part.received
+        """Most bytes that were ever here: a server that ignores ranges and always cuts must not be tried for ever."""
+
+    @property
+    def seconds(self) -> float:
+        """Since the download began."""
+        return anyio.current_time() - self._began
+
+    def count(self) -> None:
+        """Take note of what is here now."""
+        self.furthest = max(self.furthest, self._part.received)
+
+    def watch(self) -> Callable[[], None]:
+        """Return a function to be called while one body comes, which tells how much is here.
+
+        It raises a `ServerError` when hardly anything came for a minute: the next connection may be better.
+        """
+        config, part, since = self._archive.config, self._part, anyio.current_time()
+        slowest = 0.0 if config.limit_rate else config.min_rate
+        before = part.received
+
+        def look() -> None:
+            nonlocal before, since
+            now = anyio.current_time()
+            self._tell(now)
+            if now - since >= STALL_WINDOW:
+                came = part.received - before
+                if came < slowest * (now - since):
+                    raise ServerError(f"only {came:,} bytes came in a minute", product=part.product.name)
+                before, since = part.received, now
+
+        return look
+
+    def _tell(self, now: float) -> None:
+        if now - self._told < INTERVAL:
+            return
+        self._told = now
+        product, received = self._part.product, self._part.received
+        self._archive.emit(DownloadProgressed(id=product.id, name=product.name, received=received))
+        if self._space and product.size:
+            self._space.shrink(product.name, max(0, product.size - received))

@@ -1,0 +1,171 @@
+"""An archive that answers nobody is waited for; a product that fails by itself is not."""
+
+import contextlib
+import itertools
+import sys
+
+import anyio
+import pytest
+
+from archives import connect, everything, right_files, sandbox
+from pepsasync import DeliveryStatus
+from pepsasync.config import Config
+from pepsasync.errors import (
+    AuthError,
+    NotFoundError,
+    OfflineError,
+    QuotaError,
+    ServerError,
+    TransferError,
+    UnavailableError,
+    UnreachableError,
+)
+from pepsasync.events import Noticed
+from pepsasync.limits.attempts import Attempts
+from pepsasync.limits.backoff import Backoff
+from pepsasync.limits.circuit_breaker import FAILURES, CircuitBreaker
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Have an archive answer so many requests for products with 503, whoever asks."""
+
+    def fail(client, times):
+        judge, answers = client.provider.judge_download, itertools.count()
+
+        def judge_download(product, response, head):
+            return UnavailableError("HTTP 503") if next(answers) < times else judge(product, response, head)
+
+        monkeypatch.setattr(client.provider, "judge_download", judge_download)
+
+    return fail
+
+
+async def test_outage_costs_no_product(tmp_path, failing):
+    async with sandbox(30, tape_fraction=0) as archive, connect(archive, retries=3) as client:
+        failing(client, 60)
+        outcomes = [delivery async for delivery in client.fetch(await everything(client), tmp_path)]
+
+        assert {DeliveryStatus.DELIVERED} == {delivery.status for delivery in outcomes}
+        assert right_files(archive, tmp_path) == 30
+
+
+async def test_outage_without_end_is_not_waited_for_without_end(tmp_path, failing, monkeypatch):
+    monkeypatch.setitem(Attempts.__init__.__kwdefaults__, "patience", 0.3)
+    async with sandbox(3, tape_fraction=0) as archive, connect(archive, retries=3) as client:
+        failing(client, sys.maxsize)
+        with anyio.fail_after(30):
+            outcomes = [delivery async for delivery in client.fetch(await everything(client), tmp_path)]
+
+    assert [TransferError] * 3 == [type(delivery.error) for delivery in outcomes]
+
+
+async def test_failures_in_a_row_are_an_outage_until_somebody_gets_an_answer():
+    outage, patient = CircuitBreaker(), CircuitBreaker(FAILURES + 1)
+    for _ in range(FAILURES):
+        assert not outage.is_on
+        outage.failed()
+        patient.failed()
+    assert outage.is_on
+    assert not patient.is_on
+    outage.answered()
+    assert not outage.is_on
+
+
+async def test_pause_of_an_outage_grows_and_is_everybodys():
+    events, pauses = [], []
+    backoff = Backoff("geodes", "downloads", Config(retry_wait=4.0, retry_wait_max=7.0), events.append)
+    for _ in range(5):
+        with pytest.raises(ServerError), backoff.obeyed():
+            raise UnavailableError("no")
+        pauses.append(round(backoff.left))
+        backoff._until = 0.0  # the pause is over
+
+    assert pauses == [0, 0, 4, 6, 7]
+    assert Noticed(message="geodes answers nobody: no further downloads for 4 s") == events[0]
+    backoff.answered()
+    with pytest.raises(ServerError), backoff.obeyed():
+        raise UnavailableError("no")
+    assert backoff.left == 0
+
+
+@pytest.mark.parametrize(
+    "answer", [OfflineError("on tape"), NotFoundError("gone"), QuotaError("enough"), AuthError("no")]
+)
+async def test_any_other_answer_ends_an_outage(answer):
+    backoff = Backoff("geodes", "downloads", Config(), [].append)
+    for error in [UnavailableError("no")] * 5:
+        with pytest.raises(ServerError), backoff.obeyed():
+            raise error
+    assert backoff.outage.is_on
+    with pytest.raises(type(answer)), backoff.obeyed():
+        raise answer
+
+    assert not backoff.outage.is_on
+
+
+async def test_broken_connections_neither_make_an_outage_nor_end_it():
+    backoff = Backoff("geodes", "downloads", Config(), [].append)
+    for error in [ServerError("broken")] * 9 + [UnavailableError("no")] * 3 + [ServerError("broken")]:
+        with pytest.raises(ServerError), backoff.obeyed():
+            raise error
+
+    assert backoff.outage.is_on
+
+
+@pytest.mark.virtual_time
+async def test_nobody_hammers_an_archive_that_takes_no_connection():
+    """Thousands wait for a moment, and each has half an hour of patience."""
+    backoff = Backoff("geodes", "downloads", Config(), [].append)
+    tries = []
+
+    async def ask():
+        while anyio.current_time() < 1_000:
+            await backoff.over()
+            tries.append(anyio.current_time())
+            with contextlib.suppress(UnreachableError), backoff.obeyed():
+                await anyio.sleep(0.01)
+                raise UnreachableError("cannot connect")
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(ask)
+
+    assert len(tries) < 100
+
+
+@pytest.mark.virtual_time
+async def test_failures_that_were_under_way_do_not_make_the_pause_longer():
+    backoff = Backoff("geodes", "downloads", Config(retry_wait=4.0, retry_wait_max=100.0), [].append)
+
+    async def ask():
+        with pytest.raises(ServerError), backoff.obeyed():
+            await anyio.lowlevel.checkpoint()
+            raise UnavailableError("no")
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(16):
+            tasks.start_soon(ask)
+
+    assert backoff.left == 4
+
+
+@pytest.mark.parametrize(("is_out", "tries"), [(False, 3), (True, 6)])
+async def test_tries_are_not_counted_in_an_outage(is_out, tries):
+    answers = iter([UnavailableError("no")] * 5)
+    config = Config(retries=3, retry_wait=0.001, retry_wait_max=0.001)
+    budget = Attempts(config, outage=lambda: is_out)
+
+    async def ask():
+        for error in answers:
+            raise error
+        return "here"
+
+    if is_out:
+        assert await budget.call(ask) == "here"
+    else:
+        with pytest.raises(UnavailableError):
+            await budget.call(ask)
+    assert budget.count == tries
