@@ -184,6 +184,8 @@ class Query:
     """Highest cloud cover, percent."""
     platform: str | None = None
     """`S1A`, ..."""
+    published_since: datetime | None = None
+    """Published by the archive at this instant or later, UTC, aware. Acquisition is another matter: see `start`."""
     names: tuple[str, ...] = ()
     """Products by name, without extension; when given, the other criteria only narrow them."""
     latest: bool = False
@@ -192,10 +194,11 @@ class Query:
     """At most this many products."""
 
     def __post_init__(self) -> None:
-        for name, instant in (("start", self.start), ("end", self.end)):
+        for name in ("start", "end", "published_since"):
+            instant = getattr(self, name)
             if instant is not None and getattr(instant, "tzinfo", None) is None:
                 raise ConfigError(
-                    f"the {name} {instant} has no time zone",
+                    f"the {name.replace('_', ' ')} {instant} has no time zone",
                     hint="Give one, as in datetime(2017, 1, 1, tzinfo=UTC); build_query() takes a time without as UTC",
                 )
         if self.start and self.end and self.start >= self.end:

@@ -277,6 +277,7 @@ queries = st.builds(
     Query,
     collection=st.sampled_from(["S1", None]),
     start=st.datetimes(timezones=st.just(UTC)) | st.none(),
+    published_since=st.datetimes(timezones=st.just(UTC)) | st.none(),
     tile=st.sampled_from(["31TCJ", None]),
     area=st.builds(shapely.Point, st.floats(-180, 180), st.floats(-90, 90)) | st.none(),
     cloud_cover=st.floats(0, 100) | st.none(),
@@ -291,10 +292,21 @@ def test_an_order_is_read_as_it_was_written(query):
     assert query_from_json(json.loads(json.dumps(wanted_as_json(query)))) == query
 
 
-@given(st.dictionaries(st.sampled_from(["start", "area", "names", "limit", "other"]), st.integers() | st.text()))
+@given(
+    st.dictionaries(st.sampled_from(["version", "start", "area", "names", "limit", "other"]), st.integers() | st.text())
+)
 def test_a_strange_order_is_refused_clearly(values):
     with contextlib.suppress(ConfigError):
         query_from_json(values)
+
+
+def test_an_order_of_before_there_were_versions_is_read():
+    assert query_from_json({"collection": "S1", "tile": "31TCJ"}) == Query(collection="S1", tile="31TCJ")
+
+
+def test_an_order_of_a_newer_version_is_refused():
+    with pytest.raises(ConfigError, match="newer pepsasync"):
+        query_from_json(wanted_as_json(Query(collection="S1")) | {"version": 99})
 
 
 def test_products_are_written_as_their_names():

@@ -27,7 +27,7 @@ def sent_shape(query):
 def test_search_filter_all_criteria():
     query = build_query(
         collection="S2ST", product="S2MSI1C", sensor_mode="INS-NOBS", satellite="S2A", start="2017-01-01", end="2017-02-01",
-        tile="t31tcj", clouds="20.5", orbit=51,
+        tile="t31tcj", clouds="20.5", orbit=51, published_since="2017-01-03",
     )  # fmt: skip
 
     assert [
@@ -37,6 +37,7 @@ def test_search_filter_all_criteria():
         "startswith(Name,'S2A_')",
         "ContentDate/Start ge 2017-01-01T00:00:00.000000Z",
         "ContentDate/Start lt 2017-02-01T00:00:00.000000Z",
+        "PublicationDate ge 2017-01-03T00:00:00.000000Z",
         attribute("Integer", "relativeOrbitNumber", "eq 51"),
         attribute("Double", "cloudCover", "le 20.50"),
         attribute("String", "tileId", "eq '31TCJ'"),

@@ -1,5 +1,6 @@
 """What every provider must do, over the embedded archive."""
 
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -60,6 +61,11 @@ async def test_search_describes_products(connect_to):
         pytest.param({"orbit": 152}, lambda p: p.relative_orbit == 152, id="relative-orbit"),
         pytest.param(
             {"start": "2015-11-10", "end": "2015-11-20"}, lambda p: 10 <= p.start.day < 20, id="period-end-exclusive"
+        ),
+        pytest.param(
+            {"published_since": "2015-11-15T12:00"},
+            lambda p: p.published >= datetime(2015, 11, 15, 12, tzinfo=UTC),
+            id="published-since",
         ),
     ],
 )

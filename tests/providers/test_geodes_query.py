@@ -53,6 +53,12 @@ def test_dates_are_those_of_acquisition_not_of_publication():
     assert body["sortBy"] == [{"field": "start_datetime", "direction": "desc"}]
 
 
+def test_publication_is_asked_for():
+    (body,) = bodies(collection="S2", published_since="2017-01-01")
+
+    assert body["query"] == {"datetime": {"gte": "2017-01-01T00:00:00.000Z"}}
+
+
 def test_numbers_are_not_text():
     (body,) = bodies(collection="S2", orbit=51, clouds=20.5, tile="31TCJ")
 

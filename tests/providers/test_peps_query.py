@@ -23,7 +23,7 @@ BEGIN = datetime(2020, 6, 10, 10, 50, 31, 24000, tzinfo=UTC)
 def test_search_parameters_all_criteria():
     query = build_query(
         collection="S2ST", product="S2MSI1C", sensor_mode="INS-NOBS", satellite="S2A", start="2017-01-01", end="2017-02-01",
-        tile="t31tcj", clouds="20.5", orbit=51,
+        tile="t31tcj", clouds="20.5", orbit=51, published_since="2017-01-03",
     )  # fmt: skip
 
     assert {
@@ -32,6 +32,7 @@ def test_search_parameters_all_criteria():
         "platform": "S2A",
         "startDate": "2017-01-01T00:00:00.000Z",
         "completionDate": "2017-02-01T00:00:00.000Z",
+        "publishedBegin": "2017-01-03T00:00:00.000Z",
         "tileid": "31TCJ",
         "cloudCover": "[0,21]",
     } == search_parameters(query)

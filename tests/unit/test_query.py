@@ -22,6 +22,7 @@ LATER = timedelta(days=1)
         pytest.param({"start": AWARE, "end": NAIVE + LATER}, "end", id="beside-an-aware-start"),
         pytest.param({"start": date(2017, 1, 1)}, "start", id="date"),
         pytest.param({"end": "2017-01-01"}, "end", id="text"),
+        pytest.param({"published_since": NAIVE}, "published since", id="publication"),
     ],
 )
 def test_instants_without_a_time_zone_are_refused(period, which):

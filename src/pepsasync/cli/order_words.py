@@ -35,6 +35,8 @@ def _parts(query: Mapping[str, Any]) -> list[str]:
         parts.append(_names(query["names"]))
     period = [f"{word} {_date(query[name])}" for word, name in (("from", "start"), ("to", "end")) if query.get(name)]
     parts += [" ".join(period)] if period else []
+    if query.get("published_since"):
+        parts.append(f"published since {_date(query['published_since'])}")
     for name, words in _WORDS.items():
         if query.get(name) is not None:
             parts.append(words.format(query[name]))

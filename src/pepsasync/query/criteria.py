@@ -46,6 +46,7 @@ _PLAIN: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "sensor_mode": ("sensor_mode", values.parse_word),
     "start": ("start", values.parse_start),
     "end": ("end", values.parse_end),
+    "published_since": ("published_since", values.parse_start),
     "location": ("location", values.parse_text),
     "orbit": ("relative_orbit", values.parse_whole),
     "clouds": ("cloud_cover", values.parse_percent),
@@ -88,6 +89,7 @@ def build_query(**criteria: object) -> Query:
             - `start`, `end`: `2015-11-01`, `2015-11-01T10:00:00Z`, `date` or `datetime`. A date is 00:00:00 UTC, a
               time without zone is UTC. `end` is exclusive when it is a date and inclusive, to the millisecond, when
               it has a time;
+            - `published_since`: as `start`, of the publication in the archive instead of the acquisition;
             - where, one of: `tile` (`31TCJ`); `location`; `lon` and `lat`; `lonmin`, `latmin`, `lonmax`, `latmax`;
               `bbox` (`W,S,E,N`, W > E crosses the antimeridian); `shape` (vector file); `geometry` (WKT, GeoJSON,
               shapely or geopandas). All in degrees, EPSG:4326, longitude first, except `shape` and tables, which

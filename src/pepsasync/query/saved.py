@@ -15,13 +15,20 @@ if TYPE_CHECKING:
     from pepsasync.model import Wanted
 
 
+VERSION = 1
+"""Of the form of a query; one without a number is of before there were any, and read as 1."""
+
+
 def wanted_as_json(wanted: Wanted) -> dict[str, Any] | list[str]:
-    """Return a query as a mapping of its criteria, products as their names; queries among them are left out."""
+    """Return a query as a mapping of its criteria and the `version` of the form, products as their names.
+
+    Queries among products are left out.
+    """
     if not isinstance(wanted, Query):
         names = (item.name if isinstance(item, Product) else item for item in wanted)
         return [name for name in names if isinstance(name, str)]
     values = {field.name: getattr(wanted, field.name) for field in fields(Query)}
-    return {
+    return {"version": VERSION} | {
         name: _plain(value) for name, value in values.items() if not (value is None or value is False or value == ())
     }
 
@@ -30,11 +37,14 @@ def query_from_json(values: Mapping[str, Any]) -> Query:
     """Return the query that `wanted_as_json` wrote.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: It is none, or of a newer version of this program.
     """
+    if values.get("version", 1) not in range(1, VERSION + 1):
+        what = f"the order in the journal is of the form {values['version']}, this version knows those up to {VERSION}"
+        raise ConfigError(what, hint="Install a newer pepsasync")
     try:
         given = {name: value for name, value in values.items() if name in {field.name for field in fields(Query)}}
-        for name in {"start", "end"} & given.keys():
+        for name in {"start", "end", "published_since"} & given.keys():
             given[name] = datetime.fromisoformat(given[name])
         if "area" in given:
             import shapely  # noqa: PLC0415 - slow to load, and needed only with an area

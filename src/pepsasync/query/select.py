@@ -41,8 +41,8 @@ def why_unwanted(product: Product, query: Query) -> str | None:
     """Name the first criterion that a product fails.
 
     What neither a product nor its name tells counts in its favour for collection, product type, sensor mode, satellite,
-    time and area. It counts against it for relative orbit, tile (but Sentinel-2 products of several tiles stay) and
-    cloud cover (but radar stays). Location is not checked: it is the archive's word.
+    time, publication and area. It counts against it for relative orbit, tile (but Sentinel-2 products of several tiles
+    stay) and cloud cover (but radar stays). Location is not checked: it is the archive's word.
 
     Args:
         product: What an archive returned for the query.
@@ -109,6 +109,10 @@ def _is_early_enough(product: Product, query: Query) -> bool:
     return query.end is None or product.start is None or product.start < query.end
 
 
+def _is_published_since(product: Product, query: Query) -> bool:
+    return query.published_since is None or product.published is None or product.published >= query.published_since
+
+
 def _has_orbit(product: Product, query: Query) -> bool:
     if query.relative_orbit is None:
         return True
@@ -150,6 +154,7 @@ _CHECKS: dict[str, Callable[[Product, Query], bool]] = {
     "satellite": _has_platform,
     "start": _is_late_enough,
     "end": _is_early_enough,
+    "publication": _is_published_since,
     "relative orbit": _has_orbit,
     "cloud cover": _is_clear,
     "tile": _has_tile,

@@ -91,6 +91,7 @@ def search_filter(query: Query) -> str:
         query.platform and f"startswith(Name,{_quoted(query.platform + '_')})",
         query.start and f"ContentDate/Start ge {_instant(query.start)}",
         query.end and f"ContentDate/Start lt {_instant(query.end)}",
+        query.published_since and f"PublicationDate ge {_instant(query.published_since)}",
         _attribute("relativeOrbitNumber", "eq", query.relative_orbit),
         _attribute("cloudCover", "le", clouds),
         _attribute("tileId", "eq", query.tile if query.area is None else None),

@@ -119,6 +119,7 @@ def _criteria(query: Query, collections: Sequence[str]) -> dict[str, dict[str, A
         "sar:instrument_mode": {"eq": query.sensor_mode},
         "platform": {"eq": query.platform},
         "start_datetime": {name: value for name, value in period.items() if value},
+        "datetime": {"gte": _instant(query.published_since)},  # of publication (3)
         "sat:relative_orbit": {"eq": query.relative_orbit},
         "eo:cloud_cover": {"lte": None if is_radar else query.cloud_cover},
         "grid:code": {"contains": f"T{query.tile}" if query.tile and not is_radar else None},

@@ -92,6 +92,7 @@ def search_parameters(query: Query) -> dict[str, str]:
     parameters = {
         "startDate": _instant(query.start),
         "completionDate": _instant(query.end),
+        "publishedBegin": _instant(query.published_since),
         "productType": query.product_type,
         "sensorMode": query.sensor_mode,
         "platform": query.platform,
