@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pepsasync.model import Query
 
@@ -19,13 +19,27 @@ MODES = {"1": ("IW", "EW", "SM", "WV"), "2": ("INS-NOBS",)}
 """Sensor modes by mission."""
 OURS = ("1", "2", "3")
 """Missions whose words are known well enough to say what does not go together."""
-SATELLITES = {mission: tuple(f"S{mission}{letter}" for letter in "ABCD") for mission in "12"}
+SATELLITES = {mission: tuple(f"S{mission}{letter}" for letter in "ABCD") for mission in OURS}
+_USUAL = {"product type": TYPES, "sensor mode": MODES, "satellite": SATELLITES}
 NEUTRAL = ("S1", "S2", "S2ST", "S3")
 """Collections that mean the same in every archive; others are an archive's own."""
 
 _MISSION = re.compile(r"(?<![A-Z])S(?:ENTINEL[-_ ]?)?(\d)", re.IGNORECASE)
 _SATELLITE = re.compile(r"S(\d)[A-Z]")
 _RADAR_TYPE = re.compile(r"(?:^|_)(?:GRD|SLC|OCN|RAW)", re.IGNORECASE)
+_TYPES = {
+    "1": re.compile(r"(?:GRD|SLC|OCN|RAW)|\w\w_(?:GRD[FHM]?|SLC|OCN|RAW)(?:[_-].*)?|(?!.*(?:GRD|SLC|OCN|RAW)).*[_-].*"),
+    "2": re.compile(r"S2MSI[0-3][ABC]?P?|.*[_-].*"),
+}
+"""Product types that an archive may have: besides the usual ones their long forms, and auxiliary files, whose words
+have more than one part."""
+_MODES = {
+    "1": re.compile("IW|EW|SM|WV|[SN][1-6]|Z[1-6EIW]|EN|IM|RF|GP|HK|A[IN]"),
+    "2": re.compile("INS-.+"),
+}
+"""Sensor modes that an archive may have: for radar also beams, calibration and housekeeping."""
+_SHORTEST = 3
+"""Letters of a satellite's name."""
 _LEVEL = re.compile(r"(?:S2)?(?:MSI)?[-_]?(?:L|LEVEL)?[-_]?(1C|2A)", re.IGNORECASE)
 """Ways to write a level of Sentinel-2 that no archive has as a product type."""
 _CLOSE = 0.6
@@ -48,7 +62,7 @@ def is_radar(query: Query) -> bool:
 
 
 def check_words(query: Query) -> None:
-    """Refuse words that match nothing: of two missions, or not quite those of one.
+    """Refuse words that match nothing: of two missions, or not those of one. An archive's own collections may have any.
 
     Raises:
         ConfigError: With the words that are right.
@@ -72,26 +86,52 @@ def check_words(query: Query) -> None:
     if kind and kind != right:
         raise ConfigError(f"there is no product type {kind}", hint=f"Did you mean {right}?")
     if known:
-        mission = known[0][2]
-        _check_spelling("product type", kind, _of_type(kind), TYPES.get(mission, ()))
-        _check_spelling("sensor mode", mode, _of_mode(mode), MODES.get(mission, ()))
-        _check_spelling("satellite", satellite, _of_satellite(satellite), SATELLITES.get(mission, ()))
+        mission = str(known[0][2])
+        _check_word("product type", kind, mission, _TYPES)
+        _check_word("sensor mode", mode, mission, _MODES)
+        _check_word("satellite", satellite, mission, {})
+    elif not any(of for *_, of in told):
+        _check_unplaced(mode, satellite)
 
 
-def _check_spelling(what: str, word: str | None, mission: str | None, right: Sequence[str]) -> None:
-    """Refuse a word that is almost one of those that are known; an archive may have others."""
-    if not word or mission:
+def _check_unplaced(mode: str | None, satellite: str | None) -> None:
+    """Refuse what only a slip can be, where nothing says which mission it is of."""
+    if mode and (close := _closest(mode, [word for words in MODES.values() for word in words])):
+        raise ConfigError(f"there is no sensor mode {mode}", hint=f"Did you mean {close}?")
+    sentinels = [word for words in SATELLITES.values() for word in words]
+    close = _closest(satellite, sentinels) if satellite else None
+    if satellite and (close or len(satellite) < _SHORTEST):
+        others = f"Sentinels are {', '.join(sentinels)}; for others name the collection, too"
+        raise ConfigError(f"there is no satellite {satellite}", hint=f"Did you mean {close}?" if close else others)
+
+
+def _check_word(what: str, word: str | None, mission: str, possible: Mapping[str, re.Pattern[str]]) -> None:
+    """Refuse a word that no product of a mission has.
+
+    Args:
+        what: What it is a word for.
+        word: As the user wrote it; None when it was not given.
+        mission: Of which the other words are.
+        possible: By mission, what an archive may have beside the usual words; nothing of a mission that is missing.
+    """
+    usual = _USUAL[what].get(mission)
+    if not word or not usual or word.upper() in usual:
         return
-    close = get_close_matches(word.upper(), right, n=1, cutoff=_CLOSE) or [
-        known for known in right if known.startswith(word.upper())
-    ]
-    if close:
-        raise ConfigError(f"there is no {what} {word}", hint=f"Did you mean {close[0]}?")
+    if mission in possible and possible[mission].fullmatch(word.upper()):
+        return
+    close = None if _of_satellite(word) else _closest(word, usual)  # each letter is as close as another
+    raise ConfigError(f"there is no {what} {word}", hint=f"Did you mean {close}?" if close else _right(what, mission))
+
+
+def _closest(word: str, usual: Sequence[str]) -> str | None:
+    """The one of some words that another is almost, or begins."""
+    alike = get_close_matches(word.upper(), usual, n=1, cutoff=_CLOSE)
+    return next(iter(alike or [known for known in usual if known.startswith(word.upper())]), None)
 
 
 def _right(what: str, mission: str) -> str:
     """The words of a mission."""
-    words = {"product type": TYPES, "sensor mode": MODES, "satellite": SATELLITES}[what].get(mission)
+    words = _USUAL[what].get(mission)
     return f"Sentinel-{mission} has {', '.join(words)}" if words else "Leave out one of them"
 
 
