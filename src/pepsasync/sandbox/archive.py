@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import threading
+from collections import deque
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.sandbox.accounts import Accounts
-from pepsasync.sandbox.catalogue import TRUE_MD5, feature_id, generate, reprocessed
+from pepsasync.sandbox.catalogue import TRUE_MD5, feature_id, generate, next_processing, reprocessed
+from pepsasync.sandbox.changes import Changes
 from pepsasync.sandbox.clock import Clock
 from pepsasync.sandbox.content import ProductContent
 from pepsasync.sandbox.faults import FaultPlan
@@ -50,16 +54,35 @@ class Archive:
         self._products: dict[str, CatalogueProduct] = {}
         self._names: dict[str, str] = {}
         self._contents: dict[str, ProductContent] = {}
+        self._withdrawn: dict[str, CatalogueProduct] = {}
         self._dropped: set[str] = set()
-        self.edition = 0
-        """Grows with each change of the catalogue."""
+        self._edition = 0
         self.results = Results()
-        for product in _generated(options) if options.catalogue is None else options.catalogue:
+        self._choice = random.Random(f"{options.seed}:changes")
+        products = list(_generated(options) if options.catalogue is None else options.catalogue)
+        opening = max(0, len(products) - options.held_back)
+        for product in products[:opening]:
             self.publish(product)
+        self._held_back = deque(products[opening:])
+        self._changes = Changes(
+            self.clock,
+            {
+                "publish": (options.publish_seconds, self._publish_any),
+                "supersede": (options.supersede_seconds, self._supersede_any),
+                "withdraw": (options.withdraw_seconds, self._withdraw_any),
+            },
+        )
+
+    @property
+    def edition(self) -> int:
+        """Grows with each change of the catalogue."""
+        self._changes.settle()
+        return self._edition
 
     @property
     def products(self) -> tuple[CatalogueProduct, ...]:
         """Every product, those published later at the end."""
+        self._changes.settle()
         with self._lock:
             return tuple(self._products.values())
 
@@ -71,10 +94,64 @@ class Archive:
     def publish(self, product: CatalogueProduct) -> None:
         """Add a product to the catalogue."""
         with self._lock:
-            self.edition += 1
+            self._edition += 1
+            self._withdrawn.pop(product.name, None)
             self._products[product.name] = product
             self._names[product.id] = product.name
             self.robot.add(product.name, product.size, product.mode)
+
+    def publish_held_back(self, published: datetime | None = None) -> CatalogueProduct:
+        """Publish the first product that was held back, now or at another moment; return it.
+
+        Raises:
+            LookupError: None is left.
+        """
+        with self._lock:
+            if not self._held_back:
+                raise LookupError("no product is held back")
+            product = replace(self._held_back.popleft(), published=published or datetime.now(UTC))
+            self.publish(product)
+            return product
+
+    def supersede(self, name: str, published: datetime | None = None) -> CatalogueProduct:
+        """Publish a newer processing of a product, now or at another moment, and mark it as replaced; return the newer.
+
+        Raises:
+            KeyError: No product has this name.
+        """
+        with self._lock:
+            newer = next_processing(self._products[name], {*self._products, *self._withdrawn})
+            newer = replace(newer, published=published or datetime.now(UTC))
+            self.publish(newer)
+            self.hide(name, newer.id)
+            return newer
+
+    def withdraw(self, name: str) -> None:
+        """Take a product out of the catalogue; a download under way goes on.
+
+        Raises:
+            KeyError: No product has this name.
+        """
+        with self._lock:
+            self._edition += 1
+            product = self._products.pop(name)
+            self._withdrawn[name] = product
+            self._names = {identity: named for identity, named in self._names.items() if named != name}
+
+    def _publish_any(self, moment: datetime) -> None:
+        with self._lock:
+            if self._held_back:
+                self.publish_held_back(moment)
+
+    def _supersede_any(self, moment: datetime) -> None:
+        with self._lock:
+            if visible := [name for name, product in self._products.items() if product.visible]:
+                self.supersede(self._choice.choice(visible), moment)
+
+    def _withdraw_any(self, _: datetime) -> None:
+        with self._lock:
+            if self._products:
+                self.withdraw(self._choice.choice(list(self._products)))
 
     def product(self, name: str) -> CatalogueProduct:
         """Return a product by name.
@@ -82,6 +159,7 @@ class Archive:
         Raises:
             KeyError: No product has this name.
         """
+        self._changes.settle()
         return self._products[name]
 
     def find(self, collection: str, identifier: str) -> CatalogueProduct | None:
@@ -89,6 +167,7 @@ class Archive:
 
         The new id of a hidden product leads to the same file, visible again.
         """
+        self._changes.settle()
         with self._lock:
             product = self._products.get(self._names.get(identifier, ""))
         if product is None or product.collection != collection:
@@ -100,6 +179,7 @@ class Archive:
     @property
     def listed(self) -> list[CatalogueProduct]:
         """Every product as searches of PEPS show it: not those that were replaced, but their new features."""
+        self._changes.settle()
         with self._lock:
             newest = (self._newest(product) for product in self._products.values())
             return [product for product in newest if product is not None]
@@ -112,7 +192,8 @@ class Archive:
 
     def at_download(self, product: CatalogueProduct) -> CatalogueProduct:
         """Return a feature as it is when it is downloaded: the fault `hidden` may just have replaced it."""
-        original = product.visible and product.id == self._products[product.name].id
+        known = self._products.get(product.name)
+        original = product.visible and known is not None and product.id == known.id
         if not original or not self.faults.strikes("hidden", product.name):
             return product
         successor = feature_id(product.collection, product.name + ":new")
@@ -122,7 +203,7 @@ class Archive:
         return self._products[product.name]
 
     def content(self, name: str) -> ProductContent:
-        """Return the bytes of a product.
+        """Return the bytes of a product, even of one that was withdrawn.
 
         Raises:
             KeyError: No product has this name.
@@ -130,7 +211,8 @@ class Archive:
         """
         with self._lock:
             if name not in self._contents:
-                self._contents[name] = ProductContent(self._products[name], self.options.seed)
+                product = self._products.get(name) or self._withdrawn[name]
+                self._contents[name] = ProductContent(product, self.options.seed)
             return self._contents[name]
 
     def checksum(self, product: CatalogueProduct) -> str | None:
@@ -174,7 +256,7 @@ class Archive:
     def hide(self, name: str, new_id: str | None = None) -> None:
         """Mark a product as replaced by the feature `new_id` (None: not available)."""
         with self._lock:
-            self.edition += 1
+            self._edition += 1
             self._products[name] = replace(self._products[name], visible=False, new_version=new_id)
 
     def drop_file(self, name: str) -> None:

@@ -14,7 +14,7 @@ from shapely.geometry import box
 from pepsasync.sandbox import sentinel1, sentinel2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from shapely.geometry.base import BaseGeometry
 
@@ -193,8 +193,17 @@ def _with_versions(found: Sequence[CatalogueProduct]) -> Iterator[CatalogueProdu
     yield from found
     for version in count(1) if found else ():
         for product in found:
-            module = sentinel1 if product.collection == "S1" else sentinel2
-            yield reprocessed(product, module.reprocessed_name(product.name, version))
+            yield _processing(product, version)
+
+
+def next_processing(product: CatalogueProduct, taken: Collection[str]) -> CatalogueProduct:
+    """Return the same acquisition processed anew, under the first later name that is not taken."""
+    return next(newer for version in count(1) if (newer := _processing(product, version)).name not in taken)
+
+
+def _processing(product: CatalogueProduct, version: int) -> CatalogueProduct:
+    module = sentinel1 if product.collection == "S1" else sentinel2
+    return reprocessed(product, module.reprocessed_name(product.name, version))
 
 
 def reprocessed(product: CatalogueProduct, name: str) -> CatalogueProduct:

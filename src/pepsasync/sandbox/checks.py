@@ -31,14 +31,14 @@ def at_most(high: float, **options: float) -> None:
             raise ValueError(f"{name} must be at most {high}, not {value}")
 
 
-def above_zero(**options: float) -> None:
-    """Check numbers.
+def above_zero(**options: float | None) -> None:
+    """Check numbers; None stands for never.
 
     Raises:
         ValueError: One of them is zero, below, or no number.
     """
     for name, value in options.items():
-        if math.isnan(value) or value <= 0:
+        if value is not None and (math.isnan(value) or value <= 0):
             raise ValueError(f"{name} must be above 0, not {value}")
 
 

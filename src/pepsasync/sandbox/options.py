@@ -80,6 +80,10 @@ class Options:
     geodes_strict: bool = False
     geodes_version: str = "2.1"
     catalogue: Sequence[CatalogueProduct] | None = None
+    held_back: int = 0
+    publish_seconds: float | None = None
+    supersede_seconds: float | None = None
+    withdraw_seconds: float | None = None
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
@@ -87,6 +91,9 @@ class Options:
         at_least(0, mount_seconds=self.mount_seconds, staging_seconds=self.staging_seconds, cache_size=self.cache_size)
         at_least(0, fault_limit=self.fault_limit, retry_after_ms=self.retry_after_ms, stall_seconds=self.stall_seconds)
         at_least(0, portal_seconds=self.portal_seconds, geodes_quota=self.geodes_quota)
+        at_least(0, held_back=self.held_back)
+        above_zero(publish_seconds=self.publish_seconds, supersede_seconds=self.supersede_seconds)
+        above_zero(withdraw_seconds=self.withdraw_seconds)
         at_least(1, tape_drives=self.tape_drives, cdse_connections=self.cdse_connections)
         at_least(1, cdse_requests=self.cdse_requests)
         at_least(LEAST_VARIED if self.vary else MIN_SIZE, product_size=self.product_size)

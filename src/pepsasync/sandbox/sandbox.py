@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,6 +18,7 @@ from pepsasync.sandbox.options import Options, takes
 from pepsasync.sandbox.server import ServerThread
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from types import TracebackType
     from typing import Self
 
@@ -75,6 +77,10 @@ class Sandbox:
         geodes_strict: Whether GEODES refuses pages that are too long and unknown attributes.
         geodes_version: Version of GEODES' STAC layer, `2.1` or `2.2`.
         catalogue: Products to serve instead of generated ones, each in its own `mode`.
+        held_back: Products at the end of the catalogue that are not published when the archive opens.
+        publish_seconds: Archive seconds after which one of them is published, again and again, None for never.
+        supersede_seconds: Archive seconds after which a newer processing replaces a product, again and again.
+        withdraw_seconds: Archive seconds after which a product is withdrawn, again and again.
         clock: Source of real monotonic seconds.
 
     Raises:
@@ -122,7 +128,7 @@ class Sandbox:
         return self._archive.statistics
 
     def content(self, name: str) -> ProductContent:
-        """Return the bytes of a product.
+        """Return the bytes of a product, even of one that was withdrawn.
 
         Raises:
             KeyError: No product has this name.
@@ -161,6 +167,45 @@ class Sandbox:
             KeyError: No product has this name.
         """
         self._archive.hide(name, new_id)
+
+    def publish(self, product: CatalogueProduct | None = None, *, published: datetime | None = None) -> str:
+        """Publish a product while the archive runs; return its name.
+
+        Args:
+            product: A new one; None for the first of those that were held back.
+            published: Publication date to show, with a time zone. Else that of a given product; now for one that was
+                held back.
+
+        Raises:
+            LookupError: None is held back any more.
+        """
+        if product is None:
+            return self._archive.publish_held_back(published).name
+        self._archive.publish(product if published is None else replace(product, published=published))
+        return product.name
+
+    def supersede(self, name: str, *, published: datetime | None = None) -> str:
+        """Replace a product by a newer processing, as archives do; return the name of the newer one.
+
+        PEPS shows only the newer one from then on. GEODES shows both and tells which is the latest. CDSE shows both
+        until the older one is withdrawn.
+
+        Args:
+            name: Of the older one.
+            published: Publication date of the newer one, with a time zone; None for now.
+
+        Raises:
+            KeyError: No product has this name.
+        """
+        return self._archive.supersede(name, published).name
+
+    def withdraw(self, name: str) -> None:
+        """Take a product out of the catalogue: no search shows it, its id is unknown, its file cannot be had.
+
+        Raises:
+            KeyError: No product has this name.
+        """
+        self._archive.withdraw(name)
 
     def drop_file(self, name: str) -> None:
         """Lose the file of a product: still listed, every download answers 404.

@@ -47,8 +47,10 @@ class Index:
         if self._edition != edition:
             self._names = {self._identify(product): product.name for product in self._archive.products}
             self._edition = edition
-        name = self._names.get(identifier)
-        return None if name is None else self._archive.product(name)
+        try:
+            return self._archive.product(self._names[identifier])
+        except KeyError:  # unknown, or withdrawn at this moment
+            return None
 
 
 async def find(
