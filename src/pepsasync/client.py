@@ -327,9 +327,7 @@ class Client:
                 listener(url, body)
             except Exception as error:  # noqa: BLE001 - it is the user's code
                 self._http.on_search_reply = None
-                self._emit(
-                    Noticed(message=f"what takes the archive's replies failed and gets no more: {reason(error)}")
-                )
+                self._emit(Noticed(message=f"the reply listener failed and was removed: {reason(error)}"))
 
         self._http.on_search_reply = take
         try:
@@ -344,7 +342,7 @@ class Client:
             except Exception as error:  # noqa: BLE001 - it is the user's code
                 with contextlib.suppress(ValueError):  # it was removed meanwhile
                     self._listeners.remove(listener)
-                self._emit(Noticed(message=f"a listener failed and gets no more events: {reason(error)}"))
+                self._emit(Noticed(message=f"a listener failed and was removed: {reason(error)}"))
 
     def _tell(self, text: str) -> None:
         """Tell the user something, from a worker thread."""

@@ -178,7 +178,7 @@ def _check_bounds(bounds: Mapping[str, object]) -> None:
 def _patience(max_trials: int, wait: float) -> dict[str, Any]:
     """Fields of `Config` for so many trials with so many minutes between them."""
     if max_trials < 1 or not wait >= 0:
-        raise ConfigError(f"max_trials={max_trials}, wait={wait}: there must be a trial, and a wait is not negative")
+        raise ConfigError(f"max_trials={max_trials}, wait={wait}: give at least one trial, and a wait of 0 s or more")
     pause = wait * 60.0 or SHORTEST_TRIAL
     return {"poll_interval_max": pause, "staging_timeout": max_trials * pause}
 

@@ -74,7 +74,7 @@ class Quota:
 
     def __post_init__(self) -> None:
         if self.products < 1 or not self.seconds > 0:
-            raise ConfigError(f"a quota of {self.products} products in {self.seconds:g} s makes no sense")
+            raise ConfigError(f"a quota of {self.products} products in {self.seconds:g} s is invalid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

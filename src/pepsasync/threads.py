@@ -31,7 +31,7 @@ def explained(error: Exception) -> Exception:
     if not lacks_threads(error):
         return error
     hint = "Raise the limit of processes of this account (ulimit -u), or end others; then run the same command again"
-    return ConfigError(f"no thread is to be had: {error}", hint=hint)
+    return ConfigError(f"cannot start a thread: {error}", hint=hint)
 
 
 async def clean_up(work: Callable[[Unpack[Arguments]], object], *arguments: *Arguments) -> None:

@@ -246,7 +246,7 @@ def test_nothing_to_remove_is_no_failure(run):
         pytest.param(["peps", "--no-check"], (), "no answer to: User name", id="no-lines"),
         pytest.param(["peps", "--no-check"], ("you",), "no answer to: Password", id="one-line"),
         pytest.param(["geodes", "--no-check"], ("",), "no answer to: API key", id="empty-line"),
-        pytest.param(["geodes", "--no-check"], (SECRET,), "characters that no key has", id="bad-key"),
+        pytest.param(["geodes", "--no-check"], (SECRET,), "invalid characters", id="bad-key"),
         pytest.param(["peps", "-a", "peps.txt"], (), "there is no option -a", id="auth"),
     ],
 )
@@ -377,7 +377,7 @@ def test_auth_file_of_an_archive_with_keys_holds_the_key(run, clients, tmp_path)
 
     done = run("fetch", "-c", "S1", "--provider", "geodes", "-a", tmp_path / "peps.txt")
     assert done.code == 2
-    assert "geodes wants an API key" in done.err
+    assert "geodes needs one API key" in done.err
     assert "hunter2" not in done.err
 
 

@@ -155,8 +155,8 @@ async def test_a_pause_is_told_once():
         backoff.keep(seconds)
 
     assert [
-        Noticed(message="geodes wants no further downloads for 30 s"),
-        Noticed(message="geodes wants no further downloads for 60 s"),
+        Noticed(message="geodes asks for a pause; downloads pause for 30 s"),
+        Noticed(message="geodes asks for a pause; downloads pause for 60 s"),
     ] == events
 
 

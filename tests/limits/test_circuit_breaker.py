@@ -84,7 +84,7 @@ async def test_pause_of_an_outage_grows_and_is_everybodys():
         backoff._until = 0.0  # the pause is over
 
     assert pauses == [0, 0, 4, 6, 7]
-    assert Noticed(message="geodes answers nobody: no further downloads for 4 s") == events[0]
+    assert Noticed(message="geodes is not responding; downloads pause for 4 s") == events[0]
     backoff.answered()
     with pytest.raises(ServerError), backoff.obeyed():
         raise UnavailableError("no")

@@ -65,4 +65,4 @@ async def test_part_that_was_changed_is_fetched_afresh(provider, change, when, t
         assert is_changed
         assert delivery.status is DeliveryStatus.DELIVERED, delivery.error
         assert right_files(archive, tmp_path) == 1
-    assert any("fetching it afresh" in message for message in notices)
+    assert any("downloading it again from the start" in message for message in notices)

@@ -60,7 +60,7 @@ async def test_file_system_without_large_files_fails_the_large_products_alone(tm
         outcomes, _ = await fetch_all(archive, tmp_path)
 
     assert {DeliveryStatus.FAILED} == {delivery.status for delivery in outcomes.values()}
-    assert all("the file system takes no file of that size" in str(one.error) for one in outcomes.values())
+    assert all("the file system does not allow files of that size" in str(one.error) for one in outcomes.values())
 
 
 @pytest.fixture

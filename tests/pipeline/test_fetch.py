@@ -407,7 +407,7 @@ async def test_a_listener_that_raises_is_told_once_and_ends_no_run(tmp_path):
     assert [delivery.error for delivery in outcomes] == [None] * 4
     assert len(calls) == 1
     told = [event.message for event in events if isinstance(event, Noticed)]
-    assert told == ["a listener failed and gets no more events: no more"] * 2
+    assert told == ["a listener failed and was removed: no more"] * 2
     assert len({id(event) for event in events}) * 2 == len(events)
 
 

@@ -196,6 +196,6 @@ def test_verify_compares_with_what_was_unpacked(run, archive, data, tmp_path):
     repaired = run("verify", data, "--repair", *account)
 
     assert (found.code, repaired.code) == (1, 0), repaired.err
-    assert "is not what was unpacked" in found.out
+    assert "differs from what was unpacked" in found.out
     assert tree(harmed) == before | {"notes.txt": MINE}
     assert run("verify", data).code == 0

@@ -184,7 +184,7 @@ async def test_migration_that_fails_leaves_the_old_schema(tmp_path):
     await filled(tmp_path)
     broken = (*MIGRATIONS, "CREATE TABLE extra (x); INSERT INTO nowhere VALUES (1)")
 
-    with pytest.raises(ConfigError, match=f"schema {len(MIGRATIONS)} cannot become schema {len(NEXT)}"):
+    with pytest.raises(ConfigError, match=f"cannot migrate schema {len(MIGRATIONS)} to schema {len(NEXT)}"):
         async with open_journal(tmp_path, tell=pytest.fail, migrations=broken):
             pass
 

@@ -143,7 +143,7 @@ def test_root_of_the_environment_comes_before_the_file_and_gets_no_account_of_it
 
 
 def test_root_of_the_environment_that_is_none_is_named_by_its_variable():
-    with pytest.raises(ConfigError, match="PEPSASYNC_PEPS_BASE_URL: the root of the archive holds a user") as caught:
+    with pytest.raises(ConfigError, match="PEPSASYNC_PEPS_BASE_URL: the root of the archive contains a user") as caught:
         read_settings({"PEPSASYNC_PEPS_BASE_URL": "https://you:hunter2@archive.example"})
 
     assert "hunter2" not in str(caught.value)

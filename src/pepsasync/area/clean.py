@@ -118,7 +118,7 @@ def _check_coordinates(points: np.ndarray[tuple[int, int], np.dtype[np.float64]]
     if not np.isfinite(points).all():
         raise AreaError(
             f"{source} has coordinates that are not numbers (NaN or infinite)",
-            hint="When it was reprojected, part of it lies outside of where its coordinate system is valid",
+            hint="After a reprojection: part of it lies outside the area where its coordinate system is valid",
         )
     longitudes, latitudes = np.abs(points).max(axis=0)
     if latitudes > 90:

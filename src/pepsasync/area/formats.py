@@ -93,7 +93,7 @@ def _layers(file: Path, *, may_be_zip: bool) -> Iterator[Any]:
     elif text.startswith(b"<"):
         yield _kml(file)
     else:
-        raise AreaError("its content is no vector format that is known")
+        raise AreaError("its content is not in a known vector format")
 
 
 def _by_gdal(file: Path) -> Iterator[Any]:
@@ -111,7 +111,7 @@ def _by_gdal(file: Path) -> Iterator[Any]:
             if not kind:
                 continue
             if (driver := pyogrio.read_info(file, layer=name)["driver"]) not in _DRIVERS:
-                raise AreaError(f"its content is taken for {driver}")
+                raise AreaError(f"its content is detected as {driver}")
             yield geopandas.read_file(file, layer=name, columns=[])
 
 
@@ -134,7 +134,7 @@ def _check_database(file: Path) -> None:
     with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True)) as database:
         for (written,) in database.execute("SELECT sql FROM sqlite_master WHERE sql LIKE '%VIRTUAL%TABLE%'"):
             if not re.search(r"\sUSING\s+\"?rtree\"?\s*\(", written, re.IGNORECASE):
-                raise AreaError("it has tables that may be made of other files")
+                raise AreaError("it has tables that may read other files")
 
 
 def _parquet(file: Path) -> Iterator[Any]:
@@ -203,7 +203,7 @@ def _zipped(file: Path) -> Iterator[Any]:
         vectors += sorted({path.parent for path in unzipped if path.parent.suffix == ".gdb"})
         vectors = vectors or [path for path in unzipped if path.suffix == ".json"]
         if not vectors:
-            raise AreaError("no vector file is in it")
+            raise AreaError("it contains no vector file")
         for path in vectors:
             yield from _layers(path, may_be_zip=False)
 

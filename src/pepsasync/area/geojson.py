@@ -46,7 +46,7 @@ def read_crs(value: object) -> str | None:
     if match is None:
         raise AreaError(
             f"its coordinate system {shortened(str(written))!r} has no code of EPSG or OGC",
-            hint="Links are not followed; save it in EPSG:4326, as GeoJSON is nowadays",
+            hint="Links are not followed; save it in EPSG:4326, as the GeoJSON standard asks",
         )
     return f"{match[1].upper()}:{match[2]}"
 

@@ -67,6 +67,4 @@ class Credentials:
 def _check_key(key: str | None) -> None:
     # Such a key would be refused further down, in an error that quotes it.
     if key is not None and not all("!" <= letter <= "~" for letter in key):
-        raise ConfigError(
-            "the API key has characters that no key has", hint="Copy it again, without blanks and line ends"
-        )
+        raise ConfigError("the API key has invalid characters", hint="Copy it again, without blanks and line ends")

@@ -78,7 +78,7 @@ def host_of(url: str) -> str:
         raise ConfigError("the root of the archive is not a URL", hint=hint) from None
     is_url = parsed.scheme in ("http", "https")
     if "@" in (parsed.netloc if is_url and host else url):
-        raise ConfigError("the root of the archive holds a user name", hint="Leave it out; see 'pepsasync login'")
+        raise ConfigError("the root of the archive contains a user name", hint="Leave it out; see 'pepsasync login'")
     if not is_url or not host:
         raise ConfigError(f"{url!r} is not the URL of an archive", hint=hint)
     if parsed.scheme == "http" and not is_loopback(host):
@@ -111,7 +111,7 @@ def read_auth_file(path: str | os.PathLike[str], provider: str | None = None) ->
     if wants_key:
         if password:
             raise ConfigError(
-                f"the credentials file {path} has more than one word, and {provider} wants an API key", hint=_MOVED
+                f"the credentials file {path} has more than one word; {provider} needs one API key", hint=_MOVED
             )
         return Credentials(api_key=username, source=f"the file {path}")
     if not password:

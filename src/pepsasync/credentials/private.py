@@ -62,8 +62,8 @@ def refuse_foreign(path: Path) -> None:
         return
     if status.st_uid not in (0, os.geteuid()):
         raise ConfigError(
-            f"{path} belongs to another user: nothing is read from there",
-            hint="Take a copy of your own, or set HOME or XDG_CONFIG_HOME to a folder of yours",
+            f"{path} belongs to another user; it was not read",
+            hint="Copy it, or set HOME or XDG_CONFIG_HOME to a folder that you own",
         )
 
 

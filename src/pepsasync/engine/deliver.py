@@ -54,7 +54,7 @@ async def deliver(product: Product, archives: Archives, order: Order, *, is_abse
         if not is_absent:
             present = await find_present(product, folder, extract=order.extract, limiter=order.looks)
         if present.wrong:
-            emit(Noticed(message=f"{product.name}: what is there is wrong and will be replaced: {present.wrong}"))
+            emit(Noticed(message=f"{product.name}: the existing file is wrong and will be replaced: {present.wrong}"))
         path = present.path
         if path is not None and (present.is_folder or not order.extract):
             return _skipped(log, path, present.bytes, order)
@@ -78,7 +78,7 @@ def _of_product(error: PepsasyncError | RuntimeError) -> PepsasyncError:
     if isinstance(error, PepsasyncError):
         return error
     if lacks_threads(error):
-        return TransferError(f"no thread is to be had: {error}", hint=FEWER_THREADS)
+        return TransferError(f"cannot start a thread: {error}", hint=FEWER_THREADS)
     raise error
 
 

@@ -69,7 +69,7 @@ async def fetch(
         except ProviderError as error:
             failures.append(error)
             if recorder.has_found:
-                recorder.take(Noticed(message=f"{error.message}; what the search had found is still brought"))
+                recorder.take(Noticed(message=f"{error.message}; products found before are still downloaded"))
 
     async with outcomes, task_group() as guarding:
         guarding.start_soon(recorder.guard)

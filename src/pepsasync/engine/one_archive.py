@@ -101,9 +101,11 @@ class OneArchive:
                 await anyio.to_thread.run_sync(folder.discard_part, product)
                 log.fresh_tries += 1
                 if log.fresh_tries > 1:
-                    error.hint = error.hint or "It was fetched twice; report it to the archive if it stays so"
+                    error.hint = error.hint or "It was downloaded twice; if this continues, report it to the archive"
                     raise
-                self.archive.emit(Noticed(message=f"{product.name}: {error.message}; fetching it afresh"))
+                self.archive.emit(
+                    Noticed(message=f"{product.name}: {error.message}; downloading it again from the start")
+                )
         log.bytes, log.resumed_bytes, log.data_path = part.received, part.resumed_bytes, part.data_path
         log.checksum = product.checksum
         self.archive.emit(ProductVerified(**log.who, checksum=str(product.checksum) if product.checksum else None))

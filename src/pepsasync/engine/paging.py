@@ -148,7 +148,7 @@ class Paging:
                 async for page in pages:
                     told += 1
                     if told > MOST_PAGES:
-                        raise ProtocolError(f"{self._provider.name} sends more than {MOST_PAGES:,} pages")
+                        raise ProtocolError(f"{self._provider.name} returned more than {MOST_PAGES:,} pages")
                     self._emit(PageSearched(page=told, products=len(page.products), total=page.total))
                     yield page
             if sent.falls_short:
@@ -167,7 +167,7 @@ class Paging:
         while True:
             page = await asked.read()
             if any(ids := _ids(page)) and ids == before:
-                raise ProtocolError(f"{self._provider.name} sends the same page {number} again and again")
+                raise ProtocolError(f"{self._provider.name} returned page {number} repeatedly")
             before = ids
             yield self._counted(page, number, sent)
             if sent.ends_too_soon(page):

@@ -73,7 +73,7 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
         AreaError: Nothing was found at a place that nobody knows.
     """
     if query.cloud_cover is not None and is_radar(query):
-        emit(Noticed(message="radar sees through clouds: the limit of cloud cover has no effect"))
+        emit(Noticed(message="cloud cover does not apply to radar products; the limit is ignored"))
     if query.location is not None and not provider.limits.knows_places:
         query = await _placed(query, query.location, emit)
     count = size = 0

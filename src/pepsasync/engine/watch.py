@@ -242,11 +242,11 @@ class OnlineWatch:
             return StagingTimeout(
                 f"the archive does not know where the product is, after {waiter.asked} requests",
                 product=waiter.product.name,
-                hint="Try again later; if it stays so, write to the archive's help desk",
+                hint="Try again later; if this continues, write to the archive's help desk",
             )
         if self._config.trials is not None and waiter.still >= self._config.trials:
             return StagingTimeout(
-                f"still {waiter.tier} after {waiter.still} looks without any movement",
+                f"still {waiter.tier} after {waiter.still} polls without a change",
                 product=waiter.product.name,
                 hint="Run the same command again later, or allow more with --trials",
             )

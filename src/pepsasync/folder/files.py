@@ -246,8 +246,8 @@ def disk_error(path: Path, error: OSError) -> PepsasyncError:
     reason = error.strerror or str(error)
     if error.errno == errno.EFBIG:  # smaller products still fit
         return TransferError(
-            f"cannot write {path}: the file system takes no file of that size",
-            hint="Choose a folder on another file system with -w DIR; FAT32 ends at 4 GiB",
+            f"cannot write {path}: the file system does not allow files of that size",
+            hint="Choose a folder on another file system with -w DIR; FAT32 allows up to 4 GiB",
         )
     if error.errno in FULL:
         return DiskFullError(
@@ -255,7 +255,7 @@ def disk_error(path: Path, error: OSError) -> PepsasyncError:
         )
     if error.errno == errno.EXDEV:
         return ConfigError(
-            f"cannot give files in {path} their names: they are written in .pepsasync, which is on another disk",
+            f"cannot rename files into {path}: they are written in .pepsasync, which is on another disk",
             hint="Make .pepsasync an ordinary folder there, or choose another folder with -w DIR",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG):

@@ -64,7 +64,7 @@ class SoleWriter:
         """
         stamp = stamp_of(file)
         if self._stamp is not None and stamp[:2] != self._stamp[:2]:
-            raise OSError(errno.EBUSY, "another program has put another file in its place")
+            raise OSError(errno.EBUSY, "another program has replaced it")
         self._is_alone &= self._stamp in (None, stamp)
         self._stamp = stamp
 
@@ -131,7 +131,7 @@ def _lock(file: FileIO) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise OSError(errno.EBUSY, "another program writes it") from error
+        raise OSError(errno.EBUSY, "another program is writing it") from error
     except OSError as error:
         if error.errno not in _WITHOUT_LOCKS:
             raise

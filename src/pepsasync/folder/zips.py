@@ -139,7 +139,7 @@ def refuse_overlap(archive: zipfile.ZipFile) -> None:
     ends = [info.header_offset for info in members[1:]] + [archive.start_dir]
     for info, end in zip(members, ends, strict=True):
         if info.header_offset + _HEADER_LENGTH + info.compress_size > end:
-            raise UnsafeZipError(f"unsafe zip: {info.filename!r} overlaps what is behind it")
+            raise UnsafeZipError(f"unsafe zip: {info.filename!r} overlaps the next member")
 
 
 def blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Generator[bytes, None, None]:
@@ -150,7 +150,7 @@ def blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Generator[bytes, 
         OSError: The disk failed.
     """
     if info.compress_type not in _METHODS:
-        raise zipfile.BadZipFile(f"{info.filename!r} is packed as no product is (method {info.compress_type})")
+        raise zipfile.BadZipFile(f"unsupported compression method {info.compress_type} in {info.filename!r}")
     with zip_damage():
         member = archive.open(info)
     with member:
@@ -217,4 +217,4 @@ def check_end(archive: zipfile.ZipFile) -> None:
         archive.fp.seek(-_END_LENGTH - len(archive.comment), os.SEEK_END)
         record = archive.fp.read(_END_LENGTH)
     if not record.startswith(_END) or int.from_bytes(record[-2:], "little") != len(archive.comment):
-        raise zipfile.BadZipFile("it does not end with its end record")
+        raise zipfile.BadZipFile("the zip's end record is missing")

@@ -99,7 +99,7 @@ class Http:
         try:
             request = httpx.Request(method, url, headers=headers, extensions=extensions, **options)
         except httpx.InvalidURL as error:
-            raise AddressError(f"an address that cannot be used: {self.secrets.hide(reason(error))}") from error
+            raise AddressError(f"invalid address: {self.secrets.hide(reason(error))}") from error
         if own:
             request.headers.update(own)
         if method not in ("GET", "HEAD"):
@@ -176,7 +176,7 @@ class Http:
         decoded: list[Any] = []
         response = await self.send_patiently(request, lambda answer: _decode_into(decoded, answer), waits=is_search)
         if is_search and not {*request.url.params.multi_items()} <= {*response.url.params.multi_items()}:
-            raise ProtocolError("the archive sends a search on without its criteria", url=safe_url(response))
+            raise ProtocolError("the archive redirects the search without its criteria", url=safe_url(response))
         if is_search and self.on_search_reply:
             self.on_search_reply(safe_url(response), response.content)
         return decoded[-1]
@@ -247,7 +247,7 @@ def _decode_into(decoded: list[Any], response: httpx.Response) -> ProviderError 
             f"expected JSON but got {kind} {words_of(response, response.content)}", url=safe_url(response)
         )
     except ValueError as error:
-        return ProtocolError(f"JSON that cannot be read: {error}", url=safe_url(response))
+        return ProtocolError(f"invalid JSON: {error}", url=safe_url(response))
     return None
 
 
@@ -290,7 +290,7 @@ async def _keep_body_here(request: httpx.Request) -> None:
     origin = request.extensions.get(_BODY_ORIGIN)
     if origin is not None and origin_of(request.url) != origin:
         hint = "Give the new root with --base-url, if you trust it"
-        raise ProtocolError("the archive sends a request on to another host", url=safe_url(request), hint=hint)
+        raise ProtocolError("the archive redirects the request to another host", url=safe_url(request), hint=hint)
 
 
 async def _refuse_plain_http(request: httpx.Request) -> None:

@@ -154,13 +154,13 @@ def _network_error(error: Exception, request: httpx.Request) -> PepsasyncError |
             what = f"cannot connect to {request.url.host}: {reason(error)}"
             return UnreachableError(what, url=where, hint=_advice(error))
         case httpx.TimeoutException() | httpcore.TimeoutException():
-            return ServerError("the server went silent", url=where)
+            return ServerError("the server stopped sending", url=where)
         case httpx.NetworkError() | httpx.RemoteProtocolError() | httpcore.NetworkError():
             return ServerError(f"the connection broke: {reason(error)}", url=where)
         case httpx.TooManyRedirects() | httpx.DecodingError() | httpx.LocalProtocolError():
-            return ProtocolError(f"an answer that makes no sense: {reason(error)}", url=where)
+            return ProtocolError(f"invalid answer: {reason(error)}", url=where)
         case httpx.UnsupportedProtocol() | httpx.InvalidURL():
-            return AddressError(f"an address that cannot be used: {reason(error)}", url=where)
+            return AddressError(f"invalid address: {reason(error)}", url=where)
     return None
 
 

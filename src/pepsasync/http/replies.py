@@ -45,7 +45,7 @@ class _Body:
 
     def __init__(self, encoding: str, most: int) -> None:
         if encoding not in ("", "gzip", "x-gzip", "deflate"):
-            raise httpx.DecodingError(f"it is encoded with {encoding}, which nobody asked for")
+            raise httpx.DecodingError(f"it is encoded with {encoding}, although no encoding was requested")
         self._encoding = encoding
         self._decoder = zlib.decompressobj(_ZLIB_OR_GZIP) if encoding else None
         self._most = most
@@ -72,11 +72,11 @@ class _Body:
                 self.decoded += self._decoder.decompress(chunk, _PIECE)
                 chunk = self._decoder.unconsumed_tail
         except zlib.error as error:
-            raise httpx.DecodingError(f"it is not the {self._encoding} that it claims to be") from error
+            raise httpx.DecodingError(f"it is not valid {self._encoding} data") from error
 
     def check_end(self) -> None:
         if self._decoder and self._came and not self._decoder.eof:
-            raise httpx.DecodingError(f"its {self._encoding} ends too soon")
+            raise httpx.DecodingError(f"its {self._encoding} data is truncated")
 
 
 async def read_reply(response: httpx.Response, seconds: float) -> httpx.Response:

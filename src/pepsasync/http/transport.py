@@ -133,7 +133,7 @@ def _through(scheme: str, proxy: str, tls: ssl.SSLContext) -> httpx.AsyncHTTPTra
     except (ValueError, httpx.InvalidURL):
         pass
     hint = "It looks like http://proxy.example:3128; unset it, or list hosts that need no proxy in NO_PROXY"
-    raise ConfigError(f"{_variable(scheme)} does not name a proxy that can be used", hint=hint) from None
+    raise ConfigError(f"{_variable(scheme)} is not the address of a proxy", hint=hint) from None
 
 
 def _variable(scheme: str) -> str:

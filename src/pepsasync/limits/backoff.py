@@ -54,8 +54,8 @@ class Backoff:
     def keep(self, seconds: float) -> None:
         """Begin a pause, or make the one that lasts longer."""
         if seconds > self.left + NEWS:
-            why = "answers nobody: no" if self._rest else "wants no"
-            self._emit(Noticed(message=f"{self._archive} {why} further {self._what} for {seconds:.0f} s"))
+            why = "is not responding" if self._rest else "asks for a pause"
+            self._emit(Noticed(message=f"{self._archive} {why}; {self._what} pause for {seconds:.0f} s"))
         self._until = max(self._until, anyio.current_time() + seconds)
 
     @contextlib.contextmanager

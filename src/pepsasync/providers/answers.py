@@ -42,7 +42,7 @@ class Acceptance:
         if not isinstance(error, AuthError) or not self.was_accepted or product.id in self._refused:
             return error
         self._refused.add(product.id)
-        message = "the archive refused the account that it had accepted before; it is asked once more"
+        message = "the archive refused an account that it had accepted; retrying once"
         return ServerError(message, product=product.name, url=error.url, hint=error.hint)
 
 

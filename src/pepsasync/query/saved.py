@@ -54,7 +54,7 @@ def query_from_json(values: Mapping[str, Any]) -> Query:
             given["names"] = tuple(given["names"])
         return Query(**given)
     except (TypeError, ValueError, AttributeError) as error:
-        raise ConfigError(f"the order in the journal cannot be understood: {error}") from error
+        raise ConfigError(f"the order in the journal cannot be read: {error}") from error
 
 
 def _plain(value: Any) -> Any:

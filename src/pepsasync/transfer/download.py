@@ -133,7 +133,9 @@ async def lead(segment: Segment, part: Part, archive: Archive, permit: Permit, p
                         part.division.set_size(offset)
                         return
                     case Action.COMPLETE:
-                        raise ServerError("the archive sends nothing of what is missing", product=product.name)
+                        raise ServerError(
+                            "the archive says that nothing is missing, but bytes are", product=product.name
+                        )
                     case Action.CHANGED:
                         raise IntegrityError(
                             f"the archive now has {answer.total:,} bytes, the catalogue said {product.size:,}",

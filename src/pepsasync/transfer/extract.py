@@ -120,7 +120,7 @@ def unsafe_member(info: zipfile.ZipInfo) -> str | None:
     if name.startswith("/") or "\\" in name or "\0" in info.orig_filename:
         return f"absolute or foreign name {name!r}"
     if ".." in parts or not parts:
-        return f"name {name!r} leaves the folder"
+        return f"name {name!r} points outside the folder"
     if any(_FOREIGN.search(part) for part in parts):
         return f"name {name!r} means something else on other systems"
     if len(parts) > DEEPEST:

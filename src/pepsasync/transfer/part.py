@@ -214,7 +214,7 @@ class Part:
         """
         with self._writing:
             if division is not self.division:
-                raise OSError(errno.EBUSY, "it was begun anew")
+                raise OSError(errno.EBUSY, "the part was restarted by another connection")
             if self._record is None:
                 yield
                 return

@@ -66,7 +66,7 @@ class Progress:
             if now - since >= STALL_WINDOW:
                 came = part.received - before
                 if came < slowest * (now - since):
-                    raise ServerError(f"only {came:,} bytes came in a minute", product=part.product.name)
+                    raise ServerError(f"stalled: only {came:,} bytes in a minute", product=part.product.name)
                 before, since = part.received, now
 
         return look

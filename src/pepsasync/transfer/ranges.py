@@ -41,10 +41,10 @@ async def refuse_errors(product: Product, response: httpx.Response, archive: Arc
     is_product = response.status_code in (200, 206, 416) and kind not in WORDS
     if is_product and (encoding := encoding_of(response)):
         raise RefusedError(
-            f"the archive sends the product encoded with {encoding}, which nobody asked for",
+            f"the archive sends the product encoded with {encoding}, although no encoding was requested",
             product=product.name,
             url=safe_url(response.url),
-            hint="Probably a proxy does it; get the product over another way, or from another archive (--provider)",
+            hint="A proxy probably encodes it: use a connection without it, or another archive (--provider)",
         )
     said = b"" if is_product else await archive.http.error_body(response)
     if error := archive.provider.judge_download(product, response, said):

@@ -156,7 +156,7 @@ def _judge_zip(path: Path, name: str, length: int, known: Known) -> tuple[Verdic
 def _judge_folder(folder: Path, shelf: Folder, *, is_ours: bool) -> tuple[Verdict, str]:
     if members := members_of(folder, shelf):
         changed = next((name for name, member in members.items() if not member.is_same(folder / name)), None)
-        return (Verdict.WRONG, f"{changed} is not what was unpacked") if changed else (Verdict.RIGHT, "")
+        return (Verdict.WRONG, f"{changed} differs from what was unpacked") if changed else (Verdict.RIGHT, "")
     manifest = manifest_of(folder)
     if manifest is None:
         verdict = Verdict.WRONG if is_ours else Verdict.UNKNOWN
@@ -169,7 +169,7 @@ def _judge_folder(folder: Path, shelf: Folder, *, is_ours: bool) -> tuple[Verdic
     for what, is_right in _listed(folder, root):
         is_empty = False
         if not is_right:
-            return Verdict.WRONG, f"{what} is not what its manifest lists"
+            return Verdict.WRONG, f"{what} differs from its manifest"
     return (Verdict.UNKNOWN, "its manifest lists nothing") if is_empty else (Verdict.RIGHT, "")
 
 

@@ -61,7 +61,7 @@ def _promote(part: Part, folder: Folder) -> Path:
         check_size(product, stamp.size)
         if stamp.size != part.received:
             raise IntegrityError(
-                f"{stamp.size:,} bytes are in its part, {part.received:,} came: another program has changed it",
+                f"its part has {stamp.size:,} bytes, {part.received:,} were received: another program has changed it",
                 product=product.name,
             )
         found = part.checksum() if stamp == part.stamp else None

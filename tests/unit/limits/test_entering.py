@@ -389,7 +389,7 @@ async def test_a_pause_of_staging_is_everybodys_and_not_one_of_downloads():
         assert gate.is_open
 
     assert sorted(entered) == [(1, began + 30), (2, began + 30)]
-    assert events == [Noticed(message="any wants no further staging requests for 30 s")]
+    assert events == [Noticed(message="any asks for a pause; staging requests pause for 30 s")]
 
 
 @pytest.mark.parametrize("waits_for", ["slot", "pause"])

@@ -328,7 +328,7 @@ async def test_a_writer_of_a_file_that_was_given_up_writes_and_hashes_nothing(fo
         stale = part.division.lead()
         writer = part.writer(stale)
         segment = await part.begin(stale, None)
-        with pytest.raises(OSError, match="begun anew"):
+        with pytest.raises(OSError, match="restarted by another connection"):
             writer.write(memoryview(bytes(100)))
         writer.hash(100, memoryview(bytes(100)))
         writer.close()

@@ -38,7 +38,7 @@ async def test_a_connection_that_moves_is_left_alone():
 async def test_a_connection_that_crawls_is_told_how_much_came():
     body = Body(min_rate=10, received=100)
 
-    with pytest.raises(ServerError, match="only 599 bytes came in a minute"):
+    with pytest.raises(ServerError, match="stalled: only 599 bytes in a minute"):
         await body.comes(599, STALL_WINDOW)
 
 

@@ -82,13 +82,15 @@ class Journal:
             return
         if self._lease.taken_by is not None:
             raise JournalBusyError(
-                f"another pepsasync has taken over {self.directory}, as if this one were dead: {self._lease.taken_by}",
+                f"another pepsasync has taken over {self.directory}, because this one did not renew its lease: "
+                f"{self._lease.taken_by}",
                 hint="Leave it to that one, or stop it and run the same command again",
             )
         if self._lease.had_successor:
             raise JournalBusyError(
-                f"another pepsasync has taken over {self.directory}, as if this one were dead, and has ended",
-                hint="Run the same command again to go on with what it has left",
+                f"another pepsasync had taken over {self.directory}, because this one did not renew its lease, "
+                "and has ended",
+                hint="Run the same command again to continue where it stopped",
             )
         raise ConfigError(
             f"{self._lease.path.parent} was removed while pepsasync worked in it",
@@ -269,7 +271,7 @@ async def _acquire(lease: Lease, directory: Path, pulse: Pulse, tell: Callable[[
                 return
         if not told:
             told = True
-            tell(f"looking whether {sight.owner or 'the last owner of the journal'} still works in {directory}")
+            tell(f"checking whether {sight.owner or 'the last owner of the journal'} is still running in {directory}")
         await pulse.sleep(pulse.look)
 
 

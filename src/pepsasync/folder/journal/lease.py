@@ -265,7 +265,7 @@ def busy(directory: Path, owner: Owner | None) -> JournalBusyError:
     """The error for a folder in which another process works."""
     who = str(owner) if owner else "another process"
     return JournalBusyError(
-        f"pepsasync works in {directory} already: {who}",
+        f"pepsasync is already running in {directory}: {who}",
         hint="Wait for it or stop it, or choose another folder with -w DIR",
     )
 

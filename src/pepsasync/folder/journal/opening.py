@@ -89,7 +89,7 @@ def open_for_writing(
                 if not is_damage(error):
                     raise
                 aside = put_aside(path)
-                tell(f"the journal was damaged ({error}) and is now {aside}; a new one begins, no product is lost")
+                tell(f"the journal was damaged ({error}) and is now {aside}; a new one was started; no product is lost")
         _create(path, locks, migrations)
         return _open_whole(path, locks, migrations)
     except sqlite3.Error as error:

@@ -94,7 +94,7 @@ def unreadable_is_damage() -> Iterator[None]:
     try:
         yield
     except (UnicodeDecodeError, MemoryError) as error:
-        raise DamagedError(f"it holds what cannot be read: {type(error).__name__}") from error
+        raise DamagedError(f"it has unreadable content: {type(error).__name__}") from error
 
 
 class MigrationError(sqlite3.DatabaseError):
@@ -116,7 +116,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIO
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # the script is wrong for this file, not the file
-                raise MigrationError(f"schema {number - 1} cannot become schema {number}: {error}") from error
+                raise MigrationError(f"cannot migrate schema {number - 1} to schema {number}: {error}") from error
             raise
 
 
@@ -143,7 +143,7 @@ def refuse_newer(connection: sqlite3.Connection, known: int, path: object) -> No
     raise ConfigError(
         f"the journal {path} has schema {version}, this pepsasync knows schema {known}",
         hint="Use the pepsasync that wrote it or a newer one, or another folder with -w DIR; "
-        "deleting the journal costs no product",
+        "deleting the journal loses no product",
     )
 
 

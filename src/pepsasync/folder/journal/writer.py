@@ -180,7 +180,7 @@ class Writer:
             self._connection = open_for_writing(self._path, self._tell, self._migrations)
         except PepsasyncError:
             return False
-        self._tell(f"the journal was damaged ({damage}) and is now {aside}; a new one begins, no product is lost")
+        self._tell(f"the journal was damaged ({damage}) and is now {aside}; a new one was started; no product is lost")
         return True
 
     def _go_quiet(self, why: str) -> None:

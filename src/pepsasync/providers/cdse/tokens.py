@@ -123,7 +123,7 @@ class Tokens:
         Returns:
             A passing error; `AuthError` when that token came from a login already.
         """
-        passing = ServerError("the archive refuses the session of the account; the next try may have another")
+        passing = ServerError("the archive refused the session; the next try opens another")
         if token != self._access:
             return passing
         if not self._is_accepted:
@@ -131,8 +131,8 @@ class Tokens:
             if self._clock() < self._refused_since + REFUSED_FOR:
                 return passing
             if self._is_fresh_login:
-                hint = "Log in at https://dataspace.copernicus.eu and look whether there are terms to accept"
-                return AuthError("the archive refuses the tokens that it hands out", hint=hint)
+                hint = "Log in at https://dataspace.copernicus.eu and check whether there are terms to accept"
+                return AuthError("the archive refuses the tokens that it has issued", hint=hint)
             self._refresh = None
         self._access = None
         return passing

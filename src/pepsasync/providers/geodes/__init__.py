@@ -129,7 +129,7 @@ class Geodes:
             if key_of(await self._credentials.find()) is not None:
                 return await self._tiers_one_by_one(products)
             if isinstance(error, AuthError):  # nobody's key was refused: a search needs none
-                what = "GEODES tells only those who have a key where products are"
+                what = "GEODES reports storage tiers only with an API key"
                 raise ForbiddenError(what, url=error.url, hint=KEY_HINT) from error
             raise
         return parse_availability(reply, products)

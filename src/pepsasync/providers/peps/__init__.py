@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pepsasync.model import Product, Query
 
 CLOSED = (
-    "PEPS closed in March 2026; its archive lives on in GEODES (https://geodes.cnes.fr), and the Copernicus Data Space "
+    "PEPS closed in March 2026; its archive is now in GEODES (https://geodes.cnes.fr), and the Copernicus Data Space "
     "holds the same products. For a private resto server give --base-url; to try everything run 'pepsasync sandbox'"
 )
 
