@@ -71,6 +71,19 @@ def unreadable(provider, record):
         record["id"] = None
 
 
+def garble(provider, record, what):
+    """Put in place of a date or footprint what nobody can read."""
+    if provider == "cdse":
+        if what == "date":
+            record["ContentDate"]["Start"] = "yesterday"
+        else:
+            record["GeoFootprint"] = record["Footprint"] = {"type": "Polygon", "coordinates": "x"}
+    elif what == "date":
+        record["properties"]["startDate" if provider == "peps" else "start_datetime"] = "2020-13-45T99:00:00Z"
+    else:
+        record["geometry"] = {"type": "Polygon", "coordinates": [[[3e5, 4e6], [4e5, 4e6], [4e5, 5e6], [3e5, 4e6]]]}
+
+
 async def collect(items, into):
     """Keep what comes before an error."""
     async for item in items:
@@ -124,6 +137,47 @@ async def test_a_record_that_cannot_be_read_is_a_product_that_failed(provider, s
     assert [known[0]] == [delivery.product.name for delivery in failed]
     assert isinstance(failed[0].error, ProtocolError)
     assert "cannot be read" in str(failed[0].error)
+
+
+@pytest.mark.parametrize("command", ["search", "fetch"])
+@pytest.mark.parametrize(
+    ("what", "asked"),
+    [
+        ("date", ("-d", "2000-01-01")),
+        ("date", ("-f", "2100-01-01")),
+        ("footprint", ("--bbox=-180,-90,180,90",)),
+    ],
+)
+def test_a_record_that_cannot_be_compared_is_a_product_that_failed(
+    *, provider, spoil, command, what, asked, run, monkeypatch, tmp_path
+):
+    with served() as archive:
+        known = [product.name for product in archive.catalogue if product.collection == "S1"]
+
+        spoil(lambda _, found: [garble(provider, record, what) for record in found if known[0] in json.dumps(record)])
+        monkeypatch.chdir(tmp_path)
+        options = environment(monkeypatch, archive, provider)
+        report = ("--report", "report.json", "-w", "files") if command == "fetch" else ()
+        done = run(command, *options, *asked, *report)
+
+    assert 1 == done.code
+    assert f"{known[0]}: {provider} lists it with a" in done.err
+    assert f"{what} that cannot be read" in done.err
+    assert known[0] not in done.out
+    assert all(name in done.out for name in known[1:]) or command == "fetch"
+    if command == "fetch":
+        written = json.loads((tmp_path / "report.json").read_text("utf-8"))
+        assert (3, 2, 1) == tuple(written["summary"][key] for key in ("matched", "delivered", "failed"))
+
+
+@pytest.mark.parametrize("what", ["date", "footprint"])
+def test_what_nobody_asked_for_need_not_be_readable(provider, spoil, what, run, monkeypatch):
+    with served() as archive:
+        spoil(lambda _, found: [garble(provider, record, what) for record in found])
+        done = run("search", *environment(monkeypatch, archive, provider))
+
+    assert 0 == done.code
+    assert all(product.name in done.out for product in archive.catalogue if product.collection == "S1")
 
 
 def environment(monkeypatch, archive, provider):

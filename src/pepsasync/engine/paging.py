@@ -48,6 +48,8 @@ MOST_FULL = 200
 LEAST_OF_ESTIMATE = 0.5
 """Share of an estimated number of results with which a search counts as complete: databases guess that badly."""
 
+_UNCLEAR = {"start": "an acquisition date", "footprint": "a footprint"}
+
 UNREAD_HINT = "Look for a newer pepsasync, or report the name; other archives may have the product"
 
 Failures = dict[str, ProviderError]
@@ -87,7 +89,7 @@ class Paging:
                     async with aclosing(self._pages(part, first)) as pages:
                         async for page in pages:
                             self._outage.answered()
-                            yield page.products
+                            yield self._checkable(page, query)
                 except FATAL:
                     raise
                 except ProviderError as error:
@@ -100,17 +102,38 @@ class Paging:
         """Note results that could not be read, or tell of them as products that failed; of each once."""
         for place, known in enumerate(page.unread, 1):
             name = known or f"record {place} without a name on page {number}"
-            if name in self._unread:
-                continue
-            self._unread.add(name)
-            error = ProtocolError(
-                f"{self._provider.name} lists it with a record that cannot be read", product=name, hint=UNREAD_HINT
-            )
-            if self._failures is None:
-                kind = type(error).__name__
-                self._emit(ProductFailed(id=name, name=name, error=kind, message=str(error)))
+            self._tell_unread(name, name, "a record that cannot be read")
+
+    def _checkable(self, page: SearchPage, query: Query) -> tuple[Product, ...]:
+        """Products that can be compared with the query; the others are told of as records that cannot be read."""
+        if not page.unclear:
+            return page.products
+        clear = []
+        for product in page.products:
+            is_placed = query.tile is not None and product.tile == query.tile
+            asked = {
+                "start": query.start is not None or query.end is not None,
+                "footprint": query.area is not None and not is_placed,
+            }
+            if words := [word for word in page.unclear.get(product.id, ()) if asked[word]]:
+                what = " and ".join(_UNCLEAR[word] for word in words)
+                self._tell_unread(
+                    product.id, product.name, f"{what} that cannot be read, so nobody knows if it matches"
+                )
             else:
-                self._failures[name] = error
+                clear.append(product)
+        return tuple(clear)
+
+    def _tell_unread(self, identity: str, name: str, what: str) -> None:
+        if identity in self._unread:
+            return
+        self._unread.add(identity)
+        error = ProtocolError(f"{self._provider.name} lists it with {what}", product=name, hint=UNREAD_HINT)
+        if self._failures is None:
+            kind = type(error).__name__
+            self._emit(ProductFailed(id=identity, name=name, error=kind, message=str(error)))
+        else:
+            self._failures[name] = error
 
     def _take_failure(self, part: Query, error: ProviderError) -> None:
         """Note that names could not be looked up.

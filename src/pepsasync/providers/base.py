@@ -6,7 +6,7 @@ sleeps, retries, opens a file or sees a task group: the engine does all that, in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,6 +37,8 @@ class SearchPage:
     """Ids of all results on the page, wanted or not, to count them against `total`; empty for one that has none."""
     unread: tuple[str, ...] = ()
     """Names or ids of results that could not be read; empty for one that has neither."""
+    unclear: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By product id, which of `start` and `footprint` its record holds in a form that could not be read."""
 
 
 class StagingOutcome(Enum):

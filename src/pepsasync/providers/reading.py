@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, Any
 from pepsasync.model import Checksum
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from pepsasync.model import Product
 
 _NUMBERS = (int, float, str)
 _NUMERIC = {int, float}
 """Types of a coordinate; a bool is none."""
 _DIMENSIONS = ({2}, {3})
+_FARTHEST = 540.0
+"""Degrees; what is beyond is in another unit."""
+_NOTHING = (None, "", {})
+_OTHER_SHAPES = ("Point", "MultiPoint", "LineString", "MultiLineString", "GeometryCollection")
 _HALF = re.compile("[\ud800-\udfff]")
 """One half of a pair that stands for one character."""
 _MD5 = re.compile("[0-9a-f]{32}")
@@ -88,6 +94,23 @@ def as_instant(value: Any) -> datetime | None:
         return None
 
 
+def unclear(product: Product, start: Any, footprint: Any) -> tuple[str, ...]:
+    """Which of `start` and `footprint` a record holds in a form that cannot be read.
+
+    Args:
+        product: What was read of the record.
+        start: Its acquisition start, as the archive wrote it.
+        footprint: Its footprint. An empty one, points and lines are readable, though none is kept.
+    """
+    geometry = as_mapping(footprint)
+    is_other = geometry.get("type") in _OTHER_SHAPES or geometry.get("coordinates") == []
+    is_told = {
+        "start": product.start is None and start not in _NOTHING,
+        "footprint": product.footprint is None and footprint not in _NOTHING and not is_other,
+    }
+    return tuple(name for name, told in is_told.items() if told)
+
+
 def as_md5(value: Any) -> Checksum | None:
     """An MD5 in upper or lower case."""
     text = (as_text(value) or "").lower()
@@ -116,6 +139,13 @@ def _is_ring(positions: Any) -> bool:
     numbers = [*chain.from_iterable(positions)]
     if {*map(len, positions)} not in _DIMENSIONS or not _NUMERIC.issuperset(map(type, numbers)):
         return False
+    step = len(positions[0])
+    return all(abs(degrees) <= _FARTHEST for axis in (0, 1) for degrees in numbers[axis::step]) and _are_finite(
+        numbers[2::3] if step > 2 else ()
+    )
+
+
+def _are_finite(numbers: Iterable[float]) -> bool:
     try:
         return all(map(math.isfinite, numbers))
     except OverflowError:  # an integer beyond any float

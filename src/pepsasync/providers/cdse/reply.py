@@ -27,6 +27,7 @@ from pepsasync.providers.reading import (
     as_text,
     as_word,
     name_of,
+    unclear,
 )
 from pepsasync.query.orbits import relative_orbit
 
@@ -71,7 +72,14 @@ def parse_page(reply: Any, query: Query, page: int, root: str) -> SearchPage:
         rest=rest,
         sent=tuple(as_text(as_mapping(record).get("Id")) or "" for record in records),
         unread=tuple(_name(name_of(record, "Name")) or "" for record, product in parsed if not product),
+        unclear={product.id: words for record, product in parsed if product and (words := _unclear(record, product))},
     )
+
+
+def _unclear(record: Any, product: Product) -> tuple[str, ...]:
+    period = record.get("ContentDate")
+    start = period.get("Start") if isinstance(period, dict) else period
+    return unclear(product, start, record.get("GeoFootprint"))
 
 
 def parse_record(record: Any, collection: str | None, root: str) -> Product | None:

@@ -27,6 +27,7 @@ from pepsasync.providers.reading import (
     as_text,
     as_word,
     name_of,
+    unclear,
 )
 from pepsasync.query.orbits import relative_orbit
 
@@ -80,12 +81,17 @@ def parse_page(reply: Any, root: str) -> SearchPage:
         total=total,
         sent=tuple(as_text(as_mapping(feature).get("id")) or "" for feature in features),
         unread=tuple(_name(feature) for feature, product in parsed if not product and not _is_old(feature)),
+        unclear={product.id: words for feature, product in parsed if product and (words := _unclear(feature, product))},
     )
 
 
 def _is_old(item: Any) -> bool:
     """Whether a newer version took the place of an item."""
     return as_mapping(as_mapping(item).get("properties")).get("latest") is False
+
+
+def _unclear(item: Any, product: Product) -> tuple[str, ...]:
+    return unclear(product, as_mapping(item.get("properties")).get("start_datetime"), item.get("geometry"))
 
 
 def _name(item: Any) -> str:

@@ -24,6 +24,7 @@ from pepsasync.providers.reading import (
     as_text,
     as_word,
     name_of,
+    unclear,
 )
 from pepsasync.query.orbits import relative_orbit
 
@@ -62,7 +63,12 @@ def parse_page(reply: Any, page_size: int, root: str) -> SearchPage:
         total_is_estimate=_described(reply).get("exactCount") is False,
         sent=tuple(str(as_mapping(feature).get("id") or "") for feature in features),
         unread=tuple(_name(feature) for feature, product in parsed if not product),
+        unclear={product.id: words for feature, product in parsed if product and (words := _unclear(feature, product))},
     )
+
+
+def _unclear(feature: Any, product: Product) -> tuple[str, ...]:
+    return unclear(product, feature["properties"].get("startDate"), feature.get("geometry"))
 
 
 def _name(feature: Any) -> str:
