@@ -12,6 +12,7 @@ PepsasyncError
  │   ├─ OfflineError       the product is not on disk in the archive now
  │   ├─ ProtocolError      an answer that makes no sense (HTML instead of a zip, broken JSON)
  │   │   ├─ AddressError   it names an address that cannot be used, or must not
+ │   │   ├─ UnreadableReplyError  its reply is too large, or in no form that is read
  │   │   └─ IncompleteError  a search found fewer products than the archive announced
  │   └─ ServerError        5xx and the like, worth another try
  │       ├─ QuotaError     a quota or rate limit was reached
@@ -187,6 +188,10 @@ class ProtocolError(ProviderError):
 
 class AddressError(ProtocolError):
     """The archive names an address that is none, or one of plain http beyond this machine; it is not tried again."""
+
+
+class UnreadableReplyError(ProtocolError):
+    """A reply beyond the bounds within which replies are read, or in a form that is not read; it is not tried again."""
 
 
 class IncompleteError(ProtocolError):

@@ -7,7 +7,6 @@ is refused everywhere but on loopback addresses.
 from __future__ import annotations
 
 import contextlib
-import json
 import ssl
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, Self
@@ -23,10 +22,11 @@ from pepsasync.errors import (
     ProviderError,
     ServerError,
     UnavailableError,
+    UnreadableReplyError,
 )
 from pepsasync.hosts import is_loopback
 from pepsasync.http.errors import error_for_status, network_errors, safe_url, words_of
-from pepsasync.http.replies import ENCODINGS, parse_json, read_error, read_reply, skip_body_of_redirect
+from pepsasync.http.replies import ENCODINGS, BoundsError, parse_json, read_error, read_reply, skip_body_of_redirect
 from pepsasync.http.secrets import SECRETS, Secrets, hidden
 from pepsasync.http.transport import Transport
 from pepsasync.limits.attempts import Attempts
@@ -110,7 +110,8 @@ class Http:
         """Send once and read the whole body; statuses are the caller's business.
 
         Raises:
-            ServerError, UnreachableError, ProtocolError, AddressError: No complete answer came, or one without bounds.
+            ServerError, UnreachableError, ProtocolError, AddressError: No complete answer came.
+            UnreadableReplyError: It is too large, or in no form that is read.
         """
         async with self.stream(request) as response:
             return await read_reply(response, self._config.read_timeout)
@@ -241,13 +242,13 @@ def _decode_into(decoded: list[Any], response: httpx.Response) -> ProviderError 
         return error
     try:
         decoded.append(parse_json(response.content))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except BoundsError as error:
+        return UnreadableReplyError(f"invalid JSON: {error}", url=safe_url(response))
+    except ValueError:
         kind = hidden(response.headers.get("Content-Type", "no content type"), response)
         return ProtocolError(
             f"expected JSON but got {kind} {words_of(response, response.content)}", url=safe_url(response)
         )
-    except ValueError as error:
-        return ProtocolError(f"invalid JSON: {error}", url=safe_url(response))
     return None
 
 

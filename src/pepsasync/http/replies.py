@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import httpx
 
-from pepsasync.errors import ProtocolError, ServerError
+from pepsasync.errors import ServerError, UnreadableReplyError
 from pepsasync.http.errors import safe_url
 
 if TYPE_CHECKING:
@@ -21,15 +22,20 @@ LARGEST_REPLY = 64 << 20
 LARGEST_ERROR = 1 << 16
 """Bytes that are read of an error answer."""
 
-MOST_VALUES = 3_000_000
-"""Values in JSON, each of which takes 32 bytes or more. A catalogue page has some hundred thousand; where footprints
-follow whole swaths, two million."""
+MOST_MEMORY = 110_000_000
+"""Bytes that the text and the values of a JSON may take, as they are guessed from it. A page of a catalogue takes some
+million; where footprints follow whole swaths, 90 million."""
+
+_COSTS = {b",": 32, b"[": 72, b"{": 280, b'"': 28}
+"""Bytes of memory for each of a sign: a number and its place in an array, an array, an object, half a text."""
 
 ENCODINGS = "gzip, deflate"
 """What is asked for, and understood; others can be decoded without bounds only."""
 
 _COMPRESSIONS = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress")
 """Of a Content-Encoding; other words are labels that stores keep of an upload (`aws-chunked`), or wrong (`utf-8`)."""
+
+_DECODED = ("", "gzip", "x-gzip", "deflate")
 
 _PIECE = 1 << 20
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
@@ -44,7 +50,7 @@ class _Body:
     """
 
     def __init__(self, encoding: str, most: int) -> None:
-        if encoding not in ("", "gzip", "x-gzip", "deflate"):
+        if encoding not in _DECODED:
             raise httpx.DecodingError(f"it is encoded with {encoding}, although no encoding was requested")
         self._encoding = encoding
         self._decoder = zlib.decompressobj(_ZLIB_OR_GZIP) if encoding else None
@@ -88,7 +94,7 @@ async def read_reply(response: httpx.Response, seconds: float) -> httpx.Response
 
     Raises:
         ServerError: It took too long.
-        ProtocolError: It is too large.
+        UnreadableReplyError: It is too large, or encoded in a way that is not read.
         httpx.HTTPError: The connection broke, or the body is not encoded as it claims to be.
     """
     if response.is_error:
@@ -107,11 +113,15 @@ _OF_THE_WAY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
 async def _read_whole(response: httpx.Response, seconds: float) -> bytes:
-    too_large = ProtocolError(f"the reply is larger than {LARGEST_REPLY >> 20} MiB", url=safe_url(response))
+    encoding = encoding_of(response)
+    if encoding not in _DECODED:
+        what = f"invalid answer: it is encoded with {encoding}, although no encoding was requested"
+        raise UnreadableReplyError(what, url=safe_url(response))
+    too_large = UnreadableReplyError(f"the reply is larger than {LARGEST_REPLY >> 20} MiB", url=safe_url(response))
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal() and (len(announced) > 18 or int(announced) > LARGEST_REPLY):
         raise too_large
-    with _Body(encoding_of(response), LARGEST_REPLY) as body:
+    with _Body(encoding, LARGEST_REPLY) as body:
         try:
             with anyio.fail_after(seconds):
                 async for chunk in _chunks(response):
@@ -176,15 +186,40 @@ async def skip_body_of_redirect(response: httpx.Response, seconds: float) -> Non
         response.headers.pop("Content-Encoding", None)
 
 
+class BoundsError(ValueError):
+    """JSON that is beyond what is read; the message is for people."""
+
+
 def parse_json(body: bytes) -> Any:
     """The value that a reply says.
 
     Raises:
-        ValueError: It is not JSON, or more of it than a reply may have; then the message is for people.
+        BoundsError: It is more JSON than a reply may have, or not in UTF-8.
+        ValueError: It is not JSON.
     """
-    if body.count(b",") + body.count(b"[") + body.count(b"{") > MOST_VALUES:
-        raise ValueError(f"it has more than {MOST_VALUES:,} values")
+    if _memory_for(body) > MOST_MEMORY:
+        raise BoundsError(f"it would take more than {MOST_MEMORY // 1_000_000} MB of memory")
     try:
         return json.loads(body)
     except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+        raise BoundsError("it is nested too deeply") from error
+    except UnicodeDecodeError as error:
+        if body.lstrip().startswith((b"{", b"[")):
+            raise BoundsError("it is not UTF-8") from error
+        raise
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:  # Python's own limit, told in words for programmers
+        raise BoundsError("it has a number that is too long") from error
+
+
+def _memory_for(body: bytes) -> int:
+    """Bytes that a JSON takes as text and as values, about."""
+    width = 1
+    if not body.isascii():
+        width = 4 if _FOUR_BYTES.search(body) else 2 if _TWO_BYTES.search(body) else 1
+    return width * len(body) + sum(cost * body.count(sign) for sign, cost in _COSTS.items())
+
+
+_FOUR_BYTES, _TWO_BYTES = re.compile(rb"[\xf0-\xff]"), re.compile(rb"[\xc4-\xef]")
+"""Of UTF-8 text that has characters for which Python takes as many bytes for all."""

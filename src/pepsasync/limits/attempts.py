@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import tenacity
 
-from pepsasync.errors import AddressError, ProtocolError, QuotaError, ServerError, UnavailableError, UnreachableError
+from pepsasync.errors import (
+    AddressError,
+    ProtocolError,
+    QuotaError,
+    ServerError,
+    UnavailableError,
+    UnreachableError,
+    UnreadableReplyError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,9 +36,9 @@ FIRST_CONTACT_TRIES = 3
 class Attempts:
     """The budget of one operation: `async for attempt in attempts: with attempt: ...`, or `await attempts.call(...)`.
 
-    Only `ServerError` (with its children) and `ProtocolError` (without its child) are tried again. The count starts
-    anew whenever `progress` has grown, so that a long download over a bad line ends as long as bytes move. The pauses
-    double, with full jitter, and follow the server's Retry-After where it gives one.
+    Only `ServerError` (with its children) and `ProtocolError` (without `AddressError` and `UnreadableReplyError`) are
+    tried again. The count starts anew whenever `progress` has grown, so that a long download over a bad line ends as
+    long as bytes move. The pauses double, with full jitter, and follow the server's Retry-After where it gives one.
 
     Args:
         config: `retries`, `retry_wait`, `retry_wait_max`.
@@ -99,7 +107,7 @@ class Attempts:
         if reached > self._reached:
             self._reached = reached
             self._tries, self._excused, self.outage_since = 0, 0, None
-        if isinstance(error, AddressError):
+        if isinstance(error, (AddressError, UnreadableReplyError)):
             return True
         if self._is_waited_for(error):
             self._excused += 1

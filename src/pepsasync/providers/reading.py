@@ -22,7 +22,7 @@ _NUMERIC = {int, float}
 _DIMENSIONS = ({2}, {3})
 _FARTHEST = 540.0
 """Degrees; what is beyond is in another unit."""
-_NOTHING = (None, "", {})
+_NOTHING: tuple[Any, ...] = (None, "", {})
 _OTHER_SHAPES = ("Point", "MultiPoint", "LineString", "MultiLineString", "GeometryCollection")
 _HALF = re.compile("[\ud800-\udfff]")
 """One half of a pair that stands for one character."""

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from pepsasync.config import Config
-from pepsasync.errors import ForbiddenError, ProtocolError, QuotaError, ServerError
+from pepsasync.errors import ForbiddenError, ProtocolError, QuotaError, ServerError, UnreadableReplyError
 from pepsasync.http import replies
 from pepsasync.http.client import Http
 from servers import Server, wait_until_gone, whole
@@ -71,14 +71,16 @@ ZEROS = gzip.compress(bytes(48 << 20), 1)
     ],
 )
 async def test_reply_without_bounds_is_a_clear_error(send, small):
-    with Server(send) as server, pytest.raises(ProtocolError, match="larger than 1 MiB"):
-        await ask(server)
+    with Server(send) as server, pytest.raises(UnreadableReplyError, match="larger than 1 MiB"):
+        await ask(server, retries=5)
+    assert 1 == server.connections
 
 
 async def test_reply_whose_encoding_is_encoded_again_is_refused_by_name():
     bomb = plain(gzip.compress(ZEROS), b"Content-Encoding: gzip, gzip")
-    with Server(whole(bomb)) as server, pytest.raises(ProtocolError, match="encoded with gzip, gzip"):
-        await ask(server)
+    with Server(whole(bomb)) as server, pytest.raises(UnreadableReplyError, match="encoded with gzip, gzip"):
+        await ask(server, retries=5)
+    assert 1 == server.connections
 
 
 @pytest.mark.parametrize(
@@ -112,12 +114,41 @@ async def test_encoded_reply_is_decoded_and_its_connection_kept(encode, encoding
 
 @pytest.mark.parametrize(
     "body",
-    [b"[" * 100_000, b'{"a":' * 100_000, b"[],"[:2] + b",[]" * replies.MOST_VALUES],
-    ids=["lists", "objects", "many"],
+    [
+        pytest.param(b"[" * 100_000, id="lists"),
+        pytest.param(b'{"a":' * 100_000, id="objects"),
+        pytest.param(b"[0" + b",[]" * 3_000_000 + b"]", id="many"),
+        pytest.param(b'["\xe9t\xe9"]', id="latin-1"),
+        pytest.param(b"[1" + b"0" * 9_999 + b"]", id="long-number"),
+    ],
 )
-async def test_reply_that_takes_more_memory_than_it_has_bytes_is_a_clear_error(body):
-    with Server(whole(plain(body))) as server, pytest.raises(ProtocolError, match="invalid JSON"):
+async def test_reply_beyond_what_is_read_is_a_clear_error_and_asked_for_once(body):
+    with (
+        Server(whole(plain(body))) as server,
+        pytest.raises(UnreadableReplyError, match="invalid JSON") as caught,
+    ):
+        await ask(server, retries=5)
+    assert 1 == server.connections
+    assert "sys." not in str(caught.value)
+
+
+async def test_long_number_is_told_in_plain_words():
+    with (
+        Server(whole(plain(b"[-" + b"7" * 5_000 + b"]"))) as server,
+        pytest.raises(ProtocolError, match="it has a number that is too long"),
+    ):
         await ask(server)
+
+
+async def test_page_in_another_encoding_is_asked_for_again():
+    sent = iter([plain("<p>indisponible, désolé</p>".encode("latin-1")), plain(b"[1]")])
+
+    def send(connection, request):
+        connection.sendall(next(sent))
+        return False
+
+    with Server(send) as server:
+        assert [1] == await ask(server, retries=3)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +272,11 @@ async def test_answers_of_a_transport_without_a_network_are_decoded_as_well():
         assert [1] == await http.json(http.build("GET", "https://archive.example/"))
 
 
+def cost_of(text):
+    """Bytes of memory that are counted for a piece of JSON."""
+    return len(text) + sum(cost * text.count(sign) for sign, cost in replies._COSTS.items())
+
+
 SEARCH = """
 import sys
 from pathlib import Path
@@ -267,7 +303,22 @@ print(next(line for line in Path("/proc/self/status").read_text().splitlines() i
     ("provider", "send"),
     [
         pytest.param("peps", forever(answer(b"Connection: close"), b"[" + b"x" * 65_535, most=1 << 30), id="endless"),
-        pytest.param("geodes", whole(plain(b"[" + b"[]," * (replies.MOST_VALUES // 2 - 9) + b"0]")), id="many-values"),
+        *(
+            pytest.param(provider, whole(plain(b"[" + one * count + b"0]")), id=f"{provider}-{name}-{how}")
+            for provider, name, one in (
+                ("geodes", "arrays", b"[],"),
+                ("peps", "objects", b"{},"),
+                ("cdse", "objects-with-a-field", b'{"a":1},'),
+                ("peps", "texts", b'"ab",'),
+                ("geodes", "points", b"[1.25,2.75],"),
+            )
+            for how, count in (
+                ("as-many-as-are-read", replies.MOST_MEMORY // cost_of(one) - 9),
+                ("as-many-as-fit", (54 << 20) // len(one)),
+            )
+        ),
+        pytest.param("geodes", whole(plain(b'["' + b"x" * (60 << 20) + b'"]')), id="one-text"),
+        pytest.param("cdse", whole(plain(b'["\xf0\x9f\x9b\xb0' + b"x" * (52 << 20) + b'"]')), id="text-of-wide-signs"),
         pytest.param("cdse", whole(plain(gzip.compress(bytes(1 << 28), 1), b"Content-Encoding: gzip")), id="gzip-bomb"),
         pytest.param("peps", whole(plain(bytes(1 << 28), status="500 Internal Server Error")), id="error"),
     ],

@@ -22,10 +22,11 @@ from pepsasync.errors import (
     ProviderError,
     RefusedError,
     ServerError,
+    UnreadableReplyError,
 )
 from pepsasync.http.client import on_each_hop
 from pepsasync.http.errors import error_for_status, safe_url
-from pepsasync.http.replies import parse_json
+from pepsasync.http.replies import BoundsError, parse_json
 from pepsasync.providers.reading import as_mapping, as_number, as_text
 
 if TYPE_CHECKING:
@@ -226,7 +227,16 @@ def _judge(response: httpx.Response) -> ProviderError | None:
 
 
 def _decoded(response: httpx.Response) -> Any:
+    """What a reply says; nothing when it is not JSON.
+
+    Raises:
+        UnreadableReplyError: It is a success beyond what is read.
+    """
     try:
         return as_mapping(parse_json(response.content))
+    except BoundsError as error:
+        if response.is_error:
+            return {}
+        raise UnreadableReplyError(f"invalid JSON: {error}", url=safe_url(response)) from error
     except ValueError:
         return {}

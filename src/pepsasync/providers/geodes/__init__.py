@@ -21,10 +21,11 @@ from pepsasync.errors import (
     ProviderError,
     QuotaError,
     RefusedError,
+    UnreadableReplyError,
 )
 from pepsasync.http.client import on_each_hop, origin_of
 from pepsasync.http.errors import error_for_status, safe_url, words_of
-from pepsasync.http.replies import parse_json
+from pepsasync.http.replies import BoundsError, parse_json
 from pepsasync.limits.schedule import parse_retry_after
 from pepsasync.model import Account, Limits, Quota, StorageTier
 from pepsasync.providers.answers import Acceptance, not_a_zip
@@ -205,6 +206,8 @@ class Geodes:
             return error
         try:
             parse_json(response.content)
+        except BoundsError as error:
+            return UnreadableReplyError(f"invalid JSON: {error}", url=safe_url(response))
         except ValueError:
             url = safe_url(response)
             return self._not_for_us(response, response.content) or ProtocolError("expected JSON from GEODES", url=url)
