@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pepsasync.errors import ConfigError
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
     from pepsasync.errors import PepsasyncError
+
+
+_V = TypeVar("_V")
 
 
 class StorageTier(StrEnum):
@@ -154,35 +157,58 @@ def parse_tile(text: str) -> str:
     return (match[1] + match[2] + match[3]).upper()
 
 
+def several(value: _V | tuple[_V, ...] | None) -> tuple[_V, ...]:
+    """Return the values of a criterion of a `Query`, however many there are: none, one, or a tuple of them."""
+    if value is None:
+        return ()
+    return value if isinstance(value, tuple) else (value,)
+
+
+def only(value: _V | tuple[_V, ...] | None) -> _V | None:
+    """Return the value of a criterion of a `Query` that has one at most.
+
+    Raises:
+        ValueError: It has several.
+    """
+    if isinstance(value, tuple):
+        raise ValueError(f"one value was expected, not {value!r}")  # noqa: TRY004 - the value, not its kind
+    return value
+
+
+SEVERAL = ("collection", "product_type", "sensor_mode", "tile", "location", "relative_orbit", "platform")
+"""Criteria of a `Query` that may have several values."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """What to look for, in words that mean the same in every archive.
 
     `pepsasync.query.criteria.build_query()` makes one from text as users write it; the constructor takes clean values
-    and refuses impossible ones with `ConfigError`.
+    and refuses impossible ones with `ConfigError`. The criteria of `SEVERAL` hold one value, or a tuple of at least two
+    of which a product needs one; several areas are one geometry.
     """
 
-    collection: str | None = None
+    collection: str | tuple[str, ...] | None = None
     """`S1`, `S2`, `S2ST`, `S3`, or the archive's own collection name."""
-    product_type: str | None = None
+    product_type: str | tuple[str, ...] | None = None
     """`GRD`, `SLC`, `OCN`, `S2MSI1C`, ..."""
-    sensor_mode: str | None = None
+    sensor_mode: str | tuple[str, ...] | None = None
     """`IW`, `EW`, `INS-NOBS`, ..."""
     start: datetime | None = None
     """First acquisition instant, inclusive, UTC, aware."""
     end: datetime | None = None
     """End of the acquisition period, exclusive, UTC, aware."""
-    tile: str | None = None
+    tile: str | tuple[str, ...] | None = None
     """MGRS tile, canonical (`31TCJ`)."""
-    location: str | None = None
+    location: str | tuple[str, ...] | None = None
     """Place name."""
     area: BaseGeometry | None = None
     """Area of interest, EPSG:4326, longitude first, degrees; already split at the antimeridian."""
-    relative_orbit: int | None = None
+    relative_orbit: int | tuple[int, ...] | None = None
     """1-175 for Sentinel-1, 1-143 for Sentinel-2, 1-385 for Sentinel-3."""
     cloud_cover: float | None = None
     """Highest cloud cover, percent."""
-    platform: str | None = None
+    platform: str | tuple[str, ...] | None = None
     """`S1A`, ..."""
     published_since: datetime | None = None
     """Published by the archive at this instant or later, UTC, aware. Acquisition is another matter: see `start`."""
@@ -194,6 +220,10 @@ class Query:
     """At most this many products."""
 
     def __post_init__(self) -> None:
+        for name in SEVERAL:
+            if isinstance(values := getattr(self, name), tuple | list):
+                different = tuple(dict.fromkeys(values))
+                object.__setattr__(self, name, different if len(different) > 1 else next(iter(different), None))
         for name in ("start", "end", "published_since"):
             instant = getattr(self, name)
             if instant is not None and getattr(instant, "tzinfo", None) is None:
@@ -208,11 +238,10 @@ class Query:
             )
         if self.cloud_cover is not None and not 0 <= self.cloud_cover <= 100:
             raise ConfigError(f"cloud cover {self.cloud_cover:g} is not a percentage between 0 and 100")
-        if self.relative_orbit is not None and not 1 <= self.relative_orbit <= 385:
-            raise ConfigError(
-                f"relative orbit {self.relative_orbit} does not exist",
-                hint="Sentinel-1 has 1-175, Sentinel-2 1-143, Sentinel-3 1-385",
-            )
+        for orbit in several(self.relative_orbit):
+            if not 1 <= orbit <= 385:
+                hint = "Sentinel-1 has 1-175, Sentinel-2 1-143, Sentinel-3 1-385"
+                raise ConfigError(f"relative orbit {orbit} does not exist", hint=hint)
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit {self.limit} is not a positive number")
 

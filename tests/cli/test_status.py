@@ -394,6 +394,8 @@ def test_a_clock_that_was_set_back_makes_no_negative_time(run, tmp_path):
         ({"start": "2015-11-01T06:30:00"}, "from 2015-11-01T06:30:00"),
         ({"collection": "S2", "tile": "31TCJ", "clouds": 20}, "S2, tile 31TCJ, clouds up to 20 %"),
         ({"bbox": "1,43,2,44", "orbit": 8, "latest": True}, "an area, orbit 8, newest processing only"),
+        ({"collection": "S2", "tile": "31TCJ,31TDJ", "orbit": "8,51"}, "S2, tile 31TCJ,31TDJ, orbit 8,51"),
+        ({"orbit": [1, 2, 3, 4, 5, 6, 7]}, "orbit 1,2,3,4,5,... (7)"),
         ({"collection": "S1", "published_since": "2017-01-01"}, "S1, published since 2017-01-01"),
         ({"collection": "S1", "limit": 5_000}, "S1, at most 5,000 products"),
     ],

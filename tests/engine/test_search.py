@@ -1,6 +1,7 @@
 """Pages of a search: which are asked for, how many at once, and each product once."""
 
 import dataclasses
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -16,6 +17,8 @@ from pepsasync.events import Noticed, ProductFailed, SearchFellShort, SearchFini
 from pepsasync.model import Limits, Query, StorageTier
 from pepsasync.providers.base import SearchPage
 from pepsasync.query.criteria import build_query
+
+DAY = datetime(2017, 1, 1, tzinfo=UTC)
 
 
 class Catalogue(FakeProvider):
@@ -125,6 +128,64 @@ async def test_pages_are_asked_for_while_one_is_worked_on_and_no_more_than_wait(
         await anyio.wait_all_tasks_blocked()
 
         assert set(range(1, 10 + UNREAD * 2)) == set(catalogue.asked_pages)
+
+
+class TiledCatalogue(Catalogue):
+    """Searched tile by tile: each has its own products, one a day; the page of one tile may be broken.
+
+    Args:
+        days: By tile, the days of its products.
+        broken: Tile whose second page is.
+    """
+
+    def __init__(self, days, *, broken=None, at_once=2):
+        super().__init__(0, at_once=at_once)
+        self.broken = broken
+        self.tiles = {
+            tile: [
+                product(f"{tile}-{day}", tile=tile, start=DAY + timedelta(days=day)) for day in sorted(of, reverse=True)
+            ]
+            for tile, of in days.items()
+        }
+
+    def slices(self, query):
+        return [dataclasses.replace(query, tile=tile) for tile in query.tile]
+
+    async def search_page(self, query, page):
+        if query.tile == self.broken and page == 2:
+            raise ServerError("out of order")
+        await super().search_page(query, page)
+        own = self.tiles[query.tile]
+        return SearchPage(tuple(own[10 * (page - 1) : 10 * page]), is_last=10 * page >= len(own), total=len(own))
+
+
+@pytest.mark.anyio
+@given(days=st.lists(st.sets(st.integers(0, 99), max_size=35), min_size=2, max_size=4))
+async def test_several_slices_are_read_together_newest_first(days):
+    catalogue = TiledCatalogue(dict(zip(["31TCJ", "31TDJ", "31TCH", "31TDH"], days, strict=False)))
+    found = await found_by(Query(tile=("31TCJ", "31TDJ", "31TCH", "31TDH")[: len(days)]), catalogue)
+
+    assert sum(map(len, days)) == len(found)
+    assert sorted((one.start for one in found), reverse=True) == [one.start for one in found]
+
+
+@pytest.mark.anyio
+async def test_what_was_read_of_the_other_slices_comes_before_the_error_of_one():
+    catalogue, found = TiledCatalogue({"31TCJ": range(20), "31TDJ": range(50, 80)}, broken="31TDJ"), []
+    with pytest.raises(ServerError, match="out of order"):
+        async with search(Query(tile=("31TCJ", "31TDJ")), catalogue, lambda _: None) as pages:
+            async for page in pages:
+                found += page
+
+    assert 20 == len(found)
+
+
+@pytest.mark.anyio
+async def test_slices_are_asked_for_at_the_same_time():
+    catalogue = TiledCatalogue({tile: [1] for tile in ("31TCJ", "31TDJ", "31TCH", "31TDH")}, at_once=3)
+    await found_by(Query(tile=("31TCJ", "31TDJ", "31TCH", "31TDH")), catalogue)
+
+    assert 3 == catalogue.most
 
 
 class BrokenCatalogue(Catalogue):

@@ -201,3 +201,21 @@ def test_rest_of_nothing_follows_before_the_period():
 def test_rest_of_no_progress_is_an_error_instead_of_a_circle(products):
     with pytest.raises(ProtocolError, match="11,000 products"):
         rest_of(Query(end=START), products)
+
+
+def test_slices_join_several_values_so_that_the_url_stays_short():
+    tiles = [f"31T{column}{row}" for column in "CDEF" for row in "EFGHJKLMNP"]
+    parts = slices(build_query(collection="S2", tile=tiles, orbit="8,51"))
+
+    assert 4 == len(parts)
+    assert tiles == [tile for part in parts for tile in part.tile]
+    assert f"({attribute('Integer', 'relativeOrbitNumber', 'eq 8')} or " in search_filter(parts[0])
+    assert all(len(search_filter(part)) < 2_500 for part in parts)
+
+
+def test_search_filter_of_several_radar_types_leaves_out_what_is_optimised_for_the_cloud():
+    expected = (
+        "((contains(Name,'GRD') and not contains(Name,'_COG')) or (contains(Name,'SLC') and not contains(Name,'_COG')))"
+    )
+
+    assert expected == search_filter(Query(product_type=("GRD", "SLC")))

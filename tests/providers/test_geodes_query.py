@@ -59,6 +59,26 @@ def test_publication_is_asked_for():
     assert body["query"] == {"datetime": {"gte": "2017-01-01T00:00:00.000Z"}}
 
 
+def test_several_values_are_asked_for_in_one_search():
+    (body,) = bodies(collection="S2", tile="31TCJ,31TDJ", orbit="8,51", satellite="S2A,S2B")
+
+    assert body["query"] == {
+        "grid:code": {"in": ["T31TCJ", "T31TDJ"]},
+        "sat:relative_orbit": {"in": [8, 51]},
+        "platform": {"in": ["S2A", "S2B"]},
+    }
+
+
+def test_each_of_several_collections_is_asked_in_its_own_words():
+    radar, optical = bodies(collection="S1,S2", product="GRD,S2MSI1C", tile="31TCJ")
+
+    assert (["PEPS_S1_L1"], {"product:type": {"eq": "GRD"}}) == (radar["collections"], radar["query"])
+    assert "intersects" in radar
+    assert ["PEPS_S2_L1C"] == optical["collections"]
+    assert {"product:type": {"eq": "S2MSI1C"}, "grid:code": {"contains": "T31TCJ"}} == optical["query"]
+    assert "intersects" not in optical
+
+
 def test_numbers_are_not_text():
     (body,) = bodies(collection="S2", orbit=51, clouds=20.5, tile="31TCJ")
 

@@ -185,3 +185,11 @@ def test_query_is_not_changed_by_slicing():
     slices(query)
 
     assert before == query
+
+
+def test_slices_of_several_tiles_and_places_are_one_each():
+    parts = slices(build_query(collection="S2ST", tile="31TCJ,31TDJ", satellite="S2A,S2B"))
+
+    assert ["31TCJ", "31TDJ"] == [search_parameters(part)["tileid"] for part in parts]
+    assert [["S2A", "S2B"]] * 2 == [search_parameters(part)["platform[]"] for part in parts]
+    assert ["Foix", "Auch"] == [search_parameters(part)["q"] for part in slices(Query(location=("Foix", "Auch")))]

@@ -1,6 +1,11 @@
 """The same query finds the same products in every archive: one catalogue behind three protocols."""
 
+import itertools
+
+import anyio
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from archives import connect, root, sandbox
 from pepsasync import Client, Config, Query, build_query
@@ -45,6 +50,18 @@ QUERIES = {
         "satellite": "S2A",
         "product": "S2MSI1C",
     },
+    "several tiles": {"collection": "S2ST", "tile": "31TCJ,31TDJ,30TYN"},
+    "several tiles of radar": {"collection": "S1", "tile": ["31TCJ", "31TDJ"]},
+    "several tiles of several collections": {
+        "collection": "S1,S2ST",
+        "tile": "31TCJ,31TDJ",
+        "orbit": "8,51,30,110,132",
+    },
+    "several types": {"collection": "S1", "product": "SLC,OCN"},
+    "several types of several collections": {"collection": "S1,S2", "product": "GRD,S2MSI1C"},
+    "several orbits": {"orbit": "8,51,132"},
+    "several modes": {"sensor_mode": "EW,INS-NOBS"},
+    "several satellites": {"satellite": "S1A,S2A"},
     "newest processing": {"collection": "S1", "latest": True},
 }
 FINDS_NOTHING = {"elsewhere", "across the antimeridian"}
@@ -72,6 +89,59 @@ async def test_the_same_query_finds_the_same_products_everywhere(archive, title)
     assert found["geodes"] == found["peps"]
     assert found["cdse"] == found["peps"]
     assert bool(found["peps"]) is (title not in FINDS_NOTHING)
+
+
+def some(*values):
+    return st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)
+
+
+RADAR = {
+    "product": some("GRD", "SLC", "OCN"),
+    "sensor_mode": some("IW", "EW"),
+    "orbit": some(8, 30, 110, 132, 152),
+    "tile": some("31TCJ", "31TDJ", "30TYN", "31TDH"),
+}
+OPTICAL = {
+    "satellite": some("S2A", "S2B"),
+    "orbit": some(8, 51, 94),
+    "tile": some("31TCJ", "31TDJ", "30TYN", "31TDH"),
+}
+
+
+@st.composite
+def criteria_of_several_values(draw):
+    collections = draw(some("S1", "S2ST"))
+    known = RADAR if collections == ["S1"] else OPTICAL if collections == ["S2ST"] else {"tile": RADAR["tile"]}
+    chosen = draw(st.sets(st.sampled_from(sorted(known)), max_size=2))
+    return {"collection": collections} | {name: draw(known[name]) for name in sorted(chosen)}
+
+
+@pytest.mark.parametrize("provider", provider_names())
+@given(criteria=criteria_of_several_values())
+@settings(max_examples=12, deadline=None)
+def test_several_values_find_what_each_of_them_finds(archive, provider, criteria):
+    async def both():
+        together = await find(archive, provider, criteria)
+        singles = [
+            await find(archive, provider, dict(zip(criteria, values, strict=True)))
+            for values in itertools.product(*criteria.values())
+        ]
+        return together, singles
+
+    together, singles = anyio.run(both)
+
+    assert len(together) == len(set(together))
+    assert set(together) == {name for found in singles for name in found}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("provider", provider_names())
+async def test_the_newest_of_several_values_come_first(archive, provider):
+    async with Client(provider, base_url=root(archive, provider), config=Config()) as client:
+        found = [p.start async for p in client.search(collection="S1,S2ST", tile="31TCJ,31TDJ,30TYN")]
+
+    assert found == sorted(found, reverse=True)
+    assert len(found) > 20
 
 
 async def test_names_are_found_everywhere(archive):

@@ -69,6 +69,95 @@ def test_plain_criteria(criteria, expected):
     assert build_query(**criteria) == Query(**expected)
 
 
+SEVERAL_TILES = {"tile": ("31TCJ", "31TDJ"), "collection": "S2"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "31TCJ,31TDJ",
+        " t31tcj , 31TDJ ",
+        ["31TCJ", "31TDJ"],
+        ("31TCJ", "31TDJ", "31TCJ"),
+        ["31TCJ,31TDJ"],
+        (tile for tile in ["31TCJ", "31TDJ"]),
+        "@tiles.txt",
+        ["31TCJ", "@tiles.txt"],
+    ],
+)
+def test_several_values_are_taken_however_they_are_written(value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiles.txt").write_text("# our valley\n31TCJ,\n\n31tdj  # and the next\n")
+
+    assert build_query(tile=value, collection="S2") == Query(**SEVERAL_TILES)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "expected"),
+    [
+        ({"collection": "s1,S2"}, {"collection": ("S1", "S2")}),
+        (
+            {"collection": "S1,S2", "product": "grd,S2MSI1C"},
+            {"collection": ("S1", "S2"), "product_type": ("GRD", "S2MSI1C")},
+        ),
+        ({"sensor_mode": "IW,EW"}, {"sensor_mode": ("IW", "EW")}),
+        ({"satellite": ["s1a", "Sentinel-1C"]}, {"platform": ("S1A", "S1C")}),
+        ({"orbit": "8,51"}, {"relative_orbit": (8, 51)}),
+        ({"orbit": [8, "51"]}, {"relative_orbit": (8, 51)}),
+        ({"orbit": "200,300", "collection": "S1,S3"}, {"collection": ("S1", "S3"), "relative_orbit": (200, 300)}),
+        ({"location": "Toulouse,Foix"}, {"location": ("Toulouse", "Foix")}),
+        ({"location": "Paris, Texas"}, {"location": "Paris, Texas"}),
+        ({"location": ["Paris, TX, US", "Foix"]}, {"location": ("Paris, TX, US", "Foix")}),
+        ({"location": "Toulouse, FR, Foix"}, {"location": ("Toulouse, FR", "Foix")}),
+        ({"id": "a,b"}, {"names": ("a", "b")}),
+    ],
+)
+def test_several_values(criteria, expected):
+    assert build_query(**criteria) == Query(**expected)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "words"),
+    [
+        ({"tile": "31TCJ,"}, "tile: a value is empty in '31TCJ,'"),
+        ({"tile": []}, "tile: a value is empty"),
+        ({"tile": "31TCJ,31TZZ"}, "no MGRS tile 31TZZ"),
+        ({"tile": "@nowhere.txt"}, "tile: cannot read nowhere.txt: No such file"),
+        ({"tile": "@."}, "tile: cannot read .: Is a directory"),
+        ({"tile": "@~nobody-here/a.txt"}, "tile: cannot read ~nobody-here"),
+        ({"location": "Toulouse,,Foix"}, "place name in 'Toulouse,,Foix' is empty"),
+        ({"collection": "S1,S2", "product": "GRD"}, "S2 is of Sentinel-2, product type GRD of Sentinel-1"),
+        ({"collection": "S1", "product": "GRD,S2MSI1C"}, "S1 is of Sentinel-1, .*S2MSI1C of Sentinel-2"),
+        ({"collection": "S1", "product": "GRD,SLX"}, "no product type SLX"),
+        ({"collection": "S1,S2", "orbit": "51,176"}, "orbit 176 does not exist"),
+        ({"collection": "S1,S3", "id": NAME}, "not of the collection S1, S3"),
+        ({"shape": ["nowhere.gpkg", "elsewhere.gpkg"]}, "nowhere.gpkg"),
+    ],
+)
+def test_wrong_ones_of_several_values_are_refused(criteria, words):
+    with pytest.raises(ConfigError, match=words):
+        build_query(**criteria)
+
+
+def test_several_tiles_are_one_area_where_products_have_none():
+    both = build_query(collection="S1", tile="31TCJ,31TDJ").area
+    one, other = (build_query(collection="S1", tile=tile).area for tile in ("31TCJ", "31TDJ"))
+
+    assert both.symmetric_difference(one.union(other)).area < 1e-9
+    assert build_query(collection="S2,S2ST", tile="31TCJ,31TDJ").area is None
+    assert build_query(collection="S1,S2", tile="31TCJ,31TDJ").area.equals(both)
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_several_layers_are_one_area(as_text, tmp_path):
+    paths = [tmp_path / "one.geojson", tmp_path / "two,too.geojson", tmp_path / "three.geojson"]
+    for west, path in enumerate(paths):
+        geopandas.GeoDataFrame(geometry=[shapely.box(west * 5, 43, west * 5 + 1, 44)], crs=4326).to_file(path)
+    given = [f"{paths[0]},{paths[2]}", str(paths[1])] if as_text else paths
+
+    assert build_query(shape=given).area.equals(shapely.union_all([shapely.box(w, 43, w + 1, 44) for w in (0, 5, 10)]))
+
+
 @pytest.mark.parametrize(
     ("value", "start", "end"),
     [
@@ -235,7 +324,7 @@ def test_the_whole_archive_is_not_meant_by_saying_nothing(criteria):
         pytest.param({"id": ".."}, "not a product name", id="name-of-dots"),
         pytest.param({"id": ".zip"}, "not a product name", id="name-of-nothing"),
         pytest.param({"id": "a b"}, "not a product name", id="name-with-space"),
-        pytest.param({"id": "a,b"}, "not a product name", id="name-with-comma"),
+        pytest.param({"id": "a,,b"}, "not a product name", id="empty-name"),
         pytest.param({"id": 5}, "not a product name", id="name-number"),
         pytest.param({"id": [5]}, "is not text", id="names-number"),
         pytest.param(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,6 +98,11 @@ def tile(tile_id: str) -> BaseGeometry:
         AreaError: There is no such tile.
     """
     return tiles.footprint(tile_id)
+
+
+def together(areas: Sequence[BaseGeometry]) -> BaseGeometry:
+    """Return areas as one."""
+    return areas[0] if len(areas) == 1 else clean(shapely.union_all(areas), "the areas together")
 
 
 def from_wkt(text: str) -> BaseGeometry:

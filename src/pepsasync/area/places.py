@@ -133,6 +133,19 @@ def find_place(text: str) -> Place:
     return replace(chosen[0], others=tuple(chosen[1 : 1 + _OTHERS]))
 
 
+def split_places(text: str) -> list[str]:
+    """Return the place names in a text: `Toulouse, FR, Paris` names two. What may be a country belongs to the town."""
+    places: list[str] = []
+    for part in text.split(","):
+        if places and part.strip() and _lands(fold(part)):
+            places[-1] += f",{part}"
+        else:
+            places.append(part.strip())
+    if "" in places:
+        raise AreaError(f"a place name in {_shortened(text)!r} is empty", hint="Give towns: Toulouse, FR, Paris")
+    return places
+
+
 def describe(place: Place) -> str:
     """Return in one line which town was taken, and how the others are asked for.
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from pepsasync.cli.units import show_count
 
+MOST_TOLD = 5
+"""Values of a criterion that are written out."""
+
 MIDNIGHT = "T00:00:00+00:00"
 
 UNREADABLE = "what cannot be read any more"
@@ -29,7 +32,7 @@ def order_words(wanted: Any) -> str:
 
 
 def _parts(query: Mapping[str, Any]) -> list[str]:
-    kind = " ".join(str(query[name]) for name in ("collection", "product_type", "sensor_mode") if query.get(name))
+    kind = " ".join(_told(query[name]) for name in ("collection", "product_type", "sensor_mode") if query.get(name))
     parts = [kind] if kind else []
     if query.get("names"):
         parts.append(_names(query["names"]))
@@ -39,8 +42,17 @@ def _parts(query: Mapping[str, Any]) -> list[str]:
         parts.append(f"published since {_date(query['published_since'])}")
     for name, words in _WORDS.items():
         if query.get(name) is not None:
-            parts.append(words.format(query[name]))
+            value = query[name]
+            parts.append(words.format(_told(value) if isinstance(value, list) else value))
     return parts
+
+
+def _told(value: Any) -> str:
+    """One value, or several: `31TCJ,31TDJ`; of many the first ones, and how many there are."""
+    if not isinstance(value, list):
+        return str(value)
+    shown = ",".join(map(str, value[:MOST_TOLD]))
+    return shown if len(value) <= MOST_TOLD else f"{shown},... ({len(value):,})"
 
 
 _WORDS = {

@@ -6,6 +6,7 @@ import math
 from collections import deque
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import anyio
@@ -23,9 +24,10 @@ from pepsasync.errors import (
 )
 from pepsasync.events import PageSearched, ProductFailed, SearchFellShort
 from pepsasync.limits.circuit_breaker import CircuitBreaker
+from pepsasync.model import several
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterable, Iterator
 
     from anyio.abc import TaskGroup
 
@@ -44,6 +46,11 @@ MOST_EMPTY = 3
 
 MOST_FULL = 200
 """Full pages that are asked for once more when results are missing, because others may have come twice."""
+
+MOST_MERGED = 100
+"""Slices that are read at the same time, so that the newest of all come first; of each a page is held."""
+
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 LEAST_OF_ESTIMATE = 0.5
 """Share of an estimated number of results with which a search counts as complete: databases guess that badly."""
@@ -78,25 +85,57 @@ class Paging:
         self._turns = anyio.CapacityLimiter(provider.limits.search_pages)
 
     async def products(self, query: Query) -> AsyncGenerator[tuple[Product, ...], None]:
-        """Products of all slices, page by page.
+        """Products of all slices: newest first, as far as slices are read at the same time; names one by one.
 
         Raises:
             ProviderError: The archive did not answer as it should.
         """
-        async with aclosing(self._slices(query)) as parts:
-            async for part, first in parts:
-                try:
-                    async with aclosing(self._pages(part, first)) as pages:
-                        async for page in pages:
-                            self._outage.answered()
-                            yield self._checkable(page, query)
-                except FATAL:
-                    raise
-                except ProviderError as error:
-                    if isinstance(error, IncompleteError) and not part.names:
-                        self.shortfall = self.shortfall or error
-                    else:
-                        self._take_failure(part, error)
+        trouble: PepsasyncError | None = None
+        most, read = 1 if query.names else MOST_MERGED, list[_Slice]()
+        async with aclosing(self._slices(query)) as waiting:
+            try:
+                while True:
+                    while len(read) < most and (opened := await anext(waiting, None)):
+                        read.append(_Slice(opened[0], self._pages(*opened)))
+                        await self._turn_page(read[-1], query)
+                    if not read:
+                        break
+                    yield _merged(read, max(part.oldest for part in read))
+                    for part in read:
+                        if not part.held and not part.is_over:
+                            await self._turn_page(part, query)
+                    read = [part for part in read if part.held or not part.is_over]
+            except PepsasyncError as error:
+                trouble = error
+            finally:
+                for part in read:
+                    await part.pages.aclose()
+        if trouble:
+            yield _merged(read, _FIRST)
+            raise trouble
+
+    async def _turn_page(self, part: _Slice, query: Query) -> None:
+        """Read the next page of a slice, unless there is none or names of it could not be looked up.
+
+        Raises:
+            ProviderError: The archive did not answer as it should.
+        """
+        try:
+            page = await anext(part.pages, None)
+        except FATAL:
+            raise
+        except ProviderError as error:
+            part.is_over = True
+            if isinstance(error, IncompleteError) and not part.query.names:
+                self.shortfall = self.shortfall or error
+            else:
+                self._take_failure(part.query, error)
+            return
+        if page is None:
+            part.is_over = True
+        else:
+            self._outage.answered()
+            part.held += self._checkable(page, query)
 
     def _take_unread(self, page: SearchPage, number: int) -> None:
         """Note results that could not be read, or tell of them as products that failed; of each once."""
@@ -110,7 +149,7 @@ class Paging:
             return page.products
         clear = []
         for product in page.products:
-            is_placed = query.tile is not None and product.tile == query.tile
+            is_placed = product.tile in several(query.tile)
             asked = {
                 "start": query.start is not None or query.end is not None,
                 "footprint": query.area is not None and not is_placed,
@@ -237,6 +276,41 @@ class Paging:
                 asked.come(page if self._provider.limits.tiers_in_search else await _located(page, self._provider))
             except PepsasyncError as error:
                 asked.come(error)
+
+
+class _Slice:
+    """A slice that is read, and what of it was not handed on yet.
+
+    Args:
+        query: What it looks for.
+        pages: Of it.
+    """
+
+    def __init__(self, query: Query, pages: AsyncGenerator[SearchPage, None]) -> None:
+        self.query, self.pages = query, pages
+        self.held: list[Product] = []
+        self.is_over = False
+
+    @property
+    def oldest(self) -> datetime:
+        """Acquisition of the oldest product that is known; what follows is not newer."""
+        if self.is_over:
+            return _FIRST
+        return min((product.start for product in self.held if product.start), default=_LAST)
+
+
+def _merged(slices: Iterable[_Slice], oldest: datetime) -> tuple[Product, ...]:
+    """Take what was acquired at an instant or later out of slices, newest first."""
+    ready: list[Product] = []
+    for part in slices:
+        ready += [product for product in part.held if _acquired(product) >= oldest]
+        part.held = [product for product in part.held if _acquired(product) < oldest]
+    return tuple(sorted(ready, key=_acquired, reverse=True))
+
+
+def _acquired(product: Product) -> datetime:
+    """When it was acquired; what does not tell is not held back."""
+    return product.start or _LAST
 
 
 class _Sent:

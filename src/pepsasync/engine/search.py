@@ -18,6 +18,7 @@ from pepsasync.engine.seen import Seen
 from pepsasync.errors import ProviderError
 from pepsasync.events import Noticed, SearchFinished
 from pepsasync.groups import task_group
+from pepsasync.model import several
 from pepsasync.query.missions import is_radar
 from pepsasync.query.select import latest, why_unwanted
 
@@ -75,7 +76,7 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
     if query.cloud_cover is not None and is_radar(query):
         emit(Noticed(message="cloud cover does not apply to radar products; the limit is ignored"))
     if query.location is not None and not provider.limits.knows_places:
-        query = await _placed(query, query.location, emit)
+        query = await _placed(query, emit)
     count = size = 0
     async with aclosing(_by_instant(_wanted(query, provider, emit, paging), newest_only=query.latest)) as pages:
         async for products in pages:
@@ -101,14 +102,16 @@ async def _explain_nothing(query: Query, provider: Provider, emit: Emit) -> None
     """
     from pepsasync.providers.collections import doubt  # noqa: PLC0415 - not needed when something is found
 
-    if words := doubt(provider.name, query.collection):
-        emit(Noticed(message=words))
-    if query.tile and (other := other_name(query.tile)):
-        emit(Noticed(message=_TWO_NAMES.format(query.tile, other)))
-    if query.location is not None:
+    for collection in several(query.collection):
+        if words := doubt(provider.name, collection):
+            emit(Noticed(message=words))
+    for tile in several(query.tile):
+        if other := other_name(tile):
+            emit(Noticed(message=_TWO_NAMES.format(tile, other)))
+    for location in several(query.location):
         from pepsasync.area import places  # noqa: PLC0415 - loads the gazetteer
 
-        await to_thread.run_sync(places.find_place, query.location)  # says what may have been meant
+        await to_thread.run_sync(places.find_place, location)  # says what may have been meant
 
 
 async def _wanted(query: Query, provider: Provider, emit: Emit, paging: Paging) -> AsyncGenerator[list[Product], None]:
@@ -119,21 +122,25 @@ async def _wanted(query: Query, provider: Provider, emit: Emit, paging: Paging) 
             new = [(product, why_unwanted(product, query)) for product in products if seen.add(product.id)]
             if not is_told and (other := next((product for product, why in new if why == "collection"), None)):
                 is_told = True
-                emit(Noticed(message=_OTHER.format(provider.name, query.collection, other.name)))
+                asked = ", ".join(several(query.collection))
+                emit(Noticed(message=_OTHER.format(provider.name, asked, other.name)))
             yield [product for product, why in new if why is None]
 
 
-async def _placed(query: Query, text: str, emit: Emit) -> Query:
-    """The query with an area in place of a place name.
+async def _placed(query: Query, emit: Emit) -> Query:
+    """The query with an area in place of place names.
 
     Raises:
         AreaError: There is no such place.
     """
-    from pepsasync.area import places  # noqa: PLC0415 - loads the gazetteer, and needed only with a place
+    from pepsasync.area import aoi, places  # noqa: PLC0415 - loads the gazetteer, and needed only with a place
 
-    place = await to_thread.run_sync(places.find_place, text)
-    emit(Noticed(message=places.describe(place)))
-    return replace(query, location=None, area=places.place_area(place))
+    areas = []
+    for text in several(query.location):
+        place = await to_thread.run_sync(places.find_place, text)
+        emit(Noticed(message=places.describe(place)))
+        areas.append(places.place_area(place))
+    return replace(query, location=None, area=aoi.together(areas))
 
 
 async def _by_instant(

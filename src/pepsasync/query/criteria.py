@@ -6,15 +6,16 @@ Importing this module loads no geometry library; an area does, when one is given
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.errors import AreaError, ConfigError
 from pepsasync.model import Query
 from pepsasync.nearest import meant
+from pepsasync.paths import in_home
 from pepsasync.query import values
-from pepsasync.query.missions import check_words, mission_of
+from pepsasync.query.missions import check_words, has_tiles, mission_of
 from pepsasync.query.orbits import HIGHEST
 
 if TYPE_CHECKING:
@@ -40,21 +41,25 @@ def _collection(criterion: str, value: object) -> str:
     return text.upper() if text.upper() in ("S1", "S2", "S2ST", "S3") else text
 
 
-_PLAIN: dict[str, tuple[str, Callable[[str, object], Any]]] = {
+_SEVERAL: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "collection": ("collection", _collection),
     "product": ("product_type", values.parse_word),
     "sensor_mode": ("sensor_mode", values.parse_word),
+    "orbit": ("relative_orbit", values.parse_whole),
+    "satellite": ("platform", values.parse_satellite),
+    "tile": ("tile", lambda criterion, value: _tile(values.parse_text(criterion, value))),
+}
+"""Field of `Query` and parser of the criteria that take several values."""
+
+_PLAIN: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "start": ("start", values.parse_start),
     "end": ("end", values.parse_end),
     "published_since": ("published_since", values.parse_start),
-    "location": ("location", values.parse_text),
-    "orbit": ("relative_orbit", values.parse_whole),
     "clouds": ("cloud_cover", values.parse_percent),
-    "satellite": ("platform", values.parse_satellite),
     "latest": ("latest", values.parse_flag),
     "limit": ("limit", values.parse_whole),
 }
-"""Field of `Query` and parser of the criteria that stand for themselves."""
+"""Field of `Query` and parser of the other criteria that stand for themselves."""
 
 _SIDES = ("lonmin", "latmin", "lonmax", "latmax")
 _AREAS = {
@@ -68,7 +73,7 @@ _AREAS = {
 }
 """Ways to say where, each with its criteria; a query has one at most."""
 
-_KNOWN = {*_PLAIN, "id", *(name for names in _AREAS.values() for name in names)}
+_KNOWN = {*_SEVERAL, *_PLAIN, "id", *(name for names in _AREAS.values() for name in names)}
 _CANONICAL = {name: name for name in _KNOWN} | {other: name for name, others in _SAME.items() for other in others}
 _EMPTY = "Leave it out, or give it a value"
 _MISSION = re.compile(r"S(?:ENTINEL[-_ ]?)?(\d)", re.IGNORECASE)
@@ -80,6 +85,9 @@ def build_query(**criteria: object) -> Query:
 
     None counts as not given; an empty text does not, since it comes from a variable that should have held something.
     Everything is checked here, before anything is sent. Who does want a whole archive makes a `Query()`.
+
+    `collection`, `product`, `sensor_mode`, `satellite`, `orbit`, `tile`, `location`, `shape` and `id` take several
+    values, of which a product needs one: a list, a text with commas, or `@FILE` with one a line, `#` before comments.
 
     Args:
         **criteria: Any of
@@ -95,7 +103,7 @@ def build_query(**criteria: object) -> Query:
               shapely or geopandas). All in degrees, EPSG:4326, longitude first, except `shape` and tables, which
               are reprojected;
             - `orbit` (`relative_orbit`): number; `clouds` (`cloud_cover`, `cc`): highest cloud cover, percent;
-            - `id` (`ids`, `names`): a product name or several; `@FILE` reads those of a saved search, or one a line;
+            - `id` (`ids`, `names`): product names; `@FILE` also reads those of a saved search;
             - `latest`: of several processings of an acquisition the newest; `limit`: at most so many products.
 
     Raises:
@@ -109,12 +117,15 @@ def build_query(**criteria: object) -> Query:
     for name, (field, parse) in _PLAIN.items():
         if name in given:
             fields[field] = parse(name, given[name])
-    _check_orbit(fields.get("relative_orbit"), fields.get("collection"))
+    for name, (field, parse) in _SEVERAL.items():
+        if name in given:
+            fields[field] = tuple(parse(name, each) for each in values.each_value(name, given[name]))
+    if "location" in given:
+        fields["location"] = _places(given["location"])
+    _check_orbits(fields.get("relative_orbit", ()), fields.get("collection", ()))
     if "id" in given:
         fields["names"] = _names(given["id"])
-        _check_missions(fields["names"], fields.get("collection"))
-    if way == "tile":
-        fields["tile"] = _tile(values.parse_text("tile", given["tile"]))
+        _check_missions(fields["names"], fields.get("collection", ()))
     if way is not None:
         fields["area"] = _area(way, given, fields)
     query = Query(**fields)
@@ -169,14 +180,14 @@ def _way(given: Mapping[str, object]) -> str | None:
 
 def _area(way: str, given: Mapping[str, object], fields: Mapping[str, Any]) -> BaseGeometry | None:
     """Geometry of the area; None when the archive is asked by tile or place name."""
-    if way == "location" or (way == "tile" and _has_tiles(fields.get("collection"))):
+    if way == "location" or (way == "tile" and all(map(has_tiles, fields.get("collection") or (None,)))):
         return None
     from pepsasync.area import aoi  # noqa: PLC0415 - slow to import, and needed only with an area
 
     if way == "tile":
-        return aoi.tile(fields["tile"])
+        return aoi.together([aoi.tile(tile) for tile in fields["tile"]])
     if way == "shape":
-        return aoi.from_file(_path(given["shape"]))
+        return aoi.together([aoi.from_file(path) for path in _paths(given["shape"])])
     if way == "geometry":
         return aoi.from_object(given["geometry"])
     if way == "bbox":
@@ -192,24 +203,43 @@ def _tile(text: str) -> str:
     return find_square(text).tile
 
 
-def _has_tiles(collection: str | None) -> bool:
-    """Whether products of a collection have a tile; for others, and for all together, the footprint is searched."""
-    return mission_of(collection) == "2"
+def _check_orbits(orbits: Iterable[int], collections: Iterable[str]) -> None:
+    """Refuse relative orbits that no mission asked for flies; those that none flies at all are refused by `Query`."""
+    missions = [f"S{mission_of(collection)}" for collection in collections]
+    if not missions or not all(mission in HIGHEST for mission in missions):
+        return
+    for orbit in orbits:
+        if orbit > max(HIGHEST[mission] for mission in missions):
+            hint = ", ".join(f"{mission} has 1-{HIGHEST[mission]}" for mission in dict.fromkeys(missions))
+            raise ConfigError(f"relative orbit {orbit} does not exist", hint=hint)
 
 
-def _check_orbit(orbit: int | None, collection: str | None) -> None:
-    """Refuse a relative orbit that the mission does not fly; one that no mission does is refused by `Query`."""
-    mission = f"S{mission_of(collection)}"
-    if orbit is not None and orbit > HIGHEST.get(mission, orbit):
-        raise ConfigError(f"relative orbit {orbit} does not exist", hint=f"{mission} has 1-{HIGHEST[mission]}")
-
-
-def _check_missions(names: Iterable[str], collection: str | None) -> None:
+def _check_missions(names: Iterable[str], collections: Collection[str]) -> None:
     """Archives look for a name where its mission is, whatever collection they are asked for."""
-    mission = mission_of(collection)
+    missions = {mission_of(collection) for collection in collections}
     for name in names:
-        if mission and (match := _MISSION.match(name)) and match[1] != mission:
-            raise ConfigError(f"{name} is not of the collection {collection}", hint="Leave out one of them")
+        if missions and None not in missions and (match := _MISSION.match(name)) and match[1] not in missions:
+            raise ConfigError(f"{name} is not of the collection {', '.join(collections)}", hint="Leave out one of them")
+
+
+def _places(value: object) -> tuple[str, ...]:
+    """Place names. A comma also stands before the country of a place: `Toulouse, FR` is one."""
+    texts = values.each_value("location", value, has_commas=False)
+    if all("," not in str(text) for text in texts):
+        return tuple(values.parse_text("location", text) for text in texts)
+    from pepsasync.area.places import split_places  # noqa: PLC0415 - slow to import, and needed only with commas
+
+    return tuple(place for text in texts for place in split_places(values.parse_text("location", text)))
+
+
+def _paths(value: object) -> list[Path]:
+    """Paths of vector files; a comma may also belong to the name of one that is there."""
+    paths = []
+    for item in values.each_value("shape", value, has_commas=False):
+        whole = _path(item)
+        is_one = not isinstance(item, str) or "," not in item or in_home(whole).exists()
+        paths += [whole] if is_one else [_path(each) for each in values.each_value("shape", item)]
+    return paths
 
 
 def _path(value: object) -> Path:
@@ -230,9 +260,9 @@ def _names(value: object) -> tuple[str, ...]:
 
 
 def _expanded(item: object) -> list[str]:
-    """One name, or those in a file: `@FILE`."""
+    """Names in a text, or in a file: `@FILE`."""
     if not (isinstance(item, str) and item.strip().startswith("@")):
-        return [values.parse_name("id", item)]
+        return [values.parse_name("id", name) for name in (item.split(",") if isinstance(item, str) else [item])]
     from pepsasync.query.saved_search import read_saved  # noqa: PLC0415 - needed only with a file
 
     return read_saved(item.strip()[1:])

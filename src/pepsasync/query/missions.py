@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 from pepsasync.errors import ConfigError
+from pepsasync.model import several
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pepsasync.model import Query
 
@@ -53,21 +56,64 @@ def mission_of(collection: str | None) -> str | None:
 
 def is_radar(query: Query) -> bool:
     """Whether only products of Sentinel-1 can match, which know no clouds."""
-    return "1" in (
-        mission_of(query.collection),
-        _of_type(query.product_type),
-        _of_mode(query.sensor_mode),
-        _of_satellite(query.platform),
+    return any(
+        {of(word) for word in several(getattr(query, name))} == {"1"}
+        for name, of in {"collection": mission_of, **_MISSION_OF}.items()
     )
+
+
+def has_tiles(collection: str | None) -> bool:
+    """Whether products of a collection have a tile; for others, and for all together, the footprint is searched."""
+    return mission_of(collection) == "2"
+
+
+def by_collection(query: Query) -> Iterator[Query]:
+    """Split a query by collection, and give each part the words that its products may have.
+
+    Where products have tiles, the area that stands for them in the other collections is left out. A collection whose
+    products have none of the words is left out altogether.
+    """
+    if not isinstance(query.collection, tuple):
+        yield query
+        return
+    words = {name: several(getattr(query, name)) for name in _MISSION_OF}
+    for collection in query.collection:
+        mission = mission_of(collection)
+        fitting: dict[str, Any] = {
+            name: tuple(word for word in words[name] if mission not in OURS or of(word) in (None, mission))
+            for name, of in _MISSION_OF.items()
+        }
+        if all(bool(words[name]) == bool(fitting[name]) for name in words):
+            area = None if query.tile and has_tiles(collection) else query.area
+            yield replace(query, collection=collection, area=area, **fitting)
 
 
 def check_words(query: Query) -> None:
     """Refuse words that match nothing: of two missions, or not those of one. An archive's own collections may have any.
 
+    Of several words for one thing each needs others that it goes with.
+
     Raises:
         ConfigError: With the words that are right.
     """
-    collection, kind, mode, satellite = query.collection, query.product_type, query.sensor_mode, query.platform
+    names = ("collection", *_MISSION_OF)
+    refused: dict[tuple[str, str], ConfigError] = {}
+    good = set[tuple[str, str]]()
+    for words in product(*(several(getattr(query, name)) or (None,) for name in names)):
+        told = [(name, word) for name, word in zip(names, words, strict=True) if word is not None]
+        try:
+            _check_together(*words)
+        except ConfigError as error:
+            refused |= {each: refused.get(each, error) for each in told}
+        else:
+            good.update(told)
+    for each, why in refused.items():
+        if each not in good:
+            raise why
+
+
+def _check_together(collection: str | None, kind: str | None, mode: str | None, satellite: str | None) -> None:
+    """Check one word for each."""
     told = [
         ("collection", collection, mission_of(collection)),
         ("satellite", satellite, _of_satellite(satellite)),
@@ -150,3 +196,11 @@ def _of_mode(mode: str | None) -> str | None:
 def _of_satellite(satellite: str | None) -> str | None:
     match = _SATELLITE.fullmatch(satellite or "")
     return match[1] if match else None
+
+
+_MISSION_OF: dict[str, Callable[[str | None], str | None]] = {
+    "product_type": _of_type,
+    "sensor_mode": _of_mode,
+    "platform": _of_satellite,
+}
+"""By criterion, the mission that a word of it is of; None for a word of nobody knows which."""

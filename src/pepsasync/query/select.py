@@ -7,6 +7,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pepsasync.model import several
 from pepsasync.query.missions import NEUTRAL, mission_of
 from pepsasync.query.orbits import relative_orbit
 
@@ -59,11 +60,13 @@ def why_unwanted(product: Product, query: Query) -> str | None:
 
 def _is_of_collection(product: Product, query: Query) -> bool:
     """Of the mission that the collection's name tells, and of the collection itself where it is the archive's own."""
-    if query.collection is None:
-        return True
-    if query.collection not in NEUTRAL and product.collection not in ("", "unknown", query.collection):
+    return query.collection is None or any(_is_of(product, collection) for collection in several(query.collection))
+
+
+def _is_of(product: Product, collection: str) -> bool:
+    if collection not in NEUTRAL and product.collection not in ("", "unknown", collection):
         return False
-    wanted = mission_of(query.collection)
+    wanted = mission_of(collection)
     actual = _MISSION_OF_NAME.match(_platform(product) or product.name.upper())
     return wanted is None or actual is None or wanted == actual[1]
 
@@ -77,10 +80,11 @@ def _has_type(product: Product, query: Query) -> bool:
     kind = product.product_type or _type_in_name(product.name)
     if query.product_type is None or kind is None:
         return True
-    wanted, actual = query.product_type.upper(), kind.upper()
-    if wanted == actual:
-        return True
-    return _is_short_for(wanted, actual) or _is_short_for(actual, wanted)
+    actual = kind.upper()
+    return any(
+        wanted == actual or _is_short_for(wanted, actual) or _is_short_for(actual, wanted)
+        for wanted in map(str.upper, several(query.product_type))
+    )
 
 
 def _is_short_for(word: str, long_form: str) -> bool:
@@ -91,13 +95,13 @@ def _has_mode(product: Product, query: Query) -> bool:
     mode = product.sensor_mode or _mode_in_name(product.name)
     if query.sensor_mode is None or mode is None:
         return True
-    return query.sensor_mode.upper() == mode.upper()
+    return mode.upper() in map(str.upper, several(query.sensor_mode))
 
 
 def _has_platform(product: Product, query: Query) -> bool:
     if query.platform is None:
         return True
-    return _platform(product) in (None, query.platform.upper())
+    return _platform(product) in (None, *map(str.upper, several(query.platform)))
 
 
 def _is_late_enough(product: Product, query: Query) -> bool:
@@ -119,7 +123,7 @@ def _has_orbit(product: Product, query: Query) -> bool:
     actual = product.relative_orbit
     if actual is None:
         actual = relative_orbit(product.name, product.platform, product.orbit, product.start)
-    return actual == query.relative_orbit
+    return actual in several(query.relative_orbit)
 
 
 def _is_clear(product: Product, query: Query) -> bool:
@@ -134,13 +138,13 @@ def _has_tile(product: Product, query: Query) -> bool:
         return True
     actual = _tile(product)
     if actual is not None:
-        return actual == query.tile
+        return actual in several(query.tile)
     return query.area is not None or product.name.startswith("S2")
 
 
 def _is_in_area(product: Product, query: Query) -> bool:
     """Exact intersection; two polygons that only touch do not count. The right tile is in the area it stands for."""
-    if query.area is None or not product.footprint or (query.tile is not None and _tile(product) == query.tile):
+    if query.area is None or not product.footprint or (query.tile and _tile(product) in several(query.tile)):
         return True
     footprint = _geometry(product.footprint)
     return footprint is None or any(_overlaps(part, footprint) for part in _comparable(query.area))

@@ -1,17 +1,19 @@
-"""Single values as users write them: dates, numbers, satellites, product names. Pure functions.
+"""Single values as users write them: dates, numbers, satellites, product names.
 
-Each takes the name of the criterion for its messages, and raises `ConfigError` when the value makes no sense.
+Each function takes the name of the criterion for its messages, and raises `ConfigError` when the value makes no sense.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import SupportsFloat, cast
 
 from pepsasync.errors import ConfigError
+from pepsasync.paths import in_home
 
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 """Bytes of a command line that are no UTF-8."""
@@ -25,6 +27,41 @@ _WORDS = ("GRD", "SLC", "OCN", "RAW", "S2MSI1C", "S2MSI2A", "S2MSI2Ap", "IW", "E
 _SPELLING = {word.lower(): word for word in _WORDS}
 _SMALLEST_STEP = timedelta(milliseconds=1)
 """Archives write acquisition times in milliseconds."""
+
+
+def each_value(criterion: str, value: object, *, has_commas: bool = True) -> tuple[object, ...]:
+    """Return the values of a criterion that takes several.
+
+    Args:
+        criterion: For messages.
+        value: One, or text with commas, or `@FILE` with values apart by commas and ends of lines, or several of these.
+        has_commas: Whether commas set values apart; otherwise they are part of them.
+
+    Raises:
+        ConfigError: An empty value, or a file that cannot be read or has none.
+    """
+    if not isinstance(value, str | Iterable):
+        return (value,)
+    if isinstance(value, str) and not value.strip().startswith("@"):
+        found: tuple[object, ...] = tuple(part.strip() for part in (value.split(",") if has_commas else [value]))
+    else:
+        items = _lines(criterion, value.strip()[1:]) if isinstance(value, str) else value
+        found = tuple(each for item in items for each in each_value(criterion, item, has_commas=has_commas))
+    if not found or "" in found:
+        shown = f" in {value!r}" if isinstance(value, str) and value.strip() else ""
+        raise ConfigError(f"{criterion}: a value is empty{shown}", hint="Leave it out, or give it a value")
+    return found
+
+
+def _lines(criterion: str, path: str) -> list[str]:
+    """Lines of a file of values, without comments and the commas at their ends."""
+    file = None if path == "-" else in_home(path, f"{criterion}: cannot read {path}")
+    try:
+        text = file.read_text("utf-8-sig") if file else sys.stdin.read()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{criterion}: cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    lines = (line.partition("#")[0].strip().strip(",").strip() for line in text.splitlines())
+    return [line for line in lines if line]
 
 
 def parse_start(criterion: str, value: object) -> datetime:

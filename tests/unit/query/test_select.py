@@ -80,6 +80,10 @@ AROUND_POLE = footprint(shapely.Polygon([(-135, 80), (-45, 80), (45, 80), (135, 
             id="acquisition-start-decides",
         ),
         pytest.param({}, {"start": NOON}, None, id="time-unknown"),
+        pytest.param({"relative_orbit": 51}, {"relative_orbit": (8, 51)}, None, id="one-of-several-orbits"),
+        pytest.param(
+            {"relative_orbit": 52}, {"relative_orbit": (8, 51)}, "relative orbit", id="none-of-several-orbits"
+        ),
         pytest.param({"published": NOON}, {"published_since": NOON}, None, id="published"),
         pytest.param(
             {"published": NOON - timedelta(milliseconds=1)}, {"published_since": NOON}, "publication", id="known-before"

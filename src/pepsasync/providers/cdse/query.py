@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import ProtocolError
+from pepsasync.model import only, several
+from pepsasync.query.missions import by_collection
+from pepsasync.query.parts import by_area, by_value, of_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from shapely.geometry.base import BaseGeometry
 
@@ -29,6 +32,8 @@ LAST_PAGE = DEEPEST_SKIP // PAGE_SIZE + 1
 
 LONGEST_WKT = 1_500
 """Characters; a longer shape is sent as a simpler one around it, so that the URL stays usual in length."""
+MOST_VALUES = 10
+"""Values of one criterion that are joined by `or`, so that the URL stays usual in length."""
 LINE_WIDTH = 1e-5
 """Degrees (1 m): half the width of the polygon that stands for a line."""
 OVERLAP = timedelta(milliseconds=1)
@@ -36,25 +41,20 @@ OVERLAP = timedelta(milliseconds=1)
 
 
 def slices(query: Query) -> list[Query]:
-    """Split a query by product name and part of the area: the archive takes one shape a search."""
-    return [piece for named in _by_name(query) for piece in _by_area(named)]
+    """Split a query by product name, collection, so many values of a criterion, and part of the area."""
+    if query.names:
+        return [part for name in query.names for part in by_area(_of_name(query, name))]
+    return [
+        part
+        for of_collection in by_collection(query)
+        for group in by_value(of_collection, "tile", "relative_orbit", at_most=MOST_VALUES)
+        for part in by_area(group)
+    ]
 
 
-def _by_name(query: Query) -> Iterator[Query]:
-    if not query.names:
-        yield query
-    for name in query.names:
-        yield replace(query, names=(name,), collection=query.collection or COLLECTIONS.get(name[:2]))
-
-
-def _by_area(query: Query) -> Iterator[Query]:
-    if query.area is None:
-        yield query
-        return
-    from pepsasync.area import fit  # noqa: PLC0415 - needs shapely
-
-    for part in fit.parts(query.area):
-        yield replace(query, area=part)
+def _of_name(query: Query, name: str) -> Query:
+    own = query.collection if isinstance(query.collection, str) else None
+    return of_name(query, name, own or COLLECTIONS.get(name[:2]))
 
 
 def search_parameters(query: Query, page: int) -> dict[str, str | list[str]]:
@@ -79,25 +79,33 @@ def search_filter(query: Query) -> str:
     The acquisition start decides about the period, as everywhere. A tile is an attribute where products have one;
     otherwise the query has the tile's footprint as its area. Radar knows no clouds.
     """
-    collection = collection_name(query.collection)
+    collection = collection_name(only(query.collection))
     has_clouds = collection is not None and not collection.startswith("SENTINEL-1")
     # Its type is Double there, also for a limit that was given as a whole number.
     clouds = float(query.cloud_cover) if has_clouds and query.cloud_cover is not None else None
     terms = [
         collection and f"Collection/Name eq {_quoted(collection)}",
         *(f"contains(Name,{_quoted(name)})" for name in query.names),
-        query.product_type and _product_type(query.product_type),
-        _attribute("operationalMode", "eq", query.sensor_mode),
-        query.platform and f"startswith(Name,{_quoted(query.platform + '_')})",
+        _either(_product_type(kind) for kind in several(query.product_type)),
+        _either(_attribute("operationalMode", "eq", mode) for mode in several(query.sensor_mode)),
+        _either(f"startswith(Name,{_quoted(satellite + '_')})" for satellite in several(query.platform)),
         query.start and f"ContentDate/Start ge {_instant(query.start)}",
         query.end and f"ContentDate/Start lt {_instant(query.end)}",
         query.published_since and f"PublicationDate ge {_instant(query.published_since)}",
-        _attribute("relativeOrbitNumber", "eq", query.relative_orbit),
+        _either(_attribute("relativeOrbitNumber", "eq", orbit) for orbit in several(query.relative_orbit)),
         _attribute("cloudCover", "le", clouds),
-        _attribute("tileId", "eq", query.tile if query.area is None else None),
+        _either(_attribute("tileId", "eq", tile) for tile in several(query.tile) if query.area is None),
         query.area and _intersects(query.area),
     ]
     return " and ".join(term for term in terms if term)
+
+
+def _either(terms: Iterable[str | None]) -> str:
+    """Terms of which one has to be true; empty for none."""
+    given = [term for term in terms if term]
+    if len(given) < 2:
+        return "".join(given)
+    return f"({' or '.join(f'({term})' if ' and not ' in term else term for term in given)})"
 
 
 def collection_name(word: str | None) -> str | None:

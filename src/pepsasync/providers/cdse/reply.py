@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pepsasync.errors import ProtocolError
-from pepsasync.model import Product, StorageTier
+from pepsasync.model import Product, StorageTier, only
 from pepsasync.providers.base import SearchPage
 from pepsasync.providers.cdse.query import LAST_PAGE, PAGE_SIZE, collection_name, rest_of
 from pepsasync.providers.reading import (
@@ -59,7 +59,7 @@ def parse_page(reply: Any, query: Query, page: int, root: str) -> SearchPage:
     records = reply.get("value")
     if not isinstance(records, list):
         raise ProtocolError("the search reply is not a list of products")
-    collection = collection_name(query.collection)
+    collection = collection_name(only(query.collection))
     parsed = [(record, parse_record(record, collection, root)) for record in records]
     products = tuple(product for _, product in parsed if product)
     goes_on = len(records) >= PAGE_SIZE or bool(reply.get("@odata.nextLink"))

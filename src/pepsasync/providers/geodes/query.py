@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pepsasync.errors import ConfigError
+from pepsasync.model import only, several
+from pepsasync.query.missions import by_collection
+from pepsasync.query.parts import by_area, of_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from shapely.geometry.base import BaseGeometry
 
@@ -25,6 +27,8 @@ COLLECTIONS = {
     "S3": ("PEPS_S3_L1",),
 }
 """Collections by neutral word; any other word is a collection's own name."""
+
+_V = TypeVar("_V")
 
 POINT_SIZE = 1e-4
 """Degrees (10 m): half the side of the box that stands for a point or follows a line."""
@@ -43,17 +47,19 @@ def slices(query: Query) -> list[Query]:
     Raises:
         ConfigError: GEODES has no such products.
     """
-    if query.product_type in ELSEWHERE.get(query.collection or "", ()):
-        what = f"GEODES has no {query.product_type} of {query.collection}"
-        raise ConfigError(what, hint="Try --provider cdse; 'pepsasync collections geodes' lists what is here")
-    return [piece for named in _by_name(query) for piece in _by_area(named)]
+    for collection in several(query.collection):
+        for kind in several(query.product_type):
+            if kind in ELSEWHERE.get(collection, ()):
+                what = f"GEODES has no {kind} of {collection}"
+                raise ConfigError(what, hint="Try --provider cdse; 'pepsasync collections geodes' lists what is here")
+    if query.names:
+        named = (of_name(query, name, collection_of(name) or _one(query.collection)) for name in query.names)
+        return [part for query_of_name in named for part in by_area(query_of_name)]
+    return [part for of_collection in by_collection(query) for part in by_area(of_collection)]
 
 
-def _by_name(query: Query) -> Iterator[Query]:
-    if not query.names:
-        yield query
-    for name in query.names:
-        yield replace(query, names=(name,), collection=collection_of(name) or query.collection)
+def _one(collection: str | tuple[str, ...] | None) -> str | None:
+    return collection if isinstance(collection, str) else None
 
 
 def collection_of(name: str) -> str | None:
@@ -65,22 +71,12 @@ def collection_of(name: str) -> str | None:
 
 def _collections(query: Query) -> tuple[str, ...]:
     """Collections of a neutral word; of none, those that hold the archive of PEPS, as PEPS itself would search."""
-    kind = (query.product_type or "").upper()
-    if query.collection in ("S1", None) and kind in SENTINEL_1:
-        return (SENTINEL_1[kind],)
-    if query.collection is not None:
-        return COLLECTIONS.get(query.collection, (query.collection,))
+    kinds = [kind.upper() for kind in several(query.product_type)]
+    if query.collection in ("S1", None) and kinds and all(kind in SENTINEL_1 for kind in kinds):
+        return tuple(dict.fromkeys(SENTINEL_1[kind] for kind in kinds))
+    if collection := only(query.collection):
+        return COLLECTIONS.get(collection, (collection,))
     return () if query.names else tuple(dict.fromkeys(name for names in COLLECTIONS.values() for name in names))
-
-
-def _by_area(query: Query) -> Iterator[Query]:
-    if query.area is None:
-        yield query
-        return
-    from pepsasync.area import fit  # noqa: PLC0415 - needs shapely
-
-    for part in fit.parts(query.area):
-        yield replace(query, area=part)
 
 
 def search_body(query: Query, page: int, limit: int) -> dict[str, Any]:
@@ -115,16 +111,26 @@ def _criteria(query: Query, collections: Sequence[str]) -> dict[str, dict[str, A
     conditions: dict[str, dict[str, Any]] = {
         "dataset": {"in": list(collections) if len(collections) > 1 else None},
         "identifier": {"eq": query.names[0] if query.names else None},
-        "product:type": {"eq": query.product_type},
-        "sar:instrument_mode": {"eq": query.sensor_mode},
-        "platform": {"eq": query.platform},
+        "product:type": _among(query.product_type),
+        "sar:instrument_mode": _among(query.sensor_mode),
+        "platform": _among(query.platform),
         "start_datetime": {name: value for name, value in period.items() if value},
         "datetime": {"gte": _instant(query.published_since)},  # of publication (3)
-        "sat:relative_orbit": {"eq": query.relative_orbit},
+        "sat:relative_orbit": _among(query.relative_orbit),
         "eo:cloud_cover": {"lte": None if is_radar else query.cloud_cover},
-        "grid:code": {"contains": f"T{query.tile}" if query.tile and not is_radar else None},
+        "grid:code": {} if is_radar else _tiles(query),
     }
     return {name: given for name, given in conditions.items() if given and None not in given.values()}
+
+
+def _among(values: _V | tuple[_V, ...] | None) -> dict[str, Any]:
+    """One value, or one of several."""
+    return {"in": list(values)} if isinstance(values, tuple) else {"eq": values}
+
+
+def _tiles(query: Query) -> dict[str, Any]:
+    tiles = [f"T{tile}" for tile in several(query.tile)]
+    return {"in": tiles} if len(tiles) > 1 else {"contains": next(iter(tiles), None)}
 
 
 def _area(area: BaseGeometry) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from pepsasync.errors import (
 from pepsasync.http.client import on_each_hop, origin_of
 from pepsasync.http.errors import error_for_status, safe_url, words_of
 from pepsasync.limits.schedule import parse_retry_after
-from pepsasync.model import Account, Limits, StorageTier
+from pepsasync.model import Account, Limits, StorageTier, only
 from pepsasync.providers.answers import Acceptance, not_a_zip
 from pepsasync.providers.base import SearchPage, StagingOutcome, StagingReply
 from pepsasync.providers.peps.query import covering_parameters, search_parameters, slices
@@ -97,11 +97,11 @@ class Peps:
 
     async def search_page(self, query: Query, page: int) -> SearchPage:
         """Fetch one page; see `Provider.search_page`."""
-        reply = await self._search(query.collection, search_parameters(query), page, is_search=True)
+        reply = await self._search(only(query.collection), search_parameters(query), page, is_search=True)
         return parse_page(reply, self.limits.page_size, self._root)
 
     async def _search(
-        self, collection: str | None, parameters: Mapping[str, str], page: int, *, is_search: bool = False
+        self, collection: str | None, parameters: Mapping[str, str | list[str]], page: int, *, is_search: bool = False
     ) -> Any:
         where = f"/{quote(collection, safe='')}" if collection else ""
         url = f"{self._root}/api/collections{where}/search.json"

@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.errors import ConfigError
+from pepsasync.model import only, several
+from pepsasync.query.missions import by_collection
+from pepsasync.query.parts import by_area, by_value, of_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,16 +38,23 @@ def slices(query: Query) -> list[Query]:
     Raises:
         ConfigError: PEPS has no such collection.
     """
-    if query.collection is not None and query.collection not in COLLECTIONS:
-        raise ConfigError(f"PEPS has no collection {query.collection!r}", hint=f"It has {', '.join(COLLECTIONS)}")
-    return [piece for named in _by_name(query) for part in _by_collection(named) for piece in _by_area(part)]
+    for collection in several(query.collection):
+        if collection not in COLLECTIONS:
+            raise ConfigError(f"PEPS has no collection {collection!r}", hint=f"It has {', '.join(COLLECTIONS)}")
+    if query.names:
+        named = (of_name(query, name, _collection_of(name) or _one(query.collection)) for name in query.names)
+        return [part for query_of_name in named for part in by_area(query_of_name)]
+    return [
+        part
+        for of_collection in by_collection(query)
+        for single in by_value(of_collection, "location", *(("tile",) if of_collection.area is None else ()))
+        for of_period in _by_period(single)
+        for part in by_area(of_period)
+    ]
 
 
-def _by_name(query: Query) -> Iterator[Query]:
-    if not query.names:
-        yield query
-    for name in query.names:
-        yield replace(query, names=(name,), collection=_collection_of(name) or query.collection)
+def _one(collection: str | tuple[str, ...] | None) -> str | None:
+    return collection if isinstance(collection, str) else None
 
 
 def _collection_of(name: str) -> str | None:
@@ -54,9 +64,9 @@ def _collection_of(name: str) -> str | None:
     return name[:2] if name[:2] in COLLECTIONS else None
 
 
-def _by_collection(query: Query) -> Iterator[Query]:
+def _by_period(query: Query) -> Iterator[Query]:
     """`S2` means Sentinel-2, whichever of the two collections holds the period."""
-    if query.collection != "S2" or query.names:
+    if query.collection != "S2":
         yield query
         return
     if query.end is None or query.end > SINGLE_TILE_SINCE:
@@ -70,42 +80,36 @@ def _tile_area(query: Query) -> BaseGeometry | None:
         return query.area
     from pepsasync.area import aoi  # noqa: PLC0415 - needs shapely
 
-    return aoi.tile(query.tile)
+    return aoi.together([aoi.tile(tile) for tile in several(query.tile)])
 
 
-def _by_area(query: Query) -> Iterator[Query]:
-    if query.area is None:
-        yield query
-        return
-    from pepsasync.area import fit  # noqa: PLC0415 - needs shapely
-
-    for part in fit.parts(query.area):
-        yield replace(query, area=part)
-
-
-def search_parameters(query: Query) -> dict[str, str]:
-    """Parameters of one slice, without paging.
+def search_parameters(query: Query) -> dict[str, str | list[str]]:
+    """Parameters of one slice, without paging; several values are sent as `key[]` (section 8.9).
 
     Relative orbit is left out: the archive misses it on some products, and it is filtered on our side. So is cloud
     cover for radar. A cloud limit is rounded up, since the archive takes integers only (section 8.3).
     """
-    parameters = {
+    parameters: dict[str, str | list[str] | None] = {
         "startDate": _instant(query.start),
         "completionDate": _instant(query.end),
         "publishedBegin": _instant(query.published_since),
-        "productType": query.product_type,
-        "sensorMode": query.sensor_mode,
-        "platform": query.platform,
-        "q": query.location,
+        **_among("productType", query.product_type),
+        **_among("sensorMode", query.sensor_mode),
+        **_among("platform", query.platform),
+        "q": only(query.location),
         "productIdentifier": query.names[0] if query.names else None,
     }
     if query.collection == "S2ST":
-        parameters["tileid"] = query.tile
+        parameters["tileid"] = only(query.tile)
     if query.cloud_cover is not None and query.collection in ("S2", "S2ST", "S3"):
         parameters["cloudCover"] = f"[0,{math.ceil(query.cloud_cover)}]"
     if query.area is not None:
         parameters |= _area_parameters(query.area)
     return {name: value for name, value in parameters.items() if value}
+
+
+def _among(name: str, values: str | tuple[str, ...] | None) -> dict[str, str | list[str] | None]:
+    return {f"{name}[]": list(values)} if isinstance(values, tuple) else {name: values}
 
 
 def _area_parameters(area: BaseGeometry) -> dict[str, str]:
