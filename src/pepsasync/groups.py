@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import math
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import anyio
@@ -61,6 +62,23 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(inner)
     else:
         yield error
+
+
+@contextlib.contextmanager
+def told_when_cancelled(what: str) -> Iterator[None]:
+    """Around code of the user: a cancellation that it raises and nobody asked for is an error like any other.
+
+    The event loop takes every cancellation for its own: the task would end without a word.
+
+    Raises:
+        RuntimeError: A cancellation came, and nothing around the block was cancelled.
+    """
+    try:
+        yield
+    except anyio.get_cancelled_exc_class() as error:
+        if anyio.current_effective_deadline() == -math.inf:
+            raise
+        raise RuntimeError(f"{what} was cancelled, though its run was not") from error
 
 
 class Background(Generic[T]):
@@ -134,7 +152,8 @@ async def _run(
     async with send:
         with scope:
             try:
-                await work(send)
+                with told_when_cancelled("what the loop waits for"):
+                    await work(send)
             except Exception as error:  # noqa: BLE001 - raised again where the loop is
                 errors.append(explained(error))
 

@@ -43,6 +43,6 @@ def as_cell(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """What an exception says, or its class when it says nothing."""
     return str(error) or type(error).__name__

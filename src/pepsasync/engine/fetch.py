@@ -14,7 +14,7 @@ from pepsasync.engine.search import PAGES_AHEAD
 from pepsasync.engine.wanted import feed
 from pepsasync.errors import FATAL, AuthError, PepsasyncError, ProviderError
 from pepsasync.events import HookFailed, Noticed, ProductMoved
-from pepsasync.groups import task_group
+from pepsasync.groups import task_group, told_when_cancelled
 from pepsasync.model import DeliveryStatus, Product
 from pepsasync.text import reason
 from pepsasync.transfer.existing import find_absent
@@ -63,7 +63,8 @@ async def fetch(
 
     async def look_for() -> None:
         try:
-            await feed(wanted, provider, recorder, send, outcomes.clone())
+            with told_when_cancelled("the look for what is wanted"):
+                await feed(wanted, provider, recorder, send, outcomes.clone())
         except AuthError:
             raise
         except ProviderError as error:
@@ -134,7 +135,8 @@ async def _run_hook(delivery: Delivery, order: Order) -> None:
     product = delivery.product
     try:
         async with order.hooks:
-            await order.on_delivered(delivery)
+            with told_when_cancelled("the hook"):
+                await order.on_delivered(delivery)
     except Exception as error:  # noqa: BLE001 - it is the user's code
         order.emit(HookFailed(id=product.id, name=product.name, message=reason(error)))
     if delivery.path and not await to_thread.run_sync(os.path.lexists, delivery.path):

@@ -24,6 +24,7 @@ from pepsasync.errors import (
     ServerError,
     UnreadableReplyError,
 )
+from pepsasync.groups import told_when_cancelled
 from pepsasync.http.client import on_each_hop
 from pepsasync.http.errors import error_for_status, safe_url
 from pepsasync.http.replies import BoundsError, parse_json
@@ -161,7 +162,8 @@ class Tokens:
         form = {"grant_type": "password", "username": login.username, "password": login.password}
         refusal = self._refusal or ("the archive refused e-mail address or password", _LOGIN_HINT)
         for ask_code in self._ways():
-            code = {"totp": (await ask_code()).strip()} if ask_code else {}
+            with told_when_cancelled("the question for a code"):
+                code = {"totp": (await ask_code()).strip()} if ask_code else {}
             try:
                 await self._ask(form | code)
             except AuthError:
