@@ -325,7 +325,7 @@ class Client:
         def take(url: str, body: bytes) -> None:
             try:
                 listener(url, body)
-            except (Exception, anyio.get_cancelled_exc_class()) as error:  # it is the user's code
+            except (Exception, anyio.get_cancelled_exc_class()) as error:  # noqa: BLE001 - it is the user's code
                 self._http.on_search_reply = None
                 self._emit(Noticed(message=f"the reply listener failed and was removed: {reason(error)}"))
 
@@ -339,7 +339,7 @@ class Client:
         for listener in tuple(self._listeners):
             try:
                 listener(event)
-            except (Exception, anyio.get_cancelled_exc_class()) as error:  # it is the user's code
+            except (Exception, anyio.get_cancelled_exc_class()) as error:  # noqa: BLE001 - it is the user's code
                 with contextlib.suppress(ValueError):  # it was removed meanwhile
                     self._listeners.remove(listener)
                 self._emit(Noticed(message=f"a listener failed and was removed: {reason(error)}"))

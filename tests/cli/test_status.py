@@ -171,7 +171,7 @@ def test_files_that_are_gone_or_changed_are_told_and_fetched_again(*, run, onlin
         product.size for product in online.catalogue
     )
     assert "6 of 8 products are here" in told
-    assert re.search(r"gone or changed +2 ", told)
+    assert re.search(r"gone, changed or unchecked +2 ", told)
     assert "pepsasync resume" in told
     assert "going on with 2 products" in resumed.err
     assert resumed.code == 0, resumed.err

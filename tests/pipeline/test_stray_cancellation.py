@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 def cancelled(*_):
-    raise anyio.get_cancelled_exc_class()()  # trio lets nobody make one: any other error there
+    raise anyio.get_cancelled_exc_class()  # trio lets nobody make one: any other error there
 
 
 async def after_a_cancelled_task(delivery):

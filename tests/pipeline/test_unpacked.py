@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import os
 import shutil
 
@@ -96,6 +97,35 @@ async def test_missing_or_changed_file_is_noticed_and_brought_again(archive, dat
     assert tree(harmed) == before
     assert not image.is_symlink()
     assert final_names(data) == sorted(path.name for path in folders(archive, data))
+
+
+@pytest.mark.parametrize("archive", [as_usual], indirect=True)
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+@pytest.mark.parametrize("keeps_time", [True, False])
+def test_damage_is_noticed_when_the_notes_are_lost(run, archive, data, tmp_path, kind, keeps_time):
+    """What the manifest lists is compared with it once; until then nothing counts as verified."""
+    (tmp_path / "account").write_text(f"{archive.username} {archive.password}")
+    account = ["--provider", "peps", "-a", tmp_path / "account", "--base-url", archive.peps_url]
+    fetch = ["fetch", *account, "-w", data, "-d", "2015-01-01", *(["-x"] if kind == "folder" else [])]
+    assert run(*fetch).code == 0
+    sent = bytes_by_name(archive)
+    shutil.rmtree(data / ".pepsasync" / "verified")
+    harmed = min(folders(archive, data)) if kind == "folder" else min(data.glob("*.zip"))
+    file = largest(harmed) if kind == "folder" else harmed
+    at, content_before = file.stat(), file.read_bytes()
+    file.write_bytes(bytes([content_before[0] ^ 1]) + content_before[1:])
+    if keeps_time:
+        os.utime(file, ns=(at.st_atime_ns, at.st_mtime_ns))
+    before = json.loads(run("status", data, "--format", "json").out)
+    resumed = run("resume", data, *account[2:])
+    after = json.loads(run("status", data, "--format", "json").out)
+
+    assert (before["is_complete"], before["gone"]["products"]) == (False, 3)
+    assert resumed.code == 0, resumed.err
+    assert file.read_bytes() == content_before
+    assert [name for name, count in bytes_by_name(archive).items() if count != sent[name]] == [harmed.stem]
+    assert (after["is_complete"], after["gone"]["products"]) == (True, 0)
+    assert run("verify", data).code == 0
 
 
 async def test_files_that_were_only_touched_are_read_once_and_kept(archive, data):

@@ -227,7 +227,7 @@ async def test_access_refused_login_is_sent_once_and_told_with_its_status(status
 
 async def test_access_a_question_for_a_code_that_is_cancelled_is_an_error():
     async def person():
-        raise anyio.get_cancelled_exc_class()()  # trio lets nobody make one: any other error there
+        raise anyio.get_cancelled_exc_class()  # trio lets nobody make one: any other error there
 
     with pytest.raises((RuntimeError, TypeError)):
         await tokens(Identity(code="123456"), ask_code=person).access()

@@ -141,7 +141,8 @@ def _known(directory: Path, session: Session) -> dict[str, Known | None]:
 
 
 def _known_of(row: Row) -> Known:
-    from pepsasync.transfer.reverify import Known, parse_checksum  # noqa: PLC0415
+    from pepsasync.transfer.manifest import parse_checksum  # noqa: PLC0415
+    from pepsasync.transfer.reverify import Known  # noqa: PLC0415
 
     return Known(row.bytes or row.size, parse_checksum(row.checksum), row.path)
 

@@ -108,7 +108,7 @@ def find_left_over(directory: Path, provider: str | None = None, *, skip_tape: b
 
 
 def gone(reader: JournalReader) -> Iterator[Here]:
-    """Products that the journal takes for delivered and that are not there any more, or were changed since.
+    """Products that the journal takes for delivered and that are not there any more, or not as they were noted.
 
     What a command of `--on-delivered` has taken away is where the user wants it.
     """
@@ -117,11 +117,7 @@ def gone(reader: JournalReader) -> Iterator[Here]:
 
     shelf = Folder(reader.directory)
     for batch in reader.here():
-        yield from (one for one in batch if one.path and not stands(one.name, _zip_size(one), shelf))
-
-
-def _zip_size(one: Here) -> int | None:
-    return one.bytes if str(one.path).endswith(".zip") else None
+        yield from (one for one in batch if one.path and not stands(one.name, shelf))
 
 
 def _states(manner: Manner) -> tuple[str, ...]:

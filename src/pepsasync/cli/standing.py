@@ -45,7 +45,7 @@ class Status:
     part_bytes: int
     """Bytes of products that are not complete yet."""
     gone: Count
-    """Products that were delivered and are not there any more, or were changed since; in no state of `counts`."""
+    """Products that were delivered and are not there any more, or not as they were noted; in no state of `counts`."""
 
     @property
     def here(self) -> int:

@@ -44,7 +44,8 @@ def status(
 ) -> None:
     """Tell what a folder's journal knows: orders, counts, failures, the run under way.
 
-    Sizes and times of what was delivered are looked at: what is gone or was changed since does not count as here.
+    Sizes and times of what was delivered are looked at: what is gone, was changed since, or is not noted as verified
+    any more does not count as here.
     Reads only, beside a running command as well as after a killed one.
     """
     if form not in ("text", "json"):
@@ -87,7 +88,9 @@ def _order_lines(found: Status) -> list[str]:
 
 def _count_lines(found: Status) -> list[str]:
     all_words = WORDS if found.owner else WORDS | {"downloading": "begun"}
-    counts = [(words, found.counts[state]) for state, words in all_words.items()] + [("gone or changed", found.gone)]
+    counts = [(words, found.counts[state]) for state, words in all_words.items()] + [
+        ("gone, changed or unchecked", found.gone)
+    ]
     width = max(len(words) for words, _ in counts)
     lines = [(words, count, show_size(count.bytes)) for words, count in counts if count.products]
     return [f"  {words:<{width}}  {count.products:>9,}  {size:>9}" for words, count, size in lines]

@@ -6,13 +6,14 @@ import os
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
 
 from anyio import to_thread
 
 from pepsasync.errors import IntegrityError, PepsasyncError
 from pepsasync.folder.files import disk_errors
+from pepsasync.folder.zips import crc_of
 from pepsasync.transfer.digest import digest_file
+from pepsasync.transfer.manifest import listed_files, manifest_of
 from pepsasync.transfer.verified import (
     is_marked_wrong,
     is_remembered,
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
     from pepsasync.folder.layout import Folder
     from pepsasync.model import Product
-
-MANIFESTS = ("manifest.safe", "xfdumanifest.xml")
-"""Of Sentinel-1 and -2, and of Sentinel-3; they list files, sizes and checksums in the same words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +88,13 @@ def is_here(product: Product, shelf: Folder) -> bool:
     return _is_right_folder(folder, shelf, may_read=False) or is_remembered(product, zipped, shelf)
 
 
-def stands(name: str, size: int | None, shelf: Folder) -> bool:
+def stands(name: str, shelf: Folder) -> bool:
     """Whether a product that was delivered is there still, as far as sizes and times tell; blocks for a moment.
+
+    Where it is not noted any more what was verified, only reading could tell, as the next run does: it does not count.
 
     Args:
         name: Of the product.
-        size: Bytes of its zip, where nothing is noted beside it; None when nobody knows.
         shelf: Where it should stand.
     """
     zipped, folder = shelf.final_paths(name)
@@ -104,8 +103,7 @@ def stands(name: str, size: int | None, shelf: Folder) -> bool:
     except OSError:
         return _is_right_folder(folder, shelf, may_read=False)
     note = read_note(zipped, shelf)
-    known = (note.get("bytes", size), note.get("mtime_ns", found.st_mtime_ns))
-    is_right = known[0] in (None, found.st_size) and known[1] == found.st_mtime_ns and "wrong" not in note
+    is_right = (note.get("bytes"), note.get("mtime_ns")) == (found.st_size, found.st_mtime_ns) and "wrong" not in note
     return (stat.S_ISREG(found.st_mode) and is_right) or _is_right_folder(folder, shelf, may_read=False)
 
 
@@ -154,50 +152,53 @@ def _check_digest(product: Product, path: Path, length: int) -> None:
 
 
 def _is_right_folder(folder: Path, shelf: Folder, *, may_read: bool) -> bool:
-    """Whether all that was unpacked is there; of a folder of which that is not noted, all that its manifest lists."""
+    """Whether all that was unpacked is there; of a folder of which that is not noted, all that its manifest lists.
+
+    Args:
+        folder: Under its final name.
+        shelf: Where it stands.
+        may_read: Whether files may be read; what only reading could tell counts as wrong otherwise.
+    """
     try:
         if not folder.is_dir() or is_marked_wrong(folder, shelf):
             return False
         members = members_of(folder, shelf)
         if not members:
-            return _is_whole_folder(folder)
+            return may_read and _is_whole_folder(folder, shelf)
         touched = [name for name, member in members.items() if not member.is_untouched(folder / name)]
         if touched and not (may_read and all(members[name].is_same(folder / name) for name in touched)):
             return False
         if touched:
             source = str(read_note(folder, shelf).get("source") or "")
             remember_folder(source, folder, {name: (one.size, one.crc) for name, one in members.items()}, shelf)
-    except (OSError, ValueError):  # it cannot be looked into, or lists names and sizes that no disk takes
+    except (
+        OSError,
+        ValueError,
+        PepsasyncError,
+    ):  # it cannot be read, or lists what no disk takes
         return False
     return True
 
 
-def manifest_of(folder: Path) -> Path | None:
-    """The manifest of a product's folder."""
-    return next((path for name in MANIFESTS if (path := folder / name).is_file()), None)
+def _is_whole_folder(folder: Path, shelf: Folder) -> bool:
+    """Whether every file that the manifest lists is there with its size and checksum; reads all of them.
 
+    What was found is noted, so that they are read once. A manifest that lists nothing tells nothing.
 
-def _is_whole_folder(folder: Path) -> bool:
-    """Whether every file that the manifest lists is there with its size.
-
-    A folder gets its name only when it is complete, so this guards against what others did to it since. A manifest that
-    lists nothing tells nothing.
+    Raises:
+        OSError, ValueError, PepsasyncError: The folder cannot be looked into.
     """
     manifest = manifest_of(folder)
     if manifest is None:
         return False
-    try:
-        root = ET.parse(manifest).getroot()  # noqa: S314 - written by us, from a verified zip
-    except (ET.ParseError, LookupError):  # the latter for encodings
-        return False
-    streams = list(root.iter("byteStream"))
-    for stream in streams:
-        location = stream.find("fileLocation")
-        if location is None or not _has_size(folder, location.get("href", ""), stream.get("size")):
+    members: dict[str, tuple[int, int]] = {}
+    for name, is_right in listed_files(folder, manifest):
+        if not is_right:
             return False
-    return bool(streams)
-
-
-def _has_size(folder: Path, href: str, size: str | None) -> bool:
-    path = folder / href.removeprefix("./")
-    return path.is_file() and (size is None or not size.isdigit() or path.stat().st_size == int(size))
+        members[name] = (0, 0)
+    if not members:
+        return False
+    for name in (*members, manifest.name):
+        members[name] = ((folder / name).stat().st_size, crc_of(folder / name))
+    remember_folder("", folder, members, shelf, is_ours=False)
+    return True

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
 
 from pepsasync.errors import ConfigError, IntegrityError, PepsasyncError
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.names import safe_name
 from pepsasync.model import Checksum, Product
 from pepsasync.transfer.digest import digest_file
-from pepsasync.transfer.existing import manifest_of
+from pepsasync.transfer.manifest import listed_files, manifest_of, parse_checksum
 from pepsasync.transfer.verified import distrust, members_of, read_note, trust
 from pepsasync.transfer.verify import check_zip
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Verdict(IntEnum):
@@ -126,12 +120,6 @@ def _judged(path: Path, name: str, noted: Known | None, shelf: Folder) -> Findin
     return Finding(name, verdict, reason, path, size, str(note.get("source") or ""))
 
 
-def parse_checksum(text: object) -> Checksum | None:
-    """A checksum from `md5:...`; None for anything else, and for algorithms that nobody here can compute."""
-    algorithm, _, value = (text if isinstance(text, str) else "").partition(":")
-    return Checksum(algorithm, value) if value and algorithm.lower() in hashlib.algorithms_available else None
-
-
 def _from_note(note: dict[str, object]) -> Known | None:
     size = note.get("bytes")
     return Known(size, parse_checksum(note.get("checksum"))) if isinstance(size, int) else None
@@ -161,39 +149,9 @@ def _judge_folder(folder: Path, shelf: Folder, *, is_ours: bool) -> tuple[Verdic
     if manifest is None:
         verdict = Verdict.WRONG if is_ours else Verdict.UNKNOWN
         return verdict, "it has no manifest to compare with"
-    try:
-        root = ET.parse(manifest).getroot()  # noqa: S314 - expat bounds what entities unfold to
-    except (ET.ParseError, LookupError, ValueError) as error:  # the latter for encodings
-        return Verdict.WRONG, f"{manifest.name} cannot be read: {error}"
     is_empty = True
-    for what, is_right in _listed(folder, root):
+    for what, is_right in listed_files(folder, manifest):
         is_empty = False
         if not is_right:
             return Verdict.WRONG, f"{what} differs from its manifest"
     return (Verdict.UNKNOWN, "its manifest lists nothing") if is_empty else (Verdict.RIGHT, "")
-
-
-def _listed(folder: Path, manifest: ET.Element) -> Iterator[tuple[str, bool]]:
-    """Files of a manifest, and whether each is there with its size and checksum."""
-    for stream in manifest.iter("byteStream"):
-        location = stream.find("fileLocation")
-        href = (location.get("href", "") if location is not None else "").removeprefix("./")
-        path, size = folder / href, stream.get("size", "")
-        if not href or not path.is_file() or (size.isdigit() and path.stat().st_size != int(size)):
-            yield href or "a file", False
-            continue
-        checksum = _listed_checksum(stream)
-        if checksum is None:
-            yield href, True
-        else:
-            found = digest_file(path, checksum.algorithm, path.stat().st_size).hexdigest()
-            yield href, found == checksum.value
-
-
-def _listed_checksum(stream: ET.Element) -> Checksum | None:
-    """`MD5`, or `SHA3-256` in newer Sentinel-2 products, as hashlib calls it."""
-    checksum = stream.find("checksum")
-    if checksum is None:
-        return None
-    algorithm = checksum.get("checksumName", "").lower().replace("-", "_").replace("sha_", "sha")
-    return parse_checksum(f"{algorithm}:{(checksum.text or '').strip()}")

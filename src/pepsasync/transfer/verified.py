@@ -69,7 +69,9 @@ class Member:
         return stat.S_ISREG(found.st_mode) and found.st_size == self.size and crc_of(path) == self.crc
 
 
-def remember_folder(source: str, folder: Path, members: Mapping[str, tuple[int, int]], shelf: Folder) -> None:
+def remember_folder(
+    source: str, folder: Path, members: Mapping[str, tuple[int, int]], shelf: Folder, *, is_ours: bool = True
+) -> None:
     """Note what was unpacked into a folder, on the disk: its zip goes next.
 
     Args:
@@ -77,12 +79,13 @@ def remember_folder(source: str, folder: Path, members: Mapping[str, tuple[int, 
         folder: Under its final name.
         members: Size and CRC of each file by its path in the folder.
         shelf: Where the folder stands.
+        is_ours: Whether it was unpacked here, so that its files may be removed when it is replaced.
     """
     with contextlib.suppress(OSError):  # it is right without it, and has a manifest nearly always
         path = shelf.record_path(folder)
         times = {name: os.lstat(folder / name).st_mtime_ns for name in members}
         listed = {name: [*known, times[name]] for name, known in members.items()}
-        record = {"source": source, "inode": folder.stat().st_ino, "members": listed}
+        record = {"source": source, "inode": folder.stat().st_ino if is_ours else None, "members": listed}
         make_way(path, shelf.tell)
         write_new(path, json.dumps(record).encode(), is_synced=True)
 

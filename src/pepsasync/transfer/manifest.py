@@ -1,0 +1,63 @@
+"""Manifests: what a product's folder should hold, in the words of Sentinel's products. Everything here blocks."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from pepsasync.model import Checksum
+from pepsasync.transfer.digest import digest_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MANIFESTS = ("manifest.safe", "xfdumanifest.xml")
+"""Of Sentinel-1 and -2, and of Sentinel-3; they list files, sizes and checksums in the same words."""
+
+
+def manifest_of(folder: Path) -> Path | None:
+    """The manifest of a product's folder."""
+    return next((path for name in MANIFESTS if (path := folder / name).is_file()), None)
+
+
+def listed_files(folder: Path, manifest: Path) -> Iterator[tuple[str, bool]]:
+    """Files of a manifest by their path in the folder, and whether each is there with its size and checksum.
+
+    Raises:
+        ValueError: The manifest cannot be understood.
+        PepsasyncError, OSError: It or a file cannot be read.
+    """
+    try:
+        root = ET.parse(manifest).getroot()  # noqa: S314 - expat bounds what entities unfold to
+    except (ET.ParseError, LookupError) as error:  # the latter for encodings
+        raise ValueError(f"{manifest.name} cannot be read: {error}") from error
+    for stream in root.iter("byteStream"):
+        location = stream.find("fileLocation")
+        href = (location.get("href", "") if location is not None else "").removeprefix("./")
+        path, size = folder / href, stream.get("size", "")
+        if not href or not path.is_file() or (size.isdigit() and path.stat().st_size != int(size)):
+            yield href or "a file", False
+            continue
+        checksum = _listed_checksum(stream)
+        if checksum is None:
+            yield href, True
+        else:
+            found = digest_file(path, checksum.algorithm, path.stat().st_size).hexdigest()
+            yield href, found == checksum.value
+
+
+def _listed_checksum(stream: ET.Element) -> Checksum | None:
+    """`MD5`, or `SHA3-256` in newer Sentinel-2 products, as hashlib calls it."""
+    checksum = stream.find("checksum")
+    if checksum is None:
+        return None
+    algorithm = checksum.get("checksumName", "").lower().replace("-", "_").replace("sha_", "sha")
+    return parse_checksum(f"{algorithm}:{(checksum.text or '').strip()}")
+
+
+def parse_checksum(text: object) -> Checksum | None:
+    """A checksum from `md5:...`; None for anything else, and for algorithms that nobody here can compute."""
+    algorithm, _, value = (text if isinstance(text, str) else "").partition(":")
+    return Checksum(algorithm, value) if value and algorithm.lower() in hashlib.algorithms_available else None
