@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from archives import connect, everything, right_files, sandbox
+from fakes import FakeProvider, archive_of, product
 from pepsasync import DeliveryStatus
 from pepsasync.config import Config
 from pepsasync.errors import (
@@ -60,6 +61,75 @@ async def test_outage_without_end_is_not_waited_for_without_end(tmp_path, failin
             outcomes = [delivery async for delivery in client.fetch(await everything(client), tmp_path)]
 
     assert [TransferError] * 3 == [type(delivery.error) for delivery in outcomes]
+
+
+@pytest.mark.parametrize(
+    "error", [UnavailableError("HTTP 503"), UnreachableError("cannot connect")], ids=["503", "gone"]
+)
+async def test_one_product_that_is_never_served_fails_after_its_tries_while_others_come(tmp_path, monkeypatch, error):
+    """Also while the others are so large that no other request is answered meanwhile."""
+    asked = []
+    async with sandbox(3, tape_fraction=0, product_size=2_000_000) as archive:
+        async with connect(archive, retries=4, limit_rate=1_000_000, segments=1) as client:
+            products = await everything(client)
+            judge = client.provider.judge_download
+
+            def judge_download(product, response, head):
+                if product.name != products[0].name:
+                    return judge(product, response, head)
+                asked.append(product)
+                return type(error)(error.message)
+
+            monkeypatch.setattr(client.provider, "judge_download", judge_download)
+            with anyio.fail_after(30):
+                ended = [delivery async for delivery in client.fetch(products, tmp_path)]
+
+        assert ended[0].product.name == products[0].name
+        assert isinstance(ended[0].error, TransferError)
+        assert right_files(archive, tmp_path) == 2
+    assert len(asked) < 40
+
+
+@pytest.mark.virtual_time
+async def test_several_products_that_are_refused_while_another_one_comes_use_up_no_tries():
+    """An archive that is overloaded serves what it has begun, and nobody else."""
+    backoff = Backoff("geodes", "downloads", Config(), [].append)
+    began = anyio.current_time()
+    for what in ("A", "B", "A"):
+        await anyio.sleep(1)
+        backoff.served()
+        with pytest.raises(UnavailableError), backoff.obeyed(what):
+            raise UnavailableError("no")
+
+    assert backoff.left > 0
+    assert not backoff.serves_others(began)
+
+
+@pytest.mark.virtual_time
+async def test_a_product_that_alone_is_refused_for_the_quota_is_not_waited_for_for_ever():
+    config = Config(quota_patience=600.0, retries=3)
+    archive = archive_of(FakeProvider({}), None, config, lambda event: None)
+    times = []
+
+    async def others():
+        while True:
+            async with archive.gate.download(0) as permit:
+                permit.begin()
+                permit.accept()
+            await anyio.sleep(1)
+
+    async def ask():
+        async with archive.gate.download(0):
+            times.append(anyio.current_time())
+            raise QuotaError("enough")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(others)
+        with anyio.fail_after(10_000), pytest.raises(QuotaError):
+            await archive.attempts(product(), lambda: 0).call(ask)
+        tasks.cancel_scope.cancel()
+
+    assert times[-1] - times[0] > 600
 
 
 async def test_failures_in_a_row_are_an_outage_until_somebody_gets_an_answer():

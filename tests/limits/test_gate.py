@@ -77,7 +77,7 @@ async def test_a_download_that_begins_ends_an_outage(accepts):
             async with one.download(0):
                 raise UnavailableError("HTTP 503")
     assert one.backoff.outage.is_on
-    assert not one.has_answered_since(began)
+    assert not one.has_served_since(began)
 
     with contextlib.suppress(UnreachableError):
         async with one.download(0) as permit:
@@ -85,8 +85,8 @@ async def test_a_download_that_begins_ends_an_outage(accepts):
                 permit.accept()
             raise UnreachableError("cut")
 
-    assert one.has_answered_since(began) is accepts
-    assert not one.has_answered_since(None)
+    assert one.has_served_since(began) is accepts
+    assert not one.has_served_since(None)
 
 
 async def test_a_staging_request_with_an_answer_ends_an_outage():

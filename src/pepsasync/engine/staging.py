@@ -33,7 +33,12 @@ async def request_staging(product: Product, archive: Archive, *, goes_first: boo
             return await archive.provider.request_staging(product)
 
     backoff, http = archive.gate.staging_backoff, archive.http
-    attempts = Attempts(archive.config, was_reached=lambda: http.was_reached, outage=lambda: backoff.outage.is_on)
+    attempts = Attempts(
+        archive.config,
+        was_reached=lambda: http.was_reached,
+        outage=lambda: backoff.outage.is_on,
+        serves_others=backoff.serves_others,
+    )
     reply = await attempts.call(ask)
     if reply.outcome is StagingOutcome.QUOTA:
         backoff.keep(reply.retry_after or LONGEST_ADVICE)

@@ -46,8 +46,10 @@ class Attempts:
         progress: Says how far the operation has come.
         was_reached: Says whether the archive has ever answered; an outage is waited for longer then.
         outage: Says whether it answers nobody, see `CircuitBreaker`: tries are not counted then.
-        waits_for_quota: Says whether somebody else waits until a quota that was refused opens again: such a refusal
-            costs neither a try nor a pause here.
+        serves_others: Says whether it has served everybody else since a moment (of the event loop's clock): that is no
+            outage.
+        waits_for_quota: Says whether somebody else waits until a quota that was refused opens again, to one who was
+            refused first at a moment: such a refusal costs neither a try nor a pause here.
         patience: Seconds for which failures of an outage are tried again.
     """
 
@@ -59,7 +61,8 @@ class Attempts:
         progress: Callable[[], int] = lambda: 0,
         was_reached: Callable[[], bool] = lambda: True,
         outage: Callable[[], bool] = lambda: False,
-        waits_for_quota: Callable[[], bool] = lambda: False,
+        serves_others: Callable[[float], bool] = lambda since: False,  # noqa: ARG005
+        waits_for_quota: Callable[[float], bool] = lambda since: False,  # noqa: ARG005
         patience: float = OUTAGE_PATIENCE,
     ) -> None:
         self._config = config
@@ -67,12 +70,16 @@ class Attempts:
         self._progress = progress
         self._was_reached = was_reached
         self._outage = outage
+        self._serves_others = serves_others
         self._waits_for_quota = waits_for_quota
         self._patience = patience
         self._reached = progress()
         self._tries = self._excused = 0
+        self.out_since: float | None = None
+        """Since when every try has met what may be an outage; None while none did."""
+        self._refused_since: float | None = None
         self.outage_since: float | None = None
-        """Since when every try has met an outage; None while none did."""
+        """Since when every try has met an outage that was waited for; None while none did."""
         self.count = 0
         """Attempts so far."""
 
@@ -103,21 +110,26 @@ class Attempts:
             yield attempt
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
-        error, reached = _error_of(state), self._progress()
+        error, reached, now = _error_of(state), self._progress(), anyio.current_time()
         if reached > self._reached:
             self._reached = reached
             self._tries, self._excused, self.outage_since = 0, 0, None
+            self.out_since = self._refused_since = None
         if isinstance(error, (AddressError, UnreadableReplyError)):
             return True
         if self._is_waited_for(error):
             self._excused += 1
             self.count -= 1
             return False
+        if not isinstance(error, (UnreachableError, UnavailableError)):
+            self.out_since = None
+        elif self.out_since is None:
+            self.out_since = now
         if isinstance(error, UnreachableError) and not self._was_reached():
             return self._tries >= FIRST_CONTACT_TRIES
-        if isinstance(error, UnreachableError) or (isinstance(error, UnavailableError) and self._outage()):
+        is_out = isinstance(error, UnreachableError) or (isinstance(error, UnavailableError) and self._outage())
+        if is_out and not (self.out_since is not None and self._serves_others(self.out_since)):
             self._excused += 1
-            now = anyio.current_time()
             self.outage_since = now if self.outage_since is None else self.outage_since
             return now - self.outage_since >= self._patience
         self.outage_since = None
@@ -138,7 +150,11 @@ class Attempts:
             self._on_retry(error, self.count, state.upcoming_sleep)
 
     def _is_waited_for(self, error: Exception | None) -> bool:
-        return isinstance(error, QuotaError) and self._waits_for_quota()
+        if not isinstance(error, QuotaError):
+            return False
+        if self._refused_since is None:
+            self._refused_since = anyio.current_time()
+        return self._waits_for_quota(self._refused_since)
 
 
 def _error_of(state: tenacity.RetryCallState) -> Exception | None:

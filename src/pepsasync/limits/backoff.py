@@ -44,6 +44,9 @@ class Backoff:
         """Whether nobody gets what is asked for."""
         self.last_answer = -math.inf
         """When somebody got an answer last, on the clock of the event loop."""
+        self._last_bytes = -math.inf
+        self._failing: set[str] = set()
+        self._failing_since = math.inf
         self._rest: float | None = None
 
     @property
@@ -59,10 +62,13 @@ class Backoff:
         self._until = max(self._until, anyio.current_time() + seconds)
 
     @contextlib.contextmanager
-    def obeyed(self) -> Iterator[None]:
+    def obeyed(self, what: str = "") -> Iterator[None]:
         """Begin a pause when the request within fails and the answer asks for one, or nobody gets another answer.
 
         Quotas have rules of their own.
+
+        Args:
+            what: Is asked for; when nothing else fails while bytes come, it is not the archive that fails.
         """
         until = self._until
         try:
@@ -72,7 +78,7 @@ class Backoff:
                 self.answered()
                 raise
             if isinstance(error, (UnavailableError, UnreachableError)):
-                self._grow(is_news=until == self._until)
+                self._grow(what, is_news=until == self._until)
             if error.retry_after:
                 self.keep(min(error.retry_after, self._config.retry_wait_max))
             raise
@@ -85,11 +91,23 @@ class Backoff:
         self.last_answer = anyio.current_time()
         self.outage.answered()
         self._rest = None
+        self._failing.clear()
 
-    def _grow(self, *, is_news: bool) -> None:
+    def served(self) -> None:
+        """Note that bytes come of what was answered before."""
+        self._last_bytes = anyio.current_time()
+
+    def serves_others(self, since: float) -> bool:
+        """Whether one thing alone fails, and others got an answer or bytes since a moment."""
+        return len(self._failing) == 1 and max(self.last_answer, self._last_bytes) > since
+
+    def _grow(self, what: str, *, is_news: bool) -> None:
         """Pause longer the longer an outage lasts; whoever had asked before the last pause tells nothing new."""
         self.outage.failed()
-        if is_news and self.outage.is_on:
+        if not self._failing:
+            self._failing_since = anyio.current_time()
+        self._failing.add(what)
+        if is_news and self.outage.is_on and not self.serves_others(self._failing_since):
             config = self._config
             self._rest = next_pause(self._rest, moved=False, shortest=config.retry_wait, longest=config.retry_wait_max)
             self.keep(self._rest)

@@ -94,12 +94,13 @@ class Gate:
 
     @contextlib.asynccontextmanager
     async def download(
-        self, size: int, *, wait: bool = True, counted: Callable[[], None] = lambda: None
+        self, size: int, what: str = "", *, wait: bool = True, counted: Callable[[], None] = lambda: None
     ) -> AsyncIterator[Permit]:
         """Enter to download: with a slot, when quota and pauses allow it. What the requests lead to is taken note of.
 
         Args:
             size: Bytes to come, 0 when unknown; the larger goes first.
+            what: Id of the product, to tell one that is never served from an archive that serves nobody.
             wait: False to be told that it may not be now.
             counted: Called when the quota counts the download.
 
@@ -114,7 +115,7 @@ class Gate:
             async with self.slots.take(size):
                 if not self.is_open:  # another one was faster
                     continue
-                with self.quota.permit(counted, self._accepted) as permit, self.backoff.obeyed():
+                with self.quota.permit(counted, self._accepted) as permit, self.backoff.obeyed(what):
                     try:
                         yield permit
                     except QuotaError as error:
@@ -139,12 +140,12 @@ class Gate:
         await self.staging_slots.enter(acquired=product.start, goes_first=goes_first)
         try:
             await self.staging_backoff.over()  # with the slot: nobody else could use it
-            with self.staging_backoff.obeyed():
+            with self.staging_backoff.obeyed(product.id):
                 yield
                 self.staging_backoff.answered()
         finally:
             self.staging_slots.leave()
 
-    def has_answered_since(self, moment: float | None) -> bool:
-        """Whether somebody got an answer to a download since a moment, on the clock of the event loop."""
-        return moment is not None and self.backoff.last_answer > moment
+    def has_served_since(self, moment: float | None) -> bool:
+        """Whether somebody was served since a moment, on the clock of the event loop."""
+        return moment is not None and (self.backoff.last_answer > moment or self.backoff.serves_others(moment))

@@ -166,8 +166,15 @@ class QuotaLimiter:
     @property
     def is_patient(self) -> bool:
         """Whether it is waited for until the quota opens again; not any more when the archive has refused too long."""
+        return self._refused_since is None or self._is_bearable(self._refused_since)
+
+    def is_patient_with(self, since: float) -> bool:
+        """Whether somebody still waits whom the archive has refused since a moment, and whoever else it served."""
+        return self.is_patient and self._is_bearable(since)
+
+    def _is_bearable(self, since: float) -> bool:
         patience = max(self._config.quota_patience, 2 * self.quota.seconds if self.quota else 0)
-        return self._refused_since is None or anyio.current_time() - self._refused_since <= patience
+        return anyio.current_time() - since <= patience
 
     def refuse(self, error: QuotaError) -> None:
         """Make everybody wait because the archive says that it is enough, unless it has said so for too long."""

@@ -85,5 +85,6 @@ class Archive:
             progress=progress,
             was_reached=lambda: http.was_reached,
             outage=lambda: gate.backoff.outage.is_on,
-            waits_for_quota=lambda: gate.quota.is_patient,
+            serves_others=gate.backoff.serves_others,
+            waits_for_quota=gate.quota.is_patient_with,
         )

@@ -74,7 +74,7 @@ async def download(product: Product, archive: Archive, folder: Folder) -> Part:
                     async with (
                         _located(product, archive),
                         archive.gate.download(
-                            product.size or 0, wait=archive.waits_for_quota, counted=archive.counted
+                            product.size or 0, product.id, wait=archive.waits_for_quota, counted=archive.counted
                         ) as permit,
                         further_connections(part, archive, progress) as others,
                     ):
@@ -210,7 +210,7 @@ async def _last_error(product: Product, archive: Archive, attempts: Attempts) ->
             error.product = product.name
         if isinstance(error, ForbiddenError):
             await archive.gate.quota.ask()  # for this product only? The account may have been closed meanwhile
-        is_out = isinstance(error, UnreachableError) and not archive.gate.has_answered_since(attempts.outage_since)
+        is_out = isinstance(error, UnreachableError) and not archive.gate.has_served_since(attempts.out_since)
         if isinstance(error, AddressError) or is_out or not isinstance(error, (ServerError, ProtocolError)):
             raise
         small = "Run the same command again"

@@ -37,6 +37,7 @@ class Progress:
         self._archive = archive
         self._space = space
         self._told = 0.0
+        self._told_bytes = part.received
         self._began = anyio.current_time()
         self.furthest = part.received
         """Most bytes that were ever here: a server that ignores ranges and always cuts must not be tried for ever."""
@@ -76,6 +77,9 @@ class Progress:
             return
         self._told = now
         product, received = self._part.product, self._part.received
+        if received > self._told_bytes:
+            self._archive.gate.backoff.served()
+        self._told_bytes = received
         self._archive.emit(DownloadProgressed(id=product.id, name=product.name, received=received))
         if self._space and product.size:
             self._space.shrink(product.name, max(0, product.size - received))

@@ -296,14 +296,14 @@ async def test_an_answer_ends_an_outage_and_is_remembered():
         with pytest.raises(UnavailableError):
             await pass_through(gate, error=UnavailableError("no"), begins=False)
     assert gate.backoff.outage.is_on
-    assert not gate.has_answered_since(before - 1)
+    assert not gate.has_served_since(before - 1)
 
     await anyio.sleep(60)
     await pass_through(gate)
 
     assert not gate.backoff.outage.is_on
-    assert gate.has_answered_since(before)
-    assert not gate.has_answered_since(None)
+    assert gate.has_served_since(before)
+    assert not gate.has_served_since(None)
 
 
 async def test_the_account_is_asked_once_before_the_first_download():
