@@ -218,8 +218,13 @@ def _memory_for(body: bytes) -> int:
     width = 1
     if not body.isascii():
         width = 4 if _FOUR_BYTES.search(body) else 2 if _TWO_BYTES.search(body) else 1
-    return width * len(body) + sum(cost * body.count(sign) for sign, cost in _COSTS.items())
+    text = width * len(body)
+    if text > _LONG_TEXT:
+        text *= 3  # it may be one value: then there are the reply, its text and the value
+    return text + sum(cost * body.count(sign) for sign, cost in _COSTS.items())
 
+
+_LONG_TEXT = 1 << 25
 
 _FOUR_BYTES, _TWO_BYTES = re.compile(rb"[\xf0-\xff]"), re.compile(rb"[\xc4-\xef]")
 """Of UTF-8 text that has characters for which Python takes as many bytes for all."""

@@ -317,7 +317,10 @@ print(next(line for line in Path("/proc/self/status").read_text().splitlines() i
                 ("as-many-as-fit", (54 << 20) // len(one)),
             )
         ),
-        pytest.param("geodes", whole(plain(b'["' + b"x" * (60 << 20) + b'"]')), id="one-text"),
+        *(
+            pytest.param("geodes", whole(plain(b'["' + b"x" * length + b'"]')), id=f"one-text-{length}")
+            for length in (60 << 20, 50 << 20, replies.MOST_MEMORY // 3 - 99)
+        ),
         pytest.param("cdse", whole(plain(b'["\xf0\x9f\x9b\xb0' + b"x" * (52 << 20) + b'"]')), id="text-of-wide-signs"),
         pytest.param("cdse", whole(plain(gzip.compress(bytes(1 << 28), 1), b"Content-Encoding: gzip")), id="gzip-bomb"),
         pytest.param("peps", whole(plain(bytes(1 << 28), status="500 Internal Server Error")), id="error"),
