@@ -104,6 +104,54 @@ def test_extracted_folders_are_compared_with_their_manifest(run, served, tmp_pat
     assert run("verify", tmp_path / "data").code == 0
 
 
+LINKED = {
+    "a file": lambda folder: max(path for path in folder.rglob("*") if path.parent != folder and path.is_file()),
+    "a folder in it": lambda folder: next(path for path in folder.iterdir() if path.is_dir()),
+    "the manifest": lambda folder: folder / "manifest.safe",
+    "the whole": lambda folder: folder,
+}
+
+
+@pytest.mark.parametrize("is_noted", [True, False], ids=["noted", "by-manifest"])
+@pytest.mark.parametrize("what", LINKED)
+def test_links_in_a_folder_are_wrong_and_not_followed(*, run, served, tmp_path, what, is_noted):
+    data, account = tmp_path / "data", ["-a", tmp_path / "account.txt", "--base-url", served.peps_url]
+    assert run("fetch", *account, "-w", data, "-x", *PERIOD).code == 0
+    product = min(data.glob("*.SAFE"))
+    if not is_noted:
+        shutil.rmtree(data / ".pepsasync")
+    path = LINKED[what](product)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    found = run("verify", data)
+
+    assert found.code == 1
+    assert "4 right, 1 wrong" in found.err
+    assert "link" in found.out
+    assert product.stem in found.out
+
+    again = run("fetch", *account, "-w", data, "-x", *PERIOD)
+    if what == "the whole":
+        assert again.code == 1
+        assert "is a link" in again.err
+    else:
+        assert again.code == 0, again.err
+        assert not path.is_symlink()
+        assert run("verify", data).code == 0
+
+
+def test_a_manifest_that_lists_files_elsewhere_is_wrong(run, tmp_path):
+    product = tmp_path / "data" / "S1A_X.SAFE"
+    product.mkdir(parents=True)
+    (tmp_path / "data" / "mine").write_text("mine")
+    stream = '<byteStream size="4"><fileLocation href="./../mine"/></byteStream>'
+    (product / "manifest.safe").write_text(f"<m>{stream}</m>")
+    found = run("verify", tmp_path / "data")
+
+    assert found.code == 1
+    assert "../mine is outside the folder" in found.out
+
+
 def test_a_folder_that_is_not_there_makes_2(run, tmp_path):
     assert run("verify", tmp_path / "nowhere").code == 2
 

@@ -12,12 +12,13 @@ import os
 import secrets
 import shutil
 import stat
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError, TransferError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from io import FileIO
     from pathlib import Path
 
@@ -87,6 +88,28 @@ def read_own(path: Path) -> str:
     """
     with open(path, encoding="utf-8", opener=open_own) as file:
         return file.read()
+
+
+def foreign_member(folder: Path, names: Iterable[str]) -> str | None:
+    """Say which of some files of a folder would be read elsewhere, and why; None when all are in it.
+
+    Args:
+        folder: Of a product.
+        names: Paths in it, with `/`; what is not there is no fault here.
+    """
+    seen = set[PurePosixPath]()
+    for name in names:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            return f"{name} is outside the folder"
+        for part in (*reversed(path.parents), path):
+            if part in seen:
+                continue
+            seen.add(part)
+            with contextlib.suppress(OSError, ValueError):  # what cannot be looked at cannot be read either
+                if part.parts and stat.S_ISLNK(os.lstat(folder / part).st_mode):
+                    return f"{part} is a link; it was not followed"
+    return None
 
 
 def make_way(path: Path, tell: Callable[[str], None] = _ignore, *, is_folder: bool = False) -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from pepsasync.errors import IntegrityError, PepsasyncError
-from pepsasync.folder.files import disk_errors
+from pepsasync.folder.files import disk_errors, foreign_member
 from pepsasync.folder.zips import crc_of
 from pepsasync.transfer.digest import digest_file
-from pepsasync.transfer.manifest import listed_files, manifest_of
+from pepsasync.transfer.manifest import MANIFESTS, listed_files, manifest_of
 from pepsasync.transfer.verified import (
     is_marked_wrong,
     is_remembered,
@@ -163,6 +163,8 @@ def _is_right_folder(folder: Path, shelf: Folder, *, may_read: bool) -> bool:
         if not folder.is_dir() or is_marked_wrong(folder, shelf):
             return False
         members = members_of(folder, shelf)
+        if foreign_member(folder, members or MANIFESTS):
+            return False
         if not members:
             return may_read and _is_whole_folder(folder, shelf)
         touched = [name for name, member in members.items() if not member.is_untouched(folder / name)]
@@ -171,11 +173,7 @@ def _is_right_folder(folder: Path, shelf: Folder, *, may_read: bool) -> bool:
         if touched:
             source = str(read_note(folder, shelf).get("source") or "")
             remember_folder(source, folder, {name: (one.size, one.crc) for name, one in members.items()}, shelf)
-    except (
-        OSError,
-        ValueError,
-        PepsasyncError,
-    ):  # it cannot be read, or lists what no disk takes
+    except (OSError, ValueError, PepsasyncError):  # it cannot be read, or lists what no disk takes
         return False
     return True
 

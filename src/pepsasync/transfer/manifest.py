@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from pepsasync.folder.files import foreign_member
 from pepsasync.model import Checksum
 from pepsasync.transfer.digest import digest_file
 
@@ -26,16 +27,17 @@ def listed_files(folder: Path, manifest: Path) -> Iterator[tuple[str, bool]]:
     """Files of a manifest by their path in the folder, and whether each is there with its size and checksum.
 
     Raises:
-        ValueError: The manifest cannot be understood.
+        ValueError: The manifest cannot be understood, or lists what is outside the folder or leads there.
         PepsasyncError, OSError: It or a file cannot be read.
     """
     try:
         root = ET.parse(manifest).getroot()  # noqa: S314 - expat bounds what entities unfold to
     except (ET.ParseError, LookupError) as error:  # the latter for encodings
         raise ValueError(f"{manifest.name} cannot be read: {error}") from error
-    for stream in root.iter("byteStream"):
-        location = stream.find("fileLocation")
-        href = (location.get("href", "") if location is not None else "").removeprefix("./")
+    listed = [(_name(stream), stream) for stream in root.iter("byteStream")]
+    if what := foreign_member(folder, (href for href, _ in listed)):
+        raise ValueError(what)
+    for href, stream in listed:
         path, size = folder / href, stream.get("size", "")
         if not href or not path.is_file() or (size.isdigit() and path.stat().st_size != int(size)):
             yield href or "a file", False
@@ -46,6 +48,11 @@ def listed_files(folder: Path, manifest: Path) -> Iterator[tuple[str, bool]]:
         else:
             found = digest_file(path, checksum.algorithm, path.stat().st_size).hexdigest()
             yield href, found == checksum.value
+
+
+def _name(stream: ET.Element) -> str:
+    location = stream.find("fileLocation")
+    return (location.get("href", "") if location is not None else "").removeprefix("./")
 
 
 def _listed_checksum(stream: ET.Element) -> Checksum | None:

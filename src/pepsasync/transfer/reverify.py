@@ -8,11 +8,12 @@ from enum import IntEnum
 from pathlib import Path
 
 from pepsasync.errors import ConfigError, IntegrityError, PepsasyncError
+from pepsasync.folder.files import foreign_member
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.names import safe_name
 from pepsasync.model import Checksum, Product
 from pepsasync.transfer.digest import digest_file
-from pepsasync.transfer.manifest import listed_files, manifest_of, parse_checksum
+from pepsasync.transfer.manifest import MANIFESTS, listed_files, manifest_of, parse_checksum
 from pepsasync.transfer.verified import distrust, members_of, read_note, trust
 from pepsasync.transfer.verify import check_zip
 
@@ -86,7 +87,7 @@ def recheck(directory: Path, name: str, noted: Known | None) -> Finding:
     """
     shelf, plain = Folder(directory), safe_name(name)
     zipped, folder = directory / f"{plain}.zip", directory / f"{plain}.SAFE"
-    if noted is not None:
+    if noted is not None or zipped.is_symlink() or folder.is_symlink():
         try:
             shelf.check_names(name)
         except PepsasyncError as error:
@@ -142,7 +143,10 @@ def _judge_zip(path: Path, name: str, length: int, known: Known) -> tuple[Verdic
 
 
 def _judge_folder(folder: Path, shelf: Folder, *, is_ours: bool) -> tuple[Verdict, str]:
-    if members := members_of(folder, shelf):
+    members = members_of(folder, shelf)
+    if what := foreign_member(folder, members or MANIFESTS):
+        return Verdict.WRONG, what
+    if members:
         changed = next((name for name, member in members.items() if not member.is_same(folder / name)), None)
         return (Verdict.WRONG, f"{changed} differs from what was unpacked") if changed else (Verdict.RIGHT, "")
     manifest = manifest_of(folder)
