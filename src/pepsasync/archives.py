@@ -12,7 +12,7 @@ from pepsasync.credentials import Credentials, find_credentials, from_environmen
 from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import ConfigError
 from pepsasync.limits.gate import Gate
-from pepsasync.providers import make_provider, public_url
+from pepsasync.providers import Choices, make_provider, public_url
 from pepsasync.transfer.archive import Archive
 from pepsasync.transfer.buffers import BufferPool
 
@@ -60,7 +60,7 @@ def open_archives(
         host = settings.host(name, given)
         lookup = _lookup(name, host, settings) if own is None else _known(name, own)
         root = given or settings.root(name)
-        provider = make_provider(name, http, lookup, root, ask_code=ask_code, restore=config.restore)
+        provider = make_provider(name, http, lookup, root, Choices(ask_code, config.restore))
         is_unlimited = len(names) > 1 and provider.limits.quota is None
         bounds = replace(config, quota=None) if is_unlimited else config
         gate = Gate(name, provider.limits, provider.account, bounds, emit)

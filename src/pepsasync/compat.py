@@ -225,10 +225,10 @@ class _Job:
 
     def _words(self, found: list[Product]) -> dict[str, str]:
         """What is here is existing, as far as its name tells; bringing it looks closer."""
-        shelf = Folder(self.directory)
+        folder = Folder(self.directory)
         return {
             product.name: EXISTING
-            if shelf.zip_path(product).exists() or shelf.folder_path(product).exists()
+            if folder.zip_path(product).exists() or folder.folder_path(product).exists()
             else TIER_WORDS[product.tier]
             for product in found
         }

@@ -14,6 +14,7 @@ PepsasyncError
  │   │   ├─ AddressError   it names an address that cannot be used, or must not
  │   │   ├─ UnreadableReplyError  its reply is too large, or in no form that is read
  │   │   └─ IncompleteError  a search found fewer products than the archive announced
+ │   ├─ NotNowError        no download may begin now, and the caller does not wait (inside the engine)
  │   └─ ServerError        5xx and the like, worth another try
  │       ├─ QuotaError     a quota or rate limit was reached
  │       ├─ UnavailableError  not now, for nobody: 502, 503, 504
@@ -180,6 +181,10 @@ class QuotaError(ServerError):
 
 class UnavailableError(ServerError):
     """The archive, or what stands in front of it, cannot answer at the moment (HTTP 502, 503, 504)."""
+
+
+class NotNowError(ProviderError):
+    """No download from this archive may begin now, and the caller does not wait; the engine tries another archive."""
 
 
 class ProtocolError(ProviderError):

@@ -9,10 +9,9 @@ import pytest
 from fakes import FakeProvider, archive_of, product
 from pepsasync.config import Config
 from pepsasync.engine.staging import request_staging
-from pepsasync.errors import NotFoundError, QuotaError, ServerError
+from pepsasync.errors import NotFoundError, NotNowError, QuotaError, ServerError
 from pepsasync.events import Noticed, QuotaReached
 from pepsasync.limits.backoff import Backoff
-from pepsasync.limits.quota import NotNowError
 from pepsasync.providers.base import StagingOutcome, StagingReply
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]

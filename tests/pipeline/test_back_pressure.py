@@ -31,7 +31,7 @@ class Path:
         self.begun = []
         self.is_disk_full = anyio.Event()
 
-    async def find_absent(self, products, shelf):
+    async def find_absent(self, products, folder):
         return {one.name for one in products}
 
     async def deliver(self, wanted, archives, order, *, is_absent):
@@ -55,14 +55,14 @@ def running(tmp_path):
     @asynccontextmanager
     async def running(names, *, on_delivered=None, **known):
         """Outcomes of a run for products of these names."""
-        config, shelf = Config(in_flight=IN_FLIGHT), Folder(tmp_path)
-        shelf.open()
+        config, folder = Config(in_flight=IN_FLIGHT), Folder(tmp_path)
+        folder.open()
         outcomes, received = anyio.create_memory_object_stream(AHEAD)
         pages, to_bring = anyio.create_memory_object_stream(math.inf)
         pages.send_nowait([product(name, **known) for name in names])
         pages.close()
         async with Http(config) as http, received, module.task_group() as tasks:
-            order = Order(shelf, config, lambda event: None, "plain", on_delivered=on_delivered)
+            order = Order(folder, config, lambda event: None, "plain", on_delivered=on_delivered)
             archives = archives_of([plain_archive(http, config, lambda event: None)], order)
             tasks.start_soon(deliver_all, to_bring, outcomes, archives, order)
             yield received

@@ -13,7 +13,7 @@ from fakes import leave_part
 from pepsasync import ConfigError, DeliveryStatus, DiskFullError
 from pepsasync.engine.order import IN_MEMORY
 from pepsasync.events import ProductDownloaded, ProductVerified
-from pepsasync.folder import layout as shelf
+from pepsasync.folder import layout
 from pepsasync.folder.space import MARGIN, UNPACKED, Space
 from pepsasync.sandbox import Sandbox
 from pepsasync.transfer import direct
@@ -37,7 +37,7 @@ async def test_full_disk_ends_the_run_and_the_next_one_goes_on(size, tmp_path, m
 
     async with sandbox(6, tape_fraction=0, product_size=size) as archive:
         monkeypatch.setattr(direct, "write_all", on_a_small_disk(direct.write_all))
-        monkeypatch.setattr(shelf, "write_new", on_a_small_disk(shelf.write_new))
+        monkeypatch.setattr(layout, "write_new", on_a_small_disk(layout.write_new))
         async with connect(archive) as client:
             products = await everything(client)
             with pytest.raises(DiskFullError, match="no space left"):
@@ -88,7 +88,7 @@ async def test_what_further_connections_brought_needs_no_room_again(tmp_path, le
     async with sandbox(1, tape_fraction=0, product_size=1_000_000) as archive, connect(archive, "cdse") as client:
         [product] = await everything(client)
         body = archive.content(product.name).read()
-        place = shelf.Folder(tmp_path)
+        place = layout.Folder(tmp_path)
         place.open()
         leave_part(place, product, body, (1000, len(body)))
         leave(1000)
@@ -99,7 +99,7 @@ async def test_what_further_connections_brought_needs_no_room_again(tmp_path, le
 
 
 async def test_small_products_do_not_pile_up_in_memory_before_a_slow_disk(tmp_path, monkeypatch):
-    promote, far_behind = shelf.Folder.promote, threading.Event()
+    promote, far_behind = layout.Folder.promote, threading.Event()
     backlog, longest = set(), [0]
 
     def slowly(where, product, body):
@@ -116,7 +116,7 @@ async def test_small_products_do_not_pile_up_in_memory_before_a_slow_disk(tmp_pa
         if longest[0] > IN_MEMORY:
             far_behind.set()
 
-    monkeypatch.setattr(shelf.Folder, "promote", slowly)
+    monkeypatch.setattr(layout.Folder, "promote", slowly)
     async with sandbox(120, tape_fraction=0, product_size=20_000) as archive, connect(archive) as client:
         with client.listen(count):
             products = await everything(client)

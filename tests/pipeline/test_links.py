@@ -63,32 +63,32 @@ async def one_product(archive):
         return (await everything(client))[0]
 
 
-def write_note(shelf, product):
+def write_note(folder, product):
     """A note with which a part would be gone on with."""
-    shelf.parts.mkdir(parents=True, exist_ok=True)
-    shelf.part_record_path(product).write_text(json.dumps(asdict(shelf.note_for(product))) + "\n0 600000\n")
+    folder.parts.mkdir(parents=True, exist_ok=True)
+    folder.part_record_path(product).write_text(json.dumps(asdict(folder.note_for(product))) + "\n0 600000\n")
 
 
 FILES = {
-    "part": lambda shelf, product: shelf.part_path(product),
-    "part-record": lambda shelf, product: shelf.part_record_path(product),
-    "older-note": lambda shelf, product: shelf.part_record_path(product).with_suffix(".json"),
-    "record": lambda shelf, product: shelf.records / f"{product.name}.zip.json",
-    "journal": lambda shelf, product: shelf.state / "journal.db",
-    "rollback-journal": lambda shelf, product: shelf.state / "journal.db-journal",
-    "new-journal": lambda shelf, product: shelf.state / "journal.db.new",
-    "lock-probe": lambda shelf, product: shelf.state / f"locks.{os.getpid()}",
+    "part": lambda folder, product: folder.part_path(product),
+    "part-record": lambda folder, product: folder.part_record_path(product),
+    "older-note": lambda folder, product: folder.part_record_path(product).with_suffix(".json"),
+    "record": lambda folder, product: folder.records / f"{product.name}.zip.json",
+    "journal": lambda folder, product: folder.state / "journal.db",
+    "rollback-journal": lambda folder, product: folder.state / "journal.db-journal",
+    "new-journal": lambda folder, product: folder.state / "journal.db.new",
+    "lock-probe": lambda folder, product: folder.state / f"locks.{os.getpid()}",
 }
 
 
 @pytest.mark.parametrize("plant", [link, hard_link])
 @pytest.mark.parametrize("file", FILES)
 async def test_file_that_is_a_link_leads_nowhere(archive, data, elsewhere, file, plant):
-    shelf, product = Folder(data), await one_product(archive)
-    path = FILES[file](shelf, product)
+    folder, product = Folder(data), await one_product(archive)
+    path = FILES[file](folder, product)
     plant(path, elsewhere / "precious")
     if file != "part-record":
-        write_note(shelf, product)
+        write_note(folder, product)
     before = snapshot(elsewhere)
     outcomes, events = await fetch_all(archive, data)
 
@@ -101,22 +101,22 @@ async def test_file_that_is_a_link_leads_nowhere(archive, data, elsewhere, file,
 
 
 FOLDERS = {
-    "state": lambda shelf, product: shelf.state,
-    "parts": lambda shelf, product: shelf.parts,
-    "records": lambda shelf, product: shelf.records,
-    "unpack": lambda shelf, product: shelf.state / "unpack",
-    "unpacked": lambda shelf, product: shelf.unpack_path(product),
+    "state": lambda folder, product: folder.state,
+    "parts": lambda folder, product: folder.parts,
+    "records": lambda folder, product: folder.records,
+    "unpack": lambda folder, product: folder.state / "unpack",
+    "unpacked": lambda folder, product: folder.unpack_path(product),
 }
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-async def test_folder_that_is_a_link_leads_nowhere(archive, data, elsewhere, folder):
-    shelf, product = Folder(data), await one_product(archive)
+@pytest.mark.parametrize("place", FOLDERS)
+async def test_folder_that_is_a_link_leads_nowhere(archive, data, elsewhere, place):
+    folder, product = Folder(data), await one_product(archive)
     (elsewhere / product.name).mkdir()
     (elsewhere / product.name / "mine").write_bytes(PRECIOUS)
-    link(FOLDERS[folder](shelf, product), elsewhere)
-    if folder not in ("state", "parts"):
-        write_note(shelf, product)
+    link(FOLDERS[place](folder, product), elsewhere)
+    if place not in ("state", "parts"):
+        write_note(folder, product)
     before = snapshot(elsewhere)
     outcomes, events = await fetch_all(archive, data, extract=True)
 
@@ -138,8 +138,8 @@ def folder(path):
 @pytest.mark.parametrize("plant", [pipe, folder])
 @pytest.mark.parametrize("file", [*FILES, "lease"])
 async def test_what_is_no_file_is_renamed_and_nobody_waits_for_it(archive, data, file, plant):
-    shelf, product = Folder(data), await one_product(archive)
-    plant(shelf.state / "journal.lease" if file == "lease" else FILES[file](shelf, product))
+    folder, product = Folder(data), await one_product(archive)
+    plant(folder.state / "journal.lease" if file == "lease" else FILES[file](folder, product))
     outcomes, _ = await fetch_all(archive, data)
 
     assert {delivery.status for delivery in outcomes.values()} == {DeliveryStatus.DELIVERED}

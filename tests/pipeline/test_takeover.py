@@ -50,9 +50,9 @@ async def test_who_lost_the_folder_gives_no_product_its_name(size, tmp_path):
 async def test_who_lost_the_folder_neither_begins_nor_removes_a_part(tmp_path):
     async with sandbox(1, tape_fraction=0, product_size=900_000) as archive, connect(archive) as client:
         [product] = await everything(client)
-        shelf = Folder(tmp_path)
-        shelf.open()
-        leave_part(shelf, product, b"of the one who has the folder now", (0, 33))
+        folder = Folder(tmp_path)
+        folder.open()
+        leave_part(folder, product, b"of the one who has the folder now", (0, 33))
 
         async def take(folder):
             async with open_journal(folder, tell=lambda _: None) as journal:
@@ -63,8 +63,8 @@ async def test_who_lost_the_folder_neither_begins_nor_removes_a_part(tmp_path):
                         change(product)
 
         await take(tmp_path)
-        assert shelf.part_path(product).read_bytes() == b"of the one who has the folder now"
-        assert shelf.read_record(product).filled == [(0, 33)]
+        assert folder.part_path(product).read_bytes() == b"of the one who has the folder now"
+        assert folder.read_record(product).filled == [(0, 33)]
 
 
 async def test_run_whose_lease_was_removed_takes_it_again_and_goes_on_with_its_journal(tmp_path):
@@ -114,10 +114,10 @@ async def test_parts_that_a_stopped_program_keeps_locked_are_gone_on_with(provid
     async with sandbox(1, tape_fraction=0, product_size=900_000) as archive, connect(archive, provider) as client:
         [product] = await everything(client)
         body = archive.content(product.name).read()
-        shelf = Folder(tmp_path)
-        shelf.open()
-        leave_part(shelf, product, body, (0, 300_000))
-        with shelf.part_path(product).open("r+b") as stopped:
+        folder = Folder(tmp_path)
+        folder.open()
+        leave_part(folder, product, body, (0, 300_000))
+        with folder.part_path(product).open("r+b") as stopped:
             fcntl.flock(stopped, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with client.listen(see):
                 [delivery] = [one async for one in client.fetch([product], tmp_path)]

@@ -17,7 +17,7 @@ from pepsasync.model import Checksum, Product, StorageTier
 from pepsasync.transfer import reverify
 from pepsasync.transfer.digest import Digest
 from pepsasync.transfer.download import download
-from pepsasync.transfer.existing import find_present
+from pepsasync.transfer.existing import find_existing
 from pepsasync.transfer.extract import extract
 from pepsasync.transfer.part import open_part
 from pepsasync.transfer.verify import promote
@@ -92,7 +92,7 @@ async def test_looking_at_what_is_there(folder, cancel_in, has_checksum, call):
     wanted = product(zipped(folder.directory / f"{NAME}.zip"), has_checksum=has_checksum)
 
     with cancel_in(*call) as scope:
-        await find_present(wanted, folder, extract=False)
+        await find_existing(wanted, folder, extract=False)
 
     assert scope.cancelled_caught
     assert [*folder.records.iterdir()] == [], "it was read to its end"

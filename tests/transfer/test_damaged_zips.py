@@ -15,7 +15,7 @@ from fakes import product
 from pepsasync.errors import ConfigError, ExtractError, IntegrityError, TransferError
 from pepsasync.folder import zips
 from pepsasync.folder.layout import Folder
-from pepsasync.transfer.existing import find_present
+from pepsasync.transfer.existing import find_existing
 from pepsasync.transfer.extract import unpack
 from pepsasync.transfer.reverify import Verdict, recheck
 from pepsasync.transfer.verify import check_zip
@@ -205,7 +205,7 @@ async def test_limits_hold_when_a_zip_is_verified_and_when_it_is_looked_at(bomb,
         with pytest.raises(IntegrityError, match="unsafe zip"):
             check_zip(ITEM, path, every_member=every_member)
 
-    assert "unsafe zip" in (await find_present(ITEM, folder, extract=False)).wrong
+    assert "unsafe zip" in (await find_existing(ITEM, folder, extract=False)).wrong
     assert recheck(folder.directory, ITEM.name, None).verdict is Verdict.WRONG
     assert not read
 

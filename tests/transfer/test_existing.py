@@ -8,7 +8,7 @@ import pytest
 
 from fakes import product
 from pepsasync.folder.layout import Folder
-from pepsasync.transfer.existing import find_present, is_here
+from pepsasync.transfer.existing import find_existing, is_here
 from pepsasync.transfer.extract import unpack
 
 pytestmark = pytest.mark.anyio
@@ -31,12 +31,12 @@ async def test_unpacked_product_is_there_while_all_that_its_manifest_lists_is(fo
         archive.writestr("S3A_TEST.SEN3/a.nc", "data")
     unpacked = unpack(item, folder)
 
-    assert unpacked == (await find_present(item, folder, extract=True)).path
+    assert unpacked == (await find_existing(item, folder, extract=True)).path
     assert is_here(item, folder)
 
     (unpacked / "a.nc").write_text("cut")
 
-    assert (await find_present(item, folder, extract=True)).path is None
+    assert (await find_existing(item, folder, extract=True)).path is None
     assert not is_here(item, folder)
 
 
@@ -55,7 +55,7 @@ async def test_folder_whose_manifest_lists_what_cannot_be_is_not_right(listed, f
     (unpacked / "a.nc").write_text("data")
     (unpacked / "manifest.safe").write_text(f"<xfdu>{listed}</xfdu>", "utf-8")
 
-    assert (await find_present(item, folder, extract=True)).path is None
+    assert (await find_existing(item, folder, extract=True)).path is None
     assert not is_here(item, folder)
 
 
@@ -71,5 +71,5 @@ async def test_folder_that_cannot_be_looked_into_is_not_right(folder, monkeypatc
 
     monkeypatch.setattr(Path, "stat", denied)
 
-    assert (await find_present(item, folder, extract=True)).path is None
+    assert (await find_existing(item, folder, extract=True)).path is None
     assert not is_here(item, folder)

@@ -15,7 +15,7 @@ from pepsasync.errors import DiskFullError, PepsasyncError
 from pepsasync.folder import layout
 from pepsasync.folder.layout import Folder
 from pepsasync.transfer import part as part_of_a_product
-from pepsasync.transfer.existing import find_present
+from pepsasync.transfer.existing import find_existing
 from pepsasync.transfer.part import open_part
 from pepsasync.transfer.verify import promote
 
@@ -49,7 +49,7 @@ async def verify_all(folder, bodies, of=small):
 
     async def one(name, body):
         async with open_part(of(name), folder) as part:
-            part.write(segment := part.division.lead(), bytearray(body))
+            part.write(segment := part.division.claim_front(), bytearray(body))
             part.release(segment)
         try:
             outcomes[name] = await promote(part, folder, threads)
@@ -91,8 +91,8 @@ async def test_names_that_cannot_be_forced_to_the_disk_are_not_trusted(folder, m
 
     assert all(isinstance(outcome, TransferError) and name in str(outcome) for name, outcome in outcomes.items())
     assert not list(folder.records.iterdir())
-    present = await find_present(small("S1A_1"), folder, extract=False)
-    assert present.path == folder.zip_path(small("S1A_1"))  # it was hashed again, and is right
+    existing = await find_existing(small("S1A_1"), folder, extract=False)
+    assert existing.path == folder.zip_path(small("S1A_1"))  # it was hashed again, and is right
 
 
 async def test_zip_that_wants_a_password_is_refused_by_itself(folder):

@@ -18,7 +18,7 @@ from pepsasync.events import Noticed, ProductDelivered, ProductExtracted, Produc
 from pepsasync.folder.space import UNPACKED
 from pepsasync.model import Delivery, DeliveryStatus
 from pepsasync.threads import FEWER_THREADS, lacks_threads
-from pepsasync.transfer.existing import Present, find_present
+from pepsasync.transfer.existing import Existing, find_existing
 from pepsasync.transfer.extract import extract
 from pepsasync.transfer.part import is_small
 
@@ -50,14 +50,14 @@ async def deliver(product: Product, archives: Archives, order: Order, *, is_abse
     log, folder, emit = Log(product, source=order.source), order.folder, order.emit
     emit(ProductFound(**log.who, tier=product.tier, size=product.size))
     try:
-        present = Present(None)
+        existing = Existing(None)
         if not is_absent:
-            present = await find_present(product, folder, extract=order.extract, limiter=order.looks)
-        if present.wrong:
-            emit(Noticed(message=f"{product.name}: the existing file is wrong and will be replaced: {present.wrong}"))
-        path = present.path
-        if path is not None and (present.is_folder or not order.extract):
-            return _skipped(log, path, present.bytes, order)
+            existing = await find_existing(product, folder, extract=order.extract, limiter=order.looks)
+        if existing.wrong:
+            emit(Noticed(message=f"{product.name}: the existing file is wrong and will be replaced: {existing.wrong}"))
+        path = existing.path
+        if path is not None and (existing.is_folder or not order.extract):
+            return _skipped(log, path, existing.bytes, order)
         async with _room(product, archives, order, path):
             path = path or await archives.bring(product, log)
             if path is None:
@@ -66,7 +66,7 @@ async def deliver(product: Product, archives: Archives, order: Order, *, is_abse
                 async with order.unpackers:
                     path = await extract(product, folder)
                 emit(ProductExtracted(**log.who, path=str(path)))
-            return _delivered(log, path, present.bytes, order)
+            return _delivered(log, path, existing.bytes, order)
     except FATAL:
         raise
     except (PepsasyncError, RuntimeError) as error:

@@ -15,12 +15,13 @@ import anyio
 
 from pepsasync.engine.one_archive import OneArchive
 from pepsasync.engine.order import Log
-from pepsasync.engine.several_slots import Holder, SeveralSlots, Source
+from pepsasync.engine.several_slots import Copy, Holder, SeveralSlots
 from pepsasync.errors import (
     AuthError,
     ConfigError,
     DiskFullError,
     NotFoundError,
+    NotNowError,
     OfflineError,
     PepsasyncError,
     ProviderError,
@@ -28,7 +29,6 @@ from pepsasync.errors import (
 )
 from pepsasync.events import Noticed, ProductLeftOut
 from pepsasync.groups import task_group
-from pepsasync.limits.quota import NotNowError
 from pepsasync.model import Query, StorageTier
 
 if TYPE_CHECKING:
@@ -54,38 +54,40 @@ REST = 600.0
 
 @dataclass(slots=True)
 class Candidates:
-    """Where one product may still come from."""
+    """The copies of one product: those that may be tried, and those that failed."""
 
     log: Log
-    sources: list[Source]
-    failed: list[Source] = field(default_factory=list)
+    copies: list[Copy]
+    """Those that may be tried."""
+    failed: list[Copy] = field(default_factory=list)
     """Those that could not deliver it; tried once more when no other is left."""
     error: PepsasyncError | None = None
     """What the last one said."""
     are_complete: bool = False
     """Whether every archive was asked."""
     is_last_round: bool = False
-    staged: list[Source] = field(default_factory=list)
+    staged: list[Copy] = field(default_factory=list)
     """Those that brought it from tape, and have room in their staging window for it."""
-    came_from: Source | None = None
+    came_from: Copy | None = None
+    """The one that was downloaded."""
 
     @property
     def are_nowhere_online(self) -> bool:
         """Whether every archive was asked, and those that have it have it on tape."""
-        return self.are_complete and bool(self.sources) and not any(source.is_online for source in self.sources)
+        return self.are_complete and bool(self.copies) and not any(copy.is_online for copy in self.copies)
 
-    def drop(self, source: Source, error: PepsasyncError) -> None:
+    def drop(self, copy: Copy, error: PepsasyncError) -> None:
         """Try other archives first from now on."""
         self.error = error
-        if source in self.sources:
-            self.sources.remove(source)
-            self.failed.append(source)
+        if copy in self.copies:
+            self.copies.remove(copy)
+            self.failed.append(copy)
 
     def leave_windows(self) -> None:
         """Give back the room in the staging windows."""
-        for source in self.staged:
-            window = source.holder.one.archive.gate.window
-            window.leave(source.product.size or 0, arrived=source is self.came_from)
+        for copy in self.staged:
+            window = copy.holder.one.archive.gate.window
+            window.leave(copy.product.size or 0, arrived=copy is self.came_from)
         self.staged.clear()
 
     def begin_last_round(self) -> None:
@@ -94,8 +96,8 @@ class Candidates:
         Raises:
             PepsasyncError: They were tried, or there is none.
         """
-        self.sources = [source for source in self.failed if source.holder.closed is None]
-        if self.is_last_round or not self.sources:
+        self.copies = [copy for copy in self.failed if copy.holder.closed is None]
+        if self.is_last_round or not self.copies:
             raise self.error or NotFoundError("no archive has the product", product=self.log.product.name)
         self.failed, self.is_last_round = [], True
 
@@ -120,10 +122,10 @@ class SeveralArchives:
         """
         first = next((holder for holder in self._holders if holder.one.archive.name == product.provider), None)
         first = first or self._holders[0]
-        candidates = Candidates(log, [] if first.closed else [Source(first, product)], error=first.closed)
+        candidates = Candidates(log, [] if first.closed else [Copy(first, product)], error=first.closed)
         try:
             while True:
-                is_near = any(source.is_online for source in candidates.sources)
+                is_near = any(copy.is_online for copy in candidates.copies)
                 async with self._ahead if is_near else contextlib.nullcontext():
                     path = await self._find_and_fetch(product, candidates)
                 if path is not None:
@@ -152,33 +154,33 @@ class SeveralArchives:
 
     async def _find_and_fetch(self, product: Product, candidates: Candidates) -> Path | None:
         """Download from where the product is online; ask the other archives first when that may not begin now."""
-        can_begin = any(source.can_begin and source.holder.free for source in candidates.sources)
+        can_begin = any(copy.can_begin and copy.holder.free for copy in candidates.copies)
         if not candidates.are_complete and not can_begin:
             await self._look_around(product, candidates)
-        if not candidates.sources:
+        if not candidates.copies:
             candidates.begin_last_round()
-        online = [source for source in candidates.sources if source.is_online]
+        online = [copy for copy in candidates.copies if copy.is_online]
         return await self._fetch(online, candidates) if online else None
 
-    async def _fetch(self, online: list[Source], candidates: Candidates) -> Path | None:
+    async def _fetch(self, online: list[Copy], candidates: Candidates) -> Path | None:
         """Download from the first archive that has a free slot; None when that one could not deliver."""
-        if not any(source.can_begin for source in online):
+        if not any(copy.can_begin for copy in online):
             await _until_one_opens(online)
-        async with self._slots.take(online) as source:
-            one = source.holder.one
+        async with self._slots.take(online) as copy:
+            one = copy.holder.one
             try:
-                path = await one.fetch(source.product, candidates.log)
+                path = await one.fetch(copy.product, candidates.log)
             except OfflineError:
-                source.product = replace(source.product, tier=StorageTier.TAPE)
+                copy.product = replace(copy.product, tier=StorageTier.TAPE)
             except NotNowError:
                 return None
             except (ConfigError, DiskFullError):
                 raise
             except PepsasyncError as error:
-                self._drop(source, error, candidates)
+                self._drop(copy, error, candidates)
                 return None
             else:
-                candidates.came_from = source
+                candidates.came_from = copy
                 return path
         if candidates.are_nowhere_online:
             await one.pause_before_asking_again(candidates.log)
@@ -187,7 +189,7 @@ class SeveralArchives:
     async def _look_around(self, product: Product, candidates: Candidates) -> None:
         """Ask the other archives what they have of a product."""
         candidates.are_complete = True
-        asked = {source.holder for source in (*candidates.sources, *candidates.failed)}
+        asked = {copy.holder for copy in (*candidates.copies, *candidates.failed)}
         others = [holder for holder in self._holders if holder not in asked and holder.closed is None]
 
         async with task_group() as asking:
@@ -210,13 +212,13 @@ class SeveralArchives:
             return
         else:
             if same is not None:
-                candidates.sources.append(Source(holder, same))
+                candidates.copies.append(Copy(holder, same))
 
     async def _wait_online(self, candidates: Candidates) -> None:
         """Ask every archive for staging that may be, until the first has the product online or all have given up."""
 
-        async def wait(source: Source) -> None:
-            one, product = source.holder.one, source.product
+        async def wait(copy: Copy) -> None:
+            one, product = copy.holder.one, copy.product
             window, size = one.archive.gate.window, product.size or 0
             await window.enter(size, acquired=product.start, goes_first=one.order.was_asked_before(product))
             log = Log(candidates.log.product, candidates.log.source, asked_at=candidates.log.begin_wait())
@@ -227,39 +229,39 @@ class SeveralArchives:
                 raise
             except PepsasyncError as error:
                 if isinstance(error, OfflineError) and one.order.config.skip_tape:
-                    source.product = replace(product, tier=StorageTier.TAPE)
+                    copy.product = replace(product, tier=StorageTier.TAPE)
                 else:
-                    self._drop(source, error, candidates)
+                    self._drop(copy, error, candidates)
             else:
-                source.product = replace(product, tier=StorageTier.DISK)
-                candidates.staged.append(source)
+                copy.product = replace(product, tier=StorageTier.DISK)
+                candidates.staged.append(copy)
                 waiting.cancel_scope.cancel()
             finally:
-                if source not in candidates.staged:
+                if copy not in candidates.staged:
                     window.leave(size, arrived=False)
                 candidates.log.staging_requests += log.staging_requests
                 candidates.log.staged_seconds = max(candidates.log.staged_seconds, log.staged_seconds)
 
         candidates.leave_windows()
         async with task_group() as waiting:
-            for source in tuple(candidates.sources):
-                one = source.holder.one
-                if not one.order.config.skip_tape or one.may_be_online(source.product):
-                    waiting.start_soon(wait, source)
+            for copy in tuple(candidates.copies):
+                one = copy.holder.one
+                if not one.order.config.skip_tape or one.may_be_online(copy.product):
+                    waiting.start_soon(wait, copy)
 
     def _is_left_out(self, candidates: Candidates) -> bool:
         """Whether an order that does not wait for tape leaves the product out."""
-        one, product = candidates.sources[0].holder.one, candidates.log.product
-        sources = candidates.sources
-        if not one.order.config.skip_tape or any(each.holder.one.may_be_online(each.product) for each in sources):
+        one, product = candidates.copies[0].holder.one, candidates.log.product
+        copies = candidates.copies
+        if not one.order.config.skip_tape or any(each.holder.one.may_be_online(each.product) for each in copies):
             return False
         one.archive.emit(ProductLeftOut(**candidates.log.who, tier=product.tier, size=product.size))
         return True
 
-    def _drop(self, source: Source, error: PepsasyncError, candidates: Candidates) -> None:
-        candidates.drop(source, error)
+    def _drop(self, copy: Copy, error: PepsasyncError, candidates: Candidates) -> None:
+        candidates.drop(copy, error)
         if isinstance(error, (AuthError, UnreachableError)):
-            self._close(source.holder, error)
+            self._close(copy.holder, error)
 
     def _close(self, holder: Holder, error: PepsasyncError) -> None:
         """Do not use an archive for the rest of the run.
@@ -287,7 +289,7 @@ def archives_of(archives: Sequence[Archive], order: Order) -> Archives:
     return SeveralArchives([OneArchive(replace(archive, waits_for_quota=False), order) for archive in archives])
 
 
-async def _until_one_opens(sources: list[Source]) -> None:
+async def _until_one_opens(copies: list[Copy]) -> None:
     """Wait until quota and pauses of one of some archives let downloads begin."""
 
     async def wait(gate: Gate) -> None:
@@ -296,8 +298,8 @@ async def _until_one_opens(sources: list[Source]) -> None:
         waiting.cancel_scope.cancel()
 
     async with task_group() as waiting:
-        for source in sources:
-            waiting.start_soon(wait, source.holder.one.archive.gate)
+        for copy in copies:
+            waiting.start_soon(wait, copy.holder.one.archive.gate)
 
 
 async def _look_up(name: str, provider: Provider) -> Product | None:

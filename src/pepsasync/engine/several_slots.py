@@ -29,26 +29,27 @@ LOOK_EVERY = 1.0
 
 @dataclass(slots=True, eq=False)
 class Holder:
-    """One of several archives."""
+    """One of several archives that may hold a copy of a product, and its state in this run."""
 
     one: OneArchive
+    """Stages and downloads from it."""
     free: int
-    """Slots that nobody has."""
+    """Slots that no product of this run has."""
     lookups: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(LOOKUPS))
     rests_until: float = -math.inf
-    """When it is asked again what it has, on the clock of the event loop; it did not answer."""
+    """When it may be asked again what it has, on the clock of the event loop: it did not answer before."""
     closed: PepsasyncError | None = None
     """Why it is not used any more in this run."""
 
     @property
     def slots(self) -> int:
-        """All of them."""
+        """Slots of the archive, free or not."""
         return self.one.archive.gate.slots.total
 
 
 @dataclass(slots=True, eq=False)
-class Source:
-    """A product as one archive has it."""
+class Copy:
+    """A product as one archive has it: with that archive's id, size, checksum and tier."""
 
     holder: Holder
     product: Product
@@ -74,22 +75,22 @@ class SeveralSlots:
         self._waiting: deque[_Waiting] = deque()
 
     @asynccontextmanager
-    async def take(self, sources: list[Source]) -> AsyncIterator[Source]:
-        """Hold a slot at the archive of one of some sources.
+    async def take(self, copies: list[Copy]) -> AsyncIterator[Copy]:
+        """Hold a slot at the archive of one of some copies of a product.
 
         Cancellation: no slot is held.
         """
-        source = _free_slot(sources)
-        if source is None:
-            source = await self._wait(_Waiting(max(source.product.size or 0 for source in sources), sources=sources))
+        copy = _free_slot(copies)
+        if copy is None:
+            copy = await self._wait(_Waiting(max(copy.product.size or 0 for copy in copies), copies=copies))
         else:
-            source.holder.free -= 1
+            copy.holder.free -= 1
         try:
-            yield source
+            yield copy
         finally:
-            self._give_back(source.holder)
+            self._give_back(copy.holder)
 
-    async def _wait(self, me: _Waiting) -> Source:
+    async def _wait(self, me: _Waiting) -> Copy:
         self._waiting.append(me)
         try:
             while not me.called.is_set():
@@ -100,11 +101,11 @@ class SeveralSlots:
                     self._call()
         except BaseException:
             if me.called.is_set():
-                self._give_back(cast("Source", me.source).holder)
+                self._give_back(cast("Copy", me.copy).holder)
             else:
                 self._waiting.remove(me)
             raise
-        return cast("Source", me.source)  # whoever called has set it
+        return cast("Copy", me.copy)  # whoever called has set it
 
     def _give_back(self, holder: Holder) -> None:
         holder.free += 1
@@ -114,26 +115,26 @@ class SeveralSlots:
         """Call all for whom there is room: where one slot is given back, a quota may have opened meanwhile, too."""
         while True:
             for waiting in self._waiting:
-                waiting.source = _free_slot(waiting.sources)
-            able = [one for one in self._waiting if one.source]
-            slots = max((source.holder.slots for one in able if (source := one.source)), default=0)
+                waiting.copy = _free_slot(waiting.copies)
+            able = [one for one in self._waiting if one.copy]
+            slots = max((copy.holder.slots for one in able if (copy := one.copy)), default=0)
             chosen = choose_next(able, slots)
-            if chosen is None or chosen.source is None:
+            if chosen is None or chosen.copy is None:
                 return
-            chosen.source.holder.free -= 1
+            chosen.copy.holder.free -= 1
             self._waiting.remove(chosen)
             chosen.called.set()
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Waiting(WaitingDownload):
-    sources: list[Source]
-    source: Source | None = None
+    copies: list[Copy]
+    copy: Copy | None = None
     """Where it has a slot once it was called; before, where it could have one."""
 
 
-def _free_slot(sources: list[Source]) -> Source | None:
+def _free_slot(copies: list[Copy]) -> Copy | None:
     """A slot at the least busy archive; where a quota is used up, only when there is no other archive."""
-    useful = [source for source in sources if source.can_begin] or sources
-    free = [source for source in useful if source.holder.free > 0]
-    return max(free, key=lambda source: source.holder.free, default=None)
+    useful = [copy for copy in copies if copy.can_begin] or copies
+    free = [copy for copy in useful if copy.holder.free > 0]
+    return max(free, key=lambda copy: copy.holder.free, default=None)

@@ -87,21 +87,6 @@ class Connection(httpcore.AsyncNetworkStream):
         except _FAILURES as error:
             raise _as_httpcore(error, httpcore.ReadTimeout, httpcore.ReadError) from error
 
-    async def read_answer(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """As `read`, right after something was sent: to try when nothing can have come yet takes as long as to wait.
-
-        Raises:
-            httpcore.ReadError, httpcore.ReadTimeout: The connection broke, or nothing came in time.
-        """
-        if isinstance(self.socket, ssl.SSLSocket):  # it may hold bytes already
-            return await self.read(max_bytes, timeout)
-        try:
-            with anyio.fail_after(timeout):
-                receive = functools.partial(self.socket.recv, max_bytes)
-                return await self._once_ready(receive, anyio.wait_readable, BlockingIOError())
-        except _FAILURES as error:
-            raise _as_httpcore(error, httpcore.ReadTimeout, httpcore.ReadError) from error
-
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Send everything.
 

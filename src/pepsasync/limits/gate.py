@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pepsasync.errors import AuthError, ProviderError, QuotaError
+from pepsasync.errors import AuthError, NotNowError, ProviderError, QuotaError
 from pepsasync.limits.backoff import Backoff
-from pepsasync.limits.quota import NotNowError, QuotaLimiter
+from pepsasync.limits.quota import QuotaLimiter
 from pepsasync.limits.slots import DownloadSlots, StagingSlots
 from pepsasync.limits.staging_window import StagingWindow
 

@@ -31,10 +31,6 @@ LOOKS = 12
 """Times a window that the archive is asked what is left, at least, while nothing may begin."""
 
 
-class NotNowError(ProviderError):
-    """The account may have no product from this archive for a while."""
-
-
 class Permit:
     """One download that is asked for.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pepsasync.errors import ConfigError
 
@@ -15,17 +15,54 @@ if TYPE_CHECKING:
 
 DEFAULT_PROVIDER = "geodes"
 
-PUBLIC_URLS = {
-    "geodes": "https://geodes-portal.cnes.fr",
-    "cdse": "https://catalogue.dataspace.copernicus.eu",
-    "peps": "https://peps.cnes.fr/resto",
+
+class Choices(NamedTuple):
+    """What the user chose, for the archives that know such a choice."""
+
+    ask_code: Callable[[], Awaitable[str]] | None = None
+    """Asks the user for the code of a second factor."""
+    restore: bool = False
+    """Ask a REGARDS server to restore tape products."""
+
+
+class Registered(NamedTuple):
+    """An archive that can be used by name."""
+
+    public_url: str
+    """Root of its public service."""
+    make: Callable[[Http, Lookup, str, Choices], Provider]
+    """Makes its provider, of an instance with this root. Imports its package only then."""
+
+
+def _make_geodes(http: Http, credentials: Lookup, root: str, choices: Choices) -> Provider:
+    from pepsasync.providers.geodes import Geodes  # noqa: PLC0415 - only the archive in use is loaded
+
+    return Geodes(http, credentials, root, restore=choices.restore)
+
+
+def _make_cdse(http: Http, credentials: Lookup, root: str, choices: Choices) -> Provider:
+    from pepsasync.providers.cdse import Cdse  # noqa: PLC0415 - only the archive in use is loaded
+
+    return Cdse(http, credentials, root, choices.ask_code)
+
+
+def _make_peps(http: Http, credentials: Lookup, root: str, choices: Choices) -> Provider:  # noqa: ARG001 - as all others
+    from pepsasync.providers.peps import Peps  # noqa: PLC0415 - only the archive in use is loaded
+
+    return Peps(http, credentials, root)
+
+
+REGISTRY = {
+    "geodes": Registered("https://geodes-portal.cnes.fr", _make_geodes),
+    "cdse": Registered("https://catalogue.dataspace.copernicus.eu", _make_cdse),
+    "peps": Registered("https://peps.cnes.fr/resto", _make_peps),
 }
-"""Root of each archive's public service, by provider name; the registry."""
+"""Every archive by its name."""
 
 
 def provider_names() -> tuple[str, ...]:
     """Names that `Client` and `--provider` take."""
-    return tuple(PUBLIC_URLS)
+    return tuple(REGISTRY)
 
 
 def public_url(name: str) -> str:
@@ -34,19 +71,11 @@ def public_url(name: str) -> str:
     Raises:
         ConfigError: There is no such provider.
     """
-    if name not in PUBLIC_URLS:
-        raise ConfigError(f"there is no provider {name!r}", hint=f"Known providers: {', '.join(PUBLIC_URLS)}")
-    return PUBLIC_URLS[name]
+    return _registered(name).public_url
 
 
 def make_provider(
-    name: str,
-    http: Http,
-    credentials: Lookup,
-    base_url: str | None = None,
-    *,
-    ask_code: Callable[[], Awaitable[str]] | None = None,
-    restore: bool = False,
+    name: str, http: Http, credentials: Lookup, base_url: str | None = None, choices: Choices | None = None
 ) -> Provider:
     """Make a provider by name; only the archive in use is loaded.
 
@@ -55,22 +84,16 @@ def make_provider(
         http: Connection pool.
         credentials: Of the user; searching needs none.
         base_url: Root of another instance, None for the public service.
-        ask_code: Asks the user for the code of a second factor, for archives that may want one.
-        restore: Ask a REGARDS server to restore tape products.
+        choices: Of the user.
 
     Raises:
         ConfigError: There is no such provider.
     """
-    root = (base_url or public_url(name)).rstrip("/")
-    public_url(name)
-    if name == "geodes":
-        from pepsasync.providers.geodes import Geodes  # noqa: PLC0415
+    archive = _registered(name)
+    return archive.make(http, credentials, (base_url or archive.public_url).rstrip("/"), choices or Choices())
 
-        return Geodes(http, credentials, root, restore=restore)
-    if name == "cdse":
-        from pepsasync.providers.cdse import Cdse  # noqa: PLC0415
 
-        return Cdse(http, credentials, root if base_url else None, ask_code)
-    from pepsasync.providers.peps import Peps  # noqa: PLC0415
-
-    return Peps(http, credentials, root)
+def _registered(name: str) -> Registered:
+    if name not in REGISTRY:
+        raise ConfigError(f"there is no provider {name!r}", hint=f"Known providers: {', '.join(REGISTRY)}")
+    return REGISTRY[name]

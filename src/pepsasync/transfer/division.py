@@ -93,7 +93,7 @@ class Division:
         """Take note of a size that was unknown."""
         self.size = self._end = size
 
-    def lead(self) -> Segment | None:
+    def claim_front(self) -> Segment | None:
         """Claim the first gap up to the next segment; None when it is being filled, or there is none."""
         front = self.front
         if front >= self._end or any(one.is_running and one.start <= front < one.end for one in self._segments):

@@ -79,7 +79,7 @@ async def download(product: Product, archive: Archive, folder: Folder) -> Part:
                         further_connections(part, archive, progress) as others,
                     ):
                         while not part.is_complete:
-                            if segment := part.division.lead():
+                            if segment := part.division.claim_front():
                                 await lead(segment, part, archive, permit, progress)
                             else:
                                 await others.help()

@@ -1,4 +1,4 @@
-"""Present: what an earlier run left under a final name is looked at with the same eyes as what has just come."""
+"""What already stands under a final name, and whether it is right: the checks are those of a new download."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class Existing:
     """What already stands under a final name."""
 
     path: Path | None
@@ -46,18 +46,18 @@ class Present:
     is_folder: bool = False
 
 
-async def find_absent(products: Iterable[Product], shelf: Folder) -> frozenset[str]:
+async def find_absent(products: Iterable[Product], folder: Folder) -> frozenset[str]:
     """Names of products of which nothing is there: most are quickly known, all at once, to need no closer look."""
 
     def work() -> frozenset[str]:
-        return frozenset(product.name for product in products if _is_absent(product, shelf))
+        return frozenset(product.name for product in products if _is_absent(product, folder))
 
     return await to_thread.run_sync(work)
 
 
-async def find_present(
-    product: Product, shelf: Folder, *, extract: bool, limiter: anyio.CapacityLimiter | None = None
-) -> Present:
+async def find_existing(
+    product: Product, folder: Folder, *, extract: bool, limiter: anyio.CapacityLimiter | None = None
+) -> Existing:
     """Look for a product that is already there and right.
 
     A folder counts whether or not `extract` was asked for; a zip counts in both cases too, and is unpacked by the
@@ -68,48 +68,48 @@ async def find_present(
         PepsasyncError: The folder cannot be read.
     """
 
-    def work() -> Present:
-        shelf.check_names(product.name)
-        present = _look(product, shelf, extract)
-        if present.path is not None:
-            shelf.discard_part(product)  # left by a run that was killed after the rename
-        return present
+    def work() -> Existing:
+        folder.check_names(product.name)
+        existing = _look(product, folder, extract)
+        if existing.path is not None:
+            folder.discard_part(product)  # left by a run that was killed after the rename
+        return existing
 
     return await to_thread.run_sync(work, limiter=limiter)
 
 
-def is_here(product: Product, shelf: Folder) -> bool:
+def is_here(product: Product, folder: Folder) -> bool:
     """Whether a product is there and known to be right, without reading it; blocks for a moment."""
-    folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
+    unpacked, zipped = folder.folder_path(product), folder.zip_path(product)
     try:
-        shelf.check_names(product.name)
+        folder.check_names(product.name)
     except PepsasyncError:
         return False
-    return _is_right_folder(folder, shelf, may_read=False) or is_remembered(product, zipped, shelf)
+    return _is_right_folder(unpacked, folder, may_read=False) or is_remembered(product, zipped, folder)
 
 
-def stands(name: str, shelf: Folder) -> bool:
+def stands(name: str, folder: Folder) -> bool:
     """Whether a product that was delivered is there still, as far as sizes and times tell; blocks for a moment.
 
     Where it is not noted any more what was verified, only reading could tell, as the next run does: it does not count.
 
     Args:
         name: Of the product.
-        shelf: Where it should stand.
+        folder: Where it should stand.
     """
-    zipped, folder = shelf.final_paths(name)
+    zipped, unpacked = folder.final_paths(name)
     try:
         found = os.lstat(zipped)
     except OSError:
-        return _is_right_folder(folder, shelf, may_read=False)
-    note = read_note(zipped, shelf)
+        return _is_right_folder(unpacked, folder, may_read=False)
+    note = read_note(zipped, folder)
     is_right = (note.get("bytes"), note.get("mtime_ns")) == (found.st_size, found.st_mtime_ns) and "wrong" not in note
-    return (stat.S_ISREG(found.st_mode) and is_right) or _is_right_folder(folder, shelf, may_read=False)
+    return (stat.S_ISREG(found.st_mode) and is_right) or _is_right_folder(unpacked, folder, may_read=False)
 
 
-def _is_absent(product: Product, shelf: Folder) -> bool:
+def _is_absent(product: Product, folder: Folder) -> bool:
     try:
-        return not any(_stands(path) for path in (shelf.zip_path(product), shelf.folder_path(product)))
+        return not any(_stands(path) for path in (folder.zip_path(product), folder.folder_path(product)))
     except OSError:
         return False  # a closer look will tell
 
@@ -123,24 +123,24 @@ def _stands(path: Path) -> bool:
     return True
 
 
-def _look(product: Product, shelf: Folder, extract: bool) -> Present:
-    folder, zipped = shelf.folder_path(product), shelf.zip_path(product)
-    if (extract or not zipped.exists()) and _is_right_folder(folder, shelf, may_read=True):
-        return Present(folder, bytes=product.size or 0, is_folder=True)
+def _look(product: Product, folder: Folder, extract: bool) -> Existing:
+    unpacked, zipped = folder.folder_path(product), folder.zip_path(product)
+    if (extract or not zipped.exists()) and _is_right_folder(unpacked, folder, may_read=True):
+        return Existing(unpacked, bytes=product.size or 0, is_folder=True)
     if not zipped.is_file():
-        return Present(None)
+        return Existing(None)
     with disk_errors(zipped):
         length = zipped.stat().st_size
-    if is_remembered(product, zipped, shelf):
-        return Present(zipped, bytes=length)
+    if is_remembered(product, zipped, folder):
+        return Existing(zipped, bytes=length)
     try:
         check_size(product, length)
         _check_digest(product, zipped, length)
         check_zip(product, zipped, every_member=product.checksum is None)
     except IntegrityError as error:
-        return Present(None, wrong=error.message)
-    remember(product, zipped, shelf)
-    return Present(zipped, bytes=length)
+        return Existing(None, wrong=error.message)
+    remember(product, zipped, folder)
+    return Existing(zipped, bytes=length)
 
 
 def _check_digest(product: Product, path: Path, length: int) -> None:
@@ -151,34 +151,34 @@ def _check_digest(product: Product, path: Path, length: int) -> None:
         raise IntegrityError(f"its checksum is {found}, the archive announced {product.checksum}", product=product.name)
 
 
-def _is_right_folder(folder: Path, shelf: Folder, *, may_read: bool) -> bool:
+def _is_right_folder(unpacked: Path, folder: Folder, *, may_read: bool) -> bool:
     """Whether all that was unpacked is there; of a folder of which that is not noted, all that its manifest lists.
 
     Args:
-        folder: Under its final name.
-        shelf: Where it stands.
+        unpacked: Under its final name.
+        folder: Where it stands.
         may_read: Whether files may be read; what only reading could tell counts as wrong otherwise.
     """
     try:
-        if not folder.is_dir() or is_marked_wrong(folder, shelf):
+        if not unpacked.is_dir() or is_marked_wrong(unpacked, folder):
             return False
-        members = members_of(folder, shelf)
-        if foreign_member(folder, members or MANIFESTS):
+        members = members_of(unpacked, folder)
+        if foreign_member(unpacked, members or MANIFESTS):
             return False
         if not members:
-            return may_read and _is_whole_folder(folder, shelf)
-        touched = [name for name, member in members.items() if not member.is_untouched(folder / name)]
-        if touched and not (may_read and all(members[name].is_same(folder / name) for name in touched)):
+            return may_read and _is_whole_folder(unpacked, folder)
+        touched = [name for name, member in members.items() if not member.is_untouched(unpacked / name)]
+        if touched and not (may_read and all(members[name].is_same(unpacked / name) for name in touched)):
             return False
         if touched:
-            source = str(read_note(folder, shelf).get("source") or "")
-            remember_folder(source, folder, {name: (one.size, one.crc) for name, one in members.items()}, shelf)
+            source = str(read_note(unpacked, folder).get("source") or "")
+            remember_folder(source, unpacked, {name: (one.size, one.crc) for name, one in members.items()}, folder)
     except (OSError, ValueError, PepsasyncError):  # it cannot be read, or lists what no disk takes
         return False
     return True
 
 
-def _is_whole_folder(folder: Path, shelf: Folder) -> bool:
+def _is_whole_folder(unpacked: Path, folder: Folder) -> bool:
     """Whether every file that the manifest lists is there with its size and checksum; reads all of them.
 
     What was found is noted, so that they are read once. A manifest that lists nothing tells nothing.
@@ -186,17 +186,17 @@ def _is_whole_folder(folder: Path, shelf: Folder) -> bool:
     Raises:
         OSError, ValueError, PepsasyncError: The folder cannot be looked into.
     """
-    manifest = manifest_of(folder)
+    manifest = manifest_of(unpacked)
     if manifest is None:
         return False
     members: dict[str, tuple[int, int]] = {}
-    for name, is_right in listed_files(folder, manifest):
+    for name, is_right in listed_files(unpacked, manifest):
         if not is_right:
             return False
         members[name] = (0, 0)
     if not members:
         return False
     for name in (*members, manifest.name):
-        members[name] = ((folder / name).stat().st_size, crc_of(folder / name))
-    remember_folder("", folder, members, shelf, is_ours=False)
+        members[name] = ((unpacked / name).stat().st_size, crc_of(unpacked / name))
+    remember_folder("", unpacked, members, folder, is_ours=False)
     return True

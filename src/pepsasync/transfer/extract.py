@@ -44,7 +44,7 @@ _NAME_REFUSED = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 """What the system says to a member whose name no disk takes, or whose folder is a file."""
 
 
-async def extract(product: Product, shelf: Folder) -> Path:
+async def extract(product: Product, folder: Folder) -> Path:
     """Unpack a product's zip into its folder, then remove the zip.
 
     Raises:
@@ -54,17 +54,17 @@ async def extract(product: Product, shelf: Folder) -> Path:
 
     Cancellation: ends at the next block, and removes the half-unpacked folder.
     """
-    return await to_thread.run_sync(unpack, product, shelf)
+    return await to_thread.run_sync(unpack, product, folder)
 
 
-def unpack(product: Product, shelf: Folder) -> Path:
+def unpack(product: Product, folder: Folder) -> Path:
     """The blocking work of `extract`."""
-    zipped, unpacked, final = shelf.zip_path(product), shelf.unpack_path(product), shelf.folder_path(product)
-    shelf.check_owner()
-    shelf.check_names(product.name)
+    zipped, unpacked, final = folder.zip_path(product), folder.unpack_path(product), folder.folder_path(product)
+    folder.check_owner()
+    folder.check_names(product.name)
     with disk_errors(unpacked):
-        for place in (shelf.unpacking, unpacked):
-            make_way(place, shelf.tell, is_folder=True)
+        for place in (folder.unpacking, unpacked):
+            make_way(place, folder.tell, is_folder=True)
     remove_tree(unpacked)
     scratch = unpacked / secrets.token_hex(8)  # nobody else unpacks into it, whoever has the folder
     try:
@@ -75,19 +75,19 @@ def unpack(product: Product, shelf: Folder) -> Path:
                 with _refused_names(product, info):
                     _write_member(archive, info, scratch)
             whole = _single_folder(scratch)
-            for folder, _, _ in os.walk(whole):
+            for directory, _, _ in os.walk(whole):
                 check_cancelled()
-                sync(Path(folder))
-            shelf.check_owner()
-            ours = members_of(final, shelf) if is_ours(final, shelf) else {}
-            old = shelf.put_aside(final) if final.exists() else None
+                sync(Path(directory))
+            folder.check_owner()
+            ours = members_of(final, folder) if is_ours(final, folder) else {}
+            old = folder.put_aside(final) if final.exists() else None
             whole.rename(final)
             sync(final.parent)
             top = whole.relative_to(scratch).as_posix()
             new = {_below(top, info): (info.file_size, info.CRC) for info in members if not info.is_dir()}
-            remember_folder(product.provider, final, new, shelf)
+            remember_folder(product.provider, final, new, folder)
             if old:
-                _keep_what_others_wrote(old, final, ours, shelf)
+                _keep_what_others_wrote(old, final, ours, folder)
             zipped.unlink()
     except UnsafeZipError as error:
         hint = "The zip was kept, nothing was unpacked"
@@ -143,8 +143,8 @@ def _refused_names(product: Product, info: zipfile.ZipInfo) -> Iterator[None]:
         raise ExtractError(what, product=product.name, hint="The zip was kept") from error
 
 
-def _write_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
-    target = folder.joinpath(*PurePosixPath(info.filename).parts)
+def _write_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, scratch: Path) -> None:
+    target = scratch.joinpath(*PurePosixPath(info.filename).parts)
     with contextlib.closing(blocks(archive, info)) as content:
         block = next(content, b"")  # first: it knows a damaged name, also of a folder
         if info.is_dir():
@@ -170,7 +170,7 @@ def _below(top: str, info: zipfile.ZipInfo) -> str:
     return (path if top == "." else path.relative_to(top)).as_posix()
 
 
-def _keep_what_others_wrote(old: Path, final: Path, ours: Mapping[str, Member], shelf: Folder) -> None:
+def _keep_what_others_wrote(old: Path, final: Path, ours: Mapping[str, Member], folder: Folder) -> None:
     """Move the user's own files from a folder to the one that takes its place, and remove what was unpacked.
 
     What was changed since it was unpacked, and what stands where the product has a file, stays in the old folder.
@@ -179,13 +179,13 @@ def _keep_what_others_wrote(old: Path, final: Path, ours: Mapping[str, Member], 
         old: Where it was put aside.
         final: The new one, complete.
         ours: What was unpacked into the old one, by path.
-        shelf: Where both stand.
+        folder: Where both stand.
     """
-    new = members_of(final, shelf)
+    new = members_of(final, folder)
     for place, folders, files in os.walk(old, topdown=False):
-        folder = Path(place)
-        links = [name for name in folders if (folder / name).is_symlink()]
-        for path in (folder / name for name in (*files, *links)):
+        here = Path(place)
+        links = [name for name in folders if (here / name).is_symlink()]
+        for path in (here / name for name in (*files, *links)):
             name = path.relative_to(old).as_posix()
             if name in ours and ours[name].is_untouched(path):
                 path.unlink()
@@ -196,11 +196,11 @@ def _keep_what_others_wrote(old: Path, final: Path, ours: Mapping[str, Member], 
             elif name in new and new[name].is_same(path):
                 path.unlink()
         with contextlib.suppress(OSError):  # something is kept in it
-            folder.rmdir()
+            here.rmdir()
             if not folders and not files:
-                (final / folder.relative_to(old)).mkdir(parents=True, exist_ok=True)
+                (final / here.relative_to(old)).mkdir(parents=True, exist_ok=True)
     if old.exists():
-        shelf.tell(f"{final.name} was replaced; what was changed in it since it was unpacked is kept in {old}")
+        folder.tell(f"{final.name} was replaced; what was changed in it since it was unpacked is kept in {old}")
 
 
 def _single_folder(scratch: Path) -> Path:

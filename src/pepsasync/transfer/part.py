@@ -191,7 +191,7 @@ class Part:
         if self.memory is None:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(self._make_file)
-        return cast("Segment", self.division.lead())
+        return cast("Segment", self.division.claim_front())
 
     def release(self, segment: Segment) -> None:
         """Note that the connection of a segment has ended, and wake who waits for that."""

@@ -85,16 +85,16 @@ def recheck(directory: Path, name: str, noted: Known | None) -> Finding:
         name: Product name.
         noted: From the journal, None when it knows nothing; the note beside a verified zip comes first.
     """
-    shelf, plain = Folder(directory), safe_name(name)
-    zipped, folder = directory / f"{plain}.zip", directory / f"{plain}.SAFE"
-    if noted is not None or zipped.is_symlink() or folder.is_symlink():
+    folder, plain = Folder(directory), safe_name(name)
+    zipped, unpacked = directory / f"{plain}.zip", directory / f"{plain}.SAFE"
+    if noted is not None or zipped.is_symlink() or unpacked.is_symlink():
         try:
-            shelf.check_names(name)
+            folder.check_names(name)
         except PepsasyncError as error:
             return Finding(name, Verdict.WRONG, error.message, zipped)
     findings = [
-        _judged(path, name, noted, shelf)
-        for path, stands in ((zipped, zipped.is_file()), (folder, folder.is_dir()))
+        _judged(path, name, noted, folder)
+        for path, stands in ((zipped, zipped.is_file()), (unpacked, unpacked.is_dir()))
         if stands
     ]
     if findings:
@@ -103,21 +103,21 @@ def recheck(directory: Path, name: str, noted: Known | None) -> Finding:
     return Finding(name, Verdict.MISSING, "the journal says that it was here", put)
 
 
-def _judged(path: Path, name: str, noted: Known | None, shelf: Folder) -> Finding:
+def _judged(path: Path, name: str, noted: Known | None, folder: Folder) -> Finding:
     """The verdict on one zip or folder, also for later runs."""
-    note = read_note(path, shelf)
+    note = read_note(path, folder)
     try:
         if path.suffix == ".zip":
             size = path.stat().st_size
             verdict, reason = _judge_zip(path, name, size, _from_note(note) or noted or Known())
         else:
             size = 0
-            verdict, reason = _judge_folder(path, shelf, is_ours=noted is not None)
+            verdict, reason = _judge_folder(path, folder, is_ours=noted is not None)
     except (PepsasyncError, OSError, ValueError) as error:  # the last for sizes that are no numbers
         size, verdict = 0, Verdict.WRONG
         reason = getattr(error, "message", None) or f"it cannot be read: {getattr(error, 'strerror', None) or error}"
     with contextlib.suppress(OSError):  # removed meanwhile
-        (distrust if verdict is Verdict.WRONG else trust)(path, shelf)
+        (distrust if verdict is Verdict.WRONG else trust)(path, folder)
     return Finding(name, verdict, reason, path, size, str(note.get("source") or ""))
 
 
@@ -142,19 +142,19 @@ def _judge_zip(path: Path, name: str, length: int, known: Known) -> tuple[Verdic
     return Verdict.UNKNOWN, "no checksum is known; every member of the zip can be read"
 
 
-def _judge_folder(folder: Path, shelf: Folder, *, is_ours: bool) -> tuple[Verdict, str]:
-    members = members_of(folder, shelf)
-    if what := foreign_member(folder, members or MANIFESTS):
+def _judge_folder(unpacked: Path, folder: Folder, *, is_ours: bool) -> tuple[Verdict, str]:
+    members = members_of(unpacked, folder)
+    if what := foreign_member(unpacked, members or MANIFESTS):
         return Verdict.WRONG, what
     if members:
-        changed = next((name for name, member in members.items() if not member.is_same(folder / name)), None)
+        changed = next((name for name, member in members.items() if not member.is_same(unpacked / name)), None)
         return (Verdict.WRONG, f"{changed} differs from what was unpacked") if changed else (Verdict.RIGHT, "")
-    manifest = manifest_of(folder)
+    manifest = manifest_of(unpacked)
     if manifest is None:
         verdict = Verdict.WRONG if is_ours else Verdict.UNKNOWN
         return verdict, "it has no manifest to compare with"
     is_empty = True
-    for what, is_right in listed_files(folder, manifest):
+    for what, is_right in listed_files(unpacked, manifest):
         is_empty = False
         if not is_right:
             return Verdict.WRONG, f"{what} differs from its manifest"

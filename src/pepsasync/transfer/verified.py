@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pepsasync.model import Product
 
 
-def remember(product: Product, path: Path, shelf: Folder) -> None:
+def remember(product: Product, path: Path, folder: Folder) -> None:
     """Note that a file was found right, so that it need not be hashed again while it is untouched.
 
     A note of which a crash leaves only half is as good as none.
@@ -36,8 +36,8 @@ def remember(product: Product, path: Path, shelf: Folder) -> None:
             "checksum": str(product.checksum or ""),
             "source": product.provider,
         }
-        make_way(shelf.record_path(path), shelf.tell)
-        write_new(shelf.record_path(path), json.dumps(record).encode())
+        make_way(folder.record_path(path), folder.tell)
+        write_new(folder.record_path(path), json.dumps(record).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,46 +70,46 @@ class Member:
 
 
 def remember_folder(
-    source: str, folder: Path, members: Mapping[str, tuple[int, int]], shelf: Folder, *, is_ours: bool = True
+    source: str, unpacked: Path, members: Mapping[str, tuple[int, int]], folder: Folder, *, is_ours: bool = True
 ) -> None:
     """Note what was unpacked into a folder, on the disk: its zip goes next.
 
     Args:
         source: Archive that it came from.
-        folder: Under its final name.
+        unpacked: Under its final name.
         members: Size and CRC of each file by its path in the folder.
-        shelf: Where the folder stands.
+        folder: Where it stands.
         is_ours: Whether it was unpacked here, so that its files may be removed when it is replaced.
     """
     with contextlib.suppress(OSError):  # it is right without it, and has a manifest nearly always
-        path = shelf.record_path(folder)
-        times = {name: os.lstat(folder / name).st_mtime_ns for name in members}
+        path = folder.record_path(unpacked)
+        times = {name: os.lstat(unpacked / name).st_mtime_ns for name in members}
         listed = {name: [*known, times[name]] for name, known in members.items()}
-        record = {"source": source, "inode": folder.stat().st_ino if is_ours else None, "members": listed}
-        make_way(path, shelf.tell)
+        record = {"source": source, "inode": unpacked.stat().st_ino if is_ours else None, "members": listed}
+        make_way(path, folder.tell)
         write_new(path, json.dumps(record).encode(), is_synced=True)
 
 
-def members_of(folder: Path, shelf: Folder) -> dict[str, Member]:
+def members_of(unpacked: Path, folder: Folder) -> dict[str, Member]:
     """What was unpacked into a folder, by path; empty when that is not noted."""
-    listed = read_note(folder, shelf).get("members")
+    listed = read_note(unpacked, folder).get("members")
     try:
         return {name: Member(*map(int, known)) for name, known in (listed or {}).items()}
     except (AttributeError, TypeError, ValueError):
         return {}
 
 
-def is_ours(folder: Path, shelf: Folder) -> bool:
+def is_ours(unpacked: Path, folder: Folder) -> bool:
     """Whether a folder is the one that was unpacked, and not another of its name."""
     try:
-        return read_note(folder, shelf).get("inode") == folder.stat().st_ino
+        return read_note(unpacked, folder).get("inode") == unpacked.stat().st_ino
     except OSError:
         return False
 
 
-def is_remembered(product: Product, path: Path, shelf: Folder) -> bool:
+def is_remembered(product: Product, path: Path, folder: Folder) -> bool:
     """Whether a file was found right before and is untouched since."""
-    note = read_note(path, shelf)
+    note = read_note(path, folder)
     try:
         found = path.stat()
     except OSError:
@@ -121,40 +121,40 @@ def is_remembered(product: Product, path: Path, shelf: Folder) -> bool:
     return note.get("checksum") == str(product.checksum or "") and product.exact_size in (None, found.st_size)
 
 
-def distrust(path: Path, shelf: Folder) -> None:
+def distrust(path: Path, folder: Folder) -> None:
     """Note that what stands under a final name is wrong, so that the next run replaces it.
 
     What is known of the right file is kept, to compare with. What takes its place is not meant by the note.
     """
-    _rewrite(path, shelf, read_note(path, shelf) | {"wrong": _stamp(path)})
+    _rewrite(path, folder, read_note(path, folder) | {"wrong": _stamp(path)})
 
 
-def trust(path: Path, shelf: Folder) -> None:
+def trust(path: Path, folder: Folder) -> None:
     """Take back what `distrust` has noted."""
-    note = read_note(path, shelf)
+    note = read_note(path, folder)
     if note.pop("wrong", None):
-        _rewrite(path, shelf, note)
+        _rewrite(path, folder, note)
 
 
-def is_marked_wrong(path: Path, shelf: Folder) -> bool:
+def is_marked_wrong(path: Path, folder: Folder) -> bool:
     """Whether `distrust` has noted what stands there now."""
-    return read_note(path, shelf).get("wrong") == _stamp(path)
+    return read_note(path, folder).get("wrong") == _stamp(path)
 
 
-def read_note(path: Path, shelf: Folder) -> dict[str, Any]:
+def read_note(path: Path, folder: Folder) -> dict[str, Any]:
     """What is noted of a file or folder with a final name; empty when nothing is, or nobody can read it."""
     try:
-        note = json.loads(read_own(shelf.record_path(path)))
+        note = json.loads(read_own(folder.record_path(path)))
     except (OSError, ValueError):
         return {}
     return note if isinstance(note, dict) else {}
 
 
-def _rewrite(path: Path, shelf: Folder, note: dict[str, Any]) -> None:
+def _rewrite(path: Path, folder: Folder, note: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):  # a folder that cannot be written is not filled by a next run either
-        for folder in (shelf.state, shelf.records):
-            make_own_folder(folder, shelf.tell)
-        replace_text(shelf.record_path(path), json.dumps(note), shelf.tell)
+        for place in (folder.state, folder.records):
+            make_own_folder(place, folder.tell)
+        replace_text(folder.record_path(path), json.dumps(note), folder.tell)
 
 
 def _stamp(path: Path) -> list[int]:

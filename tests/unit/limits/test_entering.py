@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from fakes import product
 from pepsasync.config import Config
-from pepsasync.errors import AuthError, NotFoundError, QuotaError, ServerError, UnavailableError
+from pepsasync.errors import AuthError, NotFoundError, NotNowError, QuotaError, ServerError, UnavailableError
 from pepsasync.events import Noticed, QuotaReached
 from pepsasync.limits.gate import Gate
-from pepsasync.limits.quota import NotNowError
 from pepsasync.model import Account, Limits, Quota
 from virtual_time import backend
 

@@ -23,15 +23,15 @@ def bring(segment, count):
 def test_whoever_leads_has_the_first_gap_alone():
     division = Division(100, [(0, 20), (50, 60)])
 
-    leading = division.lead()
+    leading = division.claim_front()
 
     assert (leading.start, leading.end) == (20, 50)
-    assert division.lead() is None
+    assert division.claim_front() is None
 
 
 def test_what_comes_next_stays_with_whoever_leads():
     division = Division(200)
-    leading = division.lead()
+    leading = division.claim_front()
 
     first, second = claim(division), claim(division)
 
@@ -54,7 +54,7 @@ def test_a_remainder_too_small_for_a_connection_is_added_to_the_segment():
 
 def test_the_rest_of_the_busiest_is_halved_when_nothing_is_free():
     division = Division(100)
-    busy = division.lead()
+    busy = division.claim_front()
     busy.received = 20
 
     further = claim(division, share=100)
@@ -64,7 +64,7 @@ def test_the_rest_of_the_busiest_is_halved_when_nothing_is_free():
 
 def test_the_end_only_moves_towards_the_start():
     division = Division(1000)
-    busy, ends = division.lead(), [1000]
+    busy, ends = division.claim_front(), [1000]
     while further := claim(division, share=1000):
         division.release(further)
         bring(busy, 1)
@@ -78,7 +78,7 @@ def test_the_end_only_moves_towards_the_start():
 
 def test_nothing_is_claimed_of_what_is_not_worth_a_connection():
     division = Division(2 * SMALLEST - 1)
-    leading = division.lead()
+    leading = division.claim_front()
 
     assert claim(division) is None
     assert leading.end == division.size
@@ -86,18 +86,18 @@ def test_nothing_is_claimed_of_what_is_not_worth_a_connection():
 
 def test_what_was_received_and_not_written_is_nobodys_again():
     division = Division(100)
-    leading = division.lead()
+    leading = division.claim_front()
     leading.received, leading.written = 30, 10
 
     division.release(leading)
 
     assert (division.received, division.front, division.filled()) == (10, 10, [(0, 10)])
-    assert division.lead().start == 10
+    assert division.claim_front().start == 10
 
 
 def test_bytes_of_which_the_size_is_not_known_are_led_to_their_end():
     division = Division(None)
-    leading = division.lead()
+    leading = division.claim_front()
     bring(leading, 70)
 
     assert not division.is_complete
@@ -105,7 +105,7 @@ def test_bytes_of_which_the_size_is_not_known_are_led_to_their_end():
     division.set_size(70)
 
     assert division.is_complete
-    assert division.lead() is None
+    assert division.claim_front() is None
 
 
 STEPS = st.lists(
@@ -149,7 +149,7 @@ class Connections:
     def do(self, kind, which, count, flag):
         segment = [*self.seen][which % len(self.seen)] if self.seen else None
         if kind == "lead":
-            self.add(self.division.lead())
+            self.add(self.division.claim_front())
         elif kind == "claim":
             self.add(self.division.claim(share=max(count, SMALLEST), smallest=SMALLEST, leads=flag))
         elif segment is not None:
@@ -182,7 +182,7 @@ class Connections:
         assert self.division.received == len(self.times)
         while not self.division.is_complete:
             front = self.division.front
-            self.add(leading := self.division.lead())
+            self.add(leading := self.division.claim_front())
             assert leading.start == front
             self.receive(leading, self.size)
             self.write(leading, self.size)

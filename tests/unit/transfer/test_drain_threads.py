@@ -60,7 +60,7 @@ async def drained(rest, folder, look=lambda: None, *, with_part=lambda part: Non
     """Drain a body into a part, of which everything that is written is right and recorded, whatever happens."""
     async with open_part(ONE, folder) as part:
         with_part(part)
-        segment = part.division.lead()
+        segment = part.division.claim_front()
         writer = part.writer(segment)
         try:
             await drain(rest, writer, Throttle(None), BufferPool(), look, hashes=True)
@@ -234,8 +234,8 @@ async def test_body_is_written_to_where_another_connection_has_taken_over(rest, 
     segments, ends = [], []
 
     def note_segment(part):
-        lead = part.division.lead
-        monkeypatch.setattr(part.division, "lead", lambda: segments.append(lead()) or segments[0])
+        claim = part.division.claim_front
+        monkeypatch.setattr(part.division, "claim_front", lambda: segments.append(claim()) or segments[0])
 
     def write(file, block):
         if not ends:

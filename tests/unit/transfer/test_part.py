@@ -56,7 +56,7 @@ def no_look():
 
 async def put(part, content, archive, *, segment=None, look=no_look, at_the_end=no_look):
     """Receive a body into a segment, by default the first gap."""
-    segment = segment or part.division.lead()
+    segment = segment or part.division.claim_front()
     chunks = chunks_of(content, at_the_end)
     try:
         head = await anext(chunks, b"")
@@ -161,7 +161,7 @@ async def test_what_begins_anew_leaves_the_old_file_alone(folder, archive):
 
     with folder.part_path(one).open("rb") as old:
         async with open_part(one, folder) as part:
-            segment = await part.begin(part.division.lead(), None)
+            segment = await part.begin(part.division.claim_front(), None)
             await put(part, CONTENT, archive, segment=segment)
 
             assert (part.resumed_bytes, part.checksum()) == (0, one.checksum)
@@ -268,7 +268,7 @@ async def test_a_slow_disk_is_waited_for(folder, archive, monkeypatch):
 
     monkeypatch.setattr(direct, "write_all", held)
     async with open_part(wanted(bytes(101 * CHUNK)), folder) as part, anyio.create_task_group() as tasks:
-        segment = part.division.lead()
+        segment = part.division.claim_front()
         tasks.start_soon(receive, CHUNKED, many(), bytes(CHUNK), segment, part, archive, no_look)
         try:
             await anyio.to_thread.run_sync(is_asked.wait, 10)
@@ -311,7 +311,7 @@ async def test_what_was_received_twice_of_a_small_product_is_there_once(folder, 
 
     async with open_part(one, folder) as part:
         await put(part, bytes(600), archive)
-        segment = await part.begin(part.division.lead(), None)
+        segment = await part.begin(part.division.claim_front(), None)
         assert segment.start == 0
         await put(part, CONTENT[:1000], archive, segment=segment)
 
@@ -325,7 +325,7 @@ async def test_a_writer_of_a_file_that_was_given_up_writes_and_hashes_nothing(fo
     leave_part(folder, one, CONTENT, (0, BLOCK))
 
     async with open_part(one, folder) as part:
-        stale = part.division.lead()
+        stale = part.division.claim_front()
         writer = part.writer(stale)
         segment = await part.begin(stale, None)
         with pytest.raises(OSError, match="restarted by another connection"):

@@ -1,4 +1,4 @@
-"""Which of the products that wait gets the seat that becomes free at one of several archives."""
+"""Which of the products that wait gets the slot that becomes free at one of several archives."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from fakes import product
-from pepsasync.engine.several_slots import Holder, SeveralSlots, Source
+from pepsasync.engine.several_slots import Copy, Holder, SeveralSlots
 from pepsasync.limits.slots import CHOICE
 from pepsasync.model import StorageTier
 
@@ -18,47 +18,47 @@ def archive(total=1, *, is_open=True):
     return Holder(SimpleNamespace(archive=SimpleNamespace(gate=gate)), total)
 
 
-def sources_of(size, *holders):
-    return [Source(holder, product(str(size), size=size, tier=StorageTier.DISK)) for holder in holders]
+def copies_of(size, *holders):
+    return [Copy(holder, product(str(size), size=size, tier=StorageTier.DISK)) for holder in holders]
 
 
 class Taking:
-    """Products that take seats; each gives its own back on command, and tells where it had it."""
+    """Products that take slots; each gives its own back on command, and tells where it had it."""
 
     def __init__(self, tasks):
         self._tasks = tasks
-        self._seats = SeveralSlots()
+        self._slots = SeveralSlots()
         self._done = {}
-        self.seated = []
+        self.served = []
 
-    async def want(self, size, *sources):
-        self._tasks.start_soon(self._sit, size, sources)
+    async def want(self, size, *holders):
+        self._tasks.start_soon(self._hold, size, holders)
         await anyio.wait_all_tasks_blocked()
 
     async def leave(self, size):
         self._done.pop(size).set()
         await anyio.wait_all_tasks_blocked()
 
-    async def _sit(self, size, sources):
-        async with self._seats.take(sources_of(size, *sources)) as source:
-            self.seated.append((size, sources.index(source.holder)))
+    async def _hold(self, size, holders):
+        async with self._slots.take(copies_of(size, *holders)) as copy:
+            self.served.append((size, holders.index(copy.holder)))
             done = self._done[size] = anyio.Event()
             await done.wait()
 
 
-async def served(sizes, source):
-    """The order in which products of some sizes, all different, get the only seat of an archive."""
+async def served(sizes, holder):
+    """The order in which products of some sizes, all different, get the only slot of an archive."""
     async with anyio.create_task_group() as tasks:
         taking = Taking(tasks)
-        await taking.want(-1, source)
+        await taking.want(-1, holder)
         for size in sizes:
-            await taking.want(size, source)
+            await taking.want(size, holder)
         for n in range(len(sizes) + 1):
-            await taking.leave(taking.seated[n][0])
-    return [size for size, _ in taking.seated[1:]]
+            await taking.leave(taking.served[n][0])
+    return [size for size, _ in taking.served[1:]]
 
 
-async def test_the_largest_gets_the_seat_of_those_who_wait_longest():
+async def test_the_largest_gets_the_slot_of_those_who_wait_longest():
     assert await served([1, 5, 3, 9], archive()) == [9, 5, 3, 1]
 
 
@@ -70,7 +70,7 @@ async def test_nobody_is_passed_over_for_ever():
     assert (await served([1, *range(10, 40)], archive())).index(1) == CHOICE
 
 
-async def test_a_seat_is_for_those_who_may_use_it():
+async def test_a_slot_is_for_those_who_may_use_it():
     async with anyio.create_task_group() as tasks:
         taking, here, there = Taking(tasks), archive(), archive()
         await taking.want(1, here)
@@ -82,7 +82,7 @@ async def test_a_seat_is_for_those_who_may_use_it():
         for size in (1, 2, 5, 9, 3, 4):
             await taking.leave(size)
 
-    assert taking.seated == [(1, 0), (2, 0), (5, 0), (9, 0), (4, 0), (3, 0)]
+    assert taking.served == [(1, 0), (2, 0), (5, 0), (9, 0), (4, 0), (3, 0)]
 
 
 async def test_who_waits_elsewhere_longer_does_not_use_up_the_choice():
@@ -95,21 +95,21 @@ async def test_who_waits_elsewhere_longer_does_not_use_up_the_choice():
         await taking.want(10, here)
         await taking.want(11, here)
         await taking.leave(1)
-        assert taking.seated[-1] == (11, 0)
+        assert taking.served[-1] == (11, 0)
         tasks.cancel_scope.cancel()
 
 
-async def test_a_seat_whose_quota_is_used_up_is_taken_when_there_is_no_other():
+async def test_a_slot_whose_quota_is_used_up_is_taken_when_there_is_no_other():
     async with anyio.create_task_group() as tasks:
         taking, closed, free = Taking(tasks), archive(is_open=False), archive()
         await taking.want(1, free)
         await taking.want(2, closed, free)
         await taking.want(3, closed)
-        assert taking.seated == [(1, 0), (3, 0)]
+        assert taking.served == [(1, 0), (3, 0)]
         await taking.leave(3)
-        assert taking.seated == [(1, 0), (3, 0)]
+        assert taking.served == [(1, 0), (3, 0)]
         await taking.leave(1)
-        assert taking.seated[2:] == [(2, 1)]
+        assert taking.served[2:] == [(2, 1)]
         await taking.leave(2)
 
 
@@ -118,55 +118,55 @@ async def test_the_least_busy_archive_is_taken():
         taking, busy, idle = Taking(tasks), archive(2), archive(3)
         for size in (1, 2, 3):
             await taking.want(size, busy, idle)
-        assert taking.seated == [(1, 1), (2, 0), (3, 1)]
+        assert taking.served == [(1, 1), (2, 0), (3, 1)]
         tasks.cancel_scope.cancel()
 
 
 async def test_the_size_that_any_archive_tells_counts():
-    seats, source, order = SeveralSlots(), archive(), []
+    slots, holder, order = SeveralSlots(), archive(), []
 
-    async def sit(*sizes):
-        async with seats.take([Source(source, product(size=size, tier=StorageTier.DISK)) for size in sizes]):
+    async def hold(*sizes):
+        async with slots.take([Copy(holder, product(size=size, tier=StorageTier.DISK)) for size in sizes]):
             order.append(sizes)
 
-    async with anyio.create_task_group() as tasks, seats.take(sources_of(1, source)):
+    async with anyio.create_task_group() as tasks, slots.take(copies_of(1, holder)):
         for sizes in ((None,), (5,), (None, 7)):
-            tasks.start_soon(sit, *sizes)
+            tasks.start_soon(hold, *sizes)
             await anyio.wait_all_tasks_blocked()
 
     assert order == [(None, 7), (5,), (None,)]
 
 
-async def test_who_is_cancelled_has_no_seat():
-    source = archive()
+async def test_who_is_cancelled_has_no_slot():
+    holder = archive()
     async with anyio.create_task_group() as tasks:
         taking = Taking(tasks)
         for size in (1, 2, 3):
-            await taking.want(size, source)
+            await taking.want(size, holder)
         tasks.cancel_scope.cancel()
 
-    assert source.free == 1
+    assert holder.free == 1
 
 
-async def test_who_is_cancelled_when_called_hands_the_seat_on():
-    source, seats, order = archive(), SeveralSlots(), []
+async def test_who_is_cancelled_when_called_hands_the_slot_on():
+    holder, slots, order = archive(), SeveralSlots(), []
 
-    async def sit(size):
-        async with seats.take(sources_of(size, source)):
+    async def hold(size):
+        async with slots.take(copies_of(size, holder)):
             order.append(size)
 
     async with (
         anyio.create_task_group() as tasks,
         anyio.create_task_group() as impatient,
-        seats.take(sources_of(1, source)),
+        slots.take(copies_of(1, holder)),
     ):
-        impatient.start_soon(sit, 9)
+        impatient.start_soon(hold, 9)
         await anyio.wait_all_tasks_blocked()
-        tasks.start_soon(sit, 2)
+        tasks.start_soon(hold, 2)
         await anyio.wait_all_tasks_blocked()
         impatient.cancel_scope.cancel()
 
-    assert (order, source.free) == ([2], 1)
+    assert (order, holder.free) == ([2], 1)
 
 
 async def test_one_that_leaves_lets_all_in_for_whom_there_is_room():
@@ -174,24 +174,24 @@ async def test_one_that_leaves_lets_all_in_for_whom_there_is_room():
         taking, closed, busy = Taking(tasks), archive(3, is_open=False), archive()
         for size in (1, 2, 3, 4, 5):
             await taking.want(size, closed, busy)
-        assert taking.seated == [(1, 1)]
+        assert taking.served == [(1, 1)]
         closed.one.archive.gate.is_open = True
         await taking.leave(1)
-        assert sorted(taking.seated[1:]) == [(2, 1), (3, 0), (4, 0), (5, 0)]
+        assert sorted(taking.served[1:]) == [(2, 1), (3, 0), (4, 0), (5, 0)]
         tasks.cancel_scope.cancel()
 
 
 @pytest.mark.virtual_time
-async def test_seats_of_an_archive_whose_quota_opens_are_taken_at_once():
+async def test_slots_of_an_archive_whose_quota_opens_are_taken_at_once():
     async with anyio.create_task_group() as tasks:
         taking, closed, busy = Taking(tasks), archive(2, is_open=False), archive()
         for size in (1, 2, 3, 4):
             await taking.want(size, closed, busy)
         await anyio.sleep(3600)
-        assert taking.seated == [(1, 1)]
+        assert taking.served == [(1, 1)]
         closed.one.archive.gate.is_open = True
         await anyio.sleep(2)
-        assert sorted(taking.seated[1:]) == [(3, 0), (4, 0)]
+        assert sorted(taking.served[1:]) == [(3, 0), (4, 0)]
         tasks.cancel_scope.cancel()
 
     assert (closed.free, busy.free) == (2, 1)
