@@ -23,7 +23,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pepsasync.cli.standing import read_status
+from pepsasync.cli.status import read_status
 from pepsasync.errors import ConfigError
 from pepsasync.sandbox import Sandbox
 

@@ -22,8 +22,8 @@ import httpx
 import journal
 from counts import measure_each
 
-from pepsasync.cli.leftover import find_left_over
-from pepsasync.cli.tally import Tally
+from pepsasync.cli.counters import Counters
+from pepsasync.cli.resume import find_unfinished
 from pepsasync.config import Config
 from pepsasync.engine.fetch import fetch
 from pepsasync.engine.one_archive import OneArchive
@@ -95,13 +95,13 @@ async def answer(_):
     return httpx.Response(200, headers={"Content-Length": str(len(BODY))}, stream=httpx.ByteStream(BODY))
 
 
-async def run(count, folder, tally):
+async def run(count, folder, counters):
     """What `Client.fetch` does, with another archive; returns the outcomes."""
-    config, journals = Config(skip_tape=True), Journals(tally.take)
+    config, journals = Config(skip_tape=True), Journals(counters.take)
     async with Http(config, transport=httpx.MockTransport(answer)) as http:
         provider, where = Catalogue(count, http), Folder(folder)
-        gate = Gate(provider.name, provider.limits, None, config, tally.take)
-        archive = Archive(provider, http, gate, Throttle(None), config, tally.take, BufferPool())
+        gate = Gate(provider.name, provider.limits, None, config, counters.take)
+        archive = Archive(provider, http, gate, Throttle(None), config, counters.take, BufferPool())
         where.open()
         async with (
             journals.recorder(folder, [provider.name], {"provider": "geodes"}) as recorder,
@@ -139,8 +139,8 @@ def status_seconds(folder):
 def resume_seconds(folder):
     """Until `resume` knows what is to be done and has the first product of it."""
     began = time.perf_counter()
-    errands = find_left_over(folder)
-    next(iter(errands[0].wanted))
+    jobs = find_unfinished(folder)
+    next(iter(jobs[0].wanted))
     return time.perf_counter() - began
 
 
@@ -149,13 +149,13 @@ def peak_bytes():
 
 
 def measure(count, folder):
-    tally = Tally()
+    counters = Counters()
     (folder / "killed").mkdir()
     wall, cpu = time.perf_counter(), time.process_time()
-    statuses = anyio.run(partial(run, count, folder / "run", tally))
+    statuses = anyio.run(partial(run, count, folder / "run", counters))
     wall, cpu, peak = time.perf_counter() - wall, time.process_time() - cpu, peak_bytes()
-    assert tally.delivered == len(statuses) == -(-count // DOWNLOADED)
-    assert tally.finished == count
+    assert counters.delivered == len(statuses) == -(-count // DOWNLOADED)
+    assert counters.finished == count
     anyio.run(fill, count, folder / "killed")
     return {
         "products": count,

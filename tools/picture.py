@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.text import Text
 
 from pepsasync import Client, Config, Credentials, build_query
-from pepsasync.cli.progress import Progress
+from pepsasync.cli.live import Progress
 from pepsasync.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from pepsasync.cli.tally import Tally
+    from pepsasync.cli.counters import Counters
     from pepsasync.events import Event
 
 PICTURE = Path(__file__).parents[1] / "docs" / "progress.svg"
@@ -68,7 +68,7 @@ async def fetch(folder: str, progress: Progress) -> RenderableType:
 
             def look(event: Event) -> None:
                 progress.take(event)
-                if is_telling(progress.tally):
+                if is_telling(progress.counters):
                     enough.set()
 
             async with anyio.create_task_group() as tasks:
@@ -85,10 +85,15 @@ async def deliver(client: Client, folder: str) -> None:
         pass
 
 
-def is_telling(tally: Tally) -> bool:
+def is_telling(counters: Counters) -> bool:
     """Whether some products are there, some on their way, and some awaited."""
-    shares = [download.received / (download.size or 1) for download in tally.active.values()]
-    return tally.finished >= FINISHED and len(shares) >= 4 and max(shares) - min(shares) > 0.4 and bool(tally.waiting)
+    shares = [download.received / (download.size or 1) for download in counters.active.values()]
+    return (
+        counters.finished >= FINISHED
+        and len(shares) >= 4
+        and max(shares) - min(shares) > 0.4
+        and bool(counters.waiting)
+    )
 
 
 def main() -> None:

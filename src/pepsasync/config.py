@@ -1,109 +1,164 @@
-"""Settings of a run: one frozen value, passed in, never global."""
+"""Settings of a run: one frozen value, passed in, never global. Each is declared once, as a field of `Config`."""
 
+# ruff: noqa: RUF009 - `_setting` makes a field
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
     from pepsasync.model import Quota
 
+T = TypeVar("T")
 
-_COUNTS = (
-    "jobs",
-    "staging_jobs",
-    "staging_window",
-    "in_flight",
-    "trials",
-    "unknown_requests",
-    "retries",
-    "limit_rate",
-    "segments",
-)
-"""Settings that are 1 at least."""
 
-_TIMES = (
-    "poll_interval",
-    "poll_interval_max",
-    "staging_timeout",
-    "retry_wait",
-    "retry_wait_max",
-    "read_timeout",
-    "quota_patience",
-)
-"""Settings that are longer than 0."""
+class Kind(Enum):
+    """What a setting is, and so how the config file and the command line write it."""
+
+    COUNT = "number"
+    SIZE = "size"
+    TIME = "time"
+    QUOTA = "products in a time"
+    FLAG = "true or false"
+    PATH = "path"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is said about one field of `Config`; the config file, `--help` and the reference are made from it."""
+
+    kind: Kind
+    help: str
+    """One line for `--help`."""
+    note: str
+    """What the reference adds."""
+    unset: str
+    """What None means."""
+    zero: bool
+    """Whether 0 is allowed for a count, size or time."""
+
+
+def _setting(default: T, kind: Kind, about: str, *, note: str = "", unset: str = "", zero: bool = False) -> T:
+    return field(default=default, metadata={"setting": Setting(kind, about, note, unset, zero)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """How a client works. Every time is in seconds, every size in bytes."""
 
-    jobs: int | None = None
-    """Concurrent downloads; None takes what the archive allows (`Limits.downloads`)."""
-    staging_jobs: int | None = None
-    """Concurrent staging requests; None takes the archive's default."""
-    in_flight: int = 6_000
-    """Products that are worked on or waited for at once, or whose outcome nobody has taken. Search pauses when it is
-    reached, so that memory stays bounded; a waiting product costs about 15 kB."""
-    poll_interval: float | None = None
-    """First pause between two looks at the products that wait for tape; None takes what suits the archive."""
-    poll_interval_max: float = 600.0
-    """Longest pause; the pause grows towards it while nothing moves."""
-    trials: int | None = None
-    """Looks without any movement after which a product is given up; None for no such limit."""
-    staging_timeout: float = 3 * 86_400.0
-    """Longest wait for one product to come from tape."""
-    staging_window: int | None = None
-    """Bytes that are asked for from tape and not downloaded yet; None lets them follow the rate of the downloads."""
-    unknown_requests: int = 4
-    """Staging requests after each of which the archive still did not know where the product is; then it is reported
-    as not available."""
-    retries: int = 6
-    """Tries of one request; for downloads the count starts anew whenever bytes have moved."""
-    retry_wait: float = 1.0
-    """First pause between two tries; doubles, with jitter, up to `retry_wait_max`."""
-    retry_wait_max: float = 120.0
-    """Longest pause between two tries, also when the server asks for more."""
-    connect_timeout: float = 20.0
-    """Longest wait for a connection."""
-    read_timeout: float = 90.0
-    """Longest silence on a connection, and longest time for a whole reply that is no product; with `connect_timeout`
-    added, for the whole head of an answer. PEPS takes up to 30 s for a 202 (PEPS protocol notes, section 5.2)."""
-    quota: Quota | None = None
-    """Products that the account may download in a window of time; None takes what the archive tells, else what it
-    publishes. With several archives it is for those that publish one."""
-    quota_patience: float = 7_200.0
-    """Longest time for which an archive may go on refusing downloads for a quota; at least twice its window."""
-    restore: bool = False
-    """Let a REGARDS server restore tape products; the public GEODES does not offer it (GEODES notes, section 5.2)."""
-    segments: int | None = None
-    """Connections for one product at most, where the archive bears several. None takes slots that no other product
-    wants while that makes the product come sooner."""
-    skip_tape: bool = False
-    """Leave out products that are on tape instead of waiting for them."""
-    min_rate: int = 1_000
-    """Bytes a second that a download must reach over a minute, else it begins again on a new connection; 0 for any.
-    Not looked at with `limit_rate`."""
-    limit_rate: int | None = None
-    """Bytes a second for all downloads together; None for no limit."""
-    ca_bundle: Path | None = None
-    """PEM file with a further certificate authority; TLS is always verified. `~` is the home folder."""
+    jobs: int | None = _setting(None, Kind.COUNT, "downloads at once", unset="the archive's limit")
+    staging_jobs: int | None = _setting(None, Kind.COUNT, "staging requests at once", unset="the archive's")
+    in_flight: int = _setting(
+        6_000,
+        Kind.COUNT,
+        "products that are worked on or waited for at once, or whose outcome nobody has taken",
+        note="the search pauses when it is reached, to bound memory; a waiting product costs about 15 kB",
+    )
+    poll_interval: float | None = _setting(
+        None, Kind.TIME, "first pause between two looks at the tape queue", unset="the archive's"
+    )
+    poll_interval_max: float = _setting(
+        600.0,
+        Kind.TIME,
+        "longest pause between two looks at the tape queue",
+        note="the pause grows towards it while nothing moves",
+    )
+    trials: int | None = _setting(
+        None, Kind.COUNT, "looks without movement before a product is given up", unset="no limit"
+    )
+    staging_timeout: float = _setting(3 * 86_400.0, Kind.TIME, "longest wait for one product from tape: 12h, 3d")
+    staging_window: int | None = _setting(
+        None, Kind.SIZE, "bytes asked for from tape and not downloaded yet: 500GB", unset="by the rate of downloads"
+    )
+    unknown_requests: int = _setting(
+        4,
+        Kind.COUNT,
+        "staging requests of a product of which the archive knows nothing",
+        note="then it is reported as not available",
+    )
+    retries: int = _setting(
+        6,
+        Kind.COUNT,
+        "tries of a request",
+        note="counted anew whenever bytes have moved, and not while the archive is not responding, for which it "
+        "waits half an hour",
+    )
+    retry_wait: float = _setting(
+        1.0, Kind.TIME, "first pause between two tries", note="it doubles, with jitter, up to `retry_wait_max`"
+    )
+    retry_wait_max: float = _setting(
+        120.0, Kind.TIME, "longest pause between two tries", note="also when the server asks for more"
+    )
+    connect_timeout: float = _setting(20.0, Kind.TIME, "longest wait for a connection", zero=True)
+    read_timeout: float = _setting(
+        90.0,
+        Kind.TIME,
+        "longest silence on a connection",
+        note="also the longest time for a whole reply that is no product and, with `connect_timeout` added, for a "
+        "whole head; PEPS takes up to 30 s for a 202",
+    )
+    quota: Quota | None = _setting(
+        None,
+        Kind.QUOTA,
+        "products that the account may download in a time: 50/1h",
+        note="with several archives it is for those that publish one",
+        unset="what the archive tells, else what it publishes",
+    )
+    quota_patience: float = _setting(
+        7_200.0,
+        Kind.TIME,
+        "how long an archive may go on refusing for a quota",
+        note="at least twice the time of the quota",
+    )
+    restore: bool = _setting(
+        False, Kind.FLAG, "geodes: let a REGARDS server restore from tape; the public one does not"
+    )
+    skip_tape: bool = _setting(False, Kind.FLAG, "leave out what is on tape instead of waiting for it, and list it")
+    min_rate: int = _setting(
+        1_000,
+        Kind.SIZE,
+        "slower downloads begin again on a new connection; 0: never",
+        note="bytes a second, over a minute; not looked at with `limit_rate`",
+        zero=True,
+    )
+    limit_rate: int | None = _setting(None, Kind.SIZE, "bytes a second for all together: 10m, 500k", unset="no limit")
+    segments: int | None = _setting(
+        None,
+        Kind.COUNT,
+        "connections per product; default: idle slots, when faster",
+        note="at most, and only where the archive allows several",
+        unset="idle slots, when faster",
+    )
+    ca_bundle: Path | None = _setting(
+        None, Kind.PATH, "PEM file with a further certificate authority", note="TLS is always verified", unset="none"
+    )
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
+        for name, setting in SETTINGS.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is None or setting.zero:
+                continue
+            if setting.kind in (Kind.COUNT, Kind.SIZE) and value < 1:
                 raise ConfigError(f"{name.replace('_', '-')} must be at least 1, not {value}")
-        for name in _TIMES:
-            value = getattr(self, name)
-            if value is not None and not value > 0:
+            if setting.kind is Kind.TIME and not value > 0:
                 raise ConfigError(f"{name.replace('_', '-')} must be longer than 0 seconds")
         if self.ca_bundle is not None:
             expanded = Path(os.path.expanduser(self.ca_bundle))  # noqa: PTH111 - a home that nobody has is told below
             object.__setattr__(self, "ca_bundle", expanded)
         if self.ca_bundle is not None and not Path(self.ca_bundle).is_file():
             raise ConfigError(f"the CA bundle {self.ca_bundle} does not exist")
+
+
+SETTINGS: dict[str, Setting] = {one.name: one.metadata["setting"] for one in fields(Config)}
+"""By field of `Config`, which is also its key in the config file."""
+
+
+def given_settings(*groups: Any) -> dict[str, Any]:
+    """Return the fields of `Config` that objects have under the same name; None and False leave the default."""
+    found = {name: getattr(group, name, None) for group in groups for name in SETTINGS if hasattr(group, name)}
+    return {name: value for name, value in found.items() if value is not None and value is not False}

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pepsasync.config import Config
+from pepsasync.config import SETTINGS, Config, Kind
 from pepsasync.credentials import Credentials, host_of
 from pepsasync.credentials.private import config_folder, refuse_foreign, warn_of_exposed
 from pepsasync.errors import ConfigError
@@ -37,8 +37,13 @@ if TYPE_CHECKING:
 VARIABLE = "PEPSASYNC_CONFIG"
 """Environment variable that names another config file."""
 
-ARCHIVE_KEYS = ("base_url", "username", "password", "api_key")
-"""Keys in the table of a provider; all are text."""
+ARCHIVE_KEYS = {
+    "base_url": "root of another instance; `PEPSASYNC_<PROVIDER>_BASE_URL` comes before it",
+    "username": "of an account, with `password`; both or none",
+    "password": "line ends after it are no part of it, here and in the environment",
+    "api_key": "for GEODES",
+}
+"""Keys in the table of a provider, and what they hold; all are text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +90,8 @@ class Settings:
         names = [name.strip() for text in texts for name in text.split(",")]
         if not all(names) or len(set(names)) < len(names):
             raise ConfigError(
-                f"{', '.join(texts)!r} does not name archives, each once", hint="For example: geodes,cdse"
+                f"{', '.join(texts)!r} does not list each archive once, separated by commas",
+                hint="For example: geodes,cdse",
             )
         return names
 
@@ -278,28 +284,13 @@ def _quota(name: str, value: Any) -> Quota:
     return parse_quota(value if isinstance(value, str) else repr(value), name)
 
 
-READERS: dict[str, Callable[[str, Any], Any]] = {
-    "jobs": _whole,
-    "staging_jobs": _whole,
-    "in_flight": _whole,
-    "poll_interval": _seconds,
-    "poll_interval_max": _seconds,
-    "trials": _whole,
-    "staging_timeout": _seconds,
-    "staging_window": _size,
-    "unknown_requests": _whole,
-    "retries": _whole,
-    "retry_wait": _seconds,
-    "retry_wait_max": _seconds,
-    "connect_timeout": _seconds,
-    "read_timeout": _seconds,
-    "quota": _quota,
-    "quota_patience": _seconds,
-    "restore": _flag,
-    "skip_tape": _flag,
-    "min_rate": _size,
-    "limit_rate": _size,
-    "segments": _whole,
-    "ca_bundle": _path,
+_BY_KIND: dict[Kind, Callable[[str, Any], Any]] = {
+    Kind.COUNT: _whole,
+    Kind.SIZE: _size,
+    Kind.TIME: _seconds,
+    Kind.QUOTA: _quota,
+    Kind.FLAG: _flag,
+    Kind.PATH: _path,
 }
+READERS = {name: _BY_KIND[setting.kind] for name, setting in SETTINGS.items()}
 """By field of `Config`: takes name and value, returns the field's value."""

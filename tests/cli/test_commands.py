@@ -121,6 +121,15 @@ def test_report_that_cannot_be_written_does_not_hide_what_ended_the_run(run, cli
     assert "error: cannot write the report\npepsasync: error: full" in done.err
 
 
+def test_names_beyond_a_limit_are_not_missed(run, clients):
+    clients.prepare = lambda client: setattr(client, "products", client.products[:1])
+    limited = run("search", "--id", "A", "--id", "B", "--limit", "1")
+    whole = run("search", "--id", "A", "--id", "B")
+
+    assert (limited.code, "not found" in limited.err) == (0, False)
+    assert (whole.code, "not found: B" in whole.err) == (1, True)
+
+
 def test_events_can_go_to_standard_output(run, clients):
     done = run("fetch", "-c", "S1", "--events", "-")
 

@@ -8,7 +8,7 @@ import pytest
 
 from archives import connect, everything, right_files, sandbox
 from fakes import product
-from pepsasync.cli.hook import make_hook
+from pepsasync.cli.run import make_hook
 from pepsasync.events import HookFailed
 from pepsasync.model import Delivery, DeliveryStatus
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pepsasync.cli.counters import Counters
 from pepsasync.cli.lines import NORMAL, QUIET, SPARE, VERBOSE, Lines
-from pepsasync.cli.tally import Tally
 from pepsasync.events import (
     DownloadProgressed,
     DownloadRetried,
@@ -41,7 +41,7 @@ class Log:
     def __init__(self, level=NORMAL):
         self.clock, self.raw = Clock(), []
         moment = datetime(2026, 11, 22, 10, tzinfo=UTC)
-        self.lines = Lines(self.raw.append, level=level, tally=Tally(self.clock), now=lambda: moment)
+        self.lines = Lines(self.raw.append, level=level, counters=Counters(self.clock), now=lambda: moment)
 
     def take(self, *events):
         for event in events:
@@ -126,7 +126,7 @@ def test_a_first_look_that_is_still_to_come_is_no_news_but_counts():
     log.take(asked("A"), TiersWatched(waiting=1, online=0, next_poll=5, looked=False))
 
     assert log.text == []
-    assert log.lines.tally.next_look == log.clock.now + 5
+    assert log.lines.counters.next_look == log.clock.now + 5
 
 
 def test_changed_news_is_told_at_once():
@@ -255,7 +255,7 @@ def test_a_quota_that_may_open_earlier_is_told_as_such():
 
 def test_names_that_nobody_knows_are_told_as_such_only():
     log = Log()
-    log.lines.tally.expected = 2
+    log.lines.counters.expected = 2
     for name in "AB":
         log.take(SearchFinished(products=0, bytes=0), ProductFailed(**who(name), error="X", message=f"{name}: unknown"))
 
@@ -271,67 +271,66 @@ def test_leaving_tells_what_was_only_counted():
 
 
 def test_received_bytes_count_the_network_only():
-    tally = Tally(Clock())
-    tally.take(found("A", size=100))
-    tally.take(DownloadStarted(**who("A"), offset=60, size=100))
-    tally.take(DownloadProgressed(**who("A"), received=80))
-    tally.take(DownloadRetried(**who("A"), error="cut", attempt=1, wait=1))
-    tally.take(DownloadStarted(**who("A"), offset=0, size=100))
-    tally.take(DownloadProgressed(**who("A"), received=50))
-    tally.take(DownloadProgressed(**who("unknown"), received=9))
-    tally.take(ProductDownloaded(**who("A"), bytes=100, seconds=1, resumed_bytes=60, data_path="plain"))
+    counters = Counters(Clock())
+    counters.take(found("A", size=100))
+    counters.take(DownloadStarted(**who("A"), offset=60, size=100))
+    counters.take(DownloadProgressed(**who("A"), received=80))
+    counters.take(DownloadRetried(**who("A"), error="cut", attempt=1, wait=1))
+    counters.take(DownloadStarted(**who("A"), offset=0, size=100))
+    counters.take(DownloadProgressed(**who("A"), received=50))
+    counters.take(DownloadProgressed(**who("unknown"), received=9))
+    counters.take(ProductDownloaded(**who("A"), bytes=100, seconds=1, resumed_bytes=60, data_path="plain"))
 
-    assert tally.received_bytes == 20 + 50 + 50
-    assert tally.present_bytes == 100
-    assert tally.retried == 1
+    assert counters.received_bytes == 20 + 50 + 50
+    assert counters.present_bytes == 100
 
 
 def test_received_bytes_count_what_came_just_before_a_cut():
-    tally = Tally(Clock())
-    tally.take(DownloadStarted(**who("A"), offset=10, size=100))
-    tally.take(DownloadProgressed(**who("A"), received=20))
-    tally.take(DownloadStarted(**who("A"), offset=70, size=100))
-    tally.take(ProductDownloaded(**who("A"), bytes=100, seconds=1, resumed_bytes=10, data_path="plain"))
+    counters = Counters(Clock())
+    counters.take(DownloadStarted(**who("A"), offset=10, size=100))
+    counters.take(DownloadProgressed(**who("A"), received=20))
+    counters.take(DownloadStarted(**who("A"), offset=70, size=100))
+    counters.take(ProductDownloaded(**who("A"), bytes=100, seconds=1, resumed_bytes=10, data_path="plain"))
 
-    assert tally.received_bytes == 90
+    assert counters.received_bytes == 90
 
 
 def test_received_bytes_count_once_what_other_connections_brought():
-    tally = Tally(Clock())
-    tally.take(DownloadStarted(**who("A"), offset=0, size=100))
-    tally.take(DownloadProgressed(**who("A"), received=80))
-    tally.take(DownloadStarted(**who("A"), offset=30, size=100))
-    tally.take(DownloadProgressed(**who("A"), received=90))
+    counters = Counters(Clock())
+    counters.take(DownloadStarted(**who("A"), offset=0, size=100))
+    counters.take(DownloadProgressed(**who("A"), received=80))
+    counters.take(DownloadStarted(**who("A"), offset=30, size=100))
+    counters.take(DownloadProgressed(**who("A"), received=90))
 
-    assert tally.received_bytes == 90
+    assert counters.received_bytes == 90
 
 
 def test_time_left_is_known_only_without_tape_and_without_what_failed():
     clock = Clock()
-    tally = Tally(clock)
-    tally.take(SearchFinished(products=2, bytes=300))
-    tally.take(found("A", size=200))
-    tally.take(found("B", "tape", size=100))
-    tally.take(asked("B"))
-    tally.take(DownloadStarted(**who("A"), offset=0, size=200))
-    tally.take(DownloadProgressed(**who("A"), received=0))
+    counters = Counters(clock)
+    counters.take(SearchFinished(products=2, bytes=300))
+    counters.take(found("A", size=200))
+    counters.take(found("B", "tape", size=100))
+    counters.take(asked("B"))
+    counters.take(DownloadStarted(**who("A"), offset=0, size=200))
+    counters.take(DownloadProgressed(**who("A"), received=0))
     clock.now += 10
-    tally.take(DownloadProgressed(**who("A"), received=100))
-    assert tally.seconds_left() is None
+    counters.take(DownloadProgressed(**who("A"), received=100))
+    assert counters.seconds_left() is None
 
-    tally.take(ProductFailed(**who("B"), error="X", message="no"))
-    assert tally.seconds_left() == pytest.approx(10.0)
+    counters.take(ProductFailed(**who("B"), error="X", message="no"))
+    assert counters.seconds_left() == pytest.approx(10.0)
 
 
 def test_speed_forgets_the_past():
     clock = Clock()
-    tally = Tally(clock)
-    assert tally.speed() == 0
-    tally.take(DownloadStarted(**who("A"), offset=0, size=None))
+    counters = Counters(clock)
+    assert counters.speed() == 0
+    counters.take(DownloadStarted(**who("A"), offset=0, size=None))
     for second in range(60):
-        tally.take(DownloadProgressed(**who("A"), received=1_000 * second))
+        counters.take(DownloadProgressed(**who("A"), received=1_000 * second))
         clock.now += 1
-    assert tally.speed() == pytest.approx(1_000, rel=0.1)
+    assert counters.speed() == pytest.approx(1_000, rel=0.1)
 
     clock.now += 3_600
-    assert tally.speed() == pytest.approx(0, abs=1)
+    assert counters.speed() == pytest.approx(0, abs=1)

@@ -69,7 +69,7 @@ def test_a_quota_tells_how_long_it_takes_at_least(run, served, tmp_path):
 
 
 def test_too_small_a_disk_makes_5_with_the_numbers(run, served, tmp_path, monkeypatch):
-    monkeypatch.setattr("pepsasync.cli.outlook.free_bytes", lambda _: MARGIN + 1000)
+    monkeypatch.setattr("pepsasync.cli.plan.free_bytes", lambda _: MARGIN + 1000)
     code, told = plan(run, served, tmp_path)
 
     assert code == 5

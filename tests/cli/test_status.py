@@ -14,8 +14,7 @@ import pytest
 
 from archives import right_files, root, sandbox
 from fakes import product
-from pepsasync.cli.order_words import order_words
-from pepsasync.cli.standing import read_status
+from pepsasync.cli.status import criterion_words, order_words, read_status
 from pepsasync.folder.journal import State, open_journal
 from pepsasync.query.criteria import build_query
 from pepsasync.query.saved import wanted_as_json
@@ -417,3 +416,15 @@ def test_orders_are_told_in_words(criteria, words):
 )
 def test_other_orders_too(wanted, words):
     assert order_words(wanted) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("orbit_direction", "ascending", "orbit direction ascending"),
+        ("polarisation", ["VV", "VH"], "polarisation VV,VH"),
+        ("cover", True, "cover"),
+    ],
+)
+def test_a_criterion_without_words_of_its_own_has_its_name(name, value, words):
+    assert criterion_words(name, value) == words

@@ -147,12 +147,12 @@ def test_what_waited_for_a_slow_reader_is_told_in_its_order(full_pipe):
     read, write = full_pipe
     told = """
 import os, sys
-from pepsasync.cli import terminal
-for number in range(terminal.MOST_WAITING + 5):
-    terminal.tell(f"line {number}")
+from pepsasync.cli import output
+for number in range(output.MOST_WAITING + 5):
+    output.tell(f"line {number}")
 print("told", flush=True)
-terminal.settle(30)
-terminal.tell("the end")
+output.settle(30)
+output.tell("the end")
 """
     process = subprocess.Popen([sys.executable, "-c", told], stdout=-1, stderr=write)
     assert process.stdout.readline() == b"told\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fakes import product
-from pepsasync.cli.summary import Outcomes, summary_lines
+from pepsasync.cli.run import Outcomes, summary_lines
 from pepsasync.errors import NotFoundError, RefusedError, ServerError, TransferError
 from pepsasync.model import Delivery, DeliveryStatus
 

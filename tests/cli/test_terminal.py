@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from fakes import product
-from pepsasync.cli.progress import Progress
+from pepsasync.cli.live import Progress
 from pepsasync.compat import _print
 from pepsasync.errors import ServerError
 from pepsasync.events import (

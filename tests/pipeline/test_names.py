@@ -13,7 +13,7 @@ from pepsasync import (
     ServerError,
     UnreachableError,
 )
-from pepsasync.cli.leftover import find_left_over
+from pepsasync.cli.resume import find_unfinished
 from pepsasync.errors import RefusedError, UnavailableError
 
 pytestmark = pytest.mark.anyio
@@ -60,9 +60,9 @@ async def test_a_name_that_could_not_be_looked_up_is_gone_on_with(tmp_path):
         async with connect(archive) as client:
             break_names(client, {names[0]: ServerError("HTTP 500")})
             await fetched(client, names, tmp_path)
-        [errand] = find_left_over(tmp_path)
+        [job] = find_unfinished(tmp_path)
         async with connect(archive) as client:
-            outcomes = await fetched(client, errand.wanted, tmp_path)
+            outcomes = await fetched(client, job.wanted, tmp_path)
 
         assert right_files(archive, tmp_path) == 3
     assert list(outcomes) == [names[0]]
@@ -84,9 +84,9 @@ async def test_an_archive_that_serves_nobody_ends_the_search_for_names(error, tm
         break_names(client, dict.fromkeys(names[1:], error))
         with pytest.raises(type(error)):
             await fetched(client, names, tmp_path)
-        errands = find_left_over(tmp_path)
+        jobs = find_unfinished(tmp_path)
 
-    assert [errand.wanted for errand in errands if isinstance(errand.wanted, list)] == [names]
+    assert [job.wanted for job in jobs if isinstance(job.wanted, list)] == [names]
 
 
 async def test_a_query_that_fails_is_an_error_as_ever(tmp_path):

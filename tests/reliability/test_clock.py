@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from archives import connect, right_files, sandbox
-from pepsasync.cli.standing import read_status
+from pepsasync.cli.status import read_status
 from pepsasync.engine.recorder import Recorder
 from pepsasync.events import QuotaReached
 from pepsasync.model import Quota

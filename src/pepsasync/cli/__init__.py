@@ -61,7 +61,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _explain(error: Exception, arguments: list[str]) -> int:
-    """Tell in one line what went wrong, and return the exit code that it means."""
+    """Print in one line what went wrong, and return the exit code that it means."""
     from pepsasync.cli.exits import exit_code, output_problem, usage_problem  # noqa: PLC0415 - only when something went wrong
     from pepsasync.errors import PepsasyncError  # noqa: PLC0415
     from pepsasync.threads import explained  # noqa: PLC0415
@@ -82,7 +82,7 @@ def _explain(error: Exception, arguments: list[str]) -> int:
 def _show_traceback(error: Exception) -> None:
     import traceback  # noqa: PLC0415 - hardly ever
 
-    from pepsasync.cli.terminal import tell  # noqa: PLC0415
+    from pepsasync.cli.output import tell  # noqa: PLC0415
 
     for line in "".join(traceback.format_exception(error)).rstrip("\n").split("\n"):
         tell(line)
@@ -97,8 +97,8 @@ def _fill_streams() -> None:
 
 def _empty_streams() -> None:
     """Write what is still in a buffer; where that is not possible the interpreter must not try it again."""
-    if "pepsasync.cli.terminal" in sys.modules:
-        from pepsasync.cli.terminal import settle  # noqa: PLC0415 - told something already
+    if "pepsasync.cli.output" in sys.modules:
+        from pepsasync.cli.output import settle  # noqa: PLC0415 - something was printed already
 
         settle()
     for stream in (sys.stdout, sys.stderr):
@@ -110,25 +110,25 @@ def _empty_streams() -> None:
 
 
 def _say(text: str) -> None:
-    from pepsasync.cli.terminal import tell  # noqa: PLC0415 - only when there is something to say
+    from pepsasync.cli.output import tell  # noqa: PLC0415 - only when there is something to say
 
     tell(f"pepsasync: {text}")
 
 
 @contextlib.contextmanager
 def _warnings_as_lines() -> Iterator[None]:
-    """Tell our own warnings as everything else is told, each once; others are for developers and stay as they are."""
+    """Print our own warnings as all other lines, each once; others are for developers and stay as they are."""
     with warnings.catch_warnings():
-        show, told = warnings.showwarning, set[str]()
+        show, printed = warnings.showwarning, set[str]()
 
-        def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        def show_ours(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if not category.__module__.startswith("pepsasync."):
                 show(message, category, *where, **more)
-            elif str(message) not in told:
-                told.add(str(message))
+            elif str(message) not in printed:
+                printed.add(str(message))
                 _say(f"warning: {message}")
 
-        warnings.showwarning = tell
+        warnings.showwarning = show_ours
         # Also where whoever started us wants warnings to be errors.
         warnings.filterwarnings("always", r"others may read the credentials", UserWarning)
         yield

@@ -1,18 +1,24 @@
-"""All commands, put together."""
+"""All commands put together, and how they read a command line and write their help.
+
+A command is a function of the same name in a module of this folder, decorated by `flatten`, and a line in `COMMANDS`.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 from typer.main import get_command
 
-from pepsasync.cli.flatten import GroupedCommand
+from pepsasync.errors import ConfigError
 from pepsasync.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 COMMANDS = {
     "fetch": ("fetch", "Search, stage, wait, download and verify."),
@@ -30,6 +36,68 @@ COMMANDS = {
     "demo": ("sandbox", "Run a real fetch against an embedded archive."),
 }
 """Module in this folder and short help by command, in the order in which the help lists them."""
+
+
+NEEDS_VALUE = "option {option} needs a value, but {value} follows, which is an option itself"
+
+ONE_VALUE = "Give it once; for several values run the command once for each of them"
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose help shows options by group, and that never takes an option for another one's value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Refuse empty values, and `--collection --start 2017-01-01`, where the first value was forgotten."""
+        takes_value = {name: not option.is_flag and not option.count for name, option in self._options()}
+        self._check_empty(args, [name for name, takes in takes_value.items() if takes])
+        for option, value in itertools.pairwise(args):
+            if option == "--":
+                break
+            if takes_value.get(option) and value in takes_value:
+                raise ConfigError(NEEDS_VALUE.format(option=option, value=value))
+        self._check_repeated(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def _check_repeated(self, ctx: Any, args: list[str]) -> None:
+        """Refuse several values of an option that takes one: the parser would keep the last, without a word."""
+        _, _, order = self.make_parser(ctx).parse_args([*args])
+        options = {id(option): option for _, option in self._options()}
+        for key, times in Counter(map(id, order)).items():
+            option = options.get(key)
+            if times > 1 and option and not (option.multiple or option.count or option.is_flag):
+                name = max(option.opts, key=len)
+                raise ConfigError(f"{name} was given {times} times and takes one value", hint=ONE_VALUE)
+
+    def _check_empty(self, args: list[str], options: list[str]) -> None:
+        """Refuse what an unset variable of a script leaves behind: nobody wants the default who writes a value."""
+        argument = next((param.metavar or "" for param in self.params if param.param_type_name == "argument"), "")
+        for before, text in itertools.pairwise(["", *args]):
+            name, is_joined, value = text.partition("=")
+            if before in options:
+                name, value = before, text
+            elif not is_joined or name not in options:
+                name, value = argument, text
+            if name and not value.strip():
+                raise ConfigError(f"{name} is empty", hint="Leave it out, or give it a value")
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write one section a group, in the order of their first options."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                title = getattr(param, "rich_help_panel", None)
+                title = title or ("Arguments" if param.param_type_name == "argument" else "General")
+                sections.setdefault(title, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=34)
+
+    def _options(self) -> Iterator[tuple[str, Any]]:
+        for param in self.params:
+            if param.param_type_name == "option":
+                for name in (*param.opts, *param.secondary_opts):
+                    yield name, param
 
 
 def make_command(arguments: Sequence[str]) -> Any:

@@ -4,10 +4,8 @@ from typing import Annotated
 
 from typer import Argument, Exit
 
-from pepsasync.cli.deliver import Job
-from pepsasync.cli.flatten import flatten
-from pepsasync.cli.options import ArchiveOptions, OutputOptions
-from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
+from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions, flatten
+from pepsasync.cli.run import Run
 from pepsasync.cli.session import Session
 from pepsasync.errors import ConfigError
 from pepsasync.paths import in_home
@@ -37,7 +35,7 @@ def download(
     download -` reads the names from the pipe.
     """
     wanted = list(dict.fromkeys(name for argument in names for name in expand(argument)))
-    raise Exit(Job(Session(output), archive, staging, delivery).run(wanted, len(wanted)))
+    raise Exit(Run(Session(output), archive, staging, delivery).perform(wanted, len(wanted)))
 
 
 def expand(argument: str) -> list[str]:

@@ -1,18 +1,25 @@
 """The main job: `fetch`."""
 
-from pathlib import Path
 from typing import Annotated
 
 from typer import Exit, Option
 
-from pepsasync.cli.deliver import Job
-from pepsasync.cli.flatten import flatten
-from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions
+from pepsasync.cli.options import (
+    DELIVERY,
+    ArchiveOptions,
+    DeliveryOptions,
+    OutputOptions,
+    QueryOptions,
+    Replies,
+    StagingOptions,
+    flatten,
+)
 from pepsasync.cli.output import show_table, totals
 from pepsasync.cli.records import is_output
-from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
+from pepsasync.cli.run import Run
 from pepsasync.cli.search import find
 from pepsasync.cli.session import Session
+from pepsasync.errors import ConfigError
 
 DRY_RUN = ("-n", "--dry-run", "--no-download", "--no_download")
 
@@ -28,12 +35,7 @@ def fetch(
     dry_run: Annotated[
         bool, Option(*DRY_RUN, rich_help_panel=DELIVERY, help="list what would be fetched; write nothing")
     ] = False,
-    json: Annotated[
-        Path | None,
-        Option(
-            "--json", metavar="FILE|-", rich_help_panel=DELIVERY, help="write the archive's search reply as it came"
-        ),
-    ] = None,
+    json: Replies = None,
 ) -> None:
     """Search, stage, wait, download and verify.
 
@@ -42,9 +44,10 @@ def fetch(
     """
     session, wanted = Session(output), query.build()
     if not dry_run:
-        job = Job(session, archive, staging, delivery, json)
-        raise Exit(job.run(wanted, len(wanted.names)))
-    delivery.check_dry()
+        raise Exit(Run(session, archive, staging, delivery, json).perform(wanted, len(wanted.names)))
+    useless = {"--report": delivery.report, "--events": delivery.events, "--on-delivered": delivery.on_delivered}
+    if given := [option for option, value in useless.items() if value is not None]:
+        raise ConfigError(f"-n fetches nothing: leave out {' and '.join(given)}")
     found = session.run(find, session, archive, wanted, json)
     if not is_output(json):
         show_table(found.products)

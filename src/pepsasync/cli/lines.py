@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from pepsasync import events
-from pepsasync.cli.tally import Tally
+from pepsasync.cli.counters import Counters
+from pepsasync.cli.output import TIER_WORDS
 from pepsasync.cli.units import show_count, show_duration, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 QUIET, SPARE, NORMAL, VERBOSE = range(4)
-"""What is told: failures; notices too; every outcome and all waiting; every step."""
+"""What is reported: failures; notices too; every outcome and all waiting; every step."""
 
 SAME_NEWS_EVERY = 30.0
 """Seconds before a line that says nothing new is said again."""
@@ -25,18 +26,16 @@ COUNTED_AFTER = 2.0
 SHORT = 1.0
 """Seconds of waiting that are not worth a line."""
 
-TIER_WORDS = {"disk": "on disk", "tape": "on tape", "staging": "on the way from tape", "unknown": "somewhere"}
-
 
 class Lines:
     """Writes one line for each thing that matters.
 
-    Products that need no work and staging requests are counted for a while, and told together before the next line.
+    Products that need no work and staging requests are counted for a while, and reported together before the next line.
 
     Args:
         write: Takes one line of text.
-        level: How much is told, `QUIET` to `VERBOSE`.
-        tally: Counts of the run.
+        level: How much is reported, `QUIET` to `VERBOSE`.
+        counters: Counts of the run.
         now: Time of day, for the beginning of each line.
     """
 
@@ -45,19 +44,19 @@ class Lines:
         write: Callable[[str], None],
         *,
         level: int = NORMAL,
-        tally: Tally | None = None,
+        counters: Counters | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.tally = tally or Tally()
+        self.counters = counters or Counters()
         self._write = write
         self._level = level
         self._now = now
         self._requested = 0
         self._skipped = 0
-        self._is_found_told = False
-        self._quota_told_until = -math.inf
-        self._waiting_told: tuple[object, ...] = ()
-        self._waiting_told_at = self._bytes_told_at = self._counted_told_at = self.tally.clock()
+        self._is_found_reported = False
+        self._quota_reported_until = -math.inf
+        self._waiting_reported: tuple[object, ...] = ()
+        self._waiting_reported_at = self._bytes_reported_at = self._counted_reported_at = self.counters.clock()
 
     def __enter__(self) -> Self:
         return self
@@ -66,28 +65,28 @@ class Lines:
         self.flush()
 
     def take(self, event: events.Event) -> None:
-        """Count an event and tell what is worth it."""
-        began = self.tally.active.get(event.name) if isinstance(event, events.ProductDelivered) else None
-        self.tally.take(event)
-        self._tell_found(event)
+        """Count an event and report what is worth it."""
+        began = self.counters.active.get(event.name) if isinstance(event, events.ProductDelivered) else None
+        self.counters.take(event)
+        self._report_found(event)
         if isinstance(event, (events.ProductDelivered, events.ProductFailed)):
-            self._tell_counted()
+            self._report_counted()
         match event:
             case events.DownloadProgressed():
-                self._tell_bytes()
+                self._report_bytes()
             case events.ProductFailed():
-                self._tell(f"failed {self._count()} {event.message}", QUIET)
+                self._report(f"failed {self._count()} {event.message}", QUIET)
             case events.ProductDelivered():
-                seconds = self.tally.clock() - began.began if began else 0.0
+                seconds = self.counters.clock() - began.began if began else 0.0
                 came = event.bytes - began.offset if began else 0
                 speed = f", {show_size(came / seconds)}/s" if seconds > 0 and came > 0 else ""
-                self._tell(f"delivered {self._count()} {event.name}, {show_size(event.bytes)}{speed}")
+                self._report(f"delivered {self._count()} {event.name}, {show_size(event.bytes)}{speed}")
             case events.ProductSkipped():
                 self._skipped += 1
             case events.StagingRequested() if event.times == 1:
                 self._requested += 1
             case events.TiersWatched() if event.looked:
-                self._tell_waiting(event)
+                self._report_waiting(event)
             case (
                 events.QuotaReached()
                 | events.HookFailed()
@@ -95,107 +94,107 @@ class Lines:
                 | events.SearchFellShort()
                 | events.ProductSuperseded()
             ):
-                self._tell_note(event)
+                self._report_note(event)
             case events.DownloadRetried():
-                self._tell(f"trying again {event.name} in {show_duration(event.wait)}: {event.error}")
+                self._report(f"trying again {event.name} in {show_duration(event.wait)}: {event.error}")
             case _:
-                self._tell_step(event)
+                self._report_step(event)
 
     def flush(self) -> None:
-        """Tell what was only counted so far."""
-        self._counted_told_at = self.tally.clock()
+        """Report what was only counted so far."""
+        self._counted_reported_at = self.counters.clock()
         skipped, self._skipped = self._skipped, 0
         requested, self._requested = self._requested, 0
         if skipped:
-            self._tell(f"already here: {show_count(skipped)}, complete and verified ({self._count()} done)")
+            self._report(f"already here: {show_count(skipped)}, complete and verified ({self._count()} done)")
         if requested:
-            self._tell(f"staging requested for {show_count(requested)}")
+            self._report(f"staging requested for {show_count(requested)}")
 
-    def _tell(self, text: str, level: int = NORMAL) -> None:
+    def _report(self, text: str, level: int = NORMAL) -> None:
         if level <= self._level:
             self._write(f"{self._now():%Y-%m-%dT%H:%M:%SZ} {text}")
 
     def _count(self) -> str:
-        return f"{self.tally.finished}/{self.tally.total}"
+        return f"{self.counters.finished}/{self.counters.total}"
 
-    def _tell_found(self, event: events.Event) -> None:
-        """Tell what was found, as soon as the storage tier of every product is known or work has begun."""
-        searched = self.tally.searched
-        if self._is_found_told or searched is None:
+    def _report_found(self, event: events.Event) -> None:
+        """Report what was found, as soon as the storage tier of every product is known or work has begun."""
+        searched = self.counters.searched
+        if self._is_found_reported or searched is None:
             return
-        is_complete = self.tally.found + self.tally.superseded >= searched.products
+        is_complete = self.counters.found + self.counters.superseded >= searched.products
         if is_complete or not isinstance(event, (events.SearchFinished, events.ProductFound, events.StagingRequested)):
-            self._is_found_told = True
-            if not searched.products and self.tally.expected:
-                return  # each name that is unknown is told as a failure
-            self._tell(found_words(searched, self.tally.tiers if is_complete else {}))
+            self._is_found_reported = True
+            if not searched.products and self.counters.expected:
+                return  # each name that is unknown is reported as a failure
+            self._report(found_words(searched, self.counters.tiers if is_complete else {}))
 
-    def _tell_counted(self) -> None:
-        if self.tally.clock() - self._counted_told_at >= COUNTED_AFTER:
+    def _report_counted(self) -> None:
+        if self.counters.clock() - self._counted_reported_at >= COUNTED_AFTER:
             self.flush()
 
-    def _tell_waiting(self, event: events.TiersWatched) -> None:
+    def _report_waiting(self, event: events.TiersWatched) -> None:
         news = (event.waiting, event.error)
-        since = self.tally.clock() - self._waiting_told_at
-        if not event.waiting or (news == self._waiting_told and since < SAME_NEWS_EVERY):
+        since = self.counters.clock() - self._waiting_reported_at
+        if not event.waiting or (news == self._waiting_reported and since < SAME_NEWS_EVERY):
             return
-        self._waiting_told, self._waiting_told_at = news, self.tally.clock()
+        self._waiting_reported, self._waiting_reported_at = news, self.counters.clock()
         self.flush()
         trouble = f" (the last look failed: {event.error})" if event.error else ""
-        self._tell(
+        self._report(
             f"still waiting for tape: {show_count(event.waiting)}, oldest since "
-            f"{show_duration(self.tally.oldest_wait())}, next look in {show_duration(event.next_poll)}{trouble}"
+            f"{show_duration(self.counters.oldest_wait())}, next look in {show_duration(event.next_poll)}{trouble}"
         )
 
-    def _tell_bytes(self) -> None:
-        if self.tally.clock() - self._bytes_told_at >= SAME_NEWS_EVERY:
-            self._bytes_told_at = self.tally.clock()
+    def _report_bytes(self) -> None:
+        if self.counters.clock() - self._bytes_reported_at >= SAME_NEWS_EVERY:
+            self._bytes_reported_at = self.counters.clock()
             self.flush()
-            self._tell(
-                f"downloading {show_count(len(self.tally.active))}: {show_size(self.tally.present_bytes)} of "
-                f"{show_size(self.tally.total_bytes)} are here, {show_size(self.tally.speed())}/s"
+            self._report(
+                f"downloading {show_count(len(self.counters.active))}: {show_size(self.counters.present_bytes)} of "
+                f"{show_size(self.counters.total_bytes)} are here, {show_size(self.counters.speed())}/s"
             )
 
-    def _tell_note(self, event: events.Event) -> None:
+    def _report_note(self, event: events.Event) -> None:
         match event:
             case events.ProductSuperseded():
-                self._tell(f"note: {event.name} is there twice in the archive: {event.id} is not brought", SPARE)
+                self._report(f"note: {event.name} is there twice in the archive: {event.id} is not brought", SPARE)
             case events.SearchFellShort():
-                self._tell(short_words(event), QUIET)
+                self._report(short_words(event), QUIET)
             case events.QuotaReached():
-                self._tell_quota(event)
+                self._report_quota(event)
             case events.HookFailed():
-                self._tell(f"note: {event.name} is there, but its command failed: {event.message}", QUIET)
+                self._report(f"note: {event.name} is there, but its command failed: {event.message}", QUIET)
             case events.Noticed():
-                self._tell(f"note: {event.message}", SPARE)
+                self._report(f"note: {event.message}", SPARE)
 
-    def _tell_quota(self, event: events.QuotaReached) -> None:
-        """Tell when downloads go on, once for each such moment, unless that is at once."""
-        until = self.tally.clock() + event.wait
-        if event.wait >= SHORT and until >= self._quota_told_until + SHORT:
-            self._quota_told_until = until
+    def _report_quota(self, event: events.QuotaReached) -> None:
+        """Report when downloads go on, once for each such moment, unless that is at once."""
+        until = self.counters.clock() + event.wait
+        if event.wait >= SHORT and until >= self._quota_reported_until + SHORT:
+            self._quota_reported_until = until
             look = event.next_look
             again = "" if look is None else f"; the archive is asked again in {show_duration(look)}"
             words = quota_words(event.wait, self._now(), is_latest=look is not None)
-            self._tell(f"the quota of the account is used up: {words}{again}", SPARE)
+            self._report(f"the quota of the account is used up: {words}{again}", SPARE)
 
-    def _tell_step(self, event: events.Event) -> None:
-        """Tell what only a verbose user wants to know."""
+    def _report_step(self, event: events.Event) -> None:
+        """Report what only a verbose user wants to know."""
         match event:
             case events.PageSearched():
                 of = f" of {event.total:,}" if event.total is not None else ""
-                self._tell(f"page {event.page}: {show_count(event.products)}{of}", VERBOSE)
+                self._report(f"page {event.page}: {show_count(event.products)}{of}", VERBOSE)
             case events.DownloadStarted():
                 offset = f" from byte {event.offset:,}" if event.offset else ""
-                self._tell(f"downloading {event.name}{offset}", VERBOSE)
+                self._report(f"downloading {event.name}{offset}", VERBOSE)
             case events.ProductLeftOut():
-                self._tell(f"left out {event.name}, {TIER_WORDS.get(event.tier, event.tier)}", VERBOSE)
+                self._report(f"left out {event.name}, {TIER_WORDS.get(event.tier, event.tier)}", VERBOSE)
             case events.ProductStaged():
-                self._tell(f"online {event.name} after {show_duration(event.seconds)}", VERBOSE)
+                self._report(f"online {event.name} after {show_duration(event.seconds)}", VERBOSE)
             case events.ProductVerified():
-                self._tell(f"verified {event.name} {event.checksum or 'by size only'}", VERBOSE)
+                self._report(f"verified {event.name} {event.checksum or 'by size only'}", VERBOSE)
             case events.ProductExtracted():
-                self._tell(f"extracted {event.path}", VERBOSE)
+                self._report(f"extracted {event.path}", VERBOSE)
 
 
 def quota_words(wait: float, now: datetime, *, is_latest: bool) -> str:

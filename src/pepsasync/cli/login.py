@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
-from getpass import getpass
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option, echo
+from typer import Argument, Option
 
-from pepsasync.cli.flatten import flatten
-from pepsasync.cli.options import ARCHIVE, ArchiveOptions, OutputOptions
+from pepsasync.cli.options import ARCHIVE, PROVIDER_VARIABLE, ArchiveOptions, OutputOptions, flatten
+from pepsasync.cli.output import answer
 from pepsasync.cli.session import Session
 from pepsasync.cli.units import show_count
-from pepsasync.errors import AuthError, ConfigError, PepsasyncError
+from pepsasync.errors import AuthError, PepsasyncError
 
 if TYPE_CHECKING:
     from pepsasync.credentials import Credentials
     from pepsasync.model import Account
 
-ProviderArgument = Annotated[
-    str | None, Argument(metavar="PROVIDER", envvar="PEPSASYNC_PROVIDER", help="which archive")
-]
+ProviderArgument = Annotated[str | None, Argument(metavar="PROVIDER", envvar=PROVIDER_VARIABLE, help="which archive")]
 
 
 @flatten(without=("-a", "--auth", "--provider"))
@@ -97,28 +93,9 @@ def _ask(provider: str) -> Credentials:
     from pepsasync.credentials import KEY_PROVIDERS, Credentials  # noqa: PLC0415 - not needed for help
 
     if provider in KEY_PROVIDERS:
-        return Credentials(api_key=_answer(f"API key for {provider}", is_secret=True).strip())
-    username = _answer(f"User name for {provider} (e-mail)").strip()
-    return Credentials(username, _answer("Password", is_secret=True))
-
-
-def _answer(what: str, *, is_secret: bool = False) -> str:
-    """One line, without its end; on a terminal, what is secret is not shown while it is typed."""
-    is_terminal = sys.stdin.isatty()
-    if is_terminal and not is_secret:
-        echo(f"{what}: ", err=True, nl=False)
-    text = _hidden(f"{what}: ") if is_terminal and is_secret else sys.stdin.readline().rstrip("\r\n")
-    if not text.strip():
-        hint = "Without a terminal, standard input holds a line for each question"
-        raise ConfigError(f"no answer to: {what}", hint=hint)
-    return text
-
-
-def _hidden(question: str) -> str:
-    try:
-        return getpass(question)
-    except EOFError:
-        return ""
+        return Credentials(api_key=answer(f"API key for {provider}", is_secret=True).strip())
+    username = answer(f"User name for {provider} (e-mail)").strip()
+    return Credentials(username, answer("Password", is_secret=True))
 
 
 def _check(session: Session, archive: ArchiveOptions, credentials: Credentials) -> Account:
@@ -141,10 +118,3 @@ async def _look(archive: ArchiveOptions, credentials: Credentials) -> Account:
     # Somebody waits for the answer: not as many tries as a run of days.
     async with archive.client(credentials=credentials, retries=2) as client:
         return await client.provider.account()
-
-
-async def ask_code() -> str:
-    """Ask for the code of a second factor, away from the event loop."""
-    from anyio import to_thread  # noqa: PLC0415 - not needed for help
-
-    return await to_thread.run_sync(lambda: _answer("Code of the second factor"), abandon_on_cancel=True)

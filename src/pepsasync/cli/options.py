@@ -1,23 +1,40 @@
-"""Every option that several commands share, declared once.
+"""Every option that several commands share, declared once, as a field of a group of options.
 
-The fields of a group are options of each command that takes the group, see `flatten`.
+A command takes groups as arguments; `flatten` turns each field of a group into an option of the command.
+
+A query option is a field of `QueryOptions` with the name of a criterion of `build_query`. With the type `list[str]` it
+may be given several times, and the criterion gets the texts as they are. `status` knows its words from the field of
+`Query`.
+
+A run option is a field with the name of a field of `Config`, declared by `_setting`: that field says what the option is
+and what its help is, and is its key in the config file as well.
+
+The tables of `docs/reference.md` are made from both: `python tests/unit/test_reference.py`.
 """
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import functools
+import inspect
 import os
 import sys
-from dataclasses import dataclass, field, fields
-from functools import partial
-from pathlib import Path  # noqa: TC003 - `flatten` evaluates the annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from typer import Option
 
+from pepsasync.config import SETTINGS, Kind, given_settings
 from pepsasync.errors import ConfigError
+from pepsasync.model import Quota  # noqa: TC001 - `flatten` evaluates the annotations
+from pepsasync.paths import in_home
+from pepsasync.query.values import parse_number, parse_whole
+from pepsasync.units import check_unit, parse_duration, parse_quota, parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pepsasync.client import Client
     from pepsasync.credentials import Credentials
@@ -26,11 +43,53 @@ if TYPE_CHECKING:
 QUERY = "What to look for"
 ARCHIVE = "Where to look"
 DELIVERY = "How to bring it"
+RESULTS = "Results"
 OUTPUT = "General"
 
+PROVIDER_VARIABLE = "PEPSASYNC_PROVIDER"
+"""Environment variable for the archive to take when none is named."""
+
+FIRST_PAUSE = 5.0
+"""Seconds: a `--wait` below the usual first pause means to look that often from the start."""
+
 _query, _archive, _delivery, _output = (
-    partial(Option, rich_help_panel=panel) for panel in (QUERY, ARCHIVE, DELIVERY, OUTPUT)
+    functools.partial(Option, rich_help_panel=panel) for panel in (QUERY, ARCHIVE, DELIVERY, OUTPUT)
 )
+
+
+_BY_KIND: dict[Kind, tuple[str | None, Callable[..., Any] | None]] = {
+    Kind.COUNT: ("N", parse_whole),
+    Kind.SIZE: ("SIZE", lambda option, text: check_unit(parse_size(text, option), text, option)),
+    Kind.TIME: ("TIME", lambda option, text, unit=1.0: parse_duration(text, option, unit=unit)),
+    Kind.QUOTA: ("N/TIME", lambda option, text: parse_quota(text, option)),
+    Kind.FLAG: (None, None),
+    Kind.PATH: ("FILE", lambda option, text: in_home(text, option)),
+}
+"""What `--help` calls the value of a setting, and who reads it: takes the option's name and the value."""
+
+_BY_TYPE: dict[type, Callable[[str, Any], Any]] = {
+    int: parse_whole,
+    float: parse_number,
+    Path: lambda option, text: in_home(text, option),
+}
+"""Who reads the value of any other option."""
+
+
+def _setting(*names: str, panel: str = DELIVERY, of: str = "", metavar: str | None = None, **more: Any) -> Any:
+    """Declare an option that is a field of `Config`.
+
+    Args:
+        *names: Spellings; the longest is the field's name, unless `of` says it.
+        panel: Where `--help` lists it.
+        of: Name of the field.
+        metavar: Instead of that for settings of its kind.
+        **more: For who reads it.
+    """
+    longest = max(names, key=len)
+    setting = SETTINGS[of or longest.removeprefix("--").replace("-", "_")]
+    usual, read = _BY_KIND[setting.kind]
+    parser = read and functools.partial(read, longest, **more)
+    return Option(*names, rich_help_panel=panel, metavar=metavar or usual, help=setting.help, parser=parser)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +181,12 @@ class QueryOptions:
             ConfigError: No criterion at all, or one that is empty or makes no sense.
         """
         from pepsasync.query.criteria import build_query  # noqa: PLC0415 - not needed for help
+        from pepsasync.query.product_names import bare_name  # noqa: PLC0415
 
-        criteria: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        criteria["id"] = [_name(text) for text in self.id] or None
-        return build_query(**criteria)
+        criteria = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        # Shells complete a name with its folder.
+        criteria["id"] = [text if text.strip().startswith("@") else bare_name(text) for text in self.id]
+        return build_query(**{name: None if value == [] else value for name, value in criteria.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,40 +199,31 @@ class ArchiveOptions:
     ] = None
     provider: Annotated[
         str | None,
-        _archive(
-            "--provider", metavar="NAME", envvar="PEPSASYNC_PROVIDER", help="which archive, or several: geodes,cdse"
-        ),
+        _archive("--provider", metavar="NAME", envvar=PROVIDER_VARIABLE, help="which archive, or several: geodes,cdse"),
     ] = None
     base_url: Annotated[
         str | None, _archive("--base-url", metavar="URL", help="root of another instance; of several archives: URL,URL")
     ] = None
-    ca_bundle: Annotated[
-        Path | None, _archive("--ca-bundle", metavar="FILE", help="PEM file with a further certificate authority")
-    ] = None
+    ca_bundle: Annotated[Path | None, _setting("--ca-bundle", panel=ARCHIVE)] = None
 
-    def client(
-        self,
-        *,
-        credentials: Credentials | None = None,
-        **given: Any,
-    ) -> Client:
+    def client(self, *groups: object, credentials: Credentials | None = None, **given: Any) -> Client:
         """Return a client for this archive; what was not given comes from the config file.
 
         Args:
+            *groups: Further options, of which some are fields of `Config`.
             credentials: Instead of those that `--auth` or the usual places hold.
-            **given: Fields of `Config`; None leaves the default.
+            **given: Fields of `Config`.
 
         Raises:
             ConfigError: No such provider, a bad setting, or a file that cannot be used.
         """
-        from pepsasync.cli.login import ask_code  # noqa: PLC0415
+        from pepsasync.cli.output import ask_code  # noqa: PLC0415
         from pepsasync.client import Client  # noqa: PLC0415 - loads the network stack
         from pepsasync.credentials import read_auth_file  # noqa: PLC0415
         from pepsasync.settings import read_settings  # noqa: PLC0415
 
         settings = read_settings(os.environ)
-        given["ca_bundle"] = self.ca_bundle
-        config = settings.config(**{name: value for name, value in given.items() if value is not None})
+        config = settings.config(**given_settings(self, *groups) | given)
         names = settings.choose_all(self.provider)
         if self.auth and len(names) > 1:
             raise ConfigError("-a is for one archive", hint="With several, run 'pepsasync login' for each of them")
@@ -189,6 +241,63 @@ class ArchiveOptions:
         if roots and len(roots) != len(names):
             raise ConfigError(f"--base-url has {len(roots)} roots for {len(names)} archives", hint="Give one for each")
         return dict(zip(names, roots, strict=False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagingOptions:
+    """How to ask for tape and how long to wait for it."""
+
+    staging_jobs: Annotated[int | None, _setting("--staging-jobs")] = None
+    poll_interval_max: Annotated[
+        float | None, _setting("--wait", of="poll_interval_max", metavar="MINUTES", unit=60.0)
+    ] = None
+    poll_interval: Annotated[float | None, _setting("--poll-interval", metavar="SECONDS")] = None
+    trials: Annotated[int | None, _setting("--trials")] = None
+    staging_timeout: Annotated[float | None, _setting("--staging-timeout")] = None
+    staging_window: Annotated[int | None, _setting("--staging-window")] = None
+    skip_tape: Annotated[bool, _setting("--skip-tape")] = False
+    restore: Annotated[bool, _setting("--restore")] = False
+
+    def __post_init__(self) -> None:
+        first, longest = self.poll_interval, self.poll_interval_max
+        if longest is None:
+            return
+        if longest == 0:
+            raise ConfigError("--wait must be longer than 0 minutes")
+        if first is None and longest < FIRST_PAUSE:
+            object.__setattr__(self, "poll_interval", longest)
+        elif first is not None and longest < first:
+            object.__setattr__(self, "poll_interval_max", first)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryOptions:
+    """Where products go, how fast, and what is written about it."""
+
+    write_dir: Annotated[
+        Path, _delivery("-w", "--write-dir", "--write_dir", metavar="DIR", help="folder for the products")
+    ] = Path()
+    extract: Annotated[bool, _delivery("-x", "--extract", help="unzip, then remove the zip")] = False
+    jobs: Annotated[int | None, _setting("-j", "--jobs")] = None
+    limit_rate: Annotated[int | None, _setting("--limit-rate")] = None
+    min_rate: Annotated[int | None, _setting("--min-rate")] = None
+    quota: Annotated[Quota | None, _setting("--quota")] = None
+    segments: Annotated[int | None, _setting("--segments")] = None
+    report: Annotated[
+        Path | None, _delivery("--report", metavar="FILE|-", help="write what became of each product, as JSON")
+    ] = None
+    events: Annotated[
+        Path | None, _delivery("--events", metavar="FILE|-", help="write what happens, one JSON object a line")
+    ] = None
+    on_delivered: Annotated[
+        str | None,
+        _delivery(
+            "--on-delivered",
+            metavar="COMMAND",
+            help="run for each product that arrived, at $PEPSASYNC_PATH; its output is hidden, failures are reported",
+        ),
+    ] = None
+    windows: Annotated[bool, Option("--windows", hidden=True, help="accepted and ignored")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,8 +319,79 @@ class OutputOptions:
         return self.no_color or bool(os.environ.get("NO_COLOR"))
 
 
-def _name(text: str) -> str:
-    """One `--id`: a name without the folder that shells complete it with, or `@FILE`."""
-    from pepsasync.query.product_names import bare_name  # noqa: PLC0415 - not needed for help
+def _text_or_json(form: str) -> str:
+    if form not in ("text", "json"):
+        raise ConfigError(f"--format {form!r} is unknown", hint="Use text or json")
+    return form
 
-    return text if text.strip().startswith("@") else bare_name(text)
+
+Replies = Annotated[
+    Path | None,
+    Option("--json", metavar="FILE|-", rich_help_panel=RESULTS, help="write the archive's search reply as it came"),
+]
+
+TextOrJson = Annotated[
+    str, Option("--format", metavar="text|json", parser=_text_or_json, help="for people or for programs")
+]
+
+
+def flatten(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let a command take groups: each field becomes an option, and the command gets the values back in groups.
+
+    Args:
+        without: Spellings that this command uses for something else.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        groups: dict[str, list[inspect.Parameter]] = {}
+        everything: list[inspect.Parameter] = []
+        for name, own in inspect.signature(command).parameters.items():
+            if dataclasses.is_dataclass(hints[name]):
+                groups[name] = _group_parameters(hints[name], without)
+                everything += groups[name]
+            else:
+                everything.append(_parameter(name, hints[name], own.default))
+
+        def run(**values: Any) -> None:
+            for name, parameters in groups.items():
+                values[name] = hints[name](**{option.name: values.pop(option.name) for option in parameters})
+            command(**values)
+
+        run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+        run.__annotations__ = {}
+        run.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _group_parameters(group: Any, without: tuple[str, ...]) -> list[inspect.Parameter]:
+    """One parameter a field, but for those that have no spelling left."""
+    hints = get_type_hints(group, include_extras=True)
+    parameters = []
+    for one in dataclasses.fields(group):
+        kind, option = get_args(hints[one.name])
+        kept = [name for name in _spellings(option) if name not in without]
+        if kept:
+            option = copy.copy(option)
+            option.default, option.param_decls = kept[0], tuple(kept[1:])
+            default = one.default_factory() if callable(one.default_factory) else one.default
+            parameters.append(_parameter(one.name, Annotated[kind, option], default))
+    return parameters
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    """A parameter for typer, whose number or path we read, and speak of, ourselves."""
+    kind, option = get_args(annotation)[:2] if hasattr(annotation, "__metadata__") else (annotation, None)
+    read = next((read for type_, read in _BY_TYPE.items() if type_ in (kind, *get_args(kind))), None)
+    if read and option and not option.parser and not getattr(option, "count", False):
+        option = copy.copy(option)
+        option.parser = functools.partial(read, max(_spellings(option), key=len, default="") or option.metavar)
+        annotation = Annotated[kind, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _spellings(option: Any) -> list[str]:
+    """All names of an option: in Annotated, typer keeps the first where a default would stand."""
+    return [name for name in (option.default, *(option.param_decls or ())) if isinstance(name, str)]

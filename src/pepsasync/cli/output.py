@@ -1,20 +1,191 @@
-"""Search results on standard output."""
+"""The streams of a terminal: whatever is printed or asked goes through here, reports as well as search results.
+
+Names and messages come from archives, so that no line holds anything that a terminal would obey.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import contextlib
+import logging
+import os
+import select
+import stat
+import sys
+import threading
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from pepsasync.cli.lines import TIER_WORDS
-from pepsasync.cli.terminal import show, show_exactly
 from pepsasync.cli.units import show_count, show_size
 from pepsasync.errors import ConfigError
 from pepsasync.text import as_json, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pepsasync.model import Product
+
+MOST_WAITING = 10_000
+"""Lines that wait for whoever reads standard error; further ones are only counted."""
+
+SHORT = 4096
+"""Bytes that a pipe takes whole when it takes any."""
+
+SETTLE_SECONDS = 5.0
+"""How long the end of the program waits for whoever reads standard error."""
+
+
+def tell(line: str) -> None:
+    """Write a line to standard error without waiting for its reader; that nobody listens any more ends nothing."""
+    text = f"{one_line(line)}\n"
+    with contextlib.suppress(OSError):
+        if not _late.takes(text):
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+
+def settle(seconds: float = SETTLE_SECONDS) -> None:
+    """Wait until everything is printed, for so long at most."""
+    _late.settle(seconds)
+
+
+class _Late:
+    """Lines for a reader that is behind: a thread waits for it, so that nobody else has to."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._lines: deque[bytes] = deque()
+        self._lost = 0
+        self._is_writing = False
+
+    def takes(self, text: str) -> bool:
+        """Take a line, unless it can be written at once."""
+        try:
+            number = sys.stderr.fileno()
+        except (OSError, ValueError, AttributeError):  # no file of the system
+            return False
+        line = text.encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+        with self._changed:
+            if not self._is_writing and (_is_regular(number) or (len(line) <= SHORT and _has_room(number))):
+                return False
+            if len(self._lines) < MOST_WAITING:
+                self._lines.append(line)
+            else:
+                self._lost += 1
+            if not self._is_writing:
+                self._is_writing = True
+                threading.Thread(target=self._write, args=(number,), name="late lines", daemon=True).start()
+        return True
+
+    def settle(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_writing, seconds)
+
+    def _write(self, number: int) -> None:
+        while line := self._next():
+            # Past `sys.stderr`, whose lock nobody may hold when the interpreter ends.
+            with contextlib.suppress(OSError):
+                while line:
+                    line = line[_written(number, line) :]
+
+    def _next(self) -> bytes:
+        with self._changed:
+            if self._lines:
+                return self._lines.popleft()
+            lost, self._lost = self._lost, 0
+            if not lost:
+                self._is_writing = False
+                self._changed.notify_all()
+            return f"{lost:,} lines more were not told: nobody read them\n".encode() if lost else b""
+
+
+def _is_regular(number: int) -> bool:
+    return stat.S_ISREG(os.fstat(number).st_mode)
+
+
+def _has_room(number: int) -> bool:
+    if not hasattr(select, "poll"):  # Windows cannot ask
+        return True
+    poll = select.poll()
+    poll.register(number, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
+def _written(number: int, line: bytes) -> int:
+    try:
+        return os.write(number, line)
+    except BlockingIOError:  # whoever started us does not wait on this pipe either
+        select.select([], [number], [])
+        return 0
+
+
+_late = _Late()
+
+
+def show(line: str) -> None:
+    """Write a line to standard output."""
+    show_exactly(one_line(line))
+
+
+def show_exactly(text: str) -> None:
+    """Write text for programs, which want it unchanged, to standard output."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def log_as_lines() -> Iterator[None]:
+    """Print warnings and errors of the log as all other lines."""
+    root, handler = logging.getLogger(), _Handler(logging.WARNING)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+class _Handler(logging.Handler):
+    """Of a traceback only its last line is printed; `-vv` is for the others."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        more = f": {type(error).__name__}: {error}" if error else ""
+        tell(f"pepsasync: {record.levelname.lower()}: {record.getMessage()}{more}")
+
+
+def answer(what: str, *, is_secret: bool = False) -> str:
+    """Ask for one line on the terminal, where secrets are not shown, or read one of standard input.
+
+    Raises:
+        ConfigError: There is no such line, or it is empty.
+    """
+    is_terminal = sys.stdin.isatty()
+    if is_terminal and not is_secret:
+        sys.stderr.write(f"{what}: ")
+        sys.stderr.flush()
+    text = _hidden(f"{what}: ") if is_terminal and is_secret else sys.stdin.readline().rstrip("\r\n")
+    if not text.strip():
+        hint = "Without a terminal, standard input holds a line for each question"
+        raise ConfigError(f"no answer to: {what}", hint=hint)
+    return text
+
+
+def _hidden(question: str) -> str:
+    from getpass import getpass  # noqa: PLC0415 - hardly ever
+
+    try:
+        return getpass(question)
+    except EOFError:
+        return ""
+
+
+async def ask_code() -> str:
+    """Ask for the code of a second factor, away from the event loop."""
+    from anyio import to_thread  # noqa: PLC0415 - not needed for help
+
+    return await to_thread.run_sync(lambda: answer("Code of the second factor"), abandon_on_cancel=True)
+
+
+TIER_WORDS = {"disk": "on disk", "tape": "on tape", "staging": "on the way from tape", "unknown": "somewhere"}
 
 FORMATS = ("table", "geojson", "jsonl", "csv", "ids")
 """What `--format` takes; `ids` are names, as `--id @FILE` reads them, `jsonl` is one GeoJSON feature a line."""

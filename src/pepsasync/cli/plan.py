@@ -1,23 +1,36 @@
 """What an order would take, without doing it: `plan`."""
 
+from __future__ import annotations
+
 import json
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Any
 
-from typer import Exit, Option
+from typer import Exit
 
-from pepsasync.cli.flatten import flatten
-from pepsasync.cli.found import Found, look_for
-from pepsasync.cli.lines import SPARE, VERBOSE
-from pepsasync.cli.options import ArchiveOptions, OutputOptions, QueryOptions
-from pepsasync.cli.outlook import look_out
-from pepsasync.cli.run_options import DeliveryOptions
+from pepsasync.cli.options import (
+    ArchiveOptions,
+    DeliveryOptions,
+    OutputOptions,
+    QueryOptions,
+    TextOrJson,
+    flatten,
+)
+from pepsasync.cli.output import TIER_WORDS, show
+from pepsasync.cli.search import Found, look_for
 from pepsasync.cli.session import Session
-from pepsasync.cli.standing import last_speed
-from pepsasync.cli.terminal import show
-from pepsasync.errors import ConfigError
+from pepsasync.cli.status import last_speed
+from pepsasync.cli.units import show_count, show_duration, show_size
 from pepsasync.folder.layout import Folder
-from pepsasync.model import Query, Quota
+from pepsasync.folder.space import MARGIN, UNPACKED, fits, free_bytes
+from pepsasync.limits.estimate import quota_seconds, transfer_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pepsasync.model import Product, Query, Quota
 
 DISK_FULL = 5
 """Exit code for an order that does not fit."""
@@ -30,22 +43,20 @@ def plan(
     archive: ArchiveOptions,
     delivery: DeliveryOptions,
     output: OutputOptions,
-    form: Annotated[str, Option("--format", metavar="text|json", help="for people or for programs")] = "text",
+    form: TextOrJson = "text",
 ) -> None:
     """Tell what an order would take: products, tape, room on the disk, time. Nothing is staged, fetched or written.
 
     Ends with 5 when the disk is too small.
     """
-    if form not in ("text", "json"):
-        raise ConfigError(f"--format {form!r} is unknown", hint="Use text or json")
     session, wanted, folder = Session(output), query.build(), Path(delivery.write_dir)
     Folder(folder).check()
     found, quota = session.run(_find, session, archive, wanted, delivery)
     rate = last_speed(folder)
-    outlook = look_out(found.products, Folder(folder), extract=delivery.extract, quota=quota, rate=rate)
-    for line in [json.dumps(outlook.as_dict(), indent=1)] if form == "json" else outlook.lines():
+    estimate = estimate_order(found.products, Folder(folder), extract=delivery.extract, quota=quota, rate=rate)
+    for line in [json.dumps(estimate.as_dict(), indent=1)] if form == "json" else estimate.lines():
         show(line)
-    if not outlook.fits:
+    if not estimate.fits:
         session.say("the disk is too small: free some space, choose another folder with -w, or ask for less")
         raise Exit(DISK_FULL)
     raise Exit(found.exit_code)
@@ -55,7 +66,111 @@ async def _find(
     session: Session, archive: ArchiveOptions, wanted: Query, delivery: DeliveryOptions
 ) -> tuple[Found, Quota | None]:
     """What matches, and the quota of the account that would fetch it."""
-    level = VERBOSE if session.output.verbose else min(SPARE, session.level)
-    async with archive.client(**delivery.settings()) as client:
-        with session.watch(client, level=level) as view:
-            return await look_for(client, wanted, session, view.tally), client.quota
+    async with archive.client(delivery) as client:
+        return await look_for(client, wanted, session), client.quota
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What is to be done for an order. Sizes in bytes, times in seconds; None for what nobody knows."""
+
+    products: int
+    size: int
+    """Of all products whose size is known."""
+    unknown_sizes: int
+    tiers: dict[str, int]
+    here: int
+    """Already complete and verified."""
+    left: int
+    """To be fetched."""
+    left_size: int
+    """Bytes to be fetched, without what parts hold already."""
+    disk_needed: int
+    disk_free: int
+    quota_wait: float
+    """That the quota of the account makes it last, at least."""
+    transfer: float | None
+    """That the line needs, at the rate that was last measured in this folder."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for it."""
+        return fits(self.disk_needed, self.disk_free)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "schema": 1,
+            "products": self.products,
+            "bytes": self.size,
+            "unknown_sizes": self.unknown_sizes,
+            "tiers": self.tiers,
+            "already_here": self.here,
+            "to_fetch": {"products": self.left, "bytes": self.left_size},
+            "disk": {
+                "needed": self.disk_needed,
+                "free": self.disk_free,
+                "kept_back": MARGIN,
+                "fits": self.fits,
+            },
+            "estimate": {"quota_seconds": self.quota_wait, "transfer_seconds": self.transfer},
+        }
+
+    def lines(self) -> list[str]:
+        """For people."""
+        where = ", ".join(f"{count:,} {TIER_WORDS.get(tier, tier)}" for tier, count in sorted(self.tiers.items()))
+        rows = [
+            ("matches", f"{show_count(self.products)}, {show_size(self.size)}{': ' + where if where else ''}"),
+            ("already here", show_count(self.here)),
+            ("to fetch", f"{show_count(self.left)}, {show_size(self.left_size)}"),
+            ("disk", self._disk()),
+            ("time", self._time()),
+        ]
+        if self.unknown_sizes:
+            rows.insert(1, ("without a size", f"{show_count(self.unknown_sizes)}, not counted in what follows"))
+        return [f"{name:<15} {text}" for name, text in rows]
+
+    def _disk(self) -> str:
+        kept_back = f"the last {show_size(MARGIN)} are kept back"
+        return f"{show_size(self.disk_needed)} needed, {show_size(self.disk_free)} free, {kept_back}"
+
+    def _time(self) -> str:
+        if not self.left:
+            return "nothing is left to do"
+        known = [seconds for seconds in (self.quota_wait, self.transfer) if seconds]
+        tape = self.left and any(self.tiers.get(tier) for tier in ("tape", "staging"))
+        words = f"at least {show_duration(max(known))}" if known else "not known before the first download"
+        quota = f", {show_duration(self.quota_wait)} of it for the quota of the account" if self.quota_wait else ""
+        return f"{words}{quota}{'; what is on tape comes on top of that' if tape else ''}"
+
+
+def estimate_order(
+    products: Sequence[Product], folder: Folder, *, extract: bool, quota: Quota | None, rate: float | None
+) -> Estimate:
+    """Work out what an order would take; blocks, reads the folder, changes nothing.
+
+    Args:
+        products: What was found.
+        folder: The user's folder, which may not be there yet.
+        extract: Whether products are unpacked.
+        quota: Of the account.
+        rate: Bytes a second; None when it was never measured.
+    """
+    from pepsasync.transfer.existing import is_here  # noqa: PLC0415 - loads zip and XML readers
+
+    left = [product for product in products if not is_here(product, folder)]
+    to_come = sum(max(0, (product.size or 0) - folder.unfinished_length(product)) for product in left)
+    unpacked = sum(int((product.size or 0) * UNPACKED) for product in left) if extract else 0
+    return Estimate(
+        products=len(products),
+        size=sum(product.size or 0 for product in products),
+        unknown_sizes=sum(product.size is None for product in products),
+        tiers=dict(Counter(str(product.tier) for product in products)),
+        here=len(products) - len(left),
+        left=len(left),
+        left_size=to_come,
+        disk_needed=to_come if not extract else max(unpacked, to_come),
+        disk_free=free_bytes(folder.directory),
+        quota_wait=quota_seconds(len(left), quota),
+        transfer=transfer_seconds(to_come, rate),
+    )

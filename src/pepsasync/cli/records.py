@@ -143,7 +143,7 @@ class SearchReplies:
     def watch(self, event: Event) -> None:
         """Write as soon as the search is over: the run may go on for days, and may be killed."""
         if isinstance(event, SearchFinished) and not self._is_stream:
-            with contextlib.suppress(ConfigError, DiskFullError):  # it is written once more at the end, and told then
+            with contextlib.suppress(ConfigError, DiskFullError):  # the end writes it once more, and reports
                 self.write()
 
     def write(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import tempfile
 import time
 from dataclasses import dataclass, fields
@@ -11,14 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Exit, Option
 
-from pepsasync.cli.deliver import Job
-from pepsasync.cli.flatten import flatten
-from pepsasync.cli.options import ArchiveOptions, OutputOptions
-from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
+from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions, flatten
+from pepsasync.cli.output import show
+from pepsasync.cli.run import Run
 from pepsasync.cli.session import Session
-from pepsasync.cli.terminal import show
-from pepsasync.cli.units import parse_duration, parse_size, show_count
+from pepsasync.cli.units import show_count
 from pepsasync.errors import ConfigError
+from pepsasync.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pepsasync.folder.layout import Folder
     from pepsasync.sandbox import Sandbox
 
-ARCHIVE = "The archive"
+_option = functools.partial(Option, rich_help_panel="The archive")
 
 DEMO: dict[str, Any] = {
     "products": 12,
@@ -46,62 +46,49 @@ DEMO: dict[str, Any] = {
 class SandboxOptions:
     """What kind of archive, under the names of `Sandbox`'s arguments."""
 
-    port: Annotated[int, Option("--port", rich_help_panel=ARCHIVE, help="0 for a free one")] = 8765
-    products: Annotated[int, Option("--products", rich_help_panel=ARCHIVE, help="how many")] = 50
-    product_size: Annotated[
-        str, Option("--product-size", metavar="SIZE", rich_help_panel=ARCHIVE, help="of each: 1MiB")
-    ] = "1MiB"
-    tape_fraction: Annotated[
-        float, Option("--tape-fraction", rich_help_panel=ARCHIVE, help="part that is on tape, 0-1")
-    ] = 0.5
-    tape_drives: Annotated[int, Option("--tape-drives", rich_help_panel=ARCHIVE, help="tapes read at once")] = 2
-    mount_seconds: Annotated[
-        str, Option("--mount-seconds", metavar="TIME", rich_help_panel=ARCHIVE, help="to mount a tape")
-    ] = "0.5"
+    port: Annotated[int, _option("--port", help="0 for a free one")] = 8765
+    products: Annotated[int, _option("--products", help="how many")] = 50
+    product_size: Annotated[str, _option("--product-size", metavar="SIZE", help="of each: 1MiB")] = "1MiB"
+    tape_fraction: Annotated[float, _option("--tape-fraction", help="part that is on tape, 0-1")] = 0.5
+    tape_drives: Annotated[int, _option("--tape-drives", help="tapes read at once")] = 2
+    mount_seconds: Annotated[str, _option("--mount-seconds", metavar="TIME", help="to mount a tape")] = "0.5"
     staging_seconds: Annotated[
-        str, Option("--staging-seconds", metavar="TIME", rich_help_panel=ARCHIVE, help="to read one product from tape")
+        str, _option("--staging-seconds", metavar="TIME", help="to read one product from tape")
     ] = "5"
     cache_size: Annotated[
         str | None,
-        Option(
+        _option(
             "--cache-size",
             metavar="SIZE",
-            rich_help_panel=ARCHIVE,
             help="disk for staged products; unlimited if not given",
         ),
     ] = None
-    seed: Annotated[int, Option("--seed", rich_help_panel=ARCHIVE, help="the same seed makes the same archive")] = 1
+    seed: Annotated[int, _option("--seed", help="the same seed makes the same archive")] = 1
     fault: Annotated[
         list[str] | None,
-        Option(
+        _option(
             "--fault",
             metavar="NAME=RATE",
-            rich_help_panel=ARCHIVE,
             help="how often something goes wrong, 0-1 (repeatable)",
         ),
     ] = None
-    time_scale: Annotated[
-        float, Option("--time-scale", rich_help_panel=ARCHIVE, help="archive seconds that pass in a real one")
-    ] = 1.0
+    time_scale: Annotated[float, _option("--time-scale", help="archive seconds that pass in a real one")] = 1.0
     streaming: Annotated[
         str,
-        Option("--streaming", metavar="MODE", rich_help_panel=ARCHIVE, help="php, xsendfile, nginx, php-behind-nginx"),
+        _option("--streaming", metavar="MODE", help="php, xsendfile, nginx, php-behind-nginx"),
     ] = "php"
     portal_seconds: Annotated[
         str | None,
-        Option(
+        _option(
             "--portal-seconds",
             metavar="TIME",
-            rich_help_panel=ARCHIVE,
             help="GEODES, CDSE: until a tape product is asked for in the portal; never if not given",
         ),
     ] = None
-    geodes_quota: Annotated[
-        int, Option("--geodes-quota", rich_help_panel=ARCHIVE, help="GEODES: downloads an hour")
-    ] = 50
-    geodes_ranges: Annotated[
-        str, Option("--geodes-ranges", metavar="MODE", rich_help_panel=ARCHIVE, help="GEODES: ignored, works, error")
-    ] = "ignored"
+    geodes_quota: Annotated[int, _option("--geodes-quota", help="GEODES: downloads an hour")] = 50
+    geodes_ranges: Annotated[str, _option("--geodes-ranges", metavar="MODE", help="GEODES: ignored, works, error")] = (
+        "ignored"
+    )
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of `Sandbox`.
@@ -151,15 +138,15 @@ def demo(
     session = Session(output)
     with contextlib.ExitStack() as around:
         folder = keep or Path(around.enter_context(tempfile.TemporaryDirectory(prefix="pepsasync-demo-")))
-        shelf = Folder(folder)
-        shelf.open()
+        place = Folder(folder)
+        place.open()
         archive = around.enter_context(_running(DEMO))
         session.say(
             f"a sandbox archive is running at {archive.peps_url}: {show_count(DEMO['products'])}, half of them on tape"
         )
-        job = _demo_job(session, archive, shelf)
-        job.is_kept = keep is not None
-        job.run(build_query(start="2015-01-01", end="2018-01-01"))
+        run = _demo_run(session, archive, place)
+        run.is_kept = keep is not None
+        run.perform(build_query(start="2015-01-01", end="2018-01-01"))
         right = [product.name for product in archive.catalogue if _is_right(archive, product.name, folder)]
         staged = sum(archive.statistics.stagings.values())
         resumed = sum(transfer.offset > 0 for transfer in archive.statistics.transfers)
@@ -172,13 +159,13 @@ def demo(
     raise Exit(0 if is_good else 1)
 
 
-def _demo_job(session: Session, archive: Sandbox, shelf: Folder) -> Job:
+def _demo_run(session: Session, archive: Sandbox, place: Folder) -> Run:
     from pepsasync.folder.files import write_new  # noqa: PLC0415 - not needed for help
 
-    auth = shelf.state / "demo-account.txt"
+    auth = place.state / "demo-account.txt"
     write_new(auth, f"{archive.username} {archive.password}\n".encode())
     options = ArchiveOptions(provider="peps", base_url=archive.peps_url, auth=auth)
-    return Job(session, options, StagingOptions(poll_interval="0.5"), DeliveryOptions(write_dir=shelf.directory))
+    return Run(session, options, StagingOptions(poll_interval=0.5), DeliveryOptions(write_dir=place.directory))
 
 
 def _is_right(archive: Sandbox, name: str, folder: Path) -> bool:

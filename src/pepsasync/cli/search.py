@@ -1,24 +1,33 @@
-"""Looking without fetching: `search` and `collections`."""
+"""Looking without fetching: `search` and `collections`, and the search of `plan`, `stage` and `fetch -n`."""
+
+from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
-from typing import Annotated, Any
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - `flatten` evaluates the annotations
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Context, Exit, Option
 
-from pepsasync.cli.flatten import flatten
-from pepsasync.cli.found import Found, look_for
-from pepsasync.cli.lines import SPARE, VERBOSE
-from pepsasync.cli.options import ArchiveOptions, OutputOptions, QueryOptions
-from pepsasync.cli.output import FORMATS, check_format, show_products, totals
+from pepsasync.cli.lines import QUIET, SPARE, VERBOSE
+from pepsasync.cli.options import (
+    PROVIDER_VARIABLE,
+    RESULTS,
+    ArchiveOptions,
+    OutputOptions,
+    QueryOptions,
+    Replies,
+    flatten,
+)
+from pepsasync.cli.output import FORMATS, check_format, show, show_products, totals
 from pepsasync.cli.records import SearchReplies, check_one_output, check_writable, is_output
 from pepsasync.cli.session import Session
-from pepsasync.cli.terminal import show
-from pepsasync.errors import ConfigError
-from pepsasync.model import Query
+from pepsasync.errors import ConfigError, IncompleteError
 
-RESULTS = "Results"
+if TYPE_CHECKING:
+    from pepsasync.client import Client
+    from pepsasync.model import Product, Query
 
 
 @flatten(without=("-o",))
@@ -37,10 +46,7 @@ def search(
         str | None,
         Option("--format", metavar="FORMAT", rich_help_panel=RESULTS, help=f"to standard output: {', '.join(FORMATS)}"),
     ] = None,
-    json: Annotated[
-        Path | None,
-        Option("--json", metavar="FILE|-", rich_help_panel=RESULTS, help="write the archive's search reply as it came"),
-    ] = None,
+    json: Replies = None,
 ) -> None:
     """List what matches. Nothing is staged or downloaded.
 
@@ -69,7 +75,7 @@ async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: P
     """Return everything that matches.
 
     Args:
-        session: Shows notices, and with `--verbose` each page.
+        session: Speaks with the user.
         archive: Where to look.
         wanted: What to look for.
         json: File for the archive's replies.
@@ -78,13 +84,9 @@ async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: P
         PepsasyncError: The archive did not answer as it should, or cannot answer such a query.
     """
     replies = SearchReplies(json) if json else None
-    level = VERBOSE if session.output.verbose else min(SPARE, session.level)
     async with archive.client() as client:
-        with contextlib.ExitStack() as around:
-            view = around.enter_context(session.watch(client, level=level))
-            if replies:
-                around.enter_context(client.raw_replies(replies.take))
-            found = await look_for(client, wanted, session, view.tally)
+        with client.raw_replies(replies.take) if replies else contextlib.nullcontext():
+            found = await look_for(client, wanted, session)
     if replies:
         replies.write()
     return found
@@ -97,11 +99,11 @@ def collections(
     output: OutputOptions,  # noqa: ARG001 - every command takes these options
     archive: Annotated[str | None, Argument(metavar="PROVIDER", help="which archive")] = None,
     provider: Annotated[
-        str | None, Option("--provider", metavar="NAME", envvar="PEPSASYNC_PROVIDER", help="the same, as elsewhere")
+        str | None, Option("--provider", metavar="NAME", envvar=PROVIDER_VARIABLE, help="the same, as elsewhere")
     ] = None,
 ) -> None:
     """Show collections, types and filters of an archive."""
-    from pepsasync.cli.errands import named_provider  # noqa: PLC0415 - not needed for help
+    from pepsasync.cli.resume import named_provider  # noqa: PLC0415 - not needed for help
     from pepsasync.providers import public_url  # noqa: PLC0415
     from pepsasync.providers.collections import COLLECTIONS  # noqa: PLC0415
     from pepsasync.settings import read_settings  # noqa: PLC0415
@@ -117,3 +119,46 @@ def collections(
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         show("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Products, and whether they are all."""
+
+    products: list[Product]
+    is_complete: bool
+    """False when a name is unknown, a record cannot be read, or fewer results came than were announced; it was said."""
+
+    @property
+    def exit_code(self) -> int:
+        """1 when something is missing."""
+        return 0 if self.is_complete else 1
+
+
+async def look_for(client: Client, wanted: Query, session: Session) -> Found:
+    """Return what matches, and print notices, each page with `--verbose`, and what is missing.
+
+    Args:
+        client: Of the archive.
+        wanted: What to look for.
+        session: Speaks with the user.
+
+    Raises:
+        PepsasyncError: The archive did not answer as it should, or cannot answer such a query.
+    """
+    products: list[Product] = []
+    is_complete = True
+    level = VERBOSE if session.output.verbose else min(SPARE, session.level)
+    with session.watch(client, level=level) as view:
+        try:
+            async with contextlib.aclosing(client.search(wanted)) as found:
+                async for product in found:
+                    products.append(product)  # noqa: PERF401 - what came before an error counts
+        except IncompleteError as error:
+            session.say(f"error: {error}", level=QUIET)
+            is_complete = False
+        if len(products) != wanted.limit:
+            for name in sorted({*wanted.names} - {product.name for product in products}):
+                session.say(f"not found: {name}", level=QUIET)
+                is_complete = False
+    return Found(products, is_complete and not view.counters.is_incomplete)

@@ -1,23 +1,31 @@
-"""What every command that talks to an archive does around its work: event loop, display, log of events."""
+"""What every command that talks to an archive does around its work: event loop, signals, display, log of events.
+
+On Ctrl-C, SIGTERM or a closed terminal the work is cancelled, cleans up, and can be resumed.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import sys
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pepsasync.cli import ending_signals
 from pepsasync.cli.lines import NORMAL, QUIET, VERBOSE, Lines
-from pepsasync.cli.terminal import log_as_lines, tell
+from pepsasync.cli.output import log_as_lines, tell
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    import anyio
     from rich.console import Console
 
+    from pepsasync.cli.live import Progress
     from pepsasync.cli.options import OutputOptions
-    from pepsasync.cli.progress import Progress
     from pepsasync.cli.records import EventLog
     from pepsasync.client import Client
 
@@ -32,13 +40,13 @@ class Session:
 
     @property
     def level(self) -> int:
-        """How much is told."""
+        """How much is printed."""
         if self.output.quiet:
             return QUIET
         return VERBOSE if self.output.verbose else NORMAL
 
     def say(self, text: str = "", *, level: int = NORMAL) -> None:
-        """Tell a line on standard error."""
+        """Print a line on standard error."""
         if level <= self.level:
             tell(text)
 
@@ -50,8 +58,6 @@ class Session:
             KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP came.
         """
         import anyio  # noqa: PLC0415 - not needed for help
-
-        from pepsasync.cli.interrupts import handlers_kept, interruptible  # noqa: PLC0415
 
         if self.output.backend not in ("asyncio", "trio"):
             raise ConfigError(f"--backend must be asyncio or trio, not {self.output.backend!r}")
@@ -77,7 +83,7 @@ class Session:
         with contextlib.ExitStack() as stack:
             view: Lines | Progress
             if self._is_live(log) and level is None:
-                from pepsasync.cli.progress import Progress  # noqa: PLC0415 - loads the display
+                from pepsasync.cli.live import Progress  # noqa: PLC0415 - loads the display
 
                 view = stack.enter_context(Progress(self.console(), level=self.level))
             else:
@@ -99,3 +105,56 @@ class Session:
         return (
             self.level > QUIET and not is_shared and self.console().is_terminal and not self.console().is_dumb_terminal
         )
+
+
+async def interruptible(work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+    """Run `work`; the first signal cancels it at its next await, a second one ends it wherever it is.
+
+    Raises:
+        KeyboardInterrupt: A signal came, and the work has cleaned up.
+        Exception: What the work raised.
+    """
+    from pepsasync.groups import task_group  # noqa: PLC0415 - not needed for help
+
+    arrived: list[int] = []
+    result: list[T] = []
+    async with task_group() as tasks:
+        if signals := _wanted_signals():
+            tasks.start_soon(_cancel_on, signals, tasks.cancel_scope, arrived)
+        result.append(await work(*arguments))
+        tasks.cancel_scope.cancel()
+    if arrived:
+        raise KeyboardInterrupt("the run was interrupted")
+    return result[0]
+
+
+@contextlib.contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Put the handlers of signals back afterwards: event loops leave the system's default behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in ending_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+async def _cancel_on(signals: list[signal.Signals], scope: anyio.CancelScope, arrived: list[int]) -> None:
+    import anyio  # noqa: PLC0415
+
+    with anyio.open_signal_receiver(*signals) as stream:
+        async for number in stream:
+            arrived.append(number)
+            break
+    scope.cancel()
+
+
+def _wanted_signals() -> list[signal.Signals]:
+    """Those that whoever started us did not tell us to ignore; none where event loops cannot receive any."""
+    if os.name == "nt" or threading.current_thread() is not threading.main_thread():
+        return []
+    interrupt = [] if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else [signal.SIGINT]
+    return interrupt + ending_signals()

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option
 
-from pepsasync.cli.flatten import flatten
-from pepsasync.cli.found import look_for
-from pepsasync.cli.lines import QUIET, SPARE
-from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions
-from pepsasync.cli.output import totals
-from pepsasync.cli.run_options import StagingOptions  # noqa: TC001 - `flatten` evaluates the annotations
+from pepsasync.cli.lines import QUIET
+from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions, StagingOptions, flatten
+from pepsasync.cli.output import show, totals
+from pepsasync.cli.search import look_for
 from pepsasync.cli.session import Session
-from pepsasync.cli.terminal import show
 from pepsasync.cli.units import show_count
 
 if TYPE_CHECKING:
@@ -59,9 +56,8 @@ class _Staging:
 
     async def run(self, wanted: Query, until_online: bool) -> None:
         """Search, then stage everything that is not online, and wait when that is wanted."""
-        async with self.archive.client(**self.staging.settings()) as client:
-            with self.session.watch(client, level=min(SPARE, self.session.level)) as view:
-                found = await look_for(client, wanted, self.session, view.tally)
+        async with self.archive.client(self.staging) as client:
+            found = await look_for(client, wanted, self.session)
             products, self.is_complete = found.products, found.is_complete
             self.session.say(totals(products))
             if until_online:
@@ -69,24 +65,24 @@ class _Staging:
             else:
                 await self._ask(client, products)
         if products:
-            self._tell(until_online)
+            self._say_end(until_online)
 
     async def _wait(self, client: Client, products: list[Product]) -> None:
-        """Tell each product as it comes online, those first that are."""
-        waiting = self._sort_out(products, tell=True)
+        """Print each product as it comes online, those first that are."""
+        waiting = self._sort_out(products, show_them=True)
         with self.session.watch(client) as view:
             async with contextlib.aclosing(client.wait_online(waiting)) as arrivals:
                 async for product in arrivals:
                     self.online += 1
                     show(product.name)
-            self.failed = view.tally.failed
+            self.failed = view.counters.failed
 
     async def _ask(self, client: Client, products: list[Product]) -> None:
         """Send one request for each product that is not online; the client sends a few at a time."""
         from pepsasync.groups import task_group  # noqa: PLC0415 - not needed for help
 
         async with task_group() as requests:
-            for product in self._sort_out(products, tell=False):
+            for product in self._sort_out(products, show_them=False):
                 requests.start_soon(self._ask_one, client, product)
 
     async def _ask_one(self, client: Client, product: Product) -> None:
@@ -113,15 +109,15 @@ class _Staging:
             case _:
                 self.asked.append(product)
 
-    def _sort_out(self, products: list[Product], *, tell: bool) -> list[Product]:
+    def _sort_out(self, products: list[Product], *, show_them: bool) -> list[Product]:
         """Count what is online, return the rest."""
         online = [product for product in products if product.tier == "disk"]
         self.online += len(online)
-        for product in online if tell else ():
+        for product in online if show_them else ():
             show(product.name)
         return [product for product in products if product.tier != "disk"]
 
-    def _tell(self, is_waiting: bool) -> None:
+    def _say_end(self, is_waiting: bool) -> None:
         words = [f"online: {show_count(self.online)}"]
         if self.by_hand:
             for product in self.by_hand:

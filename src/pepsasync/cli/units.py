@@ -1,12 +1,8 @@
-"""Sizes and durations: as users write them, and as they are shown."""
+"""Sizes, durations and counts as they are shown."""
 
 from __future__ import annotations
 
 import math
-
-from pepsasync.units import check_unit, parse_duration, parse_quota, parse_size
-
-__all__ = ["check_unit", "parse_duration", "parse_quota", "parse_size", "show_count", "show_duration", "show_size"]
 
 
 def show_size(size: float) -> str:

@@ -48,7 +48,8 @@ ON CONFLICT (name) DO UPDATE SET
 
 
 _SEARCHED = """
-UPDATE orders SET searched = 1 WHERE (wanted, providers) = (SELECT wanted, providers FROM orders WHERE id = ?)
+UPDATE orders SET searched = 1 WHERE (json_remove(wanted, '$.version'), providers) =
+    (SELECT json_remove(wanted, '$.version'), providers FROM orders WHERE id = ?)
 """
 """Of the same order to the same archives given again, the earlier ones are over, too."""
 

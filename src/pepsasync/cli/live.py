@@ -18,8 +18,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pepsasync.cli.counters import Counters
 from pepsasync.cli.lines import NORMAL, QUIET, VERBOSE, Lines, quota_words
-from pepsasync.cli.tally import Tally
 from pepsasync.cli.units import show_count, show_duration, show_size
 from pepsasync.events import ProductFailed
 from pepsasync.text import one_line
@@ -27,7 +27,7 @@ from pepsasync.text import one_line
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from pepsasync.cli.tally import Active
+    from pepsasync.cli.counters import Active
     from pepsasync.events import Event
 
 REFRESHES = 5
@@ -51,15 +51,15 @@ class Progress:
 
     Args:
         console: A terminal.
-        tally: Counts of the run.
+        counters: Counts of the run.
         level: As for `Lines`.
     """
 
-    def __init__(self, console: Console, *, tally: Tally | None = None, level: int = NORMAL) -> None:
-        self.tally = tally or Tally()
+    def __init__(self, console: Console, *, counters: Counters | None = None, level: int = NORMAL) -> None:
+        self.counters = counters or Counters()
         self._lock = threading.RLock()
         self._is_verbose = level >= VERBOSE
-        self._above = Lines(self._print, level=max(QUIET, level - 1), tally=self.tally)
+        self._above = Lines(self._print, level=max(QUIET, level - 1), counters=self.counters)
         self._console = console
         self._live = Live(
             console=console,
@@ -82,7 +82,7 @@ class Progress:
         """Count an event; it is drawn with the next refresh."""
         with self._lock:
             if isinstance(event, ProductFailed) and not self._is_verbose:
-                self.tally.take(event)  # drawn below, and listed at the end
+                self.counters.take(event)  # drawn below, and listed at the end
             else:
                 self._above.take(event)
 
@@ -90,14 +90,14 @@ class Progress:
         """Draw what is known now."""
         with self._lock:
             parts: list[RenderableType] = [self._overall()]
-            if self.tally.active:
+            if self.counters.active:
                 parts.append(self._downloads())
-            if self.tally.quota_until is not None and self.tally.quota_until > self.tally.clock():
-                parts.append(self._quota(self.tally.quota_until))
-            if self.tally.waiting:
+            if self.counters.quota_until is not None and self.counters.quota_until > self.counters.clock():
+                parts.append(self._quota(self.counters.quota_until))
+            if self.counters.waiting:
                 parts.append(self._queue())
-            if self.tally.last_failure:
-                parts.append(_failures(self.tally))
+            if self.counters.last_failure:
+                parts.append(_failures(self.counters))
             return Group(*parts)
 
     def _print(self, line: str) -> None:
@@ -105,22 +105,22 @@ class Progress:
             self._console.print(_text(line.partition(" ")[2]), soft_wrap=True)
 
     def _overall(self) -> RenderableType:
-        tally = self.tally
-        if not tally.total:
+        counters = self.counters
+        if not counters.total:
             return Text("searching ...", style="bold")
-        more = "" if tally.searched else "+"
+        more = "" if counters.searched else "+"
         words = [
-            f"{tally.finished:,}/{tally.total:,}{more} products",
-            f"{show_size(tally.present_bytes)} of {show_size(tally.total_bytes)}{more}",
+            f"{counters.finished:,}/{counters.total:,}{more} products",
+            f"{show_size(counters.present_bytes)} of {show_size(counters.total_bytes)}{more}",
         ]
-        if speed := tally.speed():
+        if speed := counters.speed():
             words.append(f"{show_size(speed)}/s")
-        if (left := tally.seconds_left()) is not None:
+        if (left := counters.seconds_left()) is not None:
             words.append(f"{show_duration(left)} left")
         grid = Table.grid(padding=(0, 1))
         grid.add_column(no_wrap=True, overflow="ellipsis")
         grid.add_column()
-        bar = ProgressBar(total=max(1, tally.total_bytes), completed=tally.present_bytes, width=20)
+        bar = ProgressBar(total=max(1, counters.total_bytes), completed=counters.present_bytes, width=20)
         grid.add_row(Text(" · ".join(words), style="bold"), bar)
         return grid
 
@@ -130,41 +130,39 @@ class Progress:
         grid.add_column(no_wrap=True)
         grid.add_column()
         grid.add_column(justify="right", no_wrap=True)
-        shown = list(self.tally.active.values())[:MOST_BARS]
+        shown = list(self.counters.active.values())[:MOST_BARS]
         for download in shown:
             bar = ProgressBar(
                 total=max(1, download.size or 0), completed=download.received, width=12, pulse=not download.size
             )
             grid.add_row("", _text(shorten(download.name, self._name_width())), bar, _download_words(download))
-        if len(self.tally.active) > len(shown):
-            grid.add_row("", Text(f"and {len(self.tally.active) - len(shown)} more", style="dim"))
+        if len(self.counters.active) > len(shown):
+            grid.add_row("", Text(f"and {len(self.counters.active) - len(shown)} more", style="dim"))
         return grid
 
     def _quota(self, until: float) -> RenderableType:
-        left = until - self.tally.clock()
-        words = quota_words(left, datetime.now(UTC), is_latest=self.tally.quota_is_asked)
+        left = until - self.counters.clock()
+        words = quota_words(left, datetime.now(UTC), is_latest=self.counters.quota_is_asked)
         return Text.assemble(("quota ", "yellow"), words, no_wrap=True, overflow="ellipsis")
 
     def _queue(self) -> RenderableType:
-        tally = self.tally
-        words = [
-            f"{show_count(len(tally.waiting))} waiting for tape, oldest since {show_duration(tally.oldest_wait())}"
-        ]
-        if tally.next_look is not None:
-            left = round(tally.next_look - tally.clock())
+        counters = self.counters
+        oldest = show_duration(counters.oldest_wait())
+        words = [f"{show_count(len(counters.waiting))} waiting for tape, oldest since {oldest}"]
+        if counters.next_look is not None:
+            left = round(counters.next_look - counters.clock())
             words.append(f"next look in {left} s" if left > 0 else "looking now")
-        newest = list(reversed(tally.waiting.values()))[:MOST_NAMES]
+        newest = list(reversed(counters.waiting))[:MOST_NAMES]
         width = max(12, (self._console.width - 14) // MOST_NAMES - 2)
-        names = ", ".join(shorten(one.name, width) for one in newest)
-        rest = len(tally.waiting) - len(newest)
+        names = ", ".join(shorten(name, width) for name in newest)
+        rest = len(counters.waiting) - len(newest)
         parts: list[RenderableType] = [
             Text.assemble(("tape  ", "cyan"), ", ".join(words), no_wrap=True, overflow="ellipsis"),
             _text(f"      {names}{f', {rest:,} more' if rest else ''}", style="dim", no_wrap=True, overflow="ellipsis"),
         ]
-        if tally.trouble:
-            parts.append(
-                _text(f"      the last look failed: {tally.trouble}", style="yellow", no_wrap=True, overflow="ellipsis")
-            )
+        if counters.trouble:
+            trouble = f"      the last look failed: {counters.trouble}"
+            parts.append(_text(trouble, style="yellow", no_wrap=True, overflow="ellipsis"))
         return Group(*parts)
 
     def _name_width(self) -> int:
@@ -186,10 +184,10 @@ def _text(words: str, **options: Any) -> Text:
     return Text(one_line(words), **options)
 
 
-def _failures(tally: Tally) -> RenderableType:
-    last = tally.last_failure
+def _failures(counters: Counters) -> RenderableType:
+    last = counters.last_failure
     reason = one_line(f", the last one {last.message}") if last else ""
-    return Text.assemble((f"{tally.failed:,} failed", "red"), reason, no_wrap=True, overflow="ellipsis")
+    return Text.assemble((f"{counters.failed:,} failed", "red"), reason, no_wrap=True, overflow="ellipsis")
 
 
 def _download_words(download: Active) -> str:

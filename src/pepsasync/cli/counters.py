@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pepsasync import events
-from pepsasync.cli.summary import MOST_LISTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+MOST_LISTED = 20
+"""Failures, and products left out, that are listed one by one; `--report` names them all."""
 
 SPEED_WINDOW = 20.0
 """Seconds over which the speed is averaged."""
@@ -34,15 +36,7 @@ class Active:
 
 
 @dataclass(slots=True)
-class Waiting:
-    """A product that waits for tape."""
-
-    name: str
-    since: float
-
-
-@dataclass(slots=True)
-class Tally:
+class Counters:
     """Counts of one run.
 
     Args:
@@ -75,9 +69,8 @@ class Tally:
     """Of delivered and skipped products."""
     received_bytes: int = 0
     """That came over the network in this run."""
-    staged: int = 0
-    retried: int = 0
-    waiting: dict[str, Waiting] = field(default_factory=dict)
+    waiting: dict[str, float] = field(default_factory=dict)
+    """Products that wait for tape, by name: since when, on the clock."""
     active: dict[str, Active] = field(default_factory=dict)
     next_look: float | None = None
     """When the archive is asked again, on the clock."""
@@ -113,9 +106,8 @@ class Tally:
                 self.quota_until = self.clock() + event.wait
                 self.quota_is_asked = event.next_look is not None
             case events.StagingRequested() | events.ProductAwaited():
-                self.waiting.setdefault(event.name, Waiting(event.name, self.clock()))
+                self.waiting.setdefault(event.name, self.clock())
             case events.ProductStaged():
-                self.staged += 1
                 self.waiting.pop(event.name, None)
             case events.ProductDelivered() | events.ProductSkipped() | events.ProductFailed() | events.ProductLeftOut():
                 self._finish(event)
@@ -172,7 +164,7 @@ class Tally:
         """Seconds that the product waits that has waited longest."""
         # Insertion order is the order of the first requests.
         first = next(iter(self.waiting.values()), None)
-        return self.clock() - first.since if first else 0.0
+        return self.clock() - first if first is not None else 0.0
 
     def _progress(self, event: events.DownloadProgressed) -> None:
         download = self.active.get(event.name)
@@ -196,14 +188,12 @@ class Tally:
                 now = self.clock()
                 self.active[event.name] = Active(event.name, event.size, event.offset, now, event.offset)
             case events.DownloadStarted() if download is not None:
-                # More came before the cut than was told; other connections may be ahead of the offset.
+                # More came before the cut than was reported; other connections may be ahead of the offset.
                 self._came(download, max(event.offset, download.received) if event.offset else 0)
                 download.phase = "downloading"
                 download.size = event.size or download.size
-            case events.DownloadRetried():
-                self.retried += 1
-                if download:
-                    download.phase = "trying again"
+            case events.DownloadRetried() if download:
+                download.phase = "trying again"
             case events.ProductDownloaded() if download:
                 self._came(download, event.bytes)
                 download.phase = "verifying"

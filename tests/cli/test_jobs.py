@@ -9,10 +9,8 @@ import pytest
 from archives import root, sandbox
 from fakes import product
 from journals import write_journal
-from pepsasync.cli.errands import Errand, Helpers, Manner, run_errands
-from pepsasync.cli.leftover import find_left_over
-from pepsasync.cli.options import ArchiveOptions, OutputOptions
-from pepsasync.cli.run_options import DeliveryOptions, StagingOptions
+from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions
+from pepsasync.cli.resume import CommandLine, Job, JobOptions, find_unfinished, run_jobs
 from pepsasync.cli.session import Session
 from pepsasync.errors import ConfigError, ServerError
 from pepsasync.folder.journal import State, open_journal
@@ -22,9 +20,9 @@ PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 QUICK = ["--poll-interval", "0.1", "--wait", "0.01"]
 
 
-def asked(errand):
-    """Names of what an errand wants; queries as they are."""
-    return [item if isinstance(item, str | Query) else item.name for item in errand.wanted]
+def asked(job):
+    """Names of what a job wants; queries as they are."""
+    return [item if isinstance(item, str | Query) else item.name for item in job.wanted]
 
 
 def of(provider, *names, state=State.FOUND):
@@ -39,52 +37,52 @@ class TestWhatIsLeft:
             ({"collection": "S2"}, {"provider": "cdse"}, True, of("cdse", "C")),
             ({"collection": "S3"}, {"provider": "peps"}, True, of("peps", "D")),
         )
-        errands = find_left_over(tmp_path)
+        jobs = find_unfinished(tmp_path)
 
-        assert [(e.manner.provider, e.manner.extract, e.count) for e in errands] == [
+        assert [(e.options.provider, e.options.extract, e.count) for e in jobs] == [
             ("peps", True, 2),
             ("cdse", False, 1),
             ("peps", False, 1),
         ]
-        assert [asked(errand) for errand in errands] == [["A", "B"], ["C"], ["D"]]
+        assert [asked(job) for job in jobs] == [["A", "B"], ["C"], ["D"]]
 
     def test_what_is_here_is_not_wanted_again(self, tmp_path):
         here = of("peps", "A", state=State.DELIVERED) | of("peps", "B", state=State.SKIPPED)
         write_journal(tmp_path, ({"collection": "S1"}, {"provider": "peps"}, True, here))
 
-        assert find_left_over(tmp_path) == []
+        assert find_unfinished(tmp_path) == []
 
     def test_failed_products_are_tried_again_and_left_out_ones_only_by_runs_that_wait(self, tmp_path):
         products = of("peps", "A", state=State.FAILED) | of("peps", "B", state=State.LEFT_OUT)
         write_journal(tmp_path, ({"collection": "S1"}, {"provider": "peps", "skip_tape": True}, True, products))
-        (patient,) = find_left_over(write_journal(tmp_path / "patient", ({}, {"provider": "peps"}, True, products)))
+        (patient,) = find_unfinished(write_journal(tmp_path / "patient", ({}, {"provider": "peps"}, True, products)))
 
-        assert [asked(errand) for errand in find_left_over(tmp_path)] == [["A"]]
+        assert [asked(job) for job in find_unfinished(tmp_path)] == [["A"]]
         assert asked(patient) == ["A", "B"]
-        assert [asked(errand) for errand in find_left_over(tmp_path / "patient", skip_tape=True)] == [["A"]]
+        assert [asked(job) for job in find_unfinished(tmp_path / "patient", skip_tape=True)] == [["A"]]
 
     def test_a_search_that_was_cut_short_is_searched_again_once(self, tmp_path):
         order = ({"collection": "S1", "tile": "31TCJ"}, {"provider": "peps"}, False, of("peps", "A"))
         write_journal(tmp_path, order, order)
-        (errand,) = find_left_over(tmp_path)
+        (job,) = find_unfinished(tmp_path)
 
-        assert asked(errand) == ["A", Query(collection="S1", tile="31TCJ")]
-        assert str(errand) == "1 product, and 1 search to finish"
+        assert asked(job) == ["A", Query(collection="S1", tile="31TCJ")]
+        assert str(job) == "1 product, and 1 search to finish"
 
     def test_a_search_that_a_later_order_finished_is_not_searched_again(self, tmp_path):
         wanted, options = {"collection": "S1"}, {"provider": "peps"}
         write_journal(tmp_path, (wanted, options, False, {}), (wanted, options, True, {}))
 
-        assert find_left_over(tmp_path) == []
+        assert find_unfinished(tmp_path) == []
 
     def test_names_whose_look_up_was_cut_short_are_looked_up_again(self, tmp_path):
         found = of("peps", "A", state=State.DELIVERED) | of("peps", "B")
         other = ({"collection": "S1"}, {"provider": "peps"}, True, of("peps", "D"))
         write_journal(tmp_path, (["A", "B", "C"], {"provider": "peps"}, False, found), other)
-        errands = find_left_over(tmp_path)
+        jobs = find_unfinished(tmp_path)
 
-        assert [asked(errand) for errand in errands] == [["D"], ["A", "B", "C"]]
-        assert [errand.count for errand in errands] == [1, 3]
+        assert [asked(job) for job in jobs] == [["D"], ["A", "B", "C"]]
+        assert [job.count for job in jobs] == [1, 3]
 
     def test_another_archive_takes_the_place_of_all(self, tmp_path):
         write_journal(
@@ -92,10 +90,10 @@ class TestWhatIsLeft:
             ({"collection": "S1"}, {"provider": "peps"}, True, of("peps", "A")),
             ({"collection": "S2"}, {"provider": "cdse"}, True, of("cdse", "B")),
         )
-        (errand,) = find_left_over(tmp_path, "cdse")
-        wanted = list(errand.wanted)
+        (job,) = find_unfinished(tmp_path, "cdse")
+        wanted = list(job.wanted)
 
-        assert errand.manner == Manner("cdse")
+        assert job.options == JobOptions("cdse")
         assert wanted[0] == "A", "what PEPS said of a product means nothing to another archive"
         assert wanted[1].name == "B"
 
@@ -104,96 +102,96 @@ class TestWhatIsLeft:
         options = {"provider": "peps,cdse", "base_url": roots}
         write_journal(tmp_path, ({"collection": "S1"}, options, True, of("peps", "A")))
 
-        assert find_left_over(tmp_path)[0].manner.base_url == "https://peps.example/resto,https://cdse.example"
-        assert find_left_over(tmp_path, "cdse")[0].manner.base_url == "https://cdse.example"
-        assert find_left_over(tmp_path, "cdse,peps")[0].manner.base_url == (
+        assert find_unfinished(tmp_path)[0].options.base_url == "https://peps.example/resto,https://cdse.example"
+        assert find_unfinished(tmp_path, "cdse")[0].options.base_url == "https://cdse.example"
+        assert find_unfinished(tmp_path, "cdse,peps")[0].options.base_url == (
             "https://cdse.example,https://peps.example/resto"
         )
-        assert find_left_over(tmp_path, "geodes")[0].manner.base_url is None
+        assert find_unfinished(tmp_path, "geodes")[0].options.base_url is None
 
 
 @pytest.fixture
-def told():
+def line():
     """What a command line without options says."""
     session = Session(OutputOptions())
-    return Helpers(session, ArchiveOptions(), StagingOptions(), DeliveryOptions())
+    return CommandLine(session, ArchiveOptions(), StagingOptions(), DeliveryOptions())
 
 
 @pytest.fixture
 def runs(monkeypatch):
     """Runs that bring nothing; `runs.troubles` has what they raise, by archive."""
-    made = SimpleNamespace(jobs=[], troubles={}, codes={})
+    runs = SimpleNamespace(made=[], troubles={}, codes={})
 
-    def run(job, wanted, expected=0):
-        made.jobs.append(job)
-        if trouble := made.troubles.get(job.archive.provider):
+    def perform(run, wanted, expected=0):
+        runs.made.append(run)
+        if trouble := runs.troubles.get(run.archive.provider):
             raise trouble
-        return made.codes.get(job.archive.provider, 0)
+        return runs.codes.get(run.archive.provider, 0)
 
-    monkeypatch.setattr("pepsasync.cli.deliver.Job.run", run)
-    return made
+    monkeypatch.setattr("pepsasync.cli.run.Run.perform", perform)
+    return runs
 
 
-def errands(*providers):
-    return [Errand(Manner(name), ["A"], count=1) for name in providers]
+def jobs(*providers):
+    return [Job(JobOptions(name), ["A"], count=1) for name in providers]
 
 
 class TestTheirOrder:
-    def test_one_after_the_other(self, told, runs, capsys):
+    def test_one_after_the_other(self, line, runs, capsys):
         runs.codes["cdse"] = 1
 
-        assert run_errands(errands("peps", "cdse", "geodes"), told, "going on with {}") == 1
-        assert [job.archive.provider for job in runs.jobs] == ["peps", "cdse", "geodes"]
+        assert run_jobs(jobs("peps", "cdse", "geodes"), line, "going on with {}") == 1
+        assert [run.archive.provider for run in runs.made] == ["peps", "cdse", "geodes"]
         assert "going on with 1 product from cdse (2 of 3)" in capsys.readouterr().err
 
     @pytest.mark.parametrize("silent", ["peps", "geodes"])
-    def test_an_archive_that_cannot_be_reached_keeps_no_other_from_being_done(self, told, runs, silent):
+    def test_an_archive_that_cannot_be_reached_keeps_no_other_from_being_done(self, line, runs, silent):
         runs.troubles[silent] = ServerError("nobody answers")
         with pytest.raises(ServerError, match="nobody answers"):
-            run_errands(errands("peps", "cdse", "geodes"), told, "{}")
+            run_jobs(jobs("peps", "cdse", "geodes"), line, "{}")
 
-        assert len(runs.jobs) == 3
+        assert len(runs.made) == 3
 
-    def test_of_several_troubles_the_first_is_the_end(self, told, runs):
+    def test_of_several_troubles_the_first_is_the_end(self, line, runs):
         runs.troubles = {"peps": ServerError("first"), "geodes": ServerError("last")}
         with pytest.raises(ServerError, match="first"):
-            run_errands(errands("peps", "cdse", "geodes"), told, "{}")
+            run_jobs(jobs("peps", "cdse", "geodes"), line, "{}")
 
-    def test_what_every_run_would_meet_ends_all(self, told, runs):
+    def test_what_every_run_would_meet_ends_all(self, line, runs):
         runs.troubles["peps"] = ConfigError("cannot write")
         with pytest.raises(ConfigError):
-            run_errands(errands("peps", "cdse"), told, "{}")
+            run_jobs(jobs("peps", "cdse"), line, "{}")
 
-        assert len(runs.jobs) == 1
+        assert len(runs.made) == 1
 
-    def test_each_run_has_files_of_its_own(self, told, runs, tmp_path):
+    def test_each_run_has_files_of_its_own(self, line, runs, tmp_path):
         delivery = DeliveryOptions(report=tmp_path / "report.json", events=tmp_path / "events.jsonl")
-        run_errands(errands("peps", "cdse"), Helpers(told.session, told.archive, told.staging, delivery), "{}")
-        first, second = (job.delivery for job in runs.jobs)
+        run_jobs(jobs("peps", "cdse"), CommandLine(line.session, line.archive, line.staging, delivery), "{}")
+        first, second = (run.delivery for run in runs.made)
 
         assert (first.report.name, second.report.name) == ("report.json", "report-2.json")
         assert second.events == tmp_path / "events-2.jsonl"
 
     @pytest.mark.parametrize("given", [{"auth": "account.txt"}, {"base_url": "https://one.example"}])
-    def test_what_is_for_one_archive_is_refused_for_several(self, told, runs, given):
+    def test_what_is_for_one_archive_is_refused_for_several(self, line, runs, given):
         with pytest.raises(ConfigError, match="one archive, and this is about cdse and peps"):
-            run_errands(errands("peps", "cdse"), Helpers(told.session, ArchiveOptions(**given), *told_rest(told)), "{}")
+            run_jobs(jobs("peps", "cdse"), CommandLine(line.session, ArchiveOptions(**given), *rest(line)), "{}")
 
-        assert runs.jobs == []
+        assert runs.made == []
 
-    def test_one_account_for_two_roots_of_an_archive_is_refused_until_one_is_chosen(self, told, runs):
-        both = [Errand(Manner("peps", f"https://{name}.example"), ["A"], count=1) for name in ("one", "two")]
+    def test_one_account_for_two_roots_of_an_archive_is_refused_until_one_is_chosen(self, line, runs):
+        both = [Job(JobOptions("peps", f"https://{name}.example"), ["A"], count=1) for name in ("one", "two")]
         account = ArchiveOptions(auth="account.txt")
         with pytest.raises(ConfigError, match=r"peps at https://one\.example and https://two\.example"):
-            run_errands(both, Helpers(told.session, account, *told_rest(told)), "{}")
+            run_jobs(both, CommandLine(line.session, account, *rest(line)), "{}")
         chosen = ArchiveOptions(auth="account.txt", base_url="https://two.example")
 
-        assert run_errands(both, Helpers(told.session, chosen, *told_rest(told)), "{}") == 0
-        assert [job.archive.base_url for job in runs.jobs] == ["https://two.example"] * 2
+        assert run_jobs(both, CommandLine(line.session, chosen, *rest(line)), "{}") == 0
+        assert [run.archive.base_url for run in runs.made] == ["https://two.example"] * 2
 
 
-def told_rest(told):
-    return told.staging, told.delivery
+def rest(line):
+    return line.staging, line.delivery
 
 
 @pytest.fixture
@@ -273,8 +271,8 @@ def test_products_of_a_resumed_run_keep_their_order(tmp_path):
             await journal.note_products(None, [product("A", provider="peps")])
 
     anyio.run(write)
-    (errand,) = find_left_over(tmp_path)
-    assert errand.manner.extract
+    (job,) = find_unfinished(tmp_path)
+    assert job.options.extract
 
 
 def test_the_same_search_at_another_archive_is_not_finished_with_it(tmp_path):
@@ -285,4 +283,4 @@ def test_the_same_search_at_another_archive_is_not_finished_with_it(tmp_path):
             journal.note_searched(other)
 
     anyio.run(write)
-    assert [errand.manner.provider for errand in find_left_over(tmp_path)] == ["cdse"]
+    assert [job.options.provider for job in find_unfinished(tmp_path)] == ["cdse"]

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
+from pepsasync.cli.counters import Counters
 from pepsasync.cli.lines import NORMAL, VERBOSE
-from pepsasync.cli.progress import MOST_BARS, Progress, shorten
-from pepsasync.cli.tally import Tally
+from pepsasync.cli.live import MOST_BARS, Progress, shorten
 from pepsasync.events import (
     DownloadProgressed,
     DownloadRetried,
@@ -32,7 +32,7 @@ class Screen:
         self.console = Console(
             file=io.StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False
         )
-        self.progress = Progress(self.console, tally=Tally(lambda: self.now), level=level)
+        self.progress = Progress(self.console, counters=Counters(lambda: self.now), level=level)
 
     def take(self, *events):
         for event in events:

@@ -1,0 +1,33 @@
+"""The structure of the package: no module needs, not even for types, what needs it."""
+
+import ast
+import graphlib
+from pathlib import Path
+
+import pepsasync
+
+ROOT = Path(pepsasync.__file__).parent
+
+
+def modules():
+    """Each module's file by its name."""
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT.parent).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imported(path, known):
+    """Modules of the package that a file names in its imports, wherever they stand."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module in known:
+            below = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in known else node.module for name in below)
+
+
+def test_no_import_circles():
+    known = dict(modules())
+    graph = {name: set(imported(path, known)) - {name} for name, path in known.items()}
+
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(known)  # else: CycleError names them
