@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import anyio
 import pytest
 
-from fakes import product
+from fakes import FakeProvider, archive_of, product
 from pepsasync.config import Config
 from pepsasync.errors import ServerError
 from pepsasync.transfer.progress import STALL_WINDOW, Progress
@@ -18,7 +18,7 @@ class Body:
 
     def __init__(self, *, received=0, **settings):
         self.part = SimpleNamespace(product=product(), received=received)
-        archive = SimpleNamespace(config=Config(**settings), emit=lambda event: None)
+        archive = archive_of(FakeProvider({}), None, Config(**settings), lambda event: None)
         self.look = Progress(self.part, archive, None).watch()
 
     async def comes(self, count, seconds):
