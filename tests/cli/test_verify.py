@@ -76,6 +76,29 @@ def test_without_a_journal_files_and_their_notes_are_enough(run, served, tmp_pat
     assert "has no journal" in done.err
 
 
+@pytest.mark.parametrize("is_unpacked", [False, True], ids=["zips", "folders"])
+@pytest.mark.parametrize("journal", ["link", "gone"])
+def test_without_a_journal_notes_tell_what_is_missing(*, run, served, tmp_path, journal, is_unpacked):
+    data, account = tmp_path / "data", ["-a", tmp_path / "account.txt", "--base-url", served.peps_url]
+    if is_unpacked:
+        assert run("fetch", *account, "-w", data, "-x", *PERIOD).code == 0
+    for path in sorted(data.glob("*.SAFE" if is_unpacked else "*.zip"))[:4]:
+        shutil.rmtree(path) if is_unpacked else path.unlink()
+    file = data / ".pepsasync" / "journal.db"
+    file.rename(tmp_path / "journal.db")
+    if journal == "link":
+        file.symlink_to(tmp_path / "journal.db")
+    found = run("verify", data)
+    repaired = run("verify", data, "--repair", *account)
+
+    assert found.code == 1
+    assert "5 products: 1 right, 4 missing" in found.err
+    assert 4 == found.out.count("missing")
+    assert repaired.code == 0, repaired.err
+    assert "fetching 4 products again from peps" in repaired.err
+    assert 5 == len(list(data.glob("*.SAFE" if is_unpacked else "*.zip")))
+
+
 def test_files_of_others_are_read_and_called_unknown(run, served, tmp_path):
     theirs = tmp_path / "data" / "S1A_theirs.zip"
     theirs.write_bytes(zips(tmp_path)[0].read_bytes())

@@ -7,8 +7,9 @@ from dataclasses import asdict
 import pytest
 
 from archives import connect, everything, fetch_all, right_files, sandbox
-from pepsasync.errors import DeliveryError
+from pepsasync.errors import ConfigError, DeliveryError
 from pepsasync.events import Noticed
+from pepsasync.folder.journal import JournalReader
 from pepsasync.folder.layout import Folder
 from pepsasync.model import DeliveryStatus
 
@@ -76,6 +77,8 @@ FILES = {
     "record": lambda folder, product: folder.records / f"{product.name}.zip.json",
     "journal": lambda folder, product: folder.state / "journal.db",
     "rollback-journal": lambda folder, product: folder.state / "journal.db-journal",
+    "write-ahead-log": lambda folder, product: folder.state / "journal.db-wal",
+    "shared-memory": lambda folder, product: folder.state / "journal.db-shm",
     "new-journal": lambda folder, product: folder.state / "journal.db.new",
     "lock-probe": lambda folder, product: folder.state / f"locks.{os.getpid()}",
 }
@@ -123,6 +126,33 @@ async def test_folder_that_is_a_link_leads_nowhere(archive, data, elsewhere, pla
     assert snapshot(elsewhere) == before
     assert {delivery.status for delivery in outcomes.values()} == {DeliveryStatus.DELIVERED}
     assert any("is now" in event.message for event in events if isinstance(event, Noticed))
+
+
+@pytest.mark.parametrize("extract", [False, True])
+@pytest.mark.parametrize("place", FOLDERS)
+async def test_file_in_the_place_of_a_folder_is_renamed(archive, data, place, extract):
+    folder, product = Folder(data), await one_product(archive)
+    path = FOLDERS[place](folder, product)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(PRECIOUS)
+    outcomes, events = await fetch_all(archive, data, extract=extract)
+
+    assert {delivery.status for delivery in outcomes.values()} == {DeliveryStatus.DELIVERED}
+    if extract or place in ("state", "parts", "records"):
+        assert PRECIOUS == path.with_name(f"{path.name}.aside-1").read_bytes()
+        assert any("is now" in event.message for event in events if isinstance(event, Noticed))
+
+
+@pytest.mark.parametrize("file", ["rollback-journal", "write-ahead-log", "shared-memory"])
+async def test_journal_beside_a_link_is_not_read(archive, data, elsewhere, file):
+    product = await one_product(archive)
+    await fetch_all(archive, data)
+    path = FILES[file](Folder(data), product)
+    path.unlink(missing_ok=True)
+    link(path, elsewhere / "precious")
+
+    with pytest.raises(ConfigError, match=f"{path.name} is a link; it is not read"):
+        JournalReader(data)
 
 
 def pipe(path):

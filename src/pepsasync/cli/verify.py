@@ -176,11 +176,11 @@ def _known(directory: Path, session: Session) -> dict[str, Known | None]:
     """All names that should stand in a folder or do, with what the journal knows of them."""
     from pepsasync.folder.journal import State  # noqa: PLC0415
     from pepsasync.folder.names import safe_name  # noqa: PLC0415
-    from pepsasync.transfer.reverify import names_in  # noqa: PLC0415
+    from pepsasync.transfer.reverify import names_in, noted_in  # noqa: PLC0415
 
     with _reader(directory, session) as reader:
         if reader is None:
-            return dict.fromkeys(names_in(directory))
+            return noted_in(directory) | dict.fromkeys(names_in(directory))
         known: dict[str, Known | None] = {
             row.name: _known_of(row)
             for state in HERE

@@ -118,7 +118,7 @@ def make_way(path: Path, tell: Callable[[str], None] = _ignore, *, is_folder: bo
     Args:
         path: In the state folder, or that itself.
         tell: Gets a sentence for the user about what was renamed.
-        is_folder: Whether it should be a folder; a file in its place is left, and found when the folder is used.
+        is_folder: Whether it should be a folder.
 
     Raises:
         OSError: It cannot be looked at or renamed.
@@ -127,8 +127,8 @@ def make_way(path: Path, tell: Callable[[str], None] = _ignore, *, is_folder: bo
         found = os.lstat(path)
     except FileNotFoundError:
         return
-    what = foreign(found)
-    if what is None or (is_folder and (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode))):
+    what = None if is_folder and stat.S_ISDIR(found.st_mode) else kind(found.st_mode) if is_folder else foreign(found)
+    if what is None:
         return
     names = (path.with_name(f"{path.name}.aside-{number}") for number in itertools.count(1))
     aside = next(name for name in names if not os.path.lexists(name))
@@ -151,7 +151,7 @@ def remove_own(path: Path, tell: Callable[[str], None] = _ignore) -> None:
 
 
 def make_own_folder(path: Path, tell: Callable[[str], None] = _ignore) -> None:
-    """Make a folder of ours that may be there; a link in its place is renamed.
+    """Make a folder of ours that may be there; a link or a file in its place is renamed.
 
     Raises:
         OSError: It cannot be made.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -75,6 +76,28 @@ def names_in(directory: Path) -> set[str]:
     return zips | {path.name.removesuffix(".SAFE") for path in directory.glob("*.SAFE") if path.is_dir()}
 
 
+def noted_in(directory: Path) -> dict[str, Known]:
+    """Products that were found right in a folder once, by the notes beside them, and where each stood.
+
+    Raises:
+        ConfigError: The notes cannot be read.
+    """
+    folder = Folder(directory)
+    if folder.state.is_symlink() or folder.records.is_symlink():
+        return {}
+    try:
+        with os.scandir(folder.records) as entries:  # the latest last: what was unpacked later counts
+            notes = [
+                note.name for note in sorted(entries, key=lambda note: note.stat(follow_symlinks=False).st_mtime_ns)
+            ]
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise ConfigError(f"cannot read {folder.records}: {error.strerror}") from error
+    finals = [directory / note.removesuffix(".json") for note in notes if note.endswith((".zip.json", ".SAFE.json"))]
+    return {final.stem: Known(path=str(final)) for final in finals if read_note(final, folder)}
+
+
 def recheck(directory: Path, name: str, noted: Known | None) -> Finding:
     """Read one product again, all of it; where both zip and folder stand, the worse one counts.
 
@@ -100,7 +123,8 @@ def recheck(directory: Path, name: str, noted: Known | None) -> Finding:
     if findings:
         return max(findings, key=lambda finding: finding.verdict)
     put = Path(noted.path) if noted and noted.path else zipped
-    return Finding(name, Verdict.MISSING, "the journal says that it was here", put)
+    source = str(read_note(put, folder).get("source") or "")
+    return Finding(name, Verdict.MISSING, "it was delivered here, and is gone", put, source=source)
 
 
 def _judged(path: Path, name: str, noted: Known | None, folder: Folder) -> Finding:

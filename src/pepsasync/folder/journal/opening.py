@@ -79,7 +79,7 @@ def open_for_writing(
     locks = has_locks(path.parent)
     try:
         with disk_errors(path):
-            for file in (path, side_file(path)):
+            for file in files_of(path):
                 make_way(file, tell)
         if path.exists():
             try:
@@ -149,7 +149,7 @@ def _create(path: Path, locks: bool, migrations: Sequence[str]) -> None:
     """Make an empty journal aside and give it its name when it is whole."""
     new = new_file(path)
     with disk_errors(path):
-        for rest in (*path.parent.glob(f"*{NEW}"), *path.parent.glob(f"*{NEW}-journal"), side_file(path)):
+        for rest in (*path.parent.glob(f"*{NEW}"), *path.parent.glob(f"*{NEW}-journal"), *files_of(path)[1:]):
             make_way(rest)
             rest.unlink(missing_ok=True)
         write_new(new, b"")
@@ -162,13 +162,18 @@ def _create(path: Path, locks: bool, migrations: Sequence[str]) -> None:
 def put_aside(path: Path) -> Path:
     """Rename a damaged journal to `journal.db.damaged-N`, with what SQLite keeps beside it."""
     names = (path.with_name(f"{path.name}.damaged-{number}") for number in itertools.count(1))
-    aside = next(name for name in names if not name.exists() and not side_file(name).exists())
+    aside = next(name for name in names if not any(map(os.path.lexists, files_of(name))))
     with disk_errors(path):
-        # First: left behind, it would be played into the next journal.
-        with contextlib.suppress(FileNotFoundError):
-            side_file(path).rename(side_file(aside))
-        path.rename(aside)
+        for file, new in reversed([*zip(files_of(path), files_of(aside), strict=True)]):
+            # The journal last: what is left behind would be played into the next one.
+            with contextlib.suppress(FileNotFoundError):
+                file.rename(new)
     return aside
+
+
+def files_of(path: Path) -> list[Path]:
+    """A journal, and the files that SQLite would read with it; those of a write-ahead log are never ours."""
+    return [path, side_file(path), *(path.with_name(f"{path.name}-{name}") for name in ("wal", "shm"))]
 
 
 def side_file(path: Path) -> Path:

@@ -25,6 +25,7 @@ from pepsasync.folder.journal.opening import (
     check_tables,
     connect,
     error_code,
+    files_of,
     is_busy,
     is_damage,
     journal_error,
@@ -101,9 +102,14 @@ class JournalReader:
             raise ConfigError(f"{self.directory} has no journal", hint="pepsasync fetch -w DIR makes one") from None
         except OSError as error:
             raise ConfigError(f"cannot read the journal {self.path}: {error.strerror or error}") from error
-        if what or not is_folder:
+        file, wrong = self.path, what or ("" if is_folder else "in a folder that is a link")
+        for beside in files_of(self.path)[1:]:
+            with contextlib.suppress(OSError):
+                if not wrong and (what := foreign(os.lstat(beside))):
+                    file, wrong = beside, what
+        if wrong:
             raise ConfigError(
-                f"the journal {self.path} is {what or 'in a folder that is a link'}; it is not read",
+                f"the journal {file} is {wrong}; it is not read",
                 hint="pepsasync fetch -w DIR renames it and begins a new one; no product is lost",
             )
 
