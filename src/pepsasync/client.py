@@ -29,7 +29,7 @@ from pepsasync.settings import read_settings
 from pepsasync.text import reason
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
     from anyio.abc import TaskGroup
     from anyio.streams.memory import MemoryObjectSendStream
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pepsasync.config import Config
     from pepsasync.credentials import Credentials
     from pepsasync.engine.recorder import Journals
+    from pepsasync.events import Emit
     from pepsasync.model import Delivery, Query, Quota, StorageTier
     from pepsasync.providers.base import Provider, StagingReply
 
@@ -283,6 +284,23 @@ class Client:
                     await fetch(products, self.provider, archives, order, recorder, outcomes.clone())
 
         return Background(self._tasks, work, OUTCOMES_AHEAD)
+
+    @contextlib.asynccontextmanager
+    async def hold(self, directory: str | os.PathLike[str]) -> AsyncIterator[tuple[Folder, Emit]]:
+        """Be the one program that works in a folder, as long as the block lasts; `fetch` works in it meanwhile.
+
+        Yields:
+            The folder, in which nothing is changed once another program has it, and what notes events in its journal.
+
+        Raises:
+            JournalBusyError: Another program works in this folder.
+            ConfigError, DiskFullError: It cannot be written.
+        """
+        folder = Folder(in_home(directory, "directory"), self._tell)
+        await to_thread.run_sync(folder.open)
+        names = [archive.name for archive in self._archives]
+        async with self._journals.recorder(folder.directory, names, {}) as recorder:
+            yield recorder.owned(folder), recorder.take
 
     def events(self) -> Background[Event]:
         """Loop over everything that happens from the first step of the loop on; it ends with the client.

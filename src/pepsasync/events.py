@@ -203,6 +203,16 @@ class ProductMoved(ProductEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProductRemoved(ProductEvent):
+    """A sync took the product out of the folder: a newer processing was brought, or the archive has withdrawn it."""
+
+    path: str
+    """Where it was."""
+    kept: str
+    """Where it is now; empty when it is no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProductSkipped(ProductEvent):
     """The product was already there, complete and verified."""
 

@@ -183,7 +183,7 @@ class Recorder:
                 note(name, checksum=event.checksum)
             case events.ProductDelivered():
                 note(name, State.DELIVERED, path=event.path, bytes=event.bytes)
-            case events.ProductMoved():
+            case events.ProductMoved() | events.ProductRemoved():
                 note(name, path="")
             case events.ProductSkipped():
                 note(name, State.SKIPPED, path=event.path, bytes=event.bytes)

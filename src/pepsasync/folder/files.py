@@ -160,10 +160,10 @@ def make_own_folder(path: Path, tell: Callable[[str], None] = _ignore) -> None:
     path.mkdir(parents=True, exist_ok=True)
 
 
-def replace_text(path: Path, text: str, tell: Callable[[str], None] = _ignore) -> None:
-    """Write a small file so that a reader finds the old or the new one, never a half; `tell` as for `write_new`."""
+def replace_text(path: Path, text: str, tell: Callable[[str], None] = _ignore, *, is_synced: bool = False) -> None:
+    """Write a small file so that a reader finds the old or the new one, never a half; arguments as for `write_new`."""
     new = new_file(path)
-    write_new(new, text.encode())
+    write_new(new, text.encode(), is_synced=is_synced)
     with removed_on_error(new):
         make_way(path, tell)
         new.replace(path)

@@ -159,6 +159,16 @@ class Folder:
         """What others have put under final names, or changed there, and was replaced since."""
         return self.state / "kept"
 
+    @functools.cached_property
+    def replaced(self) -> Path:
+        """Products in whose place a newer processing was brought."""
+        return self.state / "replaced"
+
+    @functools.cached_property
+    def removed(self) -> Path:
+        """What is about to be removed: it has lost its final name as a whole."""
+        return self.state / "removed"
+
     def check_names(self, name: str) -> None:
         """Refuse to look at or to replace what is neither a file nor a folder of ours under a final name.
 
@@ -324,6 +334,41 @@ class Folder:
         aside = next(name for name in names if not os.path.lexists(name))
         final.rename(aside)
         return aside
+
+    def take_out(self, name: str, *, keep: bool) -> list[tuple[Path, Path | None]]:
+        """Take a product out of the folder: its zip, its unpacked folder, and what is known of them.
+
+        Args:
+            name: Of the product.
+            keep: Move it to `replaced`, in place of nothing that is there; else it is removed.
+
+        Returns:
+            Where each stood, and where it is now.
+
+        Raises:
+            DeliveryError: What stands there is not ours.
+            JournalBusyError: Another program has the folder now.
+            DiskFullError, ConfigError: The disk failed.
+        """
+        self.check_owner()
+        self.check_names(name)
+        taken: list[tuple[Path, Path | None]] = []
+        for final in self.final_paths(name):
+            goal = self.replaced if keep else self.removed
+            with disk_errors(final):
+                if not os.path.lexists(final):
+                    continue
+                make_own_folder(goal, self.tell)
+                names = itertools.chain([goal / final.name], (goal / f"{final.name}-{n}" for n in itertools.count(1)))
+                aside = next(path for path in names if not os.path.lexists(path))
+                final.rename(aside)
+                remove_own(self.record_path(final), self.tell)
+                taken.append((final, aside if keep else None))
+        with disk_errors(self.directory):
+            if taken:
+                sync(self.directory)
+            remove_tree(self.removed)  # and what a killed run has left of it
+        return taken
 
     def _write_small(self, path: Path, body: bytearray) -> None:
         try:

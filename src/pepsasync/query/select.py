@@ -267,6 +267,31 @@ def latest(products: Iterable[Product]) -> list[Product]:
     return [product for number, product in enumerate(wanted) if number in kept]
 
 
+def newer_processings(here: Iterable[Product], shown: Iterable[Product]) -> dict[str, Product]:
+    """Find products that newer processings of the same acquisition replace, see `latest`.
+
+    Args:
+        here: Products that may have been replaced.
+        shown: Products that may replace them.
+
+    Returns:
+        The newest of `shown` that replaces it, by the name of a product of `here`.
+    """
+    by_acquisition: dict[Hashable, list[tuple[tuple[int, str, datetime], Product]]] = defaultdict(list)
+    for product in shown:
+        processing = _processing(product)
+        by_acquisition[processing.acquisition].append((processing.age, product))
+    found: dict[str, Product] = {}
+    for older in here:
+        processing = _processing(older)
+        newer = [item for item in by_acquisition.get(processing.acquisition, ()) if item[0] > processing.age]
+        for _, product in sorted(newer, key=lambda item: item[0], reverse=True):
+            if _replaces(product, older):
+                found[older.name] = product
+                break
+    return found
+
+
 def _newest(group: list[tuple[tuple[int, str, datetime], int]], products: list[Product]) -> list[int]:
     """Numbers of the products that no newer one of their acquisition replaces."""
     kept: list[int] = []
