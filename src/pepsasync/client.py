@@ -279,7 +279,7 @@ class Client:
                     asked_before=await recorder.asked_before(),
                     in_progress=recorder.in_progress,
                 )
-                archives = archives_of([await recorder.along(archive) for archive in self._archives], order)
+                archives = archives_of([await recorder.recorded(archive) for archive in self._archives], order)
                 with self.listen(recorder.note_quota):
                     await fetch(products, self.provider, archives, order, recorder, outcomes.clone())
 

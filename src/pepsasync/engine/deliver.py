@@ -1,4 +1,4 @@
-"""The path of one product, top to bottom: is it there, bring it, unpack it, say what became of it.
+"""The path of one product, top to bottom: look for it in the folder, bring it, unpack it, report the outcome.
 
 How it is staged, downloaded and verified stands in `one_archive.bring`, and with several archives in
 `several_archives.bring`. Resources are held only while they are used: waiting for tape holds no slot.
@@ -74,7 +74,7 @@ async def deliver(product: Product, archives: Archives, order: Order, *, is_abse
 
 
 def _of_product(error: PepsasyncError | RuntimeError) -> PepsasyncError:
-    """What went wrong with one product; raises what is a fault of the program."""
+    """The error of one product; raises what is a bug of the program."""
     if isinstance(error, PepsasyncError):
         return error
     if lacks_threads(error):
@@ -84,7 +84,7 @@ def _of_product(error: PepsasyncError | RuntimeError) -> PepsasyncError:
 
 @contextlib.asynccontextmanager
 async def _room(product: Product, archives: Archives, order: Order, zipped: Path | None) -> AsyncIterator[None]:
-    """Set aside what a product still needs on the disk; one that is left out for being on tape needs nothing."""
+    """Reserve the disk space that a product still needs; one that is left out because it is on tape needs none."""
     space, size = order.folder.space, product.size or 0
     if space is None or (zipped is None and order.config.skip_tape and not archives.may_be_online(product)):
         yield

@@ -1,4 +1,4 @@
-"""A whole run: what is wanted goes in; it is searched for and delivered side by side."""
+"""A whole run: it searches for what is wanted and delivers what was found, at the same time."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ async def fetch(
     recorder: Recorder,
     outcomes: MemoryObjectSendStream[Delivery],
 ) -> None:
-    """Search for what is wanted, and deliver what is found meanwhile.
+    """Search for what is wanted, and deliver what was found meanwhile.
 
-    A search that fails does not take the deliveries along, which may have days of work behind them.
+    A search that fails does not cancel the deliveries, which may hold days of work.
 
     Args:
         wanted: A query, or products, names and queries.
         provider: Is searched.
         archives: Where products come from.
         order: Folder, limiters, options.
-        recorder: Notes what happens in the folder.
+        recorder: Writes what happens to the journal of the folder.
         outcomes: One `Delivery` each, closed at the end.
 
     Raises:
         ConfigError, AuthError, UnreachableError, DiskFullError: The run cannot go on; all of it is resumable.
         JournalBusyError: Another program has taken over the folder, because this one was stopped for long.
-        ProviderError: The search failed, for more than some names; what it had found was brought.
+        ProviderError: The search failed, for more than some names; what it had found was delivered.
 
     Cancellation: as `deliver`, for each product.
     """
@@ -90,8 +90,8 @@ async def deliver_all(
 ) -> None:
     """Deliver every product that arrives, many at a time.
 
-    At most `Config.in_flight` products are worked on, waited for, or wait for the consumer of their outcomes; beyond
-    that, no further page is taken.
+    At most `Config.in_flight` products are in work, wait for tape, or wait until their outcome is consumed; with so
+    many, no further page is taken.
 
     Args:
         pages: Products without repetition; closed by the search.
@@ -129,7 +129,7 @@ async def deliver_all(
 
 
 async def _run_hook(delivery: Delivery, order: Order) -> None:
-    """Do what the user wants done with a product; it is delivered whatever comes of it."""
+    """Call the user's hook for a delivered product; an error of the hook does not change the outcome."""
     if order.on_delivered is None or delivery.status is not DeliveryStatus.DELIVERED:
         return
     product = delivery.product

@@ -1,4 +1,4 @@
-"""Products in progress: each product of a folder is brought once at a time, however many runs of a client want it."""
+"""Products in progress: a lock for each product of a folder, held by one of the runs of a client at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class InProgress:
-    """Names of the products that are under way in one folder: two would write one part."""
+    """Names of the products in progress in one folder: two runs must not write the same part."""
 
     def __init__(self) -> None:
         self.is_shared = False
@@ -23,10 +23,10 @@ class InProgress:
 
     @contextlib.asynccontextmanager
     async def alone(self, name: str) -> AsyncIterator[bool]:
-        """Be the one who brings a product; waits while somebody else is.
+        """Hold the lock of a product; waits while another run holds it.
 
         Yields:
-            Whether others may have brought it meanwhile.
+            Whether another run may have brought it meanwhile.
 
         Cancellation: nothing is held.
         """

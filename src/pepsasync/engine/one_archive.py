@@ -1,4 +1,4 @@
-"""From wherever one archive keeps a product to its final name in the folder."""
+"""One archive: stage a product, wait, download, verify, and give it its final name in the folder."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class OneArchive:
         self._watch = OnlineWatch(archive.provider, archive.config, archive.emit)
 
     async def bring(self, product: Product, log: Log) -> Path | None:
-        """Stage if need be, wait, download, verify, promote; from the start when it went back to tape meanwhile.
+        """Stage if need be, wait, download, verify, promote; again from staging when it went back to tape.
 
         Returns:
             Where it is, under its final name; None when it is on tape and the order leaves such products out.
@@ -73,13 +73,13 @@ class OneArchive:
                 async with self._within_window(product):
                     await self.bring_online(product, log)
                     return await self.fetch(product, log)
-            except OfflineError:  # back on tape before we came, or never online
+            except OfflineError:  # back on tape before the download, or never online
                 product = replace(product, tier=StorageTier.TAPE)
                 if not self.order.config.skip_tape:
                     await self.pause_before_asking_again(log)
 
     async def fetch(self, product: Product, log: Log) -> Path:
-        """Download and verify; once more from the start when what came is wrong.
+        """Download and verify; once more from the start when the bytes are wrong.
 
         Raises:
             OfflineError: The product is on tape after all.
@@ -153,7 +153,7 @@ class OneArchive:
 
     @contextlib.asynccontextmanager
     async def _within_window(self, product: Product) -> AsyncIterator[None]:
-        """Have room in the staging window for a product that is to be staged and downloaded."""
+        """Hold room in the staging window for a product that is to be staged and downloaded."""
         window, size, has_arrived = self.archive.gate.window, product.size or 0, False
         await window.enter(size, acquired=product.start, goes_first=self.order.was_asked_before(product))
         try:
@@ -173,10 +173,10 @@ class OneArchive:
         await self._pause(min(pause, LONGEST_ADVICE), log)
 
     async def watch(self) -> None:
-        """Look at where the products are that wait, until cancelled.
+        """Poll the tiers of the waiting products, until cancelled.
 
         Raises:
-            AuthError: The archive no longer accepts the credentials; everybody who waits is told so, too.
+            AuthError: The archive no longer accepts the credentials; all who wait get the same error.
         """
         await self._watch.run()
 
@@ -199,7 +199,7 @@ class OneArchive:
         await anyio.sleep(seconds)
 
     def _note_start(self, log: Log, event: Event) -> None:
-        """Pass on an event; the first start is when downloading began: what is waited for before is something else."""
+        """Pass on an event; the first `DownloadStarted` ends the wait for quota and slots, and the download begins."""
         if log.download_began is None and isinstance(event, DownloadStarted):
             log.download_began = anyio.current_time()
         self.archive.emit(event)

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
             """Whether a product can be downloaded without staging, as far as is known."""
 
         async def watch(self) -> None:
-            """Look at where the waiting products are, until cancelled."""
+            """Poll the tiers of the waiting products, until cancelled."""
 
 
 LOOKS = 2
-"""Products at once that are looked for in the folder; each thread more keeps memory of its own."""
+"""Products at once that are looked for in the folder; each further thread takes memory."""
 
 HOOKS = 4
-"""Calls at once of what the user wants done with delivered products."""
+"""Hooks (`on_delivered`) that run at once."""
 
 VERIFIERS = 4
 """Products verified and named at once: some wait for the disk while others hash."""
@@ -88,7 +88,7 @@ class Order:
 
 @dataclass(slots=True)
 class Log:
-    """What the report says of one product's way, filled as it goes."""
+    """What the report says about one product; filled while the product is brought."""
 
     product: Product
     source: str
@@ -98,13 +98,13 @@ class Log:
     """When it was first waited for, on the clock of the event loop."""
     staged_seconds: float = 0.0
     download_began: float | None = None
-    """When its first body began to come."""
+    """When the first bytes of its first body arrived."""
     returns_to_tape: int = 0
     fresh_tries: int = 0
-    """Downloads that began anew because what had come was wrong."""
+    """Downloads that were repeated from the start because the bytes were wrong."""
     attempts: int = 0
     bytes: int | None = None
-    """Bytes of what came; None when nothing did."""
+    """Bytes of the product; None when none arrived."""
     resumed_bytes: int = 0
     data_path: DataPath | None = None
     checksum: Checksum | None = None

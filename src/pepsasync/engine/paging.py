@@ -1,4 +1,4 @@
-"""Pages of a catalogue, asked for while earlier ones are read, so that the archive has as much to do as it bears."""
+"""Pages of a catalogue, requested while earlier ones are read, as many at once as the archive allows."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from pepsasync.providers.base import Provider, SearchPage
 
 UNREAD = 2
-"""Pages asked for and not read, for each request that the archive bears at once: as many may wait as are under way."""
+"""Pages asked for and not read, for each request that the archive allows at once: as many may wait as are under way."""
 
 MOST_PAGES = 100_000
-"""Guard against an archive that never sends an empty page."""
+"""Limit for an archive that never returns an empty page."""
 
 MOST_EMPTY = 3
 """Empty pages in a row that end a search, whatever the archive had announced."""
@@ -138,7 +138,7 @@ class Paging:
             part.held += self._checkable(page, query)
 
     def _take_unread(self, page: SearchPage, number: int) -> None:
-        """Note results that could not be read, or tell of them as products that failed; of each once."""
+        """Note results that could not be read, or report them as failed products; each once."""
         for place, known in enumerate(page.unread, 1):
             name = known or f"record {place} without a name on page {number}"
             self._tell_unread(name, name, "a record that cannot be read")
@@ -178,7 +178,7 @@ class Paging:
         """Note that names could not be looked up.
 
         Raises:
-            ProviderError: Names are not what it is about, or the archive answers none of them.
+            ProviderError: The query has no names, or the archive does not respond to any of them.
         """
         if isinstance(error, (QuotaError, UnavailableError)):
             self._outage.failed()
@@ -222,7 +222,7 @@ class Paging:
     async def _part(self, query: Query, asked: _Asked, sent: _Sent) -> AsyncGenerator[SearchPage, None]:
         """Pages up to the last that the archive gives out; what it says is there is asked for ahead.
 
-        An archive that sends a page twice in a row is believed to go in circles. A page with which a search would end
+        An archive that returns the same page twice in a row is taken to loop. A page with which a search would end
         too soon is asked for once more; at the end so are those that were shorter than others, and then the rest.
         """
         ahead, number, before = _Ahead(), 1, tuple[str, ...]()

@@ -1,4 +1,4 @@
-"""The journal's eyes: what a run does is noted as it happens, and what an earlier run left is told to the next."""
+"""Writes what a run does to the journal as it happens, and reads what earlier runs left there."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPEED_EVERY = 5.0
 """Seconds over which the speed is averaged."""
 
 GUARD_EVERY = 1.0
-"""Seconds between two looks at whether the folder is still this program's."""
+"""Seconds between two checks that this program still owns the folder."""
 
 
 class Recorder:
@@ -94,7 +94,7 @@ class Recorder:
         self._emit(event)
 
     def note_quota(self, event: events.Event) -> None:
-        """Note when the next download may begin; the account's pace tells the client, not this run."""
+        """Note when the next download may begin; the quota limiter sends this event to the client, not to the run."""
         if isinstance(event, events.QuotaReached):
             self._journal.note_now(quota_until=self._wall() + event.wait, updated=self._wall())
 
@@ -108,7 +108,7 @@ class Recorder:
             self._journal.check_owner()
             await anyio.sleep(GUARD_EVERY)
 
-    async def along(self, archive: Archive) -> Archive:
+    async def recorded(self, archive: Archive) -> Archive:
         """An archive whose events, downloads and staging requests are noted, and whose quota knows of earlier runs."""
         limiter = archive.gate.quota
         if limiter.quota:
@@ -156,7 +156,7 @@ class Recorder:
         return [max(0.0, now - start) for start in starts]
 
     def _count(self, name: str, received: int) -> None:
-        """Count what came of a product since the last time; what was here before its download began did not come."""
+        """Count the bytes of a product since the last event; bytes that were there before its download do not count."""
         self._came += max(0, received - self._received.get(name, received))
         self._received[name] = received
 
@@ -197,7 +197,7 @@ class Journals:
     """The journals that a client has open: several runs into one folder share one.
 
     Args:
-        emit: Gets what the journals have to tell.
+        emit: Gets the messages of the journals.
     """
 
     def __init__(self, emit: Emit) -> None:
@@ -209,7 +209,7 @@ class Journals:
     async def recorder(
         self, directory: Path, providers: Sequence[str], options: Mapping[str, Any]
     ) -> AsyncIterator[Recorder]:
-        """Be the one program that works in a folder, as long as the block lasts.
+        """Open the journal of a folder, which only one program may use at a time.
 
         Args:
             directory: The user's folder.
@@ -242,7 +242,7 @@ class Journals:
 
 
 class _Shared:
-    """One open journal, and what its thread has to tell until the event loop can."""
+    """One open journal, and the messages of its thread, which the event loop emits."""
 
     journal: Journal
 
@@ -265,7 +265,7 @@ class _Shared:
         self._flush()
 
     def pass_on(self, event: events.Event) -> None:
-        """Pass on an event, and first what the journal has told from its thread."""
+        """Emit the messages of the journal's thread, then an event."""
         self._flush()
         self._emit(event)
 

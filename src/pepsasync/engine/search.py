@@ -95,7 +95,7 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
 
 
 async def _explain_nothing(query: Query, provider: Provider, emit: Emit) -> None:
-    """Tell what may be wrong with the words of a query that nothing fulfils.
+    """Report what may be wrong with a query that found nothing.
 
     Raises:
         AreaError: It is a place that nobody knows.
@@ -115,7 +115,7 @@ async def _explain_nothing(query: Query, provider: Provider, emit: Emit) -> None
 
 
 async def _wanted(query: Query, provider: Provider, emit: Emit, paging: Paging) -> AsyncGenerator[list[Product], None]:
-    """Pages of products that match, each product once; that an archive sends other collections is told."""
+    """Pages of products that match, each product once; products of other collections are reported once."""
     seen, is_told = Seen(), False
     async with aclosing(paging.products(query)) as pages:
         async for products in pages:

@@ -1,4 +1,4 @@
-"""What came before, among very many."""
+"""A set of the ids that were seen before, for very many of them."""
 
 from __future__ import annotations
 

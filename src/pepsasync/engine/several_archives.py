@@ -1,7 +1,7 @@
 """One product, several archives: products of the same name are the same acquisition.
 
-A product is taken from whichever archive has it online and a free slot. Each archive has as many slots as it bears
-downloads; they are given away only when they are free, so that a quick archive gets more products than a slow one.
+A product is taken from whichever archive has it online and a free slot. Each archive has as many slots as it allows
+downloads; a product gets one only when it is free, so that a fast archive delivers more products than a slow one.
 Size and checksum belong to the archive that the bytes come from.
 """
 
@@ -46,10 +46,10 @@ AHEAD = 4
 those only, in the order in which their turn comes."""
 
 LOOK_UP = 60.0
-"""Seconds for which it is asked what else has a product: an archive that is out must not keep others waiting."""
+"""Longest lookup of a product at another archive, seconds: one that does not respond must not delay the others."""
 
 REST = 600.0
-"""Seconds for which an archive that did not answer then is not asked again."""
+"""Seconds after a lookup without an answer during which the archive is not asked again."""
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Candidates:
     failed: list[Copy] = field(default_factory=list)
     """Those that could not deliver it; tried once more when no other is left."""
     error: PepsasyncError | None = None
-    """What the last one said."""
+    """Of the last one that failed."""
     are_complete: bool = False
     """Whether every archive was asked."""
     is_last_round: bool = False
@@ -142,10 +142,10 @@ class SeveralArchives:
         return self._holders[0].one.may_be_online(product)
 
     async def watch(self) -> None:
-        """Look at where the products are that wait; an archive that refuses the credentials does not end the run."""
+        """Poll the tiers of the waiting products; an archive that refuses the credentials does not end the run."""
 
         async def watch(holder: Holder) -> None:
-            with contextlib.suppress(AuthError):  # who waits is told, too
+            with contextlib.suppress(AuthError):  # all who wait get the same error
                 await holder.one.watch()
 
         async with task_group() as watching:

@@ -38,7 +38,7 @@ async def feed(  # noqa: C901 - one loop over all that may be wanted
     """Send every wanted product once, and a failed outcome for each name that the archive does not know or look up.
 
     Of several with one name, which is what their files are called, one is sent: of those that come together the one
-    published last. The others are told of as `ProductSuperseded`.
+    published last. The others are reported as `ProductSuperseded`.
 
     Args:
         wanted: A query, or products, names and queries.
@@ -115,7 +115,7 @@ def _parts(wanted: Wanted) -> Iterator[Query | list[Product | str]]:
 
 
 def _query(part: Query | list[Product | str]) -> Query | None:
-    """What the archive has to be asked for."""
+    """The query for a part of what is wanted; None when it needs none."""
     if isinstance(part, Query):
         return part
     names = tuple(dict.fromkeys(item for item in part if isinstance(item, str)))
@@ -125,7 +125,7 @@ def _query(part: Query | list[Product | str]) -> Query | None:
 async def _look_for(
     query: Query, found: Callable[[list[Product]], Awaitable[None]], provider: Provider, emit: Emit
 ) -> dict[str, ProviderError]:
-    """Hand on what the archive has.
+    """Pass on what the archive has.
 
     Returns:
         Why each other name is missing, and each record that could not be read; nothing when the limit was reached.
@@ -154,7 +154,7 @@ def _not_found(name: str, query: Query, provider: Provider) -> NotFoundError:
 
 
 def _fail(name: str, error: ProviderError, provider: Provider, emit: Emit) -> Delivery:
-    """Tell that there is nothing to deliver under a name, and why."""
+    """Report that nothing can be delivered under a name, and why."""
     error.product = error.product or name
     product = Product(id=name, name=name, provider=provider.name, collection="", download_url="")
     emit(ProductFailed(id=name, name=name, error=type(error).__name__, message=str(error)))

@@ -38,8 +38,8 @@ UNKNOWN_PAUSES = 6
 given up: where looks are quick, many of them fit into minutes in which an archive's tape storage does not answer."""
 
 
-class _Bell:
-    """Wakes a group of those who wait; who finds no answer waits on."""
+class _Group:
+    """Wakes a group of waiters; one without an answer waits again."""
 
     __slots__ = ("_event", "members")
 
@@ -50,7 +50,7 @@ class _Bell:
     async def wait(self) -> None:
         await self._event.wait()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         self._event.set()
         self._event = anyio.Event()
 
@@ -58,28 +58,28 @@ class _Bell:
 @dataclass(slots=True, eq=False)
 class _Waiter:
     product: Product
-    bell: _Bell
+    group: _Group
     asked: int
     deadline: float
     since: float
     seen: float
-    """When it was not online the last time somebody looked."""
+    """When a poll last found it not online."""
     tier: StorageTier | None = None
     is_mentioned: bool = True
-    """Whether the latest look said anything of it."""
+    """Whether the latest poll mentioned it."""
     still: int = 0
-    """Looks in a row that found the same tier."""
+    """Polls in a row that found the same tier."""
     answer: bool | PepsasyncError | None = None
     """True: online. False: ask the archive again. An error: give up."""
 
 
 class OnlineWatch:
-    """Tells each waiting product when it is online.
+    """Polls the tiers of all waiting products, and wakes each that is online.
 
     Args:
         provider: Whose `tiers` is asked.
         config: Poll intervals, `trials`, `unknown_requests`.
-        emit: Gets a `TiersWatched` for each look, and one before the first.
+        emit: Gets a `TiersWatched` for each poll, and one before the first.
         chance: Returns numbers between 0 and 1, for jitter.
     """
 
@@ -93,10 +93,10 @@ class OnlineWatch:
         self._shortest = config.poll_interval or provider.limits.poll_interval
         self._waits = Waits(self._shortest, config.poll_interval_max)
         self._waiting: dict[_Waiter, None] = {}  # by arrival
-        self._bell = _Bell()
+        self._group = _Group()
         self._arrived = anyio.Event()
         self._refusal: AuthError | None = None
-        self._has_let_go = False
+        self._has_asked_again = False
 
     async def until_online(self, product: Product, asked: int, deadline: float = math.inf) -> bool:
         """Wait for one product.
@@ -119,29 +119,29 @@ class OnlineWatch:
         if self._refusal is not None:
             raise self._refusal
         now = anyio.current_time()
-        waiter = _Waiter(product, self._next_bell(), asked, deadline, now, now)
+        waiter = _Waiter(product, self._next_group(), asked, deadline, now, now)
         self._waiting[waiter] = None
         self._arrived.set()
         try:
             while waiter.answer is None:
-                await waiter.bell.wait()
+                await waiter.group.wait()
         finally:
             del self._waiting[waiter]
         if isinstance(waiter.answer, Exception):
             raise waiter.answer
         return bool(waiter.answer)
 
-    def _next_bell(self) -> _Bell:
-        if self._bell.members >= GROUP:
-            self._bell = _Bell()
-        self._bell.members += 1
-        return self._bell
+    def _next_group(self) -> _Group:
+        if self._group.members >= GROUP:
+            self._group = _Group()
+        self._group.members += 1
+        return self._group
 
     async def run(self) -> NoReturn:
         """Poll for ever; started once a run and cancelled when nothing is left to deliver.
 
         Raises:
-            AuthError: The archive no longer accepts the credentials; everybody who waits is told so, too.
+            AuthError: The archive no longer accepts the credentials; all who wait get the same error.
         """
         try:
             await self._poll()
@@ -149,7 +149,7 @@ class OnlineWatch:
             self._refusal = error
             for waiter in self._waiting:
                 waiter.answer = error
-                waiter.bell.ring()
+                waiter.group.wake()
             raise
 
     async def _poll(self) -> NoReturn:
@@ -172,7 +172,7 @@ class OnlineWatch:
         return self._waits.pause(previous, moved=moved, waited=now - first, now=now)
 
     async def _sleep(self, pause: float) -> None:
-        """Pause before a look.
+        """Pause before a poll.
 
         A product whose deadline comes shortens it; so does one that arrives, unless it is known how long that takes.
         """
@@ -186,8 +186,8 @@ class OnlineWatch:
         await anyio.sleep_until(until)
 
     async def _look(self, pause: float) -> float:
-        """Ask for all that wait; returns the seconds until the next look."""
-        waiters, self._has_let_go = list(self._waiting), False
+        """Ask for the tiers of all that wait; returns the seconds until the next poll."""
+        waiters, self._has_asked_again = list(self._waiting), False
         began, moved, online, trouble, advice = anyio.current_time(), False, 0, None, 0.0
         batch = self._provider.limits.poll_batch
         for first in range(0, len(waiters), batch):
@@ -210,11 +210,11 @@ class OnlineWatch:
         return after
 
     def _note(self, waiter: _Waiter, tiers: Mapping[str, StorageTier] | None, began: float) -> bool:
-        """Take down what the look that began then said of one product, None if it failed; returns whether it moved."""
+        """Note the result of one poll for a product (None: the poll failed); returns whether its tier changed."""
         if tiers is None:
             if anyio.current_time() >= waiter.deadline:
                 waiter.answer = too_late(waiter.product, self._config.staging_timeout)
-                waiter.bell.ring()
+                waiter.group.wake()
             return False
         unmentioned = StorageTier.UNKNOWN if self._provider.limits.stages else StorageTier.TAPE
         waiter.is_mentioned = waiter.product.id in tiers
@@ -227,7 +227,7 @@ class OnlineWatch:
             self._waits.note(waiter.seen - waiter.since, began)
         waiter.seen = anyio.current_time()
         if waiter.answer is not None:
-            waiter.bell.ring()
+            waiter.group.wake()
         return moved and (not first or waiter.answer is True)
 
     def _answer(self, waiter: _Waiter) -> bool | PepsasyncError | None:
@@ -250,15 +250,15 @@ class OnlineWatch:
                 product=waiter.product.name,
                 hint="Run the same command again later, or allow more with --trials",
             )
-        if waiter.tier in (StorageTier.TAPE, StorageTier.UNKNOWN) and is_patience_over and self._lets_go(waiter):
+        if waiter.tier in (StorageTier.TAPE, StorageTier.UNKNOWN) and is_patience_over and self._may_ask_again(waiter):
             return False  # only a request can tell
         return None
 
-    def _lets_go(self, waiter: _Waiter) -> bool:
+    def _may_ask_again(self, waiter: _Waiter) -> bool:
         """Whether a product may be asked for again; one a look where that is a download, which counts for a quota."""
         if waiter.is_mentioned or self._provider.limits.stages:
             return True
-        is_first, self._has_let_go = not self._has_let_go, True
+        is_first, self._has_asked_again = not self._has_asked_again, True
         return is_first
 
 

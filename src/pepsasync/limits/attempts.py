@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 OUTAGE_PATIENCE = 1800.0
 """Seconds for which an archive that had answered before is tried again when no connection can be made, or when it
-answers nobody."""
+serves no request."""
 
 FIRST_CONTACT_TRIES = 3
 """Tries for an archive that never answered: more likely a wrong address than an outage."""
@@ -45,7 +45,7 @@ class Attempts:
         on_retry: Called before each pause with the error, the number of the try and the pause in seconds.
         progress: Says how far the operation has come.
         was_reached: Says whether the archive has ever answered; an outage is waited for longer then.
-        outage: Says whether it answers nobody, see `CircuitBreaker`: tries are not counted then.
+        outage: Says whether it does not respond, see `CircuitBreaker`: tries are not counted then.
         serves_others: Says whether it has served everybody else since a moment (of the event loop's clock): that is no
             outage.
         waits_for_quota: Says whether somebody else waits until a quota that was refused opens again, to one who was

@@ -1,4 +1,4 @@
-"""Backoff: a pause that an archive asks for or needs, kept by everybody who would ask it for the same."""
+"""Back-off: a pause that an archive asks for or needs, for all requests of one kind (downloads, staging)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from pepsasync.events import Emit
 
 NEWS = 1.0
-"""Seconds by which a pause must grow to be told again."""
+"""Seconds by which a pause must grow to be reported again."""
 
 
 class Backoff:
-    """Makes everybody wait when an archive answers one of them with Retry-After, and when it answers nobody any more.
+    """Pauses all requests of one kind when the archive answers with Retry-After, or no longer responds.
 
     Args:
         archive: Its name.
-        what: What is not asked for meanwhile, as a plural.
+        what: The kind of requests, as a plural.
         config: `retry_wait` and `retry_wait_max` are the shortest and the longest pause of an outage, the latter also
             the longest that a failing server may ask for.
         emit: Gets a `Noticed` for each pause.
@@ -41,9 +41,9 @@ class Backoff:
         self._emit = emit
         self._until = -math.inf
         self.outage = CircuitBreaker()
-        """Whether nobody gets what is asked for."""
+        """Whether the archive serves no request of this kind."""
         self.last_answer = -math.inf
-        """When somebody got an answer last, on the clock of the event loop."""
+        """When a request last got an answer, on the clock of the event loop."""
         self._last_bytes = -math.inf
         self._failing: set[str] = set()
         self._failing_since = math.inf
@@ -51,7 +51,7 @@ class Backoff:
 
     @property
     def left(self) -> float:
-        """Seconds that it still lasts, at least 0."""
+        """Seconds that the pause still lasts, at least 0."""
         return max(0.0, self._until - anyio.current_time())
 
     def keep(self, seconds: float) -> None:
@@ -63,7 +63,7 @@ class Backoff:
 
     @contextlib.contextmanager
     def obeyed(self, what: str = "") -> Iterator[None]:
-        """Begin a pause when the request within fails and the answer asks for one, or nobody gets another answer.
+        """Put around a request: begins a pause when the answer asks for one, or the archive does not respond.
 
         Quotas have rules of their own.
 
@@ -87,7 +87,7 @@ class Backoff:
             raise
 
     def answered(self) -> None:
-        """Note that somebody got an answer: an outage is over."""
+        """Note an answer to any request: an outage is over."""
         self.last_answer = anyio.current_time()
         self.outage.answered()
         self._rest = None
@@ -102,7 +102,7 @@ class Backoff:
         return len(self._failing) == 1 and max(self.last_answer, self._last_bytes) > since
 
     def _grow(self, what: str, *, is_news: bool) -> None:
-        """Pause longer the longer an outage lasts; whoever had asked before the last pause tells nothing new."""
+        """Pause longer the longer an outage lasts; a request from before the last pause does not prolong it."""
         self.outage.failed()
         if not self._failing:
             self._failing_since = anyio.current_time()

@@ -1,16 +1,16 @@
-"""Is it one product that fails, or does the archive serve nobody at the moment?"""
+"""Circuit breaker: tells an archive that does not respond from a single product that fails."""
 
 from __future__ import annotations
 
 FAILURES = 3
-"""Failures in a row, with an answer to nobody between them, that are taken for an outage."""
+"""Failures in a row, without an answer to anyone between them, that count as an outage."""
 
 
 class CircuitBreaker:
-    """Failures in a row of something that many ask.
+    """Counts failures in a row over all requests of one kind.
 
     Args:
-        tries: Of one who asks: with more than `FAILURES` of them, so many are needed for an outage.
+        tries: Of one request; when larger than `FAILURES`, so many failures are needed for an outage.
     """
 
     def __init__(self, tries: int = 1) -> None:
@@ -19,7 +19,7 @@ class CircuitBreaker:
 
     @property
     def is_on(self) -> bool:
-        """Whether nobody gets an answer."""
+        """Whether the archive is in an outage."""
         return self._failures >= self._enough
 
     def failed(self) -> None:

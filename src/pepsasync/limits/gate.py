@@ -1,4 +1,4 @@
-"""The gate of an archive: whoever wants a download or staging of it enters here, and nowhere else."""
+"""The gate of an archive: every download and every staging request enters here, and nowhere else."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """What one archive and one account bear: slots, a quota, pauses, room on the archive's disk for what is staged.
+    """Limits of one archive and one account: slots, quota, pauses, and the staging window.
 
-    Everything is held only while it is used: who waits for tape, or before another try, holds nothing.
+    Each is held only while it is used: a product that waits for tape, or between two tries, holds none.
 
     Args:
         name: Of the archive.
@@ -59,7 +59,7 @@ class Gate:
         """Wait until a download may begin.
 
         Args:
-            wait: False to be told instead.
+            wait: False to get a `NotNowError` instead.
 
         Raises:
             AuthError: The archive refused the credentials.
@@ -96,12 +96,12 @@ class Gate:
     async def download(
         self, size: int, what: str = "", *, wait: bool = True, counted: Callable[[], None] = lambda: None
     ) -> AsyncIterator[Permit]:
-        """Enter to download: with a slot, when quota and pauses allow it. What the requests lead to is taken note of.
+        """Enter to download: with a slot, when quota and pauses allow it. The outcome is noted.
 
         Args:
             size: Bytes to come, 0 when unknown; the larger goes first.
             what: Id of the product, to tell one that is never served from an archive that serves nobody.
-            wait: False to be told that it may not be now.
+            wait: False to get a `NotNowError` instead of waiting.
             counted: Called when the quota counts the download.
 
         Raises:

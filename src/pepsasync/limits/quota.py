@@ -1,7 +1,7 @@
 """Quota: when downloads of an account may begin.
 
-A quota belongs to the account, not to a download: the engine counts what it starts and stays below, and when the
-archive says that it is enough nevertheless, everybody waits.
+A quota belongs to the account, not to a download: the engine counts the downloads that it starts and stays below the
+quota; when the archive refuses nevertheless, all downloads wait.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from pepsasync.model import Account, Limits
 
 LOOKS = 12
-"""Times a window that the archive is asked what is left, at least, while nothing may begin."""
+"""Requests for what is left, at least, in one window of the quota while no download may begin."""
 
 
 class Permit:
-    """One download that is asked for.
+    """One download that was requested: it counts while it waits for its answer.
 
     Args:
         window: Counts it.
@@ -60,13 +60,13 @@ class Permit:
 
 
 class QuotaLimiter:
-    """Lets downloads begin no faster than an account may.
+    """Lets downloads begin no faster than the quota of the account allows.
 
     Args:
         limits: Of the archive; its quota.
         ask: Asks the archive what is left of the account's quota.
         config: `quota` replaces the archive's; `retry_wait` and `retry_wait_max` are for limits nobody published.
-        emit: Gets a `QuotaReached` for each wait, and one when it ends earlier than was told.
+        emit: Gets a `QuotaReached` for each wait, and one when it ends earlier than announced.
     """
 
     def __init__(self, limits: Limits, ask: Callable[[], Awaitable[Account]], config: Config, emit: Emit) -> None:
@@ -78,7 +78,7 @@ class QuotaLimiter:
         self._is_published = self.quota == limits.quota
         self._window = Window(self.quota)
         self._was_freed = anyio.Event()
-        self._turnstile = anyio.Lock()
+        self._lock = anyio.Lock()
         self._was_asked = False
         self._paused_until = -math.inf
         self._pause: float | None = None
@@ -107,23 +107,23 @@ class QuotaLimiter:
             AuthError: The archive refused the credentials.
         """
         if not self._was_asked:
-            async with self._turnstile:
+            async with self._lock:
                 if not self._was_asked:
                     await self.ask()
                     self._was_asked = True
 
     async def until_open(self) -> None:
-        """Wait until a download may begin. One waits for all, so that the archive is asked once.
+        """Wait until a download may begin. One caller waits for all, so that the archive is asked once.
 
         Raises:
             AuthError: The archive refused the credentials.
         """
         if not self.is_open:
-            async with self._turnstile:
+            async with self._lock:
                 await self._pass()
 
     async def _pass(self) -> None:
-        """Wait, and look now and then whether a download may begin earlier than was thought."""
+        """Wait, and ask now and then whether a download may begin earlier than expected."""
         told = -math.inf
         while not self.is_open:
             left, now, look = self._wait(), anyio.current_time(), self._until_look()
@@ -173,7 +173,7 @@ class QuotaLimiter:
         return anyio.current_time() - since <= patience
 
     def refuse(self, error: QuotaError) -> None:
-        """Make everybody wait because the archive says that it is enough, unless it has said so for too long."""
+        """Make all downloads wait because the archive refused one, unless it has refused for too long."""
         now = anyio.current_time()
         self._refused_since = self._refused_since if self._refused_since is not None else now
         if not self.is_patient:

@@ -58,14 +58,14 @@ class Window:
             self._starts.append(now)
 
     def withdraw(self) -> None:
-        """Note that one that was asked for gets no answer: whoever is not reached counts nothing."""
+        """Note that one that was asked for gets no answer: an archive that is not reached counts nothing."""
         self._asked -= 1
 
     def correct(self, used: int, now: float, quota: Quota | None = None) -> None:
-        """Believe the archive when it tells how many products of this window it has counted, and its quota.
+        """Take over from the archive how many products of this window it has counted, and its quota.
 
-        Others may use the same account, and an earlier run may have. What is missing in our books counts from now:
-        nobody knows when it began, and too late is better than too early.
+        Others may use the same account, and an earlier run may have. What this window has not counted counts from now:
+        its start is unknown, and too late is better than too early.
         """
         self._quota = quota or self._quota
         if self._quota is None:

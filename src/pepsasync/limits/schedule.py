@@ -1,4 +1,4 @@
-"""When to look, when to ask again, how long to wait: pure arithmetic."""
+"""Pauses between polls, requests and retries: pure arithmetic."""
 
 from __future__ import annotations
 

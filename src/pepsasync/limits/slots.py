@@ -1,4 +1,4 @@
-"""Slots: how many downloads and staging requests an archive gets at once, and who is next."""
+"""Slots: how many downloads and staging requests an archive gets at once, and which is next."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class DownloadSlots:
         return True
 
     def give_back(self) -> None:
-        """Free a slot, or hand it to whoever is next."""
+        """Free a slot, or hand it to the next download."""
         chosen = choose_next(self._waiting, self.total)
         if chosen is None:
             self._free += 1
@@ -116,7 +116,7 @@ class DownloadSlots:
 
 
 class StagingSlots:
-    """Room for so much that is asked for from tape; whoever waits for it is let in in tape order.
+    """Room for staging requests; those that wait enter in tape order.
 
     Args:
         total: Requests at once.
@@ -170,7 +170,7 @@ class StagingSlots:
             raise
 
     def _call(self) -> None:
-        """Let those in for whom there is room now, in their order."""
+        """Let all enter for which there is room now, in their order."""
         while self._waiting and self._fits(self._waiting.first[0]):
             size, called = self._waiting.take_first()
             self._used += size

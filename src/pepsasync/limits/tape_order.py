@@ -1,4 +1,4 @@
-"""In which order products are asked for that wait for tape."""
+"""The order in which products that wait for tape are requested."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BEFORE_ALL = -1
 
 
 class Place(NamedTuple, Generic[T]):
-    """Where somebody stands; sorts as they are called, and no two are equal before the item is compared."""
+    """A place in the queue; places sort in the order of the calls, and differ before their items are compared."""
 
     sweep: int
     acquired: float
@@ -29,7 +29,7 @@ class Place(NamedTuple, Generic[T]):
 
 
 class TapeOrder(Generic[T]):
-    """Those who wait for tape: the earliest acquisition first, as archives have written their tapes.
+    """A queue for tape: the earliest acquisition first, as archives have written their tapes.
 
     They are called in sweeps from the earliest to the latest. Whose acquisition lies behind where a sweep has come to
     goes with the next one: else a catalogue that begins with the latest products would be asked for backwards, and
@@ -52,14 +52,14 @@ class TapeOrder(Generic[T]):
 
     @property
     def first(self) -> T:
-        """Who is next."""
+        """The item that is next."""
         return self._places[0].item
 
     def add(self, item: T, acquired: datetime | None, *, goes_first: bool = False) -> Place[T]:
-        """Let somebody wait.
+        """Add an item to the queue.
 
         Args:
-            item: Who.
+            item: Waits in the queue.
             acquired: When the acquisition began; those without a time come at the end of a sweep.
             goes_first: Before all for whom this is not set.
 
@@ -74,7 +74,7 @@ class TapeOrder(Generic[T]):
         return place
 
     def take_first(self) -> T:
-        """Call the next."""
+        """Take the next item out of the queue."""
         place = self._places.pop(0)
         if place.sweep > self._sweep:
             self._begin(place.sweep)
@@ -83,7 +83,7 @@ class TapeOrder(Generic[T]):
         return place.item
 
     def remove(self, place: Place[T]) -> None:
-        """Let somebody go who does not want to wait any longer."""
+        """Remove an item that no longer waits."""
         del self._places[bisect.bisect_left(self._places, place)]
 
     def _begin(self, sweep: int) -> None:

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An archive, the connection to it, and what it bears."""
+    """An archive, the connection to it, and its limits."""
 
     provider: Provider
     http: Http
     gate: Gate
-    """What the archive and the account bear: whoever asks for something enters here."""
+    """Limits of the archive and the account; every download and staging request enters here."""
     throttle: Throttle
     config: Config
     emit: Emit

@@ -16,7 +16,7 @@ IN_MEMORY = 16 << 20
 of it: so many connections take memory, too."""
 
 SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 16, 1 << 20
-"""Bytes; smaller blocks lose to the hand-over of the interpreter lock."""
+"""Bytes; smaller blocks cost more for switching threads than they save."""
 
 FEWEST = 3
 """Blocks of a body with several threads: one is filled, one is written, one is hashed."""
@@ -65,7 +65,7 @@ class BufferPool:
 
 
 class Blocks:
-    """Blocks of memory that go round between the threads of one body; made when they are needed.
+    """Blocks of memory that the threads of one body pass to each other; made when they are needed.
 
     They are mappings because those give their memory back to the system when they are dropped.
 
@@ -79,7 +79,7 @@ class Blocks:
         self._free: queue.SimpleQueue[mmap.mmap | None] = queue.SimpleQueue()
 
     def take(self) -> mmap.mmap | None:
-        """A free block; waits when all are on their way. None after `wake`."""
+        """A free block; waits while all are in use. None after `wake`."""
         count, size = self._pool.count, self._pool.size
         if self._made < count and self._free.empty():
             self._made += 1
@@ -95,11 +95,11 @@ class Blocks:
         self._free.put(block)
 
     def wake(self) -> None:
-        """Nobody may give a block back any more: who waits for one need not."""
+        """Wake a thread that waits for a block: none may be given back any more."""
         self._free.put(None)
 
     def drop(self) -> None:
-        """Give the memory back to the system, whoever still knows the blocks."""
+        """Give the memory back to the system, even if something still refers to the blocks."""
         self._free = queue.SimpleQueue()
 
     @property

@@ -1,8 +1,8 @@
-"""Blocks of large products go to the disk past the page cache, where that is possible and the disk is quick.
+"""Direct writes: blocks of large products bypass the page cache, where that is possible and the disk is fast.
 
 The copy into the page cache takes as much processor time as receiving the bytes, and several times as much where memory
-is fresh; and it has to be on the disk anyway before a product gets its name. Slow disks and network drives are left
-behind the page cache, where nobody waits for them until then.
+is fresh; and it has to be on the disk anyway before a product gets its name. On slow disks and
+network drives blocks go through the page cache, so that no download waits for them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TRIAL = 16 << 20
 """Bytes after which a disk is judged, again and again."""
 
 SLOW = 200e6
-"""Bytes a second; a disk that takes less is left behind the page cache."""
+"""Bytes a second; a slower disk is written through the page cache."""
 
 _DIRECT = getattr(os, "O_DIRECT", 0)
 """Linux has it; elsewhere nothing is written directly."""

@@ -1,6 +1,6 @@
-"""Download: a product that is online goes in; all its bytes come out, not yet verified.
+"""Download: bring all bytes of a product that is online to its part, not yet verified.
 
-`download` is the story of one product's bytes, `lead` that of one request for them.
+`download` brings one product, in as many attempts as it takes; `lead` sends one request and writes its body.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 async def download(product: Product, archive: Archive, folder: Folder) -> Part:
-    """Bring all bytes of a product to its part, going on with what is there.
+    """Bring all bytes of a product to its part, continuing with what is there.
 
     Args:
         product: Believed to be online.
@@ -99,9 +99,9 @@ async def download(product: Product, archive: Archive, folder: Folder) -> Part:
 
 
 async def lead(segment: Segment, part: Part, archive: Archive, permit: Permit, progress: Progress) -> None:
-    """Ask for what is missing from the start of a segment on, and write what comes.
+    """Request the bytes from the start of a segment on, and write what arrives.
 
-    The archive is asked once more, for the whole product, when it cannot give only that.
+    When the archive cannot send this range, the whole product is requested.
 
     Args:
         segment: The first gap of the part; released at the end.
@@ -176,7 +176,7 @@ def _refuse_wrong_start(head: bytes, product: Product, response: httpx.Response,
 
 
 async def _judge_end(segment: Segment, part: Part, response: httpx.Response, total: int | None) -> None:
-    """Say what is wrong with where a body ended; of a product without a size, learn it."""
+    """Raise when a body ended too early; learn the size of a product without one."""
     product, front = part.product, segment.position
     expected = product.exact_size if product.exact_size is not None else total
     if expected is not None and front < min(expected, segment.end):
@@ -192,7 +192,7 @@ async def _judge_end(segment: Segment, part: Part, response: httpx.Response, tot
 
 @contextlib.asynccontextmanager
 async def _located(product: Product, archive: Archive) -> AsyncIterator[None]:
-    """Ask where the product is when a refusal leaves that open; without a slot, so that others can download."""
+    """Ask for the product's tier when a refusal leaves it open; without a slot, so that others can download."""
     try:
         yield
     except OfflineError as error:
@@ -201,7 +201,7 @@ async def _located(product: Product, archive: Archive) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _last_error(product: Product, archive: Archive, attempts: Attempts) -> AsyncIterator[None]:
-    """What is raised when an attempt was the last one."""
+    """Turn the error of the last attempt into the one that is raised."""
     try:
         yield
     except PepsasyncError as error:

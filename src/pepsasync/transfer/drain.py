@@ -71,7 +71,7 @@ class _Drain:
         self._to_hash: queue.SimpleQueue[tuple[mmap.mmap, int, int] | None] = queue.SimpleQueue()
         self._error: Exception | None = None
         self.failure: PepsasyncError | None = None
-        """Of the disk or a thread; told before what the connection, which it cuts, has to say."""
+        """Of the disk or a thread; raised instead of the connection error that it causes."""
 
     def stop(self) -> None:
         """Have the threads end soon, with everything written that was received."""
@@ -79,14 +79,14 @@ class _Drain:
         self._rest.connection.interrupt()
 
     def fail(self, error: PepsasyncError) -> None:
-        """Have the threads end now; the blocks may not go round any more."""
+        """Have the threads end now; blocks may no longer be given back."""
         self.failure = self.failure or error
         self.stop()
         self._to_hash.put(None)
         self._blocks.wake()
 
     def drop_blocks(self) -> None:
-        """When all threads have ended: an error may keep the drain, but none of its blocks."""
+        """Release the blocks when all threads have ended: a traceback may keep this object alive."""
         del self._to_write, self._to_hash
 
     def check(self) -> None:
@@ -95,7 +95,7 @@ class _Drain:
             raise error
 
     def read_blocks(self, start: Callable[[Callable[[], None]], object]) -> None:
-        """The reading thread; `start` has the event loop start the others, which most of very many never need."""
+        """The reading thread; `start` has the event loop start the other two, once they are needed."""
         try:
             self._rest.connection.socket.settimeout(self._rest.silence)
             while self._wanted and self._error is None and not self._must_stop:
@@ -199,7 +199,7 @@ async def drain(
 
     Raises:
         httpx.TransportError: The connection broke or went silent.
-        DiskFullError, ConfigError, TransferError: The part could not be written, or a thread was not to be had.
+        DiskFullError, ConfigError, TransferError: The part could not be written, or a thread could not be started.
 
     Cancellation: the connection is cut; every byte received is written and hashed, and the threads have ended.
     """

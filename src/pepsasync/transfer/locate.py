@@ -1,4 +1,4 @@
-"""Locate: a refusal that may mean that the product is on tape goes in; what is wrong for sure comes out."""
+"""Locate: find out whether a refused product is on tape or refused for another reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress: how much of one product is here, and whether more comes."""
+"""Progress of one product: bytes received, and a stall detector for each connection."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ STALL_WINDOW = 60.0
 
 
 class Progress:
-    """Tells how much of one product is here, however many connections bring it.
+    """Reports how much of one product is here, over all connections.
 
     Args:
         part: Of the product.
-        archive: Where it is told, and how slow a connection may be.
+        archive: Gets the events; its config says how slow a connection may be.
         space: Room set aside on the disk, of which less is needed with every byte; None when it is not watched.
     """
 
@@ -52,9 +52,10 @@ class Progress:
         self.furthest = max(self.furthest, self._part.received)
 
     def watch(self) -> Callable[[], None]:
-        """Return a function to be called while one body comes, which tells how much is here.
+        """Return a function to be called while one body is received, which reports the progress.
 
-        It raises a `ServerError` when hardly anything came for a minute: the next connection may be better.
+        It raises a `ServerError` when a minute brought fewer bytes than `Config.min_rate` asks for: the next connection
+        may be faster.
         """
         config, part, since = self._archive.config, self._part, anyio.current_time()
         slowest = 0.0 if config.limit_rate else config.min_rate

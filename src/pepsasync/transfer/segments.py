@@ -1,7 +1,7 @@
-"""Further connections for one product, where the archive bears them and they make it come sooner.
+"""Further connections for one product, where the archive allows them and they make it arrive sooner.
 
 Some archives cap each connection and allow several (CDSE protocol notes, Limits: 4 of 20 MB/s). The connection that
-leads fills the first gap of the part; slots that nobody else wants bring segments further behind.
+leads fills the first gap of the part; idle slots bring segments further behind.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LOOK_INTERVAL = 2.0
 """Seconds over which it is measured how fast a product comes, before another connection is tried."""
 
 WORTH = 5.0
-"""Seconds that a product must have left for another connection to pay."""
+"""Seconds that a product must have left for another connection to be worth it."""
 
 GAIN = 1.2
 """Times by which another connection must have made it faster for one more to be tried."""
@@ -58,21 +58,21 @@ async def further_connections(part: Part, archive: Archive, progress: Progress) 
         progress: Told of every byte.
 
     Raises:
-        ConfigError, DiskFullError: The part cannot be written. What else keeps a segment from coming is met again by
-            the connection that leads.
+        ConfigError, DiskFullError: The part cannot be written. Any other error of a segment occurs again on the
+            connection that leads.
     """
     further = FurtherConnections(part, archive, progress)
     if further.most == 1 or (part.division.size or 0) < 2 * SMALLEST:
         yield further
         return
     async with task_group() as connections:
-        connections.start_soon(further.recruit, connections)
+        connections.start_soon(further.add, connections)
         yield further
         connections.cancel_scope.cancel()
 
 
 class FurtherConnections:
-    """Decides when another connection pays, and what it brings. Made by `further_connections`."""
+    """Decides when another connection is worth it, and which segment it brings. Made by `further_connections`."""
 
     def __init__(self, part: Part, archive: Archive, progress: Progress) -> None:
         self._part = part
@@ -98,7 +98,7 @@ class FurtherConnections:
         else:
             await self._bring(segment)
 
-    async def recruit(self, connections: TaskGroup) -> None:
+    async def add(self, connections: TaskGroup) -> None:
         """Start further connections while there are free slots and they pay.
 
         Args:

@@ -1,4 +1,4 @@
-"""Verify: all bytes of a product go in; they leave with their final name, or as an `IntegrityError`."""
+"""Verify: check all bytes of a product and give it its final name, or raise an `IntegrityError`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 async def promote(part: Part, folder: Folder, limiter: anyio.CapacityLimiter | None = None) -> Path:
-    """Check size, checksum and zip structure of what came, give it its final name, and remember that it is right.
+    """Check size, checksum and zip structure of a product, give it its final name, and note that it is right.
 
     The checksum of a part was computed while the bytes came, and is computed again when somebody else has written to
     it; that of a small product is computed here. When the archive announced none, every member of the zip is read and
