@@ -22,6 +22,7 @@ from pepsasync.folder.layout import Folder
 from pepsasync.model import DeliveryStatus, StorageTier
 from pepsasync.paths import in_home
 from pepsasync.query.criteria import build_query
+from pepsasync.query.missions import mission_of
 from pepsasync.text import one_line
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def peps_download(
         product=product_type or None,
         sensor_mode=sensor_mode or None,
         orbit=orbit,
-        clouds=None if clouds is None or clouds >= NO_LIMIT else clouds,
+        clouds=None if clouds is None or clouds >= NO_LIMIT or mission_of(collection) == "1" else clouds,
         sat=sat,
         **period,
         **area,

@@ -124,6 +124,8 @@ class Product:
     """MGRS tile without T, `31TCJ`."""
     polarisation: str | None = None
     """`VV VH`, ..."""
+    timeliness: str | None = None
+    """`Fast-24h`, `NRT-3h`, `Nominal`, ..., as the archive writes it."""
     published: datetime | None = None
     """When the archive published it, UTC, aware."""
     quicklook_url: str | None = None
@@ -179,6 +181,14 @@ SEVERAL = ("collection", "product_type", "sensor_mode", "tile", "location", "rel
 """Criteria of a `Query` that may have several values."""
 
 
+CHOICES = {
+    "orbit_direction": ("ascending", "descending"),
+    "sort": ("date", "clouds", "size", "cover"),
+    "per": ("day", "tile"),
+}
+"""Words that these criteria of a `Query` know."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """What to look for, in words that mean the same in every archive.
@@ -207,7 +217,24 @@ class Query:
     relative_orbit: int | tuple[int, ...] | None = None
     """1-175 for Sentinel-1, 1-143 for Sentinel-2, 1-385 for Sentinel-3."""
     cloud_cover: float | None = None
-    """Highest cloud cover, percent."""
+    """Highest cloud cover, percent. Radar products are wanted whatever it is."""
+    min_cloud_cover: float | None = None
+    """Lowest cloud cover, percent."""
+    orbit_direction: str | None = None
+    """`ascending` or `descending`."""
+    polarisation: str | None = None
+    """Channels that a radar product must have: `VV VH`, or one of them. Other products are wanted whatever it is."""
+    timeliness: str | None = None
+    """`Fast-24h`, `NRT-3h`, ...; of products whose archive tells it."""
+    months: tuple[int, ...] = ()
+    """Months of the acquisition, 1-12, of any year."""
+    cover: float | None = None
+    """Least share of the area, percent, that the footprint covers; of a tile where products have one."""
+    sort: str | None = None
+    """What comes first: `date` the newest, `clouds` the clearest, `size` the largest, `cover` what covers most of the
+    area. All products are found before the first one comes, and `limit` counts from there."""
+    per: tuple[str, ...] = ()
+    """`day`, `tile` or both: of each only the first one, as `sort` tells; without it the clearest, then the newest."""
     platform: str | tuple[str, ...] | None = None
     """`S1A`, ..."""
     published_since: datetime | None = None
@@ -236,14 +263,34 @@ class Query:
                 f"the period from {self.start:%Y-%m-%dT%H:%M:%SZ} to {self.end:%Y-%m-%dT%H:%M:%SZ} is empty",
                 hint="The end is exclusive: for one day use -d 2015-11-01 -f 2015-11-02",
             )
-        if self.cloud_cover is not None and not 0 <= self.cloud_cover <= 100:
-            raise ConfigError(f"cloud cover {self.cloud_cover:g} is not a percentage between 0 and 100")
+        object.__setattr__(self, "months", tuple(dict.fromkeys(self.months)))
+        object.__setattr__(self, "per", tuple(dict.fromkeys(self.per)))
+        self._check_percentages()
+        self._check_choices()
         for orbit in several(self.relative_orbit):
             if not 1 <= orbit <= 385:
                 hint = "Sentinel-1 has 1-175, Sentinel-2 1-143, Sentinel-3 1-385"
                 raise ConfigError(f"relative orbit {orbit} does not exist", hint=hint)
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit {self.limit} is not a positive number")
+
+    def _check_percentages(self) -> None:
+        percentages = {"cloud cover": self.cloud_cover, "lowest cloud cover": self.min_cloud_cover, "cover": self.cover}
+        for what, percent in percentages.items():
+            if percent is not None and not 0 <= percent <= 100:
+                raise ConfigError(f"{what} {percent:g} is not a percentage between 0 and 100")
+        most = 100 if self.cloud_cover is None else self.cloud_cover
+        if self.min_cloud_cover is not None and self.min_cloud_cover > most:
+            raise ConfigError(f"no cloud cover is from {self.min_cloud_cover:g} to {most:g} percent")
+
+    def _check_choices(self) -> None:
+        if wrong := [month for month in self.months if month not in range(1, 13)]:
+            raise ConfigError(f"there is no month {wrong[0]}", hint="Months are 1 to 12")
+        for criterion, words in CHOICES.items():
+            for word in several(getattr(self, criterion)):
+                if word not in words:
+                    what = f"{criterion.replace('_', ' ')} cannot be {word!r}"
+                    raise ConfigError(what, hint=f"There are {', '.join(words)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

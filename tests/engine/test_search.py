@@ -396,7 +396,8 @@ async def test_products_of_other_collections_are_left_out_and_told_once():
 )
 async def test_a_limit_of_clouds_for_radar_is_said_to_have_no_effect(criteria, is_told):
     events = []
-    async with search(build_query(clouds=20, **criteria), Catalogue(0), events.append) as pages:
+    query = dataclasses.replace(build_query(**criteria), cloud_cover=20.0)
+    async with search(query, Catalogue(0), events.append) as pages:
         _ = [page async for page in pages]
 
     assert is_told is any("radar" in event.message for event in events if isinstance(event, Noticed))

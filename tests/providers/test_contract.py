@@ -1,5 +1,6 @@
 """What every provider must do, over the embedded archive."""
 
+import dataclasses
 from datetime import UTC, datetime
 from functools import partial
 
@@ -11,6 +12,7 @@ from pepsasync import AuthError, Client, Config, StorageTier
 from pepsasync.providers import provider_names
 from pepsasync.providers.base import StagingOutcome
 from pepsasync.query.criteria import build_query
+from pepsasync.sandbox.catalogue import generate
 
 pytestmark = pytest.mark.anyio
 
@@ -67,10 +69,32 @@ async def test_search_describes_products(connect_to):
             lambda p: p.published >= datetime(2015, 11, 15, 12, tzinfo=UTC),
             id="published-since",
         ),
+        pytest.param({"orbit_direction": "desc"}, lambda p: p.orbit_direction == "descending", id="orbit-direction"),
+        pytest.param({"polarisation": "vv+vh"}, lambda p: p.polarisation == "VV VH", id="polarisation"),
+        pytest.param({"polarisation": "VV"}, lambda p: "VV" in p.polarisation, id="polarisation-among-others"),
+        pytest.param({"timeliness": "fast24h"}, lambda p: p.realtime == "Fast-24h", id="timeliness"),
+        pytest.param({"timeliness": "NRT-3h"}, lambda p: p.realtime == "NRT-3h", id="other-timeliness"),
+        pytest.param(
+            {"orbit_direction": "ascending", "polarization": "VV+VH", "product": "GRD", "start": "2015-11-10"},
+            lambda p: (
+                (p.orbit_direction, p.polarisation, p.product_type) == ("ascending", "VV VH", "GRD")
+                and p.start.day >= 10
+            ),
+            id="together",
+        ),
+        pytest.param(
+            {"bbox": "1,43,2,44", "cover": 60},
+            lambda p: shapely.intersection(p.footprint, shapely.box(1, 43, 2, 44)).area > 0.6,
+            id="cover",
+        ),
     ],
 )
 async def test_search_filters_mean_the_same_everywhere(criteria, matches, connect_to):
-    async with sandbox(60) as archive, connect_to(archive) as client:
+    catalogue = [
+        dataclasses.replace(product, realtime="NRT-3h") if number % 3 else product
+        for number, product in enumerate(generate(60, size=100_000))
+    ]
+    async with sandbox(catalogue=catalogue) as archive, connect_to(archive) as client:
         found = await names(client, collection="S1", **criteria)
 
     expected = [product.name for product in archive.catalogue if product.collection == "S1" and matches(product)]
@@ -86,6 +110,66 @@ async def test_search_clouds_and_tile(connect_to):
         product.name for product in archive.catalogue if product.tile == "31TCJ" and product.cloud_cover <= 50
     )
     assert found
+
+
+async def test_search_filters_of_optical_products_mean_the_same_everywhere(connect_to):
+    async with sandbox(60) as archive, connect_to(archive) as client:
+        optical = [product for product in archive.catalogue if product.collection == "S2ST"]
+        for criteria, matches in (
+            ({"clouds": "5..20.5"}, lambda p: 5 <= p.cloud_cover <= 20.5),
+            ({"clouds": "50.."}, lambda p: p.cloud_cover >= 50),
+            ({"orbit_direction": "descending"}, lambda p: True),
+            ({"orbit_direction": "ascending"}, lambda p: False),
+        ):
+            found = await names(client, collection="S2ST", **criteria)
+            assert sorted(found) == sorted(product.name for product in optical if matches(product)), criteria
+
+
+async def test_search_months_of_several_years(connect_to):
+    template = generate(2, size=50_000)[0]
+    catalogue = [
+        dataclasses.replace(
+            template, name=f"S1A_IW_GRDH_1SDV_{start:%Y%m%dT%H%M%S}", id="", start=start, published=None
+        )
+        for start in (datetime(year, month, 15, tzinfo=UTC) for year in (2015, 2016, 2017) for month in range(1, 13))
+    ]
+    async with sandbox(catalogue=catalogue) as archive, connect_to(archive) as client:
+        whole = await names(client, collection="S1", months="6-8")
+        period = await names(client, collection="S1", months="11-2", start="2015-06-01", end="2017-01-10")
+
+    assert sorted(whole) == sorted(p.name for p in catalogue if p.start.month in (6, 7, 8))
+    assert sorted(period) == sorted(
+        p.name
+        for p in catalogue
+        if p.start.month in (11, 12, 1, 2) and (2015, 6) <= (p.start.year, p.start.month) < (2017, 1)
+    )
+
+
+async def test_search_sorts_and_takes_the_best(connect_to):
+    async with sandbox(60) as archive, connect_to(archive) as client:
+        clear = [product async for product in client.search(collection="S2ST", sort="clouds", limit=7)]
+        large = [product async for product in client.search(collection="S2ST", sort="size")]
+        best = [product async for product in client.search(collection="S2ST", per="tile")]
+        daily = [product async for product in client.search(collection="S2ST", per="day,tile", sort="size")]
+        covering = [
+            product async for product in client.search(collection="S1", bbox="1,43,2,44", sort="cover", limit=3)
+        ]
+        optical = [product for product in archive.catalogue if product.collection == "S2ST"]
+
+    assert [p.cloud_cover for p in clear] == sorted(p.cloud_cover for p in optical)[:7]
+    assert [p.size for p in large] == sorted((p.size for p in optical), reverse=True)
+    tiles = {p.tile: min(q.cloud_cover for q in optical if q.tile == p.tile) for p in optical}
+    assert {p.tile: p.cloud_cover for p in best} == tiles
+    assert len(best) == len(tiles)
+    largest = {}
+    for p in optical:
+        key = p.tile, p.start.date()
+        largest[key] = max(p.size, largest.get(key, 0))
+    assert {(p.tile, p.start.date()): p.size for p in daily} == largest
+    area = shapely.box(1, 43, 2, 44)
+    shares = sorted(shapely.intersection(p.footprint, area).area for p in archive.catalogue if p.collection == "S1")
+    shown = [shapely.intersection(shapely.geometry.shape(p.footprint), area).area for p in covering]
+    assert shown == pytest.approx(shares[:-4:-1], abs=1e-3)
 
 
 async def test_search_area_is_exact(connect_to):

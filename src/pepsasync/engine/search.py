@@ -20,6 +20,7 @@ from pepsasync.events import Noticed, SearchFinished
 from pepsasync.groups import task_group
 from pepsasync.model import several
 from pepsasync.query.missions import is_radar
+from pepsasync.query.rank import ranked
 from pepsasync.query.select import latest, why_unwanted
 
 if TYPE_CHECKING:
@@ -75,10 +76,11 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
     """
     if query.cloud_cover is not None and is_radar(query):
         emit(Noticed(message="cloud cover does not apply to radar products; the limit is ignored"))
-    if query.location is not None and not provider.limits.knows_places:
+    if query.location is not None and (not provider.limits.knows_places or query.cover or query.sort == "cover"):
         query = await _placed(query, emit)
     count = size = 0
-    async with aclosing(_by_instant(_wanted(query, provider, emit, paging), newest_only=query.latest)) as pages:
+    found = _by_instant(_wanted(query, provider, emit, paging), newest_only=query.latest)
+    async with aclosing(_in_order(found, query) if query.sort or query.per else found) as pages:
         async for products in pages:
             chosen = products if query.limit is None else products[: query.limit - count]
             count += len(chosen)
@@ -125,6 +127,21 @@ async def _wanted(query: Query, provider: Provider, emit: Emit, paging: Paging) 
                 asked = ", ".join(several(query.collection))
                 emit(Noticed(message=_OTHER.format(provider.name, asked, other.name)))
             yield [product for product, why in new if why is None]
+
+
+async def _in_order(pages: AsyncGenerator[list[Product], None], query: Query) -> AsyncGenerator[list[Product], None]:
+    """All products as one page, in the order that the query asks for."""
+    found: list[Product] = []
+    trouble: ProviderError | None = None
+    async with aclosing(pages):
+        try:
+            async for page in pages:
+                found += page
+        except ProviderError as error:
+            trouble = error
+    yield await to_thread.run_sync(ranked, found, query)
+    if trouble:
+        raise trouble
 
 
 async def _placed(query: Query, emit: Emit) -> Query:

@@ -15,7 +15,7 @@ from pepsasync.model import Query
 from pepsasync.nearest import meant
 from pepsasync.paths import in_home
 from pepsasync.query import values
-from pepsasync.query.missions import check_words, has_tiles, mission_of
+from pepsasync.query.missions import check_words, has_tiles, is_optical, is_radar, mission_of
 from pepsasync.query.orbits import HIGHEST
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _SAME = {
     "geometry": ("area",),
     "orbit": ("relative_orbit",),
     "clouds": ("cloud_cover", "cc"),
+    "polarisation": ("polarization",),
     "satellite": ("sat", "platform"),
     "id": ("ids", "name", "names"),
 }
@@ -55,7 +56,13 @@ _PLAIN: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "start": ("start", values.parse_start),
     "end": ("end", values.parse_end),
     "published_since": ("published_since", values.parse_start),
-    "clouds": ("cloud_cover", values.parse_percent),
+    "orbit_direction": ("orbit_direction", values.parse_direction),
+    "polarisation": ("polarisation", values.parse_polarisation),
+    "timeliness": ("timeliness", values.parse_timeliness),
+    "months": ("months", values.parse_months),
+    "cover": ("cover", values.parse_percent),
+    "sort": ("sort", lambda criterion, value: values.parse_text(criterion, value).lower()),
+    "per": ("per", values.parse_words),
     "latest": ("latest", values.parse_flag),
     "limit": ("limit", values.parse_whole),
 }
@@ -73,7 +80,7 @@ _AREAS = {
 }
 """Ways to say where, each with its criteria; a query has one at most."""
 
-_KNOWN = {*_SEVERAL, *_PLAIN, "id", *(name for names in _AREAS.values() for name in names)}
+_KNOWN = {*_SEVERAL, *_PLAIN, "clouds", "id", *(name for names in _AREAS.values() for name in names)}
 _CANONICAL = {name: name for name in _KNOWN} | {other: name for name, others in _SAME.items() for other in others}
 _EMPTY = "Leave it out, or give it a value"
 _MISSION = re.compile(r"S(?:ENTINEL[-_ ]?)?(\d)", re.IGNORECASE)
@@ -102,7 +109,13 @@ def build_query(**criteria: object) -> Query:
               `bbox` (`W,S,E,N`, W > E crosses the antimeridian); `shape` (vector file); `geometry` (WKT, GeoJSON,
               shapely or geopandas). All in degrees, EPSG:4326, longitude first, except `shape` and tables, which
               are reprojected;
-            - `orbit` (`relative_orbit`): number; `clouds` (`cloud_cover`, `cc`): highest cloud cover, percent;
+            - `orbit` (`relative_orbit`): number; `clouds` (`cloud_cover`, `cc`): highest cloud cover, percent, or
+              lowest and highest, `5..20`;
+            - `orbit_direction`: `ascending`, `descending`; `polarisation` (`polarization`): the channels that radar
+              products have, `VV+VH`; `timeliness`: `Fast-24h`; `months`: `6-8`, of any year;
+            - `cover`: least share of the area, percent, that the footprint covers;
+            - `sort`: `date` (newest first), `clouds`, `size` or `cover`;
+            - `per`: `day`, `tile` or both, the best product of each;
             - `id` (`ids`, `names`): product names; `@FILE` also reads those of a saved search;
             - `latest`: of several processings of an acquisition the newest; `limit`: at most so many products.
 
@@ -120,6 +133,9 @@ def build_query(**criteria: object) -> Query:
     for name, (field, parse) in _SEVERAL.items():
         if name in given:
             fields[field] = tuple(parse(name, each) for each in values.each_value(name, given[name]))
+    if "clouds" in given:
+        least, fields["cloud_cover"] = values.parse_percents("clouds", given["clouds"])
+        fields["min_cloud_cover"] = least or None
     if "location" in given:
         fields["location"] = _places(given["location"])
     _check_orbits(fields.get("relative_orbit", ()), fields.get("collection", ()))
@@ -130,7 +146,23 @@ def build_query(**criteria: object) -> Query:
         fields["area"] = _area(way, given, fields)
     query = Query(**fields)
     check_words(query)
+    _check_sense(query)
     return query
+
+
+def _check_sense(query: Query) -> None:
+    """Refuse criteria that make no sense for what is looked for."""
+    has_limit = (query.cloud_cover is not None and query.cloud_cover < 100) or query.min_cloud_cover
+    if is_radar(query) and (has_limit or query.sort == "clouds"):
+        raise ConfigError("radar sees through clouds: its products have no cloud cover", hint="Leave clouds out")
+    if is_radar(query) and "tile" in query.per:
+        raise ConfigError("radar products have no tile, so there is no best one per tile", hint="Use per day")
+    if is_optical(query) and query.polarisation:
+        raise ConfigError("Sentinel-2 products have no polarisation", hint="It is for Sentinel-1")
+    if (query.cover is not None or query.sort == "cover") and not (query.area or query.tile or query.location):
+        raise ConfigError(
+            "cover is a share of an area, and none is given", hint="Give a tile, a place, a box or a shape"
+        )
 
 
 def _given(criteria: Mapping[str, object]) -> dict[str, object]:

@@ -24,6 +24,8 @@ OURS = ("1", "2", "3")
 """Missions whose words are known well enough to say what does not go together."""
 SATELLITES = {mission: tuple(f"S{mission}{letter}" for letter in "ABCD") for mission in OURS}
 _USUAL = {"product type": TYPES, "sensor mode": MODES, "satellite": SATELLITES}
+POLARISATIONS = ("VV", "VH", "HH", "HV", "VV VH", "HH HV")
+"""Of Sentinel-1 products."""
 NEUTRAL = ("S1", "S2", "S2ST", "S3")
 """Collections that mean the same in every archive; others are an archive's own."""
 
@@ -60,6 +62,20 @@ def is_radar(query: Query) -> bool:
         {of(word) for word in several(getattr(query, name))} == {"1"}
         for name, of in {"collection": mission_of, **_MISSION_OF}.items()
     )
+
+
+def is_optical(query: Query) -> bool:
+    """Whether only products of Sentinel-2 can match, which have no polarisation."""
+    return any(
+        {of(word) for word in several(getattr(query, name))} == {"2"}
+        for name, of in {"collection": mission_of, **_MISSION_OF}.items()
+    )
+
+
+def with_channels(polarisation: str | None) -> tuple[str, ...]:
+    """Polarisations of products, as archives write them, that have some channels: `VV` has `VV` and `VV VH`."""
+    wanted = set((polarisation or "").split())
+    return tuple(word for word in POLARISATIONS if wanted <= set(word.split())) if wanted else ()
 
 
 def has_tiles(collection: str | None) -> bool:

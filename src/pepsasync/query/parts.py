@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,23 @@ def by_value(query: Query, *names: str, at_most: int = 1) -> Iterator[Query]:
     for chosen in product(*choices):
         fields: dict[str, Any] = dict(zip(names, chosen, strict=True))
         yield replace(query, **fields)
+
+
+def by_season(query: Query) -> Iterator[Query]:
+    """Split a query for some months by the seasons of its period; one without start or end stays whole."""
+    if not query.months or query.start is None or query.end is None:
+        yield query
+        return
+    seasons: list[tuple[datetime, datetime]] = []
+    month = query.start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    while month < query.end:
+        after = (month + timedelta(days=31)).replace(day=1)
+        if month.month in query.months:
+            begin = seasons.pop()[0] if seasons and seasons[-1][1] == month else month
+            seasons.append((begin, after))
+        month = after
+    for begin, after in seasons:
+        yield replace(query, start=max(begin, query.start), end=min(after, query.end))
 
 
 def by_area(query: Query) -> Iterator[Query]:

@@ -50,8 +50,8 @@ def query_from_json(values: Mapping[str, Any]) -> Query:
             import shapely  # noqa: PLC0415 - slow to load, and needed only with an area
 
             given["area"] = shapely.from_wkb(given["area"], on_invalid="ignore")
-        if "names" in given:
-            given["names"] = tuple(given["names"])
+        for name in {"names", "months", "per"} & given.keys():
+            given[name] = tuple(given[name])
         return Query(**given)
     except (TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"the order in the journal cannot be read: {error}") from error

@@ -22,6 +22,9 @@ _RADAR_TYPES = ("GRD", "SLC", "OCN", "RAW")
 _MISSION_OF_NAME = re.compile(r"S(?:ENTINEL[-_ ]?)?(\d)[A-Z](?:_|$)")
 _S1_KIND = re.compile(r"S1[A-Z]_(IW|EW|WV|SM|S\d)_(GRD|SLC|OCN|RAW)")
 _S2_KIND = re.compile(r"S2[A-Z]_(?:OPER_PRD_)?MSIL?(1C|2A)_")
+_S1_CHANNELS = re.compile(r"S1[A-Z]_\w\w_\w{4}_\d[SA]([SDHV][HV])_")
+_CHANNELS = {"SV": "VV", "SH": "HH", "DV": "VV VH", "DH": "HH HV", "VH": "VH", "HV": "HV", "VV": "VV", "HH": "HH"}
+"""Polarisation by its letters in a name."""
 _TILE_IN_NAME = re.compile(r"_T(\d{2}[A-Z]{3})(?:_|$)")
 _S1_NAME = re.compile(r"^(S1[A-Z]_.+_\d{6}_[0-9A-F]{6})_[0-9A-F]{4}(.*)$")
 _S2_NAME = re.compile(r"^(S2[A-Z]_MSI\w+?_\d{8}T\d{6})_N(\d{4})_(R\d{3}_T\w{5})_(\d{8}T\d{6})(.*)$")
@@ -42,8 +45,9 @@ def why_unwanted(product: Product, query: Query) -> str | None:
     """Name the first criterion that a product fails.
 
     What neither a product nor its name tells counts in its favour for collection, product type, sensor mode, satellite,
-    time, publication and area. It counts against it for relative orbit, tile (but Sentinel-2 products of several tiles
-    stay) and cloud cover (but radar stays). Location is not checked: it is the archive's word.
+    time, publication, timeliness and area. It counts against it for relative orbit, tile (but Sentinel-2 products of
+    several tiles stay), orbit direction, polarisation (of radar) and cloud cover (of others). Location is not checked:
+    it is the archive's word.
 
     Args:
         product: What an archive returned for the query.
@@ -127,16 +131,69 @@ def _has_orbit(product: Product, query: Query) -> bool:
 
 
 def _is_clear(product: Product, query: Query) -> bool:
-    if query.cloud_cover is None or (_platform(product) or "").startswith("S1"):
+    most, least = query.cloud_cover, query.min_cloud_cover
+    if (most is None and least is None) or _is_radar(product):
         return True
-    return product.cloud_cover is not None and product.cloud_cover <= query.cloud_cover
+    clouds = product.cloud_cover
+    return clouds is not None and (least or 0) <= clouds <= (100 if most is None else most)
+
+
+def _is_radar(product: Product) -> bool:
+    return (_platform(product) or "").startswith("S1")
+
+
+def _has_direction(product: Product, query: Query) -> bool:
+    """Not all archives tell it of Sentinel-2, which looks at the ground by day: on its descending half."""
+    if query.orbit_direction is None:
+        return True
+    told = product.orbit_direction or ("descending" if (_platform(product) or "").startswith("S2") else "")
+    return told.lower() == query.orbit_direction
+
+
+def _has_polarisation(product: Product, query: Query) -> bool:
+    if query.polarisation is None or not _is_radar(product):
+        return True
+    in_name = _S1_CHANNELS.match(product.name)
+    told = product.polarisation or (in_name and _CHANNELS.get(in_name[1])) or ""
+    return set(query.polarisation.split()) <= set(told.replace("&", " ").replace("+", " ").upper().split())
+
+
+def _has_timeliness(product: Product, query: Query) -> bool:
+    if query.timeliness is None or product.timeliness is None:
+        return True
+    return _bare(product.timeliness) == _bare(query.timeliness)
+
+
+def _bare(word: str) -> str:
+    return re.sub(r"[\W_]", "", word).lower()
+
+
+def _is_in_season(product: Product, query: Query) -> bool:
+    return not query.months or product.start is None or product.start.month in query.months
+
+
+def _covers(product: Product, query: Query) -> bool:
+    return query.cover is None or (share := covered(product, query)) is None or share >= query.cover
+
+
+def covered(product: Product, query: Query) -> float | None:
+    """Share of the area of a query, in percent, that a footprint covers, measured on the ellipsoid.
+
+    Of a tile, if that is what the query asks for and the product has it. None when there is no area or no footprint.
+    """
+    from pepsasync.area import share  # noqa: PLC0415 - slow to import, and needed only with an area
+
+    tile = tile_of(product)
+    area = share.tile_area(tile) if tile and tile in several(query.tile) else query.area
+    footprint = product.footprint and _geometry(product.footprint)
+    return share.share(area, footprint) if area is not None and footprint else None
 
 
 def _has_tile(product: Product, query: Query) -> bool:
     """Products without a tile are left to the area, if there is one; old Sentinel-2 products hold many tiles."""
     if query.tile is None:
         return True
-    actual = _tile(product)
+    actual = tile_of(product)
     if actual is not None:
         return actual in several(query.tile)
     return query.area is not None or product.name.startswith("S2")
@@ -144,7 +201,7 @@ def _has_tile(product: Product, query: Query) -> bool:
 
 def _is_in_area(product: Product, query: Query) -> bool:
     """Exact intersection; two polygons that only touch do not count. The right tile is in the area it stands for."""
-    if query.area is None or not product.footprint or (query.tile and _tile(product) in several(query.tile)):
+    if query.area is None or not product.footprint or (query.tile and tile_of(product) in several(query.tile)):
         return True
     footprint = _geometry(product.footprint)
     return footprint is None or any(_overlaps(part, footprint) for part in _comparable(query.area))
@@ -161,8 +218,13 @@ _CHECKS: dict[str, Callable[[Product, Query], bool]] = {
     "publication": _is_published_since,
     "relative orbit": _has_orbit,
     "cloud cover": _is_clear,
+    "orbit direction": _has_direction,
+    "polarisation": _has_polarisation,
+    "timeliness": _has_timeliness,
+    "month": _is_in_season,
     "tile": _has_tile,
     "area": _is_in_area,
+    "cover": _covers,
 }
 """In order of cost."""
 
@@ -186,8 +248,8 @@ def _platform(product: Product) -> str | None:
     return product.name[:3] if re.match(r"S\d[A-Z]_", product.name) else None
 
 
-def _tile(product: Product) -> str | None:
-    """Tile without T, from the archive or the name."""
+def tile_of(product: Product) -> str | None:
+    """Return the tile of a product without T, from the archive or the name."""
     if product.tile:
         return product.tile.upper().removeprefix("T")
     match = _TILE_IN_NAME.search(product.name)
@@ -329,4 +391,4 @@ def _acquisition(product: Product) -> Hashable:
     if orbit is None:
         orbit = relative_orbit(product.name, product.platform, product.orbit, product.start)
     kind = (product.product_type, product.sensor_mode, product.polarisation)
-    return _platform(product), product.start, orbit, _tile(product), *kind
+    return _platform(product), product.start, orbit, tile_of(product), *kind

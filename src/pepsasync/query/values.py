@@ -13,7 +13,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import SupportsFloat, cast
 
 from pepsasync.errors import ConfigError
+from pepsasync.model import CHOICES
 from pepsasync.paths import in_home
+from pepsasync.query.missions import POLARISATIONS
 
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 """Bytes of a command line that are no UTF-8."""
@@ -25,6 +27,11 @@ _EXTENSION = re.compile(r"\.(zip|safe|sen3)$", re.IGNORECASE)
 _DATE_HINT = "Write YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SS in UTC, such as 2015-11-01"
 _WORDS = ("GRD", "SLC", "OCN", "RAW", "S2MSI1C", "S2MSI2A", "S2MSI2Ap", "IW", "EW", "SM", "WV", "INS-NOBS")
 _SPELLING = {word.lower(): word for word in _WORDS}
+_TIMELINESS = {
+    re.sub(r"[\W_]", "", word).lower(): word
+    for word in ("Fast-24h", "NRT", "NRT-10m", "NRT-1h", "NRT-3h", "Off-line", "Reprocessing", "Nominal", "STC", "NTC")
+}
+"""The archives' spelling of a timeliness by its letters and digits."""
 _SMALLEST_STEP = timedelta(milliseconds=1)
 """Archives write acquisition times in milliseconds."""
 
@@ -48,8 +55,8 @@ def each_value(criterion: str, value: object, *, has_commas: bool = True) -> tup
         items = _lines(criterion, value.strip()[1:]) if isinstance(value, str) else value
         found = tuple(each for item in items for each in each_value(criterion, item, has_commas=has_commas))
     if not found or "" in found:
-        shown = f" in {value!r}" if isinstance(value, str) and value.strip() else ""
-        raise ConfigError(f"{criterion}: a value is empty{shown}", hint="Leave it out, or give it a value")
+        what = f": a value is empty in {value!r}" if isinstance(value, str) and value.strip() else " is empty"
+        raise ConfigError(f"{criterion}{what}", hint="Leave it out, or give it a value")
     return found
 
 
@@ -130,6 +137,62 @@ def parse_whole(criterion: str, value: object) -> int:
 def parse_percent(criterion: str, value: object) -> float:
     """Return a number that may be followed by a percent sign; whether it is within 0-100 is for `Query` to say."""
     return parse_number(criterion, value.strip().removesuffix("%") if isinstance(value, str) else value)
+
+
+def parse_percents(criterion: str, value: object) -> tuple[float | None, float | None]:
+    """Return lowest and highest percentage, from `5..20`, `5..`, `..20`, a pair, or the highest alone."""
+    if isinstance(value, str) and ".." in value:
+        value = value.split("..", 1)
+    if not isinstance(value, tuple | list):
+        return None, parse_percent(criterion, value)
+    ends = [None if end is None or end == "" else parse_percent(criterion, end) for end in value]
+    if len(ends) != 2 or ends == [None, None]:
+        raise ConfigError(f"{criterion}: {value!r} is not a range", hint="Write MIN..MAX, such as 5..20")
+    return ends[0], ends[1]
+
+
+def parse_words(criterion: str, value: object) -> tuple[str, ...]:
+    """Return words in lower case."""
+    return tuple(parse_text(criterion, each).lower() for each in each_value(criterion, value))
+
+
+def parse_direction(criterion: str, value: object) -> str:
+    """Return `ascending` or `descending`, from its beginning in any case."""
+    text = parse_text(criterion, value).lower()
+    found = [word for word in CHOICES["orbit_direction"] if text and word.startswith(text)]
+    if not found:
+        raise ConfigError(f"{criterion}: {value!r} is no direction", hint="Write ascending or descending")
+    return found[0]
+
+
+def parse_polarisation(criterion: str, value: object) -> str:
+    """Return channels as `VV VH`, from `VV+VH`, `VV,VH`, `vv&vh` or a list."""
+    text = value if isinstance(value, str) or not isinstance(value, Iterable) else "+".join(map(str, value))
+    channels = set(re.split(r"[\s+&/,]+", parse_text(criterion, text).upper()))
+    for polarisation in POLARISATIONS:
+        if channels == set(polarisation.split()):
+            return polarisation
+    known = ", ".join(polarisation.replace(" ", "+") for polarisation in POLARISATIONS)
+    raise ConfigError(f"{criterion}: no product has {value!r}", hint=f"There are {known}")
+
+
+def parse_timeliness(criterion: str, value: object) -> str:
+    """Return a timeliness in the archives' spelling: `Fast-24h` from `fast24h`; others as they are."""
+    text = parse_text(criterion, value)
+    return _TIMELINESS.get(re.sub(r"[\W_]", "", text).lower(), text)
+
+
+def parse_months(criterion: str, value: object) -> tuple[int, ...]:
+    """Return months from `6-8`, `11-2` over the turn of the year, `3,9`, a number or several."""
+    months: list[int] = []
+    for each in each_value(criterion, value):
+        first, dash, last = str(each).partition("-")
+        begin = parse_whole(criterion, first)
+        end = parse_whole(criterion, last) if dash else begin
+        if not (1 <= begin <= 12 and 1 <= end <= 12):
+            raise ConfigError(f"{criterion}: {each} are no months", hint="Write numbers, such as 6-8 or 12,1,2")
+        months += [(begin - 1 + step) % 12 + 1 for step in range((end - begin) % 12 + 1)]
+    return tuple(sorted(set(months)))
 
 
 def parse_text(criterion: str, value: object) -> str:

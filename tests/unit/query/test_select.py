@@ -84,6 +84,38 @@ AROUND_POLE = footprint(shapely.Polygon([(-135, 80), (-45, 80), (45, 80), (135, 
         pytest.param(
             {"relative_orbit": 52}, {"relative_orbit": (8, 51)}, "relative orbit", id="none-of-several-orbits"
         ),
+        pytest.param({"cloud_cover": 4.0}, {"min_cloud_cover": 5}, "cloud cover", id="too-clear"),
+        pytest.param({"name": S1}, {"min_cloud_cover": 5}, None, id="radar-is-not-too-clear"),
+        pytest.param({}, {"orbit_direction": "descending"}, None, id="optical-is-descending"),
+        pytest.param({"name": S1}, {"orbit_direction": "descending"}, "orbit direction", id="direction-unknown"),
+        pytest.param(
+            {"name": S1, "orbit_direction": "DESCENDING"},
+            {"orbit_direction": "descending"},
+            None,
+            id="direction-any-case",
+        ),
+        pytest.param({"name": S1}, {"polarisation": "VV VH"}, None, id="polarisation-from-the-name"),
+        pytest.param({"name": S1}, {"polarisation": "HH"}, "polarisation", id="other-polarisation-from-the-name"),
+        pytest.param(
+            {"name": S1, "polarisation": "VV&VH"}, {"polarisation": "VH"}, None, id="polarisation-among-others"
+        ),
+        pytest.param(
+            {"name": S1, "polarisation": "VV"}, {"polarisation": "VV VH"}, "polarisation", id="too-few-channels"
+        ),
+        pytest.param({}, {"polarisation": "VV VH"}, None, id="optical-has-no-polarisation"),
+        pytest.param({"timeliness": "Fast24h"}, {"timeliness": "Fast-24h"}, None, id="timeliness"),
+        pytest.param({"timeliness": "NRT-3h"}, {"timeliness": "Fast-24h"}, "timeliness", id="other-timeliness"),
+        pytest.param({"start": NOON}, {"months": (NOON.month,)}, None, id="month"),
+        pytest.param({"start": NOON}, {"months": (NOON.month % 12 + 1,)}, "month", id="other-month"),
+        pytest.param(
+            {"name": S1, "footprint": footprint(BOX)}, {"area": BOX.buffer(0.01), "cover": 95}, None, id="covers"
+        ),
+        pytest.param(
+            {"name": S1, "footprint": footprint(BOX)},
+            {"area": shapely.box(-1, 43, 5, 44), "cover": 30},
+            "cover",
+            id="covers-less",
+        ),
         pytest.param({"published": NOON}, {"published_since": NOON}, None, id="published"),
         pytest.param(
             {"published": NOON - timedelta(milliseconds=1)}, {"published_since": NOON}, "publication", id="known-before"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pepsasync.errors import ProtocolError
 from pepsasync.model import only, several
-from pepsasync.query.missions import by_collection
-from pepsasync.query.parts import by_area, by_value, of_name
+from pepsasync.query.missions import by_collection, with_channels
+from pepsasync.query.parts import by_area, by_season, by_value, of_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,7 +47,8 @@ def slices(query: Query) -> list[Query]:
     return [
         part
         for of_collection in by_collection(query)
-        for group in by_value(of_collection, "tile", "relative_orbit", at_most=MOST_VALUES)
+        for of_season in by_season(of_collection)
+        for group in by_value(of_season, "tile", "relative_orbit", at_most=MOST_VALUES)
         for part in by_area(group)
     ]
 
@@ -80,9 +81,13 @@ def search_filter(query: Query) -> str:
     otherwise the query has the tile's footprint as its area. Radar knows no clouds.
     """
     collection = collection_name(only(query.collection))
+    is_radar = collection is not None and collection.startswith("SENTINEL-1")
     has_clouds = collection is not None and not collection.startswith("SENTINEL-1")
     # Its type is Double there, also for a limit that was given as a whole number.
     clouds = float(query.cloud_cover) if has_clouds and query.cloud_cover is not None else None
+    least = query.min_cloud_cover and math.floor(query.min_cloud_cover * 100) / 100 if has_clouds else None
+    direction = query.orbit_direction if is_radar else None  # of others it is not told
+    channels = with_channels(query.polarisation) if is_radar else ()
     terms = [
         collection and f"Collection/Name eq {_quoted(collection)}",
         *(f"contains(Name,{_quoted(name)})" for name in query.names),
@@ -93,7 +98,11 @@ def search_filter(query: Query) -> str:
         query.end and f"ContentDate/Start lt {_instant(query.end)}",
         query.published_since and f"PublicationDate ge {_instant(query.published_since)}",
         _either(_attribute("relativeOrbitNumber", "eq", orbit) for orbit in several(query.relative_orbit)),
+        _attribute("orbitDirection", "eq", direction and direction.upper()),
+        _either(_attribute("polarisationChannels", "eq", word.replace(" ", "&")) for word in channels),
+        _attribute("timeliness", "eq", query.timeliness if is_radar else None),
         _attribute("cloudCover", "le", clouds),
+        _attribute("cloudCover", "ge", least),
         _either(_attribute("tileId", "eq", tile) for tile in several(query.tile) if query.area is None),
         query.area and _intersects(query.area),
     ]

@@ -115,6 +115,7 @@ def parse_record(record: Any, collection: str | None, root: str) -> Product | No
         cloud_cover=_percent(a.get("cloudCover")),
         tile=as_word(a.get("tileId")),
         polarisation=_polarisation(a.get("polarisationChannels")),
+        timeliness=as_word(a.get("timeliness")),
         published=as_instant(record.get("PublicationDate")),
         quicklook_url=_quicklook(record.get("Assets")),
         footprint=as_footprint(record.get("GeoFootprint")),

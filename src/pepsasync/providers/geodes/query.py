@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pepsasync.errors import ConfigError
 from pepsasync.model import only, several
-from pepsasync.query.missions import by_collection
-from pepsasync.query.parts import by_area, of_name
+from pepsasync.query.missions import by_collection, with_channels
+from pepsasync.query.parts import by_area, by_season, of_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,12 @@ def slices(query: Query) -> list[Query]:
     if query.names:
         named = (of_name(query, name, collection_of(name) or _one(query.collection)) for name in query.names)
         return [part for query_of_name in named for part in by_area(query_of_name)]
-    return [part for of_collection in by_collection(query) for part in by_area(of_collection)]
+    return [
+        part
+        for of_collection in by_collection(query)
+        for of_season in by_season(of_collection)
+        for part in by_area(of_season)
+    ]
 
 
 def _one(collection: str | tuple[str, ...] | None) -> str | None:
@@ -107,6 +112,7 @@ def _criteria(query: Query, collections: Sequence[str]) -> dict[str, dict[str, A
     Two collections in the list of the body would find nothing: they are a criterion (3).
     """
     is_radar = any(name.startswith("PEPS_S1") for name in collections)
+    channels = with_channels(query.polarisation) if all(name.startswith("PEPS_S1") for name in collections) else ()
     period = {"gte": _instant(query.start), "lte": _instant(query.end, timedelta(milliseconds=1))}
     conditions: dict[str, dict[str, Any]] = {
         "dataset": {"in": list(collections) if len(collections) > 1 else None},
@@ -117,10 +123,17 @@ def _criteria(query: Query, collections: Sequence[str]) -> dict[str, dict[str, A
         "start_datetime": {name: value for name, value in period.items() if value},
         "datetime": {"gte": _instant(query.published_since)},  # of publication (3)
         "sat:relative_orbit": _among(query.relative_orbit),
-        "eo:cloud_cover": {"lte": None if is_radar else query.cloud_cover},
+        "sat:orbit_state": {"eq": query.orbit_direction and query.orbit_direction.capitalize()},
+        "product:timeliness": {"eq": query.timeliness and query.timeliness.replace("-", "")},
+        "sar:polarizations": {"in": list(channels) or None},
+        "eo:cloud_cover": {} if is_radar else _between(query.min_cloud_cover, query.cloud_cover),
         "grid:code": {} if is_radar else _tiles(query),
     }
     return {name: given for name, given in conditions.items() if given and None not in given.values()}
+
+
+def _between(least: float | None, most: float | None) -> dict[str, Any]:
+    return {word: value for word, value in {"gte": least or None, "lte": most}.items() if value is not None}
 
 
 def _among(values: _V | tuple[_V, ...] | None) -> dict[str, Any]:

@@ -134,6 +134,7 @@ def parse_item(item: Any, root: str) -> Product | None:
         cloud_cover=None if is_radar else as_number(p.get("eo:cloud_cover")),
         tile=(as_word(p.get("grid:code")) or "").removeprefix("T") or None,
         polarisation=as_word(p.get("sar:polarizations")),
+        timeliness=as_word(p.get("product:timeliness")),
         published=as_instant(p.get("datetime")),
         quicklook_url=_quicklook(fields.get("assets"), root),
         storage_url=as_text(p.get("endpoint_url")),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pepsasync.errors import ConfigError
 from pepsasync.model import only, several
-from pepsasync.query.missions import by_collection
-from pepsasync.query.parts import by_area, by_value, of_name
+from pepsasync.query.missions import by_collection, with_channels
+from pepsasync.query.parts import by_area, by_season, by_value, of_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,7 +48,8 @@ def slices(query: Query) -> list[Query]:
         part
         for of_collection in by_collection(query)
         for single in by_value(of_collection, "location", *(("tile",) if of_collection.area is None else ()))
-        for of_period in _by_period(single)
+        for of_season in by_season(single)
+        for of_period in _by_period(of_season)
         for part in by_area(of_period)
     ]
 
@@ -96,13 +97,19 @@ def search_parameters(query: Query) -> dict[str, str | list[str]]:
         **_among("productType", query.product_type),
         **_among("sensorMode", query.sensor_mode),
         **_among("platform", query.platform),
+        "orbitDirection": query.orbit_direction,
+        "realtime": query.timeliness,
         "q": only(query.location),
         "productIdentifier": query.names[0] if query.names else None,
     }
     if query.collection == "S2ST":
         parameters["tileid"] = only(query.tile)
-    if query.cloud_cover is not None and query.collection in ("S2", "S2ST", "S3"):
-        parameters["cloudCover"] = f"[0,{math.ceil(query.cloud_cover)}]"
+    if query.collection == "S1":
+        parameters |= _among("polarisation", with_channels(query.polarisation) or None)
+    clouds = query.cloud_cover, query.min_cloud_cover
+    if clouds != (None, None) and query.collection in ("S2", "S2ST", "S3"):
+        most, least = clouds
+        parameters["cloudCover"] = f"[{math.floor(least or 0)},{100 if most is None else math.ceil(most)}]"
     if query.area is not None:
         parameters |= _area_parameters(query.area)
     return {name: value for name, value in parameters.items() if value}

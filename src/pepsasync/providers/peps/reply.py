@@ -157,6 +157,7 @@ def parse_feature(feature: Any, root: str) -> Product | None:
         cloud_cover=as_number(p.get("cloudCover")),
         tile=as_word(p.get("mgrs")),
         polarisation=as_word(p.get("polarisation")),
+        timeliness=as_word(p.get("realtime")),
         published=as_instant(p.get("published")),
         quicklook_url=as_text(p.get("quicklook")),
         footprint=as_footprint(feature.get("geometry")),
