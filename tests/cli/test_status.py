@@ -423,7 +423,7 @@ def test_other_orders_too(wanted, words):
     [
         ("orbit_direction", "ascending", "orbit direction ascending"),
         ("polarisation", ["VV", "VH"], "polarisation VV,VH"),
-        ("cover", True, "cover"),
+        ("reprocessed", True, "reprocessed"),
     ],
 )
 def test_a_criterion_without_words_of_its_own_has_its_name(name, value, words):
