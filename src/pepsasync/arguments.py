@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pepsasync.errors import ConfigError
 from pepsasync.model import Product, Query
+from pepsasync.paths import in_home
 from pepsasync.query.criteria import build_query
 from pepsasync.query.product_names import bare_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pepsasync.model import Wanted
 
 TAKES = (
     "fetch() takes a query, criteria as a dict, a product, a product's name, a table with a column 'name', "
-    "or products, names and queries one after the other"
+    "or products, names, queries and criteria one after the other"
 )
 
 
@@ -32,7 +35,7 @@ class Table(Protocol):
         """A column."""
 
 
-Given = Query | Product | str | Mapping[str, Any] | Table | Iterable[Product | str | Query]
+Given = Query | Product | str | Mapping[str, Any] | Table | Iterable[Product | str | Query | Mapping[str, Any]]
 """What `Client.fetch` takes; a table has a column `name`."""
 
 
@@ -49,6 +52,8 @@ def as_wanted(given: object) -> Wanted:
         return [_item(given)]
     if isinstance(given, Mapping):
         return build_query(**given)
+    if isinstance(given, bytes | bytearray | memoryview):
+        raise TypeError(f"{TAKES}, not {given!r}; names are text")
     if isinstance(given, Table):
         return _names_of(given)
     if isinstance(given, Collection):
@@ -69,13 +74,26 @@ def as_products(given: object, method: str) -> list[Product]:
     Raises:
         TypeError: Something else is among them.
     """
-    items = given if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    is_text = isinstance(given, str | bytes | bytearray | memoryview)
+    items = given if isinstance(given, Iterable) and not is_text else [given]
     products = []
     for item in items:
         if not isinstance(item, Product):
             raise TypeError(f"{method}() takes products from a search, not {item!r}")
         products.append(item)
     return products
+
+
+def as_folder(given: object) -> Path:
+    """Return the path of a folder; `~` is the home folder.
+
+    Raises:
+        TypeError: It is neither text nor a path.
+        ConfigError: There is no such home.
+    """
+    if not isinstance(given, str | PathLike) or not isinstance(fspath(given), str):
+        raise TypeError(f"the folder for products is text or a path, such as '.', not {given!r}")
+    return in_home(given, "directory")
 
 
 def as_query(given: object, criteria: Mapping[str, object]) -> Query:
@@ -98,6 +116,8 @@ def as_query(given: object, criteria: Mapping[str, object]) -> Query:
 def _item(item: Any) -> Product | str | Query:
     if isinstance(item, Product | Query):
         return item
+    if isinstance(item, Mapping):
+        return build_query(**item)
     if not isinstance(item, str):
         raise TypeError(f"{TAKES}, not {item!r}")
     name = bare_name(item)

@@ -7,13 +7,13 @@ import functools
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import anyio
 from anyio import from_thread, to_thread
 
 from pepsasync.archives import open_archives, run_options
-from pepsasync.arguments import as_products, as_query, as_wanted
+from pepsasync.arguments import as_folder, as_products, as_query, as_wanted
 from pepsasync.engine.search import PAGES_AHEAD, search
 from pepsasync.engine.staging import request_staging
 from pepsasync.errors import NotFoundError
@@ -24,7 +24,6 @@ from pepsasync.groups import Background, Flattened, task_group
 from pepsasync.http.client import Http
 from pepsasync.limits.throttle import Throttle
 from pepsasync.model import Product
-from pepsasync.paths import in_home
 from pepsasync.settings import read_settings
 from pepsasync.text import reason
 
@@ -98,6 +97,12 @@ class Client:
         )
         self.provider: Provider = self._archives[0].provider
         """The archive that is searched."""
+
+    def __enter__(self) -> NoReturn:
+        raise RuntimeError("write 'async with Client(...) as client:', not 'with'")
+
+    def __exit__(self, *exc: object) -> None:
+        """Never reached; without it Python would not come to `__enter__`."""
 
     async def __aenter__(self) -> Self:
         if self._was_opened:
@@ -260,7 +265,7 @@ class Client:
         from pepsasync.engine.order import Order  # noqa: PLC0415
         from pepsasync.engine.several_archives import archives_of  # noqa: PLC0415
 
-        products, path = as_wanted(wanted), in_home(directory, "directory")
+        products, path = as_wanted(wanted), as_folder(directory)
 
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
             space = None if on_delivered else Space(path)  # a hook may move files away
@@ -296,7 +301,7 @@ class Client:
             JournalBusyError: Another program works in this folder.
             ConfigError, DiskFullError: It cannot be written.
         """
-        folder = Folder(in_home(directory, "directory"), self._tell)
+        folder = Folder(as_folder(directory), self._tell)
         await to_thread.run_sync(folder.open)
         names = [archive.name for archive in self._archives]
         async with self._journals.recorder(folder.directory, names, {}) as recorder:

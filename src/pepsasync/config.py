@@ -143,8 +143,11 @@ class Config:
             value = getattr(self, name)
             if value is None or setting.zero:
                 continue
-            if setting.kind in (Kind.COUNT, Kind.SIZE) and value < 1:
+            if setting.kind is Kind.COUNT and value < 1:
                 raise ConfigError(f"{name.replace('_', '-')} must be at least 1, not {value}")
+            if setting.kind is Kind.SIZE and value < 1:
+                hint = f"Leave it out for {setting.unset}" if setting.unset else ""
+                raise ConfigError(f"{name.replace('_', '-')} must be more than 0 bytes, not {value}", hint=hint)
             if setting.kind is Kind.TIME and not value > 0:
                 raise ConfigError(f"{name.replace('_', '-')} must be longer than 0 seconds")
         if self.ca_bundle is not None:

@@ -174,7 +174,7 @@ def _read_file(environ: Mapping[str, str]) -> Settings:
         refuse_foreign(path)
     settings = _parse(text, path)
     if settings.accounts:
-        refuse_foreign(path)
+        refuse_foreign(path, f"Copy it to a file of your own, and name that in {VARIABLE}")
         warn_of_exposed(path)
     return settings
 

@@ -240,6 +240,22 @@ def test_version_is_that_of_the_installed_package(run):
         ),
         pytest.param("fetch -c S1 --segments 0", "segments must be at least 1", id="segments"),
         pytest.param("fetch -c S1 -j 0", "jobs must be at least 1", id="jobs"),
+        pytest.param("fetch -c S1 --limit-rate 0", "more than 0 bytes, not 0. Leave it out for no limit", id="no-rate"),
+        *(
+            pytest.param(f"fetch -n -c S1 {option}", words, id=f"dry-{option}")
+            for option, words in (
+                ("--limit-rate=-5", "'-5' is not a size"),
+                ("--limit-rate 0", "limit-rate must be more than 0 bytes"),
+                ("--limit-rate 10", "10 would be 10 bytes"),
+                ("--limit-rate 1e1", "'1e1' is not a size"),
+                ("--limit-rate 10M/s", "'10M/s' is not a size"),
+                ("--staging-window 0", "staging-window must be more than 0 bytes"),
+                ("-j 0", "jobs must be at least 1"),
+                ("--segments 0", "segments must be at least 1"),
+                ("--trials 0", "trials must be at least 1"),
+                ("--staging-timeout 0", "staging-timeout must be longer than 0 seconds"),
+            )
+        ),
         pytest.param("fetch -c S1 -a missing.txt", "cannot read the credentials file missing.txt", id="auth"),
         pytest.param("fetch -c S1 --ca-bundle missing.pem", "missing.pem does not exist", id="ca"),
         pytest.param("fetch -c S1 --provider nasa", "no provider 'nasa'", id="provider"),

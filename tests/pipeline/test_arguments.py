@@ -52,7 +52,7 @@ async def test_one_name_one_product_a_table_and_criteria(archive, tmp_path):
         pytest.param(None, "not None", id="none"),
         pytest.param(5, "not 5", id="number"),
         pytest.param([1], "not 1", id="numbers"),
-        pytest.param(b"S1A", "not 83", id="bytes"),
+        pytest.param(b"S1A", r"not b'S1A'; names are text", id="bytes"),
         pytest.param([["S1A"]], r"not \['S1A'\]", id="lists"),
         pytest.param(Path("found.geojson"), r"'@found\.geojson'", id="path"),
         pytest.param(pd.DataFrame({"title": ["A"]}), "column 'name'", id="table"),
@@ -82,6 +82,32 @@ async def test_what_comes_of_a_generator_is_looked_at_as_it_comes(archive, tmp_p
             await names_of(client, (number for number in (2,)), tmp_path)
 
 
+@pytest.mark.parametrize("folder", [None, 3, b"data"])
+async def test_a_folder_is_text_or_a_path(archive, folder):
+    async with connect(archive) as client:
+        product, *_ = await everything(client)
+        with pytest.raises(TypeError, match="the folder for products is text or a path"):
+            await client.download(product, folder)
+        with pytest.raises(TypeError, match="the folder for products is text or a path"):
+            client.fetch(product, folder)
+
+
+def test_a_client_is_opened_with_async_with():
+    with pytest.raises(RuntimeError, match="async with Client"), Client("peps"):
+        pass
+
+
+async def test_criteria_may_stand_among_others(archive, tmp_path):
+    async with connect(archive) as client:
+        products = await everything(client)
+        radar = {product.name for product in products if product.collection == "S1"}
+        other = next(product.name for product in products if product.collection != "S1")
+
+        assert await names_of(client, [{"collection": "S1"}, other], tmp_path) == radar | {other}
+        with pytest.raises(ConfigError, match="no criterion 'colection'"):
+            client.fetch([{"colection": "S1"}], tmp_path)
+
+
 @pytest.mark.parametrize("wanted", [{"colection": "S1"}, {}, "", {"type": "FeatureCollection"}])
 async def test_criteria_and_names_that_are_none_are_told_as_such(wanted):
     async with Client("peps", base_url="http://127.0.0.1:9/resto") as client:
@@ -107,6 +133,8 @@ async def test_other_methods_say_what_they_take(archive, tmp_path):
             await client.stage(product.name)
         with pytest.raises(TypeError, match=r"tiers\(\) takes products"):
             await client.tiers([product.name])
+        with pytest.raises(TypeError, match=r"tiers\(\) takes products .* not b'S1A'"):
+            await client.tiers(b"S1A")
         with pytest.raises(TypeError, match=r"wait_online\(\) takes products"):
             client.wait_online(product.name)
         with pytest.raises(TypeError, match=r"download\(\) takes one"):

@@ -358,12 +358,14 @@ def test_account_of_another_user_is_refused(tmp_path, no_keyring, monkeypatch):
     auth = write(tmp_path / "peps.txt", f"you {SECRET}")
     netrc = write(tmp_path / "netrc", "machine host login n password p")
     monkeypatch.setattr(Path, "stat", owned_by(os.geteuid() + 1))
-    for read in (
-        lambda: read_auth_file(auth),
-        lambda: find_credentials("peps", "host", environ={}, netrc_path=netrc),
+    for read, advice in (
+        (lambda: read_auth_file(auth), "a file of your own, and give that with -a"),
+        (lambda: find_credentials("peps", "host", environ={}, netrc_path=netrc), "name that in NETRC"),
+        (lambda: find_credentials("peps", "host", environ={"NETRC": str(netrc)}), "name that in NETRC"),
     ):
-        with pytest.raises(ConfigError, match="belongs to another user") as caught:
+        with pytest.raises(ConfigError, match=f"belongs to another user.*{advice}") as caught:
             read()
+        assert "XDG_CONFIG_HOME" not in str(caught.value)
         assert "hunter2" not in str(caught.value)
     assert find_credentials("peps", "other", environ={}, netrc_path=netrc) is None
 

@@ -19,6 +19,7 @@ from pepsasync.cli.records import is_output
 from pepsasync.cli.run import Run
 from pepsasync.cli.search import find
 from pepsasync.cli.session import Session
+from pepsasync.config import Config, given_settings
 from pepsasync.errors import ConfigError
 
 DRY_RUN = ("-n", "--dry-run", "--no-download", "--no_download")
@@ -48,6 +49,7 @@ def fetch(
     useless = {"--report": delivery.report, "--events": delivery.events, "--on-delivered": delivery.on_delivered}
     if given := [option for option, value in useless.items() if value is not None]:
         raise ConfigError(f"-n fetches nothing: leave out {' and '.join(given)}")
+    Config(**given_settings(archive, staging, delivery))  # refuses what the run itself would
     found = session.run(find, session, archive, wanted, json)
     if not is_output(json):
         show_table(found.products)

@@ -127,7 +127,7 @@ def _first_line(path: str | os.PathLike[str], hint: str) -> str:
         raise ConfigError(f"cannot read the credentials file {path}: {error.strerror or error}", hint=hint) from None
     except UnicodeDecodeError:
         raise ConfigError(f"the credentials file {path} is not UTF-8 text", hint=hint) from None
-    refuse_foreign(file)
+    refuse_foreign(file, "Copy it to a file of your own, and give that with -a")
     warn_of_exposed(file)
     for line in text.splitlines():
         if line.strip():
@@ -169,7 +169,7 @@ def _from_netrc(host: str, path: Path | None) -> Credentials | None:
     login, password = next(((entry[0], entry[2]) for name in names if (entry := entries.get(name))), ("", ""))
     if not login or not password:
         return None
-    refuse_foreign(path)
+    refuse_foreign(path, "Copy it to a file of your own, and name that in NETRC, or use -a FILE")
     warn_of_exposed(path)
     return Credentials(login, password, source=str(path))
 

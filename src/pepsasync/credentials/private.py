@@ -11,6 +11,9 @@ from pathlib import Path
 
 from pepsasync.errors import ConfigError
 
+OWN_FOLDER = "Copy it, or set HOME or XDG_CONFIG_HOME to a folder that you own"
+"""Advice for what is found in the config folder."""
+
 HAS_MODES = os.name == "posix"
 """Whether files say who may read them; elsewhere the user's profile folder is private by itself."""
 
@@ -46,10 +49,14 @@ def is_exposed(path: Path) -> bool:
     return HAS_MODES and bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
-def refuse_foreign(path: Path) -> None:
+def refuse_foreign(path: Path, hint: str = OWN_FOLDER) -> None:
     """Refuse a file or folder of another user, who may put anything there; root may do so anyway.
 
     What is not there, or is a pipe or a device, belongs to nobody.
+
+    Args:
+        path: What is to be read.
+        hint: What to do instead.
 
     Raises:
         ConfigError: It is not this user's.
@@ -63,7 +70,7 @@ def refuse_foreign(path: Path) -> None:
     if status.st_uid not in (0, os.geteuid()):
         raise ConfigError(
             f"{path} belongs to another user; it was not read",
-            hint="Copy it, or set HOME or XDG_CONFIG_HOME to a folder that you own",
+            hint=hint,
         )
 
 
