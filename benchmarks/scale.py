@@ -115,7 +115,7 @@ async def run(count, folder, counters):
                 asked_before=await recorder.asked_before(),
                 in_progress=recorder.in_progress,
             )
-            archives = OneArchive(await recorder.along(archive), order)
+            archives = OneArchive(await recorder.recorded(archive), order)
             outcomes, known = anyio.create_memory_object_stream(64)
             tasks.start_soon(fetch, Query(collection="S1"), provider, archives, order, recorder, outcomes)
             return [delivery.status async for delivery in known]

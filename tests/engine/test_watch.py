@@ -161,7 +161,7 @@ async def test_until_online_one_unmentioned_product_is_let_go_at_each_look():
 async def test_until_online_no_movement_is_given_up_after_trials():
     answers, _, _ = await watched(FakeProvider({"A": STAGING}), [product("A")], trials=7)
 
-    assert "still staging after 7 looks" in str(answers["A"])
+    assert "still staging after 7 polls" in str(answers["A"])
 
 
 async def test_until_online_one_stuck_product_does_not_disturb_others():

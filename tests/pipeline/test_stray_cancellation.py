@@ -82,7 +82,7 @@ async def test_a_listener_that_raises_a_cancellation_is_told_and_removed(archive
     assert path.exists()
     told = [event.message for event in events if isinstance(event, Noticed)]
     assert len(told) == 1
-    assert "failed and gets no more" in told[0]
+    assert "failed and was removed" in told[0]
 
 
 async def test_an_iterable_that_raises_a_cancellation_ends_no_loop_silently(archive, tmp_path):
