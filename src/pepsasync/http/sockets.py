@@ -7,6 +7,7 @@ reading, so that whoever takes it over finds everything in it that was received 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import ipaddress
 import itertools
@@ -30,6 +31,20 @@ T = TypeVar("T")
 _FAILURES = (OSError, anyio.ClosedResourceError, OverflowError)
 """Of a socket; `TimeoutError` is one of them, and the last is about ports that there cannot be."""
 
+
+class Exchange:
+    """What became of one request on the wire, as far as its head."""
+
+    def __init__(self) -> None:
+        self.is_fresh = False
+        """Whether a connection was made for it."""
+        self.has_come = False
+        """Whether a byte came after it was begun."""
+
+
+EXCHANGE: contextvars.ContextVar[Exchange | None] = contextvars.ContextVar("EXCHANGE", default=None)
+"""Of the task that waits for the head of an answer."""
+
 NEXT_ADDRESS = 0.25
 """Seconds after which the next address of a host is tried beside those before it (RFC 8305, section 5)."""
 
@@ -50,6 +65,8 @@ class Sockets(httpcore.AsyncNetworkBackend):
         Raises:
             httpcore.ConnectError, httpcore.ConnectTimeout: No address answered.
         """
+        if exchange := EXCHANGE.get():
+            exchange.is_fresh = True
         try:
             with anyio.fail_after(timeout):
                 found = await _connect_first(await _addresses(host, port), local_address)
@@ -63,6 +80,12 @@ class Sockets(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """Pause."""
         await anyio.sleep(seconds)
+
+
+def _noted(came: bytes) -> bytes:
+    if came and (exchange := EXCHANGE.get()):
+        exchange.has_come = True
+    return came
 
 
 class Connection(httpcore.AsyncNetworkStream):
@@ -83,7 +106,8 @@ class Connection(httpcore.AsyncNetworkStream):
             httpcore.ReadError, httpcore.ReadTimeout: The connection broke, or nothing came in time.
         """
         try:
-            return await self._when_ready(functools.partial(self.socket.recv, max_bytes), anyio.wait_readable, timeout)
+            receive = functools.partial(self.socket.recv, max_bytes)
+            return _noted(await self._when_ready(receive, anyio.wait_readable, timeout))
         except _FAILURES as error:
             raise _as_httpcore(error, httpcore.ReadTimeout, httpcore.ReadError) from error
 

@@ -12,7 +12,7 @@ import httpx
 from pepsasync.errors import ConfigError
 from pepsasync.hosts import is_loopback
 from pepsasync.http.errors import httpx_errors
-from pepsasync.http.sockets import Sockets
+from pepsasync.http.sockets import EXCHANGE, Exchange, Sockets
 
 if TYPE_CHECKING:
     import ssl
@@ -25,6 +25,9 @@ IDLE_SECONDS = 30.0
 """How long they are kept."""
 
 
+_IDEMPOTENT = (b"GET", b"HEAD")
+
+
 class Transport(httpx.AsyncBaseTransport):
     """A connection pool over `Sockets`, and for what a proxy has to carry the transport that httpx comes with.
 
@@ -33,12 +36,15 @@ class Transport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, tls: ssl.SSLContext) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=None,
-            max_keepalive_connections=IDLE,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=Sockets(),
+        self._pool, self._fresh = (
+            httpcore.AsyncConnectionPool(
+                ssl_context=tls,
+                max_connections=None,
+                max_keepalive_connections=idle,
+                keepalive_expiry=IDLE_SECONDS,
+                network_backend=Sockets(),
+            )
+            for idle in (IDLE, 0)
         )
         self._tls = tls
         self._proxies = _proxies()
@@ -46,6 +52,7 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def __aenter__(self) -> Self:
         await self._pool.__aenter__()
+        await self._fresh.__aenter__()
         return self
 
     async def __aexit__(
@@ -61,6 +68,7 @@ class Transport(httpx.AsyncBaseTransport):
         for transport in self._proxied.values():
             await transport.aclose()
         await self._pool.aclose()
+        await self._fresh.aclose()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; its answer's body is still to be read.
@@ -75,8 +83,24 @@ class Transport(httpx.AsyncBaseTransport):
                 self._proxied[scheme] = _through(scheme, self._proxies[scheme], self._tls)
             return await self._proxied[scheme].handle_async_request(request)
         with httpx_errors():
-            answer = await self._pool.handle_async_request(_for_httpcore(request))
+            answer = await self._answer(_for_httpcore(request))
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
+
+    async def _answer(self, request: httpcore.Request) -> httpcore.Response:
+        """Send a request; again, on a connection of its own, when the one that was used before was of no use any more.
+
+        Servers close idle connections whenever they like, also while the next request is under way.
+        """
+        exchange = Exchange()
+        token = EXCHANGE.set(exchange)
+        try:
+            return await self._pool.handle_async_request(request)
+        except (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError):
+            if exchange.is_fresh or exchange.has_come or request.method not in _IDEMPOTENT:
+                raise
+        finally:
+            EXCHANGE.reset(token)
+        return await self._fresh.handle_async_request(request)
 
 
 def _for_httpcore(request: httpx.Request) -> httpcore.Request:
@@ -106,7 +130,16 @@ class _Body(httpx.AsyncByteStream):
             return await anext(self._chunks)
 
     async def aclose(self) -> None:
+        if _is_too_long(self._answer):
+            self._answer.extensions["network_stream"].close()  # idle connections that are closed are not used again
         await self._answer.aclose()
+
+
+def _is_too_long(answer: httpcore.Response) -> bool:
+    """Whether more came than was announced, which the parser would take for the answer to the next request."""
+    # httpcore does not look, and shows its parser to nobody.
+    parser = answer.stream._stream._connection._h11_state  # type: ignore[union-attr]  # noqa: SLF001
+    return bool(parser.trailing_data[0])
 
 
 def _proxies() -> dict[str, str]:

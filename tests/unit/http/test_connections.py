@@ -106,3 +106,75 @@ async def test_request_with_a_line_break_in_a_header_is_not_sent():
         async with client() as http:
             with pytest.raises(httpx.LocalProtocolError):
                 await get(http, server, headers={"X": "a\r\nHost: elsewhere"})
+
+
+HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [b"!", b"\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad", b"HTTP/1.1 204 None\r\n\r\n", HELLO + b"!"],
+)
+async def test_what_comes_behind_an_answer_is_not_the_next_one(behind):
+    asked = []
+
+    def answer(connection, head):
+        asked.append(head)
+        connection.sendall(HELLO + behind if len(asked) == 1 else b"HTTP/1.1 201 Made\r\nContent-Length: 2\r\n\r\nno")
+        return True
+
+    with Server(answer) as server:
+        async with client() as http:
+            first, second, third = [await get(http, server) for _ in range(3)]
+
+    assert (first.status_code, first.content) == (200, b"ok")
+    assert [(each.status_code, each.content) for each in (second, third)] == [(201, b"no")] * 2
+
+
+async def test_what_comes_behind_an_answer_is_not_the_answer_to_a_form():
+    with Server(File(b"ok", behind=HELLO)) as server:
+        async with client() as http:
+            await get(http, server)
+            await http.post(f"http://127.0.0.1:{server.port}/")
+        assert 2 == server.connections
+
+
+def closing(*, sent=b"", first=HELLO):
+    """Answers the first request of each connection, and closes it at the second, having sent so much."""
+    served = set()
+
+    def answer(connection, head):
+        if connection in served:
+            connection.sendall(sent)
+            return False
+        served.add(connection)
+        connection.sendall(first)
+        return True
+
+    return answer
+
+
+async def test_connection_that_is_closed_while_the_next_request_is_under_way_fails_no_request():
+    with Server(closing()) as server:
+        async with client() as http:
+            for _ in range(3):
+                assert b"ok" == (await get(http, server)).content
+            with pytest.raises(httpx.RemoteProtocolError):
+                await http.post(f"http://127.0.0.1:{server.port}/")
+
+
+async def test_request_of_which_a_byte_of_the_answer_came_is_not_sent_again():
+    with Server(closing(sent=b"HTTP/1.1 2")) as server:
+        async with client() as http:
+            await get(http, server)
+            with pytest.raises(httpx.RemoteProtocolError):
+                await get(http, server)
+        assert 1 == server.connections
+
+
+async def test_fresh_connection_that_is_closed_without_an_answer_is_an_error():
+    with Server(whole(b"")) as server:
+        async with client() as http:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await get(http, server)
+        assert 1 == server.connections
