@@ -95,18 +95,22 @@ def test_lists_credentials_and_hooks_have_such_names_too(*, run, served, account
 
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize("suffix", [".csv", ".geojson", ".gpkg", ".parquet"])
-def test_searches_are_written_to_and_read_from_such_names(*, run, served, account, tmp_path, name, suffix):
+def test_searches_are_written_to_and_read_from_such_names(*, run, served, account, tmp_path, name, suffix, monkeypatch):
     if suffix == ".parquet":
         pytest.importorskip("pyarrow")
     file = tmp_path / f"{name}{suffix}"
     file.parent.mkdir(exist_ok=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
     written = run("search", *account[:2], "-c", "S2ST", "-o", file, "--format", "ids")
     read = run("search", *account[:2], "--id", f"@{file}", "--format", "ids")
 
     assert (written.code, read.code) == (0, 0), written.err + read.err
     assert sorted(read.out.split()) == sorted(written.out.split())
     assert written.out
-    assert sorted(file.parent.iterdir()) == sorted({file, *file.parent.glob("account.txt")})
+    assert not [*(tmp_path / "elsewhere").iterdir()], "some readers of paths take what is behind a `!` for another file"
+    others = {*file.parent.glob("account.txt"), *file.parent.glob("elsewhere")}
+    assert sorted(file.parent.iterdir()) == sorted({file} | others)
 
 
 @pytest.mark.parametrize("name", ODD)

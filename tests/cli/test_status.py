@@ -397,6 +397,7 @@ def test_a_clock_that_was_set_back_makes_no_negative_time(run, tmp_path):
         ({"orbit": [1, 2, 3, 4, 5, 6, 7]}, "orbit 1,2,3,4,5,... (7)"),
         ({"collection": "S1", "published_since": "2017-01-01"}, "S1, published since 2017-01-01"),
         ({"collection": "S1", "limit": 5_000}, "S1, at most 5,000 products"),
+        ({"collection": "S1", "limit": 1}, "S1, at most 1 product"),
     ],
 )
 def test_orders_are_told_in_words(criteria, words):

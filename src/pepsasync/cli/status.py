@@ -83,7 +83,9 @@ def text_lines(found: Status, now: float) -> list[str]:
         now: Wall time, seconds since 1970.
     """
     size = f"{show_size(found.present_bytes)} of {show_size(found.total_bytes)}"
-    here = f"{found.here:,} of {show_count(found.total)} are here, {size}  {_bar(found)}"
+    here = (
+        f"{found.here:,} of {show_count(found.total)} {'is' if found.total == 1 else 'are'} here, {size}  {_bar(found)}"
+    )
     lines = [*_order_lines(found), here, *_count_lines(found)]
     if found.searches_unfinished and found.owner is None:
         lines.append("the search was not finished: there may be more")
@@ -394,6 +396,8 @@ def _parts(query: Mapping[str, Any]) -> list[str]:
         value = query.get(name)
         if value is not None:
             parts.append(criterion_words(name, value))
+    if query.get("limit") is not None:
+        parts.append(f"at most {show_count(query['limit'])}")
     return parts
 
 
@@ -429,7 +433,6 @@ _WORDS = {
     "per": "the best per {}",
     "platform": "{}",
     "latest": "newest processing only",
-    "limit": "at most {:,} products",
 }
 
 

@@ -12,6 +12,7 @@ import functools
 import itertools
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -378,14 +379,19 @@ class Folder:
             raise
 
 
+_STRETCH = re.compile(r"(\d{1,18}) (\d{1,18})", re.ASCII)
+"""A line of a record."""
+
+
 def _read_record(path: Path, part: Path) -> PartRecord:
-    """Read a record; stretches beyond the end of the part, and a last line that a killed run left, are not there."""
+    """Read a record, without stretches beyond the end of the part and lines that a killed run or a full disk cut."""
     length, filled = os.lstat(part).st_size, list[tuple[int, int]]()
     try:
         head, *lines = read_own(path).split("\n")
     except FileNotFoundError:  # of version 0.1, whose parts have no gaps
         head, lines = read_own(path.with_suffix(".json")), [f"0 {length}", ""]
-    for start, end in sorted((int(start), min(int(end), length)) for start, end in map(str.split, lines[:-1])):
+    stretches = (map(int, found.groups()) for line in lines[:-1] if (found := _STRETCH.fullmatch(line)))
+    for start, end in sorted((start, min(end, length)) for start, end in stretches):
         if filled and start <= filled[-1][1]:
             filled[-1] = (filled[-1][0], max(end, filled[-1][1]))
         elif 0 <= start < end:

@@ -19,7 +19,7 @@ import anyio
 from anyio import to_thread
 
 from pepsasync.errors import PepsasyncError
-from pepsasync.folder.files import disk_errors
+from pepsasync.folder.files import disk_errors, write_all
 from pepsasync.folder.layout import PartRecord
 from pepsasync.folder.parts import SoleWriter, open_locked, open_unbuffered
 from pepsasync.model import Checksum
@@ -81,6 +81,7 @@ class Part:
         self._digest = Digest(self._algorithm)
         self._lock: FileIO | None = None
         self._record: FileIO | None = None
+        self._is_line_cut = False
         self._writing = threading.Lock()
         self._sole_writer = SoleWriter()
         self._present = 0
@@ -220,7 +221,11 @@ class Part:
                 return
             with self._sole_writer.writing(file):
                 yield
-            self._record.write(b"%d %d\n" % (start, start + length))
+            # A line that a full disk has cut is ended first: both would be lost otherwise.
+            line = b"%s%d %d\n" % (b"\n" * self._is_line_cut, start, start + length)
+            self._is_line_cut = True
+            write_all(self._record, memoryview(line))
+            self._is_line_cut = False
 
     def hash(self, division: Division, offset: int, block: memoryview) -> None:
         """Hash a block that was written, if it is the next one of this file."""
@@ -279,7 +284,7 @@ class Part:
             if self._record is not None:
                 self._record.close()
             self._folder.write_record(self.product, PartRecord(self.note, self.division.filled()))
-            self._record = open_unbuffered(path, "ab")
+            self._record, self._is_line_cut = open_unbuffered(path, "ab"), False
 
 
 class Writer:
