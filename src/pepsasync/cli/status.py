@@ -396,13 +396,13 @@ def _parts(query: Mapping[str, Any]) -> list[str]:
         value = query.get(name)
         if value is not None:
             parts.append(criterion_words(name, value))
-    if query.get("limit") is not None:
-        parts.append(f"at most {show_count(query['limit'])}")
     return parts
 
 
 def criterion_words(name: str, value: Any) -> str:
     """A criterion with words of its own, else its name and value: `orbit direction ascending`."""
+    if name == "limit":
+        return f"at most {show_count(value)}"
     if name in _WORDS:
         return _WORDS[name].format(_told(value) if isinstance(value, list | tuple) else value)
     return f"{name.replace('_', ' ')}{'' if value is True else f' {_told(value)}'}"
