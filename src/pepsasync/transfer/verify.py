@@ -57,7 +57,11 @@ def _promote(part: Part, folder: Folder) -> Path:
     product, body = part.product, part.memory
     if body is None:
         with disk_errors(part.path):
-            stamp = stamp_of(part.path)
+            try:
+                stamp = stamp_of(part.path)
+            except FileNotFoundError:
+                folder.check_owner()  # with all of the folder, perhaps
+                raise
         check_size(product, stamp.size)
         if stamp.size != part.received:
             raise IntegrityError(
