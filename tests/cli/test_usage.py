@@ -18,6 +18,10 @@ SPELLINGS = {
     "cloud_cover": (["--cc", "--clouds"], "20", 20.0),
     "platform": (["--sat", "--satellite"], "S1A", "S1A"),
     "names": (["--id"], "NAME.zip", ("NAME",)),
+    "orbit_direction": (["--orbit-direction"], "Descending", "descending"),
+    "polarisation": (["--polarisation", "--polarization"], "VV+VH", "VV VH"),
+    "timeliness": (["--timeliness"], "fast-24h", "Fast-24h"),
+    "months": (["--months"], "6-8", (6, 7, 8)),
 }
 DATES = {
     "start": ["-d", "--start", "--start-date", "--start_date"],
@@ -37,6 +41,42 @@ def test_every_spelling_of_a_criterion_means_the_same(*, run, clients, field, sp
     assert run("fetch", spelling, text, "-q").code == 0
 
     assert value == getattr(clients.all[0].query, field)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "values"),
+    [
+        pytest.param(["-t", "31TCJ,31TDJ"], "tile", ("31TCJ", "31TDJ"), id="commas"),
+        pytest.param(["-t", "31TCJ", "--tile", "31TDJ"], "tile", ("31TCJ", "31TDJ"), id="repeated"),
+        pytest.param(["-t", "@tiles.txt"], "tile", ("31TCJ", "31TDJ"), id="file"),
+        pytest.param(["-c", "S1,S2"], "collection", ("S1", "S2"), id="collections"),
+        pytest.param(["-p", "GRD", "-p", "SLC"], "product_type", ("GRD", "SLC"), id="types"),
+        pytest.param(["-m", "IW,EW"], "sensor_mode", ("IW", "EW"), id="modes"),
+        pytest.param(["--sat", "S1A,S1C"], "platform", ("S1A", "S1C"), id="satellites"),
+        pytest.param(["-o", "8,51"], "relative_orbit", (8, 51), id="orbits"),
+        pytest.param(["-l", "Foix", "-l", "Paris, Texas"], "location", ("Foix", "Paris, Texas"), id="places"),
+        pytest.param(["--id", "data/A.zip,B", "--id", "C"], "names", ("A", "B", "C"), id="names"),
+        pytest.param(["-c", "S2", "--per", "day", "--per", "tile"], "per", ("day", "tile"), id="per"),
+    ],
+)
+def test_several_values_of_an_option_are_one_order(*, run, clients, tmp_path, monkeypatch, arguments, field, values):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiles.txt").write_text("31TCJ\n31TDJ\n")
+
+    assert run("fetch", *arguments, "-q").code == 0
+    assert values == getattr(clients.all[0].query, field)
+
+
+def test_filters_reach_the_query(run, clients):
+    line = "-c S2 -t 31TCJ --clouds 5..20 --cover 60% --published-since 2017-01-01 --sort cover --limit 3 -q"
+
+    assert run("fetch", *line.split()).code == 0
+
+    query = clients.all[0].query
+    assert (5.0, 20.0, 60.0, "cover", 3) == (
+        query.min_cloud_cover, query.cloud_cover, query.cover, query.sort, query.limit,
+    )  # fmt: skip
+    assert f"{query.published_since:%Y-%m-%d}" == "2017-01-01"
 
 
 def test_no_clouds_at_all_can_be_asked_for(run, clients):
@@ -206,7 +246,7 @@ def test_version_is_that_of_the_installed_package(run):
         pytest.param("fetch -c S1 --orbit 0", "relative orbit 0 does not exist", id="orbit"),
         pytest.param("fetch -c S1 --lon abc --lat 1", "--lon: 'abc' is not a number", id="number"),
         pytest.param("fetch -c S1 --lon nan --lat 1", "--lon: 'nan' is not a number", id="no-finite-number"),
-        pytest.param("fetch -c S1 -o 51.5", "--orbit: '51.5' is not a whole number", id="integer"),
+        pytest.param("fetch -c S1 -o 51.5", "orbit: '51.5' is not a whole number", id="integer"),
         pytest.param("fetch -c S1 --limit many", "--limit: 'many' is not a number", id="count"),
         pytest.param("sandbox --port http", "--port: 'http' is not a number", id="port"),
         pytest.param("sandbox --seed 1e99999", "--seed: '1e99999' is not a number", id="seed"),

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from pepsasync.credentials import Credentials
     from pepsasync.model import Query
 
+ALSO_SEVERAL = "several with commas, repeated, or as @FILE"
+
 QUERY = "What to look for"
 ARCHIVE = "Where to look"
 DELIVERY = "How to bring it"
@@ -97,22 +99,26 @@ class QueryOptions:
     """What to look for: the criteria of `build_query`, under their names."""
 
     collection: Annotated[
-        str | None, _query("-c", "--collection", metavar="NAME", help="S1, S2, S2ST, S3, or the archive's own name")
-    ] = None
+        list[str],
+        _query(
+            "-c", "--collection", metavar="NAME", help=f"S1, S2, S2ST, S3, or the archive's own name; {ALSO_SEVERAL}"
+        ),
+    ] = field(default_factory=list)
     product: Annotated[
-        str | None,
+        list[str],
         _query(
             "-p",
             "--product",
             "--product-type",
             "--product_type",
             metavar="TYPE",
-            help="GRD, SLC, OCN, S2MSI1C, S2MSI2A, ...",
+            help="GRD, SLC, OCN, S2MSI1C, S2MSI2A, ...; also several",
         ),
-    ] = None
+    ] = field(default_factory=list)
     sensor_mode: Annotated[
-        str | None, _query("-m", "--sensor-mode", "--sensor_mode", metavar="MODE", help="IW, EW, SM, WV, INS-NOBS")
-    ] = None
+        list[str],
+        _query("-m", "--sensor-mode", "--sensor_mode", metavar="MODE", help="IW, EW, SM, WV, INS-NOBS; also several"),
+    ] = field(default_factory=list)
     start: Annotated[
         str | None,
         _query(
@@ -135,8 +141,22 @@ class QueryOptions:
             help="end, not included: one day is -d 2015-11-01 -f 2015-11-02",
         ),
     ] = None
-    tile: Annotated[str | None, _query("-t", "--tile", metavar="TILE", help="MGRS tile: 31TCJ or T31TCJ")] = None
-    location: Annotated[str | None, _query("-l", "--location", metavar="PLACE", help="place name: Toulouse")] = None
+    published_since: Annotated[
+        str | None,
+        _query(
+            "--published-since", metavar="DATE", help="published by the archive since then, whenever it was acquired"
+        ),
+    ] = None
+    months: Annotated[
+        list[str], _query("--months", metavar="M-M", help="only these months of any year: 6-8, 11-2 or 3,9")
+    ] = field(default_factory=list)
+    tile: Annotated[
+        list[str], _query("-t", "--tile", metavar="TILE", help=f"MGRS tile: 31TCJ or T31TCJ; {ALSO_SEVERAL}")
+    ] = field(default_factory=list)
+    location: Annotated[
+        list[str],
+        _query("-l", "--location", metavar="PLACE", help="place name: Toulouse or Paris, Texas; also several"),
+    ] = field(default_factory=list)
     lon: Annotated[float | None, _query("--lon", metavar="DEG", help="longitude of a point")] = None
     lat: Annotated[float | None, _query("--lat", metavar="DEG", help="latitude of a point")] = None
     lonmin: Annotated[float | None, _query("--lonmin", metavar="DEG", help="west side of a box")] = None
@@ -148,30 +168,56 @@ class QueryOptions:
         _query("--bbox", metavar="W,S,E,N", help="a box in one word: -5,43,2,44; W > E: across the antimeridian"),
     ] = None
     shape: Annotated[
-        str | None,
+        list[str],
         _query(
             "--shape",
             metavar="FILE",
-            help="area from a vector file: .shp, .zip, .gpkg, .geojson, .fgb, .kml, .kmz, .parquet, .gdb",
+            help="area from a vector file: .shp, .zip, .gpkg, .geojson, .fgb, .kml, .kmz, .parquet, .gdb; also several",
         ),
-    ] = None
+    ] = field(default_factory=list)
     geometry: Annotated[str | None, _query("--geometry", metavar="WKT", help="area as WKT, longitude first")] = None
-    orbit: Annotated[
-        int | None, _query("-o", "--orbit", metavar="N", help="relative orbit: S1 1-175, S2 1-143, S3 1-385")
+    cover: Annotated[
+        str | None,
+        _query("--cover", metavar="PERCENT", help="least share of the area that the footprint of a product covers"),
     ] = None
-    clouds: Annotated[float | None, _query("--cc", "--clouds", metavar="PERCENT", help="highest cloud cover")] = None
-    satellite: Annotated[str | None, _query("--sat", "--satellite", metavar="NAME", help="S1A, S2B, ...")] = None
+    orbit: Annotated[
+        list[str],
+        _query("-o", "--orbit", metavar="N", help="relative orbit: S1 1-175, S2 1-143, S3 1-385; also several"),
+    ] = field(default_factory=list)
+    orbit_direction: Annotated[
+        str | None, _query("--orbit-direction", metavar="WORD", help="ascending or descending")
+    ] = None
+    polarisation: Annotated[
+        str | None,
+        _query("--polarisation", "--polarization", metavar="CHANNELS", help="those that radar products have: VV+VH"),
+    ] = None
+    timeliness: Annotated[str | None, _query("--timeliness", metavar="WORD", help="Fast-24h, NRT-3h, ...")] = None
+    clouds: Annotated[
+        str | None,
+        _query("--cc", "--clouds", metavar="PERCENT", help="highest cloud cover, or lowest and highest: 5..20"),
+    ] = None
+    satellite: Annotated[
+        list[str], _query("--sat", "--satellite", metavar="NAME", help="S1A, S2B, ...; also several")
+    ] = field(default_factory=list)
     id: Annotated[
         list[str],
         _query(
             "--id",
             metavar="NAME|@FILE",
-            help="a product by name (repeatable), or those in a file; @-: in standard input",
+            help="a product by name, or those in a file; @-: in standard input; also several",
         ),
     ] = field(default_factory=list)
     latest: Annotated[bool, _query("--latest", help="of several processings of one acquisition only the newest")] = (
         False
     )
+    sort: Annotated[
+        str | None,
+        _query("--sort", metavar="WORD", help="date (newest first), clouds (clearest), size (largest) or cover (most)"),
+    ] = None
+    per: Annotated[
+        list[str],
+        _query("--per", metavar="WORD", help="day, tile or day,tile: of each only the best, by --sort or the clearest"),
+    ] = field(default_factory=list)
     limit: Annotated[int | None, _query("--limit", metavar="N", help="at most N products")] = None
 
     def build(self) -> Query:
@@ -185,7 +231,9 @@ class QueryOptions:
 
         criteria = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
         # Shells complete a name with its folder.
-        criteria["id"] = [text if text.strip().startswith("@") else bare_name(text) for text in self.id]
+        criteria["id"] = [
+            text if text.strip().startswith("@") else ",".join(map(bare_name, text.split(","))) for text in self.id
+        ]
         return build_query(**{name: None if value == [] else value for name, value in criteria.items()})
 
 
