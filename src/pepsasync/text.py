@@ -18,6 +18,10 @@ _CONTROL_IN_JSON = re.compile(f"[{_BEYOND_ASCII}]")
 _BREAK = re.compile(r"\r?\n|\t")
 
 
+_LONG_NUMBER = "set_int_max_str_digits"
+"""Part of what Python says of a whole number of more than 4,300 digits."""
+
+
 def one_line(text: str) -> str:
     r"""Return text that a terminal shows and does not obey, and that stays on its line.
 
@@ -44,5 +48,9 @@ def as_cell(text: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says, or its class when it says nothing."""
+    """What an exception says, or its class when it says nothing; Python's limits of JSON in words for users."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if _LONG_NUMBER in str(error):
+        return "it has a number that is too long"
     return str(error) or type(error).__name__

@@ -427,6 +427,8 @@ def test_names_go_with_a_collection_that_may_hold_them(collection):
         pytest.param(b"# nothing\n\n", "names no product", id="only-comments"),
         pytest.param(b"\xff\xfe\x00", "is not text", id="binary"),
         pytest.param(b"a b\n", "'a b' is not a product name", id="two-in-a-line"),
+        pytest.param(b'{"a": ' + b"7" * 5000 + b"}", "JSON: it has a number that is too long", id="long-number"),
+        pytest.param(b"[" * 99_999, "JSON: it is nested too deeply", id="deep"),
         pytest.param(b'{"features": [{}]}', "product 1 of .* has no name", id="feature-without-name"),
     ],
 )
@@ -436,6 +438,24 @@ def test_unusable_list_of_names_is_refused(tmp_path, content, words):
 
     with pytest.raises(ConfigError, match=words):
         build_query(id=f"@{path}")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"type": "Point", "coordinates": [' + "7" * 5000 + ", 1]}", "it has a number that is too long"),
+        ('{"type":' * 99_999, "it is nested too deeply"),
+    ],
+    ids=["long-number", "deep"],
+)
+@pytest.mark.parametrize("is_file", [True, False])
+def test_areas_beyond_what_is_read_are_told_in_plain_words(tmp_path, text, words, is_file):
+    path = tmp_path / "area.geojson"
+    path.write_text(text)
+    with pytest.raises(AreaError, match=words) as caught:
+        build_query(**({"shape": path} if is_file else {"geometry": text}))
+
+    assert "sys." not in str(caught.value)
 
 
 @given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1)))  # noqa: DTZ001 - hypothesis wants naive bounds

@@ -22,6 +22,7 @@ from pepsasync.area.clean import clean, curved, single_parts
 from pepsasync.area.geojson import read_shapes, shortened
 from pepsasync.area.vector_file import from_file, from_frame
 from pepsasync.errors import AreaError
+from pepsasync.text import reason
 
 if TYPE_CHECKING:
     from shapely.geometry import MultiPolygon, Point, Polygon
@@ -190,4 +191,4 @@ def _decoded(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise AreaError(f"the geometry {shortened(text)!r} is not JSON: {error}") from error
+        raise AreaError(f"the geometry {shortened(text)!r} is not JSON: {reason(error)}") from error

@@ -24,6 +24,7 @@ from shapely.errors import ShapelyError
 
 from pepsasync.area.geojson import read_crs, read_shapes
 from pepsasync.errors import AreaError
+from pepsasync.text import reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -250,7 +251,7 @@ def _copy(source: IO[bytes], copy: IO[bytes], room: int) -> int:
 
 
 def _first_line(error: Exception) -> str:
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = (reason(error).strip().splitlines() or [type(error).__name__])[0]
     return line.partition("; It might help")[0].rstrip(".")  # GDAL goes on about its drivers
 
 

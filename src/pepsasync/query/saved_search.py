@@ -14,6 +14,7 @@ from pepsasync.errors import ConfigError
 from pepsasync.paths import in_home
 from pepsasync.query.product_names import NAME_KEYS, TOP_KEYS, bare_name, product_name
 from pepsasync.query.values import parse_name
+from pepsasync.text import reason
 
 if TYPE_CHECKING:
     import os
@@ -185,7 +186,7 @@ def _decoded(text: str, path: str | os.PathLike[str]) -> Any:
         try:
             return [json.loads(line) for line in text.split("\n") if line.strip()]
         except (ValueError, RecursionError):
-            raise ConfigError(f"{path} is not valid JSON: {error}", hint=FORMATS) from error
+            raise ConfigError(f"{path} is not valid JSON: {reason(error)}", hint=FORMATS) from error
 
 
 def _records(document: Any) -> list[Any] | None:
