@@ -11,6 +11,7 @@ from fakes import product
 from pepsasync.errors import ConfigError, ExtractError
 from pepsasync.folder import zips
 from pepsasync.folder.layout import Folder
+from pepsasync.transfer.existing import is_here
 from pepsasync.transfer.extract import unpack
 
 ITEM = product("S1A_TEST")
@@ -197,3 +198,29 @@ def test_unpack_has_all_on_the_disk_before_the_zip_goes(folder, monkeypatch):
     unpack(ITEM, folder)
 
     assert [folder.zip_path(ITEM)] == seen
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("N/a", "N/A"), ("N/\u00e9", "N/e\u0301"), ("N/d/a", "N/D/b"), *((f"N/a{mark}b",) for mark in '*?"<>|\u202e')],
+)
+def test_unpack_names_that_meet_or_mean_something_else_elsewhere_are_refused(names, folder):
+    item = product("S1A_TEST")
+    with zipfile.ZipFile(folder.zip_path(item), "w") as archive:
+        for name in names:
+            archive.writestr(name, "data")
+
+    with pytest.raises(ExtractError, match="on other systems"):
+        unpack(item, folder)
+    assert folder.zip_path(item).exists()
+    assert not folder.folder_path(item).exists()
+
+
+def test_unpack_zip_of_folders_alone_is_known_again(folder):
+    item = product("S1A_TEST")
+    with zipfile.ZipFile(folder.zip_path(item), "w") as archive:
+        archive.mkdir("S1A_TEST.SAFE")
+        archive.mkdir("S1A_TEST.SAFE/empty")
+    unpack(item, folder)
+
+    assert is_here(item, folder)

@@ -166,6 +166,8 @@ def _is_right_folder(unpacked: Path, folder: Folder, *, may_read: bool) -> bool:
         if foreign_member(unpacked, members or MANIFESTS):
             return False
         if not members:
+            if read_note(unpacked, folder).get("members") == {}:
+                return True  # nothing but folders was unpacked
             return may_read and _is_whole_folder(unpacked, folder)
         touched = [name for name, member in members.items() if not member.is_untouched(unpacked / name)]
         if touched and not (may_read and all(members[name].is_same(unpacked / name) for name in touched)):

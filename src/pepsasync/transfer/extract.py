@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import stat
+import unicodedata
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from anyio import to_thread
 from pepsasync.errors import ExtractError
 from pepsasync.folder.files import disk_errors, make_way, remove_tree, sync
 from pepsasync.folder.zips import UnsafeZipError, blocks, open_zip, refuse_overlap
+from pepsasync.text import one_line
 from pepsasync.threads import check_cancelled
 from pepsasync.transfer.verified import is_ours, members_of, remember_folder
 
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 DEEPEST = 100
 """Folders in each other; those of Sentinel products stay under 10."""
 
-_FOREIGN = re.compile(r"[:\x00-\x1f]|[. ]$|^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³]) *(\.|$)", re.IGNORECASE)
+_FOREIGN = re.compile(
+    r"[:*?\"<>|\x00-\x1f]|[. ]$|^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³]) *(\.|$)", re.IGNORECASE
+)
 """Parts of a path that Windows takes for devices, streams or other names, or that no terminal should be shown. Source:
 https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file."""
 
@@ -103,10 +107,23 @@ def unpack(product: Product, folder: Folder) -> Path:
 
 def _safe_members(archive: zipfile.ZipFile) -> Sequence[zipfile.ZipInfo]:
     members = archive.infolist()
+    _refuse_names_that_meet(members)
     if trouble := next((text for info in members if (text := unsafe_member(info))), None):
         raise UnsafeZipError(f"unsafe zip: {trouble}")
     refuse_overlap(archive)
     return members
+
+
+def _refuse_names_that_meet(members: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse paths that are one path where letters are compared without case, or in their composed form."""
+    known: dict[str, str] = {}
+    for info in members:
+        parts = PurePosixPath(info.filename).parts
+        for end in range(1, len(parts) + 1):
+            path = "/".join(parts[:end])
+            other = known.setdefault(unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold()), path)
+            if other != path:
+                raise UnsafeZipError(f"unsafe zip: {other!r} and {path!r} are one name on other systems")
 
 
 def unsafe_member(info: zipfile.ZipInfo) -> str | None:
@@ -121,7 +138,7 @@ def unsafe_member(info: zipfile.ZipInfo) -> str | None:
         return f"absolute or foreign name {name!r}"
     if ".." in parts or not parts:
         return f"name {name!r} points outside the folder"
-    if any(_FOREIGN.search(part) for part in parts):
+    if any(_FOREIGN.search(part) or one_line(part) != part for part in parts):
         return f"name {name!r} means something else on other systems"
     if len(parts) > DEEPEST:
         return f"{len(parts):,} folders in each other"
