@@ -10,14 +10,14 @@ PepsasyncError
  │   ├─ NotFoundError      the archive has no such product or collection
  │   │   └─ ReplacedError  the product has a newer version under another id
  │   ├─ OfflineError       the product is not on disk in the archive now
- │   ├─ ProtocolError      an answer that makes no sense (HTML instead of a zip, broken JSON)
- │   │   ├─ AddressError   it names an address that cannot be used, or must not
+ │   ├─ ProtocolError      an invalid answer (HTML instead of a zip, broken JSON)
+ │   │   ├─ AddressError   it names an invalid address, or one that must not be used
  │   │   ├─ UnreadableReplyError  its reply is too large, or in no form that is read
  │   │   └─ IncompleteError  a search found fewer products than the archive announced
  │   ├─ NotNowError        no download may begin now, and the caller does not wait (inside the engine)
  │   └─ ServerError        5xx and the like, worth another try
  │       ├─ QuotaError     a quota or rate limit was reached
- │       ├─ UnavailableError  not now, for nobody: 502, 503, 504
+ │       ├─ UnavailableError  the archive does not serve any request: 502, 503, 504
  │       └─ UnreachableError  no connection at all                                    (exit 4)
  ├─ StagingTimeout         the product did not come from tape in time
  ├─ DeliveryError          the bytes of one product
@@ -192,7 +192,7 @@ class ProtocolError(ProviderError):
 
 
 class AddressError(ProtocolError):
-    """The archive names an address that is none, or one of plain http beyond this machine; it is not tried again."""
+    """The archive sent an invalid address, or one of plain http to another machine; it is not tried again."""
 
 
 class UnreadableReplyError(ProtocolError):

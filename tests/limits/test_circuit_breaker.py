@@ -169,11 +169,11 @@ async def test_any_other_answer_ends_an_outage(answer):
     for error in [UnavailableError("no")] * 5:
         with pytest.raises(ServerError), backoff.obeyed():
             raise error
-    assert backoff.outage.is_on
+    assert backoff.breaker.is_on
     with pytest.raises(type(answer)), backoff.obeyed():
         raise answer
 
-    assert not backoff.outage.is_on
+    assert not backoff.breaker.is_on
 
 
 async def test_broken_connections_neither_make_an_outage_nor_end_it():
@@ -182,7 +182,7 @@ async def test_broken_connections_neither_make_an_outage_nor_end_it():
         with pytest.raises(ServerError), backoff.obeyed():
             raise error
 
-    assert backoff.outage.is_on
+    assert backoff.breaker.is_on
 
 
 @pytest.mark.virtual_time

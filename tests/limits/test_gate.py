@@ -304,13 +304,13 @@ async def test_an_answer_ends_an_outage_and_is_remembered():
     for _ in range(3):
         with pytest.raises(UnavailableError):
             await pass_through(gate, error=UnavailableError("no"), begins=False)
-    assert gate.backoff.outage.is_on
+    assert gate.backoff.breaker.is_on
     assert not gate.has_served_since(before - 1)
 
     await anyio.sleep(60)
     await pass_through(gate)
 
-    assert not gate.backoff.outage.is_on
+    assert not gate.backoff.breaker.is_on
     assert gate.has_served_since(before)
     assert not gate.has_served_since(None)
 
@@ -321,7 +321,7 @@ async def test_a_download_that_begins_ends_an_outage_though_it_breaks(accepts):
     for _ in range(FAILURES):
         with pytest.raises(UnavailableError):
             await pass_through(gate, error=UnavailableError("no"), begins=False)
-    assert gate.backoff.outage.is_on
+    assert gate.backoff.breaker.is_on
 
     with contextlib.suppress(UnreachableError):
         async with gate.download(0) as permit:
@@ -480,11 +480,11 @@ async def test_a_staging_request_with_an_answer_ends_an_outage():
     for _ in range(FAILURES):
         with pytest.raises(UnavailableError):
             await ask_tape(gate, 1, 0.0, error=UnavailableError("no"))
-    assert gate.staging_backoff.outage.is_on
+    assert gate.staging_backoff.breaker.is_on
 
     await ask_tape(gate, 1)
 
-    assert not gate.staging_backoff.outage.is_on
+    assert not gate.staging_backoff.breaker.is_on
 
 
 @pytest.mark.parametrize("enter", [lambda gate: gate.download(0), lambda gate: gate.staging(product())])

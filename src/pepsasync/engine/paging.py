@@ -81,7 +81,7 @@ class Paging:
         self._unread = set[str]()
         self.shortfall: IncompleteError | None = None
         """Of a slice that sent fewer results than were announced; the others go on."""
-        self._outage = CircuitBreaker()
+        self._breaker = CircuitBreaker()
         self._turns = anyio.CapacityLimiter(provider.limits.search_pages)
 
     async def products(self, query: Query) -> AsyncGenerator[tuple[Product, ...], None]:
@@ -134,7 +134,7 @@ class Paging:
         if page is None:
             part.is_over = True
         else:
-            self._outage.answered()
+            self._breaker.answered()
             part.held += self._checkable(page, query)
 
     def _take_unread(self, page: SearchPage, number: int) -> None:
@@ -181,10 +181,10 @@ class Paging:
             ProviderError: The query has no names, or the archive does not respond to any of them.
         """
         if isinstance(error, (QuotaError, UnavailableError)):
-            self._outage.failed()
+            self._breaker.failed()
         else:
-            self._outage.answered()
-        if self._failures is None or not part.names or self._outage.is_on:
+            self._breaker.answered()
+        if self._failures is None or not part.names or self._breaker.is_on:
             raise error
         self._failures.update(dict.fromkeys(part.names, error))
 

@@ -192,9 +192,9 @@ class SeveralArchives:
         asked = {copy.holder for copy in (*candidates.copies, *candidates.failed)}
         others = [holder for holder in self._holders if holder not in asked and holder.closed is None]
 
-        async with task_group() as asking:
+        async with task_group() as lookups:
             for holder in others:
-                asking.start_soon(self._ask, holder, product.name, candidates)
+                lookups.start_soon(self._ask, holder, product.name, candidates)
 
     async def _ask(self, holder: Holder, name: str, candidates: Candidates) -> None:
         """Ask one archive, unless it did not answer just before."""

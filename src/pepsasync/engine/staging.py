@@ -36,7 +36,7 @@ async def request_staging(product: Product, archive: Archive, *, goes_first: boo
     attempts = Attempts(
         archive.config,
         was_reached=lambda: http.was_reached,
-        outage=lambda: backoff.outage.is_on,
+        outage=lambda: backoff.breaker.is_on,
         serves_others=backoff.serves_others,
     )
     reply = await attempts.call(ask)

@@ -40,7 +40,7 @@ class Backoff:
         self._config = config
         self._emit = emit
         self._until = -math.inf
-        self.outage = CircuitBreaker()
+        self.breaker = CircuitBreaker()
         """Whether the archive serves no request of this kind."""
         self.last_answer = -math.inf
         """When a request last got an answer, on the clock of the event loop."""
@@ -89,7 +89,7 @@ class Backoff:
     def answered(self) -> None:
         """Note an answer to any request: an outage is over."""
         self.last_answer = anyio.current_time()
-        self.outage.answered()
+        self.breaker.answered()
         self._rest = None
         self._failing.clear()
 
@@ -103,11 +103,11 @@ class Backoff:
 
     def _grow(self, what: str, *, is_news: bool) -> None:
         """Pause longer the longer an outage lasts; a request from before the last pause does not prolong it."""
-        self.outage.failed()
+        self.breaker.failed()
         if not self._failing:
             self._failing_since = anyio.current_time()
         self._failing.add(what)
-        if is_news and self.outage.is_on and not self.serves_others(self._failing_since):
+        if is_news and self.breaker.is_on and not self.serves_others(self._failing_since):
             config = self._config
             self._rest = next_pause(self._rest, moved=False, shortest=config.retry_wait, longest=config.retry_wait_max)
             self.keep(self._rest)

@@ -84,7 +84,7 @@ class Archive:
             on_retry=tell,
             progress=progress,
             was_reached=lambda: http.was_reached,
-            outage=lambda: gate.backoff.outage.is_on,
+            outage=lambda: gate.backoff.breaker.is_on,
             serves_others=gate.backoff.serves_others,
             waits_for_quota=gate.quota.is_patient_with,
         )
