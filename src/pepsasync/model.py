@@ -304,7 +304,7 @@ class Delivery:
     bytes: int = 0
     """Size of the verified zip in bytes."""
     checksum: Checksum | None = None
-    """Digest that was computed while it was received; None when nothing was received in this run."""
+    """What the archive of the bytes announced, and they have; None when it announced none."""
     staged_seconds: float = 0.0
     """Seconds from the staging request until the product was online."""
     download_seconds: float = 0.0
@@ -312,7 +312,7 @@ class Delivery:
     attempts: int = 0
     """Download requests sent in this run."""
     resumed_bytes: int = 0
-    """Bytes that an earlier run or attempt had left and that were not fetched again."""
+    """Bytes that were here when the download began and were not fetched again."""
     data_path: str | None = None
     """How they came: `drained`, past the event loop, or `plain`, over it; None when nothing came in this run."""
     source: str = ""

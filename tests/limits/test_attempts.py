@@ -174,7 +174,7 @@ def test_it_is_given_up_after_so_many_failures_without_progress(steps, retries):
 
 async def test_waiting_for_a_quota_costs_neither_tries_nor_pauses_and_is_not_told():
     told, operation = [], Operation(*[QuotaError("enough", retry_after=60.0)] * 50, *broken(2))
-    budget = Attempts(CONFIG, on_retry=lambda *retry: told.append(retry[1]), waits_for_quota=lambda since: True)
+    budget = Attempts(CONFIG, on_retry=lambda *retry: told.append(retry[1]), excuses_quota=lambda since: True)
 
     assert await budget.call(operation) == "here"
     assert operation.times[50] == operation.times[0]
@@ -184,7 +184,7 @@ async def test_waiting_for_a_quota_costs_neither_tries_nor_pauses_and_is_not_tol
 
 async def test_refusals_between_failures_do_not_renew_the_count():
     errors = [error for _ in range(5) for error in (QuotaError("enough"), ServerError("broken"))]
-    budget, operation = Attempts(CONFIG, waits_for_quota=lambda since: True), Operation(*errors)
+    budget, operation = Attempts(CONFIG, excuses_quota=lambda since: True), Operation(*errors)
 
     with pytest.raises(ServerError, match="broken"):
         await budget.call(operation)

@@ -20,7 +20,7 @@ from pepsasync.transfer.download import download
 from pepsasync.transfer.existing import find_existing
 from pepsasync.transfer.extract import extract
 from pepsasync.transfer.part import open_part
-from pepsasync.transfer.verify import promote
+from pepsasync.transfer.verify import verify_and_promote
 
 pytestmark = pytest.mark.anyio
 
@@ -164,7 +164,7 @@ async def test_verifying(archive, folder, cancel_in, has_checksum, call, tmp_pat
     os.utime(part.path, ns=(0, 0))  # as if others had written to it
 
     with cancel_in(*call) as scope:
-        await promote(part, folder)
+        await verify_and_promote(part, folder)
 
     assert scope.cancelled_caught
     assert not folder.zip_path(wanted).exists()

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from pepsasync.transfer.resume import Action, Judgement, judge_answer, parse_content_range
 
 ROWS = [
-    pytest.param(200, None, 100, 0, 100, Action.RESTART, id="whole-file"),
-    pytest.param(200, "bytes 0-99/100", 100, 0, 100, Action.RESTART, id="php-range-on-200"),
-    pytest.param(200, "bytes 0-99/100", None, 0, 100, Action.RESTART, id="php-range-on-200-chunked"),
-    pytest.param(200, None, None, 0, None, Action.RESTART, id="nothing-known"),
-    pytest.param(200, None, 100, 40, 100, Action.RESTART, id="range-ignored"),
+    pytest.param(200, None, 100, 0, 100, Action.FROM_START, id="whole-file"),
+    pytest.param(200, "bytes 0-99/100", 100, 0, 100, Action.FROM_START, id="php-range-on-200"),
+    pytest.param(200, "bytes 0-99/100", None, 0, 100, Action.FROM_START, id="php-range-on-200-chunked"),
+    pytest.param(200, None, None, 0, None, Action.FROM_START, id="nothing-known"),
+    pytest.param(200, None, 100, 40, 100, Action.FROM_START, id="range-ignored"),
     pytest.param(200, None, 120, 0, 100, Action.CHANGED, id="larger-file"),
     pytest.param(200, None, 80, 0, 100, Action.LATER, id="announced-too-short"),
     pytest.param(206, "bytes 40-99/100", 60, 40, 100, Action.APPEND, id="continues"),
@@ -94,7 +94,7 @@ def test_any_sequence_of_cuts_ends_with_the_whole_file(content, cuts, mode, size
         match judged:
             case Judgement(Action.APPEND):
                 part += body[:cut]
-            case Judgement(Action.RESTART):
+            case Judgement(Action.FROM_START):
                 part = body[:cut]
             case Judgement(Action.COMPLETE):
                 break

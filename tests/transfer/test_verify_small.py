@@ -17,7 +17,7 @@ from pepsasync.folder.layout import Folder
 from pepsasync.transfer import part as part_of_a_product
 from pepsasync.transfer.existing import find_existing
 from pepsasync.transfer.part import open_part
-from pepsasync.transfer.verify import promote
+from pepsasync.transfer.verify import verify_and_promote
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +52,7 @@ async def verify_all(folder, bodies, of=small):
             part.write(segment := part.division.claim_front(), bytearray(body))
             part.release(segment)
         try:
-            outcomes[name] = await promote(part, folder, threads)
+            outcomes[name] = await verify_and_promote(part, folder, threads)
         except PepsasyncError as error:
             outcomes[name] = error
 

@@ -1,7 +1,8 @@
 """The path of one product, top to bottom: look for it in the folder, bring it, unpack it, report the outcome.
 
 How it is staged, downloaded and verified stands in `one_archive.bring`, and with several archives in
-`several_archives.bring`. Resources are held only while they are used: waiting for tape holds no slot.
+`several_archives.bring`. Waiting for tape holds no slot; room on the disk and in the staging window is held from before
+the wait to the end.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-import anyio
 from anyio import to_thread
 
 from pepsasync.engine.order import Log
@@ -110,9 +110,9 @@ def _delivered(log: Log, path: Path, size: int, order: Order) -> Delivery:
         status=DeliveryStatus.DELIVERED,
         path=path,
         bytes=size,
-        checksum=log.checksum or log.product.checksum,
+        checksum=log.checksum if log.bytes is not None else log.product.checksum,
         staged_seconds=log.staged_seconds,
-        download_seconds=anyio.current_time() - log.download_began if log.download_began is not None else 0.0,
+        download_seconds=log.download_seconds,
         attempts=log.attempts,
         resumed_bytes=log.resumed_bytes,
         data_path=log.data_path,

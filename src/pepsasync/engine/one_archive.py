@@ -26,7 +26,7 @@ from pepsasync.model import StorageTier
 from pepsasync.providers.base import StagingOutcome
 from pepsasync.transfer.download import download
 from pepsasync.transfer.part import is_small
-from pepsasync.transfer.verify import promote
+from pepsasync.transfer.verify import verify_and_promote
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -87,27 +87,28 @@ class OneArchive:
         """
         folder, log.source = self.order.folder, self.archive.name
         archive = replace(self.archive, emit=partial(self._note_start, log))
-        while True:
+        for is_last in (False, True):
             try:
                 async with self.order.small if is_small(product) else contextlib.nullcontext():
                     part = await download(product, archive, folder)
                     log.attempts += part.attempts
-                    path = await promote(part, folder, self.order.verifiers)
+                    path = await verify_and_promote(part, folder, self.order.verifiers)
                 break
             except PepsasyncError as error:
                 log.attempts += error.attempts
                 if not isinstance(error, IntegrityError):
                     raise
                 await anyio.to_thread.run_sync(folder.discard_part, product)
-                log.fresh_tries += 1
-                if log.fresh_tries > 1:
+                if is_last:
                     error.hint = error.hint or "It was downloaded twice; if this continues, report it to the archive"
                     raise
+                if folder.space:
+                    folder.space.renew(product.name, product.size or 0)
                 self.archive.emit(
                     Noticed(message=f"{product.name}: {error.message}; downloading it again from the start")
                 )
         log.bytes, log.resumed_bytes, log.data_path = part.received, part.resumed_bytes, part.data_path
-        log.checksum = product.checksum
+        log.checksum, log.download_seconds = product.checksum, anyio.current_time() - (log.download_began or 0.0)
         self.archive.emit(ProductVerified(**log.who, checksum=str(product.checksum) if product.checksum else None))
         return path
 
@@ -123,7 +124,7 @@ class OneArchive:
         """
         archive, order = self.archive, self.order
         began, deadline = anyio.current_time(), self._deadline(log)
-        is_waiting = goes_first = self._was_asked_before(product, log)
+        is_waiting = goes_first = self._take_up_earlier_request(product, log)
         while not (is_waiting and await self._watch.until_online(product, log.staging_requests, deadline)):
             reply = await request_staging(product, archive, goes_first=goes_first)
             if reply.outcome is StagingOutcome.ONLINE:
@@ -180,8 +181,8 @@ class OneArchive:
         """
         await self._watch.run()
 
-    def _was_asked_before(self, product: Product, log: Log) -> bool:
-        """Whether an earlier run asked this archive for a product: it need not be asked for again."""
+    def _take_up_earlier_request(self, product: Product, log: Log) -> bool:
+        """Note an earlier run's request to this archive, once: the product is awaited; False when there is none."""
         asked = self.order.asked_before.pop((product.provider, product.id), 0)
         if not asked:
             return False

@@ -99,6 +99,8 @@ class Log:
     staged_seconds: float = 0.0
     download_began: float | None = None
     """When the first bytes of its first body arrived."""
+    download_seconds: float = 0.0
+    """From then until it was verified and had its final name."""
     returns_to_tape: int = 0
     fresh_tries: int = 0
     """Downloads that were repeated from the start because the bytes were wrong."""

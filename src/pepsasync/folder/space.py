@@ -93,6 +93,11 @@ class Space:
         self._needed -= self._needs.pop(name, 0)
         self._later.pop(name, None)
 
+    def renew(self, name: str, needed: int) -> None:
+        """Set so much aside for a product whose bytes were wrong and are gone: it comes once more from the start."""
+        if name in self._needs:
+            self._set(name, needed + self._later.get(name, 0))
+
     def shrink(self, name: str, needed: int) -> None:
         """Set less aside for a product: so many bytes are still to come, the rest is on the disk."""
         if name in self._needs:

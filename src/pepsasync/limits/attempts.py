@@ -48,7 +48,7 @@ class Attempts:
         outage: Says whether it does not respond, see `CircuitBreaker`: tries are not counted then.
         serves_others: Says whether it has served everybody else since a moment (of the event loop's clock): that is no
             outage.
-        waits_for_quota: Says whether somebody else waits until a quota that was refused opens again, to one who was
+        excuses_quota: Says whether somebody else waits until a quota that was refused opens again, to one who was
             refused first at a moment: such a refusal costs neither a try nor a pause here.
         patience: Seconds for which failures of an outage are tried again.
     """
@@ -62,7 +62,7 @@ class Attempts:
         was_reached: Callable[[], bool] = lambda: True,
         outage: Callable[[], bool] = lambda: False,
         serves_others: Callable[[float], bool] = lambda since: False,  # noqa: ARG005
-        waits_for_quota: Callable[[float], bool] = lambda since: False,  # noqa: ARG005
+        excuses_quota: Callable[[float], bool] = lambda since: False,  # noqa: ARG005
         patience: float = OUTAGE_PATIENCE,
     ) -> None:
         self._config = config
@@ -71,10 +71,10 @@ class Attempts:
         self._was_reached = was_reached
         self._outage = outage
         self._serves_others = serves_others
-        self._waits_for_quota = waits_for_quota
+        self._excuses_quota = excuses_quota
         self._patience = patience
         self._reached = progress()
-        self._tries = self._excused = 0
+        self._tries_since_progress = self._excused = 0
         self.out_since: float | None = None
         """Since when every try has met what may be an outage; None while none did."""
         self._refused_since: float | None = None
@@ -106,14 +106,14 @@ class Attempts:
         )
         async for attempt in retrying:
             self.count += 1
-            self._tries += 1
+            self._tries_since_progress += 1
             yield attempt
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
         error, reached, now = _error_of(state), self._progress(), anyio.current_time()
         if reached > self._reached:
             self._reached = reached
-            self._tries, self._excused, self.outage_since = 0, 0, None
+            self._tries_since_progress, self._excused, self.outage_since = 0, 0, None
             self.out_since = self._refused_since = None
         if isinstance(error, (AddressError, UnreadableReplyError)):
             return True
@@ -126,20 +126,22 @@ class Attempts:
         elif self.out_since is None:
             self.out_since = now
         if isinstance(error, UnreachableError) and not self._was_reached():
-            return self._tries >= FIRST_CONTACT_TRIES
+            return self._tries_since_progress >= FIRST_CONTACT_TRIES
         is_out = isinstance(error, UnreachableError) or (isinstance(error, UnavailableError) and self._outage())
         if is_out and not (self.out_since is not None and self._serves_others(self.out_since)):
             self._excused += 1
             self.outage_since = now if self.outage_since is None else self.outage_since
             return now - self.outage_since >= self._patience
         self.outage_since = None
-        return self._tries - self._excused >= self._config.retries
+        return self._tries_since_progress - self._excused >= self._config.retries
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         error = _error_of(state)
         if self._is_waited_for(error):
             return 0.0
-        longest = min(self._config.retry_wait * 2.0 ** min(self._tries - 1, 30), self._config.retry_wait_max)
+        longest = min(
+            self._config.retry_wait * 2.0 ** min(self._tries_since_progress - 1, 30), self._config.retry_wait_max
+        )
         pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
         advice = error.retry_after if isinstance(error, ServerError) else None
         return max(pause, min(advice, self._config.retry_wait_max)) if advice else pause
@@ -154,7 +156,7 @@ class Attempts:
             return False
         if self._refused_since is None:
             self._refused_since = anyio.current_time()
-        return self._waits_for_quota(self._refused_since)
+        return self._excuses_quota(self._refused_since)
 
 
 def _error_of(state: tenacity.RetryCallState) -> Exception | None:

@@ -86,5 +86,5 @@ class Archive:
             was_reached=lambda: http.was_reached,
             outage=lambda: gate.backoff.breaker.is_on,
             serves_others=gate.backoff.serves_others,
-            waits_for_quota=gate.quota.is_patient_with,
+            excuses_quota=gate.quota.is_patient_with,
         )

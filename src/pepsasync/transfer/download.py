@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 async def download(product: Product, archive: Archive, folder: Folder) -> Part:
     """Bring all bytes of a product to its part, continuing with what is there.
 
+    A cut is a `ServerError` (`http.errors`): the slot is given back, further connections end, `Attempts` pauses, and
+    the next try asks from the first gap on.
+
     Args:
         product: Believed to be online.
         archive: Its connection and limits.
@@ -155,7 +158,7 @@ async def lead(segment: Segment, part: Part, archive: Archive, permit: Permit, p
                     )
                 )
                 head = await anext(chunks, b"")
-                if answer.action is Action.RESTART:
+                if answer.action is Action.FROM_START:
                     _refuse_wrong_start(head, product, response, archive)
                     segment = await part.begin(segment, validator_of(response))
                 await part.hash_what_is_here()

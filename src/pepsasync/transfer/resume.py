@@ -17,8 +17,8 @@ class Action(Enum):
 
     APPEND = "append"
     """Write it behind the part."""
-    RESTART = "restart"
-    """Empty the part and write it from 0."""
+    FROM_START = "restart"
+    """Write it from 0, as every first answer; what is here of another file is given up."""
     COMPLETE = "complete"
     """Do not read it: the part already holds every byte."""
     ASK_WHOLE = "ask whole"
@@ -75,7 +75,7 @@ def judge_answer(
         return Judgement(Action.COMPLETE if offset and total == offset == size else Action.ASK_WHOLE, total)
     if size is not None and total is not None and total != size:
         return Judgement(Action.CHANGED, total)
-    return Judgement(Action.APPEND if offset else Action.RESTART, total)
+    return Judgement(Action.APPEND if offset else Action.FROM_START, total)
 
 
 def is_cut_to_32_bits(length: int, size: int) -> bool:
@@ -85,5 +85,5 @@ def is_cut_to_32_bits(length: int, size: int) -> bool:
 
 def _judge_whole(total: int | None, size: int | None) -> Action:
     if total is None or size is None or total == size or is_cut_to_32_bits(total, size):
-        return Action.RESTART
+        return Action.FROM_START
     return Action.CHANGED if total > size else Action.LATER

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pepsasync.transfer.part import Part
 
 
-async def promote(part: Part, folder: Folder, limiter: anyio.CapacityLimiter | None = None) -> Path:
+async def verify_and_promote(part: Part, folder: Folder, limiter: anyio.CapacityLimiter | None = None) -> Path:
     """Check size, checksum and zip structure of a product, give it its final name, and note that it is right.
 
     The checksum of a part was computed while the bytes came, and is computed again when somebody else has written to
@@ -50,10 +50,10 @@ async def promote(part: Part, folder: Folder, limiter: anyio.CapacityLimiter | N
 
     Cancellation: the rename is done or not done; nothing in between.
     """
-    return await to_thread.run_sync(_promote, part, folder, limiter=limiter)
+    return await to_thread.run_sync(_verify_and_promote, part, folder, limiter=limiter)
 
 
-def _promote(part: Part, folder: Folder) -> Path:
+def _verify_and_promote(part: Part, folder: Folder) -> Path:
     product, body = part.product, part.memory
     if body is None:
         with disk_errors(part.path):
