@@ -61,9 +61,11 @@ def not_a_zip(product: Product, response: httpx.Response, head: bytes) -> Protoc
     if kind not in ("text/html", "application/json") and ZIP_START.startswith(head[:4]):
         return None
     said = words_of(response, head)
-    kind = hidden(kind, response)
+    what = hidden(kind, response) or "something"
+    if head and (not kind or "zip" in kind or kind == "application/octet-stream"):  # which a zip might be, too
+        what += f" that begins with {head[:8]!r}"
     return ProtocolError(
-        f"the archive sent {kind or 'something'} instead of a zip{said and ': '}{said}",
+        f"the archive sent {what} instead of a zip{said and ': '}{said}",
         product=product.name,
         url=safe_url(response),
     )
