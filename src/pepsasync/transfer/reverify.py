@@ -77,23 +77,17 @@ def names_in(directory: Path) -> set[str]:
 
 
 def noted_in(directory: Path) -> dict[str, Known]:
-    """Products that were found right in a folder once, by the notes beside them, and where each stood.
-
-    Raises:
-        ConfigError: The notes cannot be read.
-    """
+    """Products that were found right in a folder once, by the notes beside them, and where each stood."""
     folder = Folder(directory)
-    if folder.state.is_symlink() or folder.records.is_symlink():
+    if any(map(os.path.islink, (folder.state, folder.records))):  # not of `Path`, which cannot look into closed folders
         return {}
     try:
         with os.scandir(folder.records) as entries:  # the latest last: what was unpacked later counts
             notes = [
                 note.name for note in sorted(entries, key=lambda note: note.stat(follow_symlinks=False).st_mtime_ns)
             ]
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # nothing was noted, or nobody may see it, which was told of the journal
         return {}
-    except OSError as error:
-        raise ConfigError(f"cannot read {folder.records}: {error.strerror}") from error
     finals = [directory / note.removesuffix(".json") for note in notes if note.endswith((".zip.json", ".SAFE.json"))]
     return {final.stem: Known(path=str(final)) for final in finals if read_note(final, folder)}
 
@@ -110,7 +104,7 @@ def recheck(directory: Path, name: str, noted: Known | None) -> Finding:
     """
     folder, plain = Folder(directory), safe_name(name)
     zipped, unpacked = directory / f"{plain}.zip", directory / f"{plain}.SAFE"
-    if noted is not None or zipped.is_symlink() or unpacked.is_symlink():
+    if noted is not None or any(map(os.path.islink, (zipped, unpacked))):
         try:
             folder.check_names(name)
         except PepsasyncError as error:
