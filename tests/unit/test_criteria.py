@@ -4,6 +4,8 @@ import contextlib
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import geopandas
+import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from fakes import product
 from pepsasync.errors import AreaError, ConfigError
 from pepsasync.model import Query
+from pepsasync.query import dates
 from pepsasync.query.criteria import build_query
 from pepsasync.results.tables import write_products
 
@@ -211,6 +214,12 @@ def test_several_layers_are_one_area(as_text, tmp_path):
         ),
         pytest.param("2015-11-01T12:00:00+02:00", TEN, TEN + STEP, id="offset"),
         pytest.param("2015-11-01T05:00:00 -0500", TEN, TEN + STEP, id="offset-without-colon"),
+        pytest.param("2015-11", NOVEMBER, NOVEMBER, id="month"),
+        pytest.param("2015", NOVEMBER.replace(month=1), NOVEMBER.replace(month=1), id="year"),
+        pytest.param(np.datetime64("2015-11-01"), NOVEMBER, NOVEMBER, id="numpy-date"),
+        pytest.param(np.datetime64("2015-11"), NOVEMBER, NOVEMBER, id="numpy-month"),
+        pytest.param(np.datetime64("2015-11-01T10:00:00", "ns"), TEN, TEN + STEP, id="numpy-instant"),
+        pytest.param(pd.Timestamp("2015-11-01T11:00", tz="Europe/Paris"), TEN, TEN + STEP, id="pandas"),
         pytest.param(TEN.replace(tzinfo=None), TEN, TEN + STEP, id="naive-is-utc"),
         pytest.param(TEN.astimezone(timezone(timedelta(hours=5))), TEN, TEN + STEP, id="aware"),
     ],
@@ -222,6 +231,38 @@ def test_dates(value, start, end):
 
 
 @pytest.mark.parametrize(
+    ("start", "end", "first", "last"),
+    [
+        ("today", None, "2016-03-31", None),
+        ("yesterday", "tomorrow", "2016-03-30", "2016-04-01"),
+        ("-3d", "today", "2016-03-28", "2016-03-31"),
+        ("-2w", "-1d", "2016-03-17", "2016-03-30"),
+        ("-1m", None, "2016-02-29", None),
+        ("-1Y", None, "2015-03-31", None),
+        ("-6h", None, "2016-03-31T06:00", None),
+        ("P1M", None, "2016-02-29", None),
+        ("P1M", "2017-03-01", "2017-02-01", "2017-03-01"),
+        ("2017-01-31", "P1M", "2017-01-31", "2017-02-28"),
+        ("2017", "P1Y", "2017-01-01", "2018-01-01"),
+        ("2017-01-01", "P1Y2M3W4DT5H6M", "2017-01-01", "2018-03-26T05:06"),
+        ("2017-03-01T05:00+01:00", "pt12h", "2017-03-01T04:00", "2017-03-01T16:00"),
+    ],
+)
+def test_dates_that_count_from_others(start, end, first, last, monkeypatch):
+    monkeypatch.setattr(dates, "now", lambda: datetime(2016, 3, 31, 12, tzinfo=UTC))
+    query = build_query(**{name: value for name, value in (("start", start), ("end", end)) if value})
+    expected = [datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None for text in (first, last)]
+
+    assert [query.start, query.end] == expected
+
+
+@pytest.mark.parametrize(("start", "end"), [(None, "P1M"), ("P1M", "P1M"), ("2017", "P9999Y")])
+def test_durations_that_count_from_nothing_are_refused(start, end):
+    with pytest.raises(ConfigError, match="end: "):
+        build_query(start=start, end=end)
+
+
+@pytest.mark.parametrize(
     "value",
     [
         "2023-11-31",
@@ -230,7 +271,15 @@ def test_dates(value, start, end):
         "20151101",
         "2015-W01-1",
         "2015-1-1",
-        "yesterday",
+        "last week",
+        "2015-13",
+        "-3x",
+        "-99999y",
+        "P1X",
+        "P",
+        "PT",
+        np.datetime64("NaT"),
+        pd.NaT,
         "2015-11-01T25:00:00",
         "2015-11-01T10",
         "2015-11-01Z",

@@ -127,7 +127,7 @@ class QueryOptions:
             "--start-date",
             "--start_date",
             metavar="DATE",
-            help="first instant; a bare date is 00:00:00 UTC",
+            help="first instant; a bare date is 00:00:00 UTC; also 2017-03, today, -3d, P1M before the end or today",
         ),
     ] = None
     end: Annotated[
@@ -138,7 +138,7 @@ class QueryOptions:
             "--end-date",
             "--end_date",
             metavar="DATE",
-            help="end, not included: one day is -d 2015-11-01 -f 2015-11-02",
+            help="end, not included: one day is -d 2015-11-01 -f 2015-11-02; or P1M after the start",
         ),
     ] = None
     published_since: Annotated[

@@ -14,7 +14,7 @@ from pepsasync.errors import AreaError, ConfigError
 from pepsasync.model import Query
 from pepsasync.nearest import meant
 from pepsasync.paths import in_home
-from pepsasync.query import values
+from pepsasync.query import dates, values
 from pepsasync.query.missions import check_words, has_tiles, is_optical, is_radar, mission_of
 from pepsasync.query.orbits import HIGHEST
 
@@ -53,9 +53,7 @@ _SEVERAL: dict[str, tuple[str, Callable[[str, object], Any]]] = {
 """Field of `Query` and parser of the criteria that take several values."""
 
 _PLAIN: dict[str, tuple[str, Callable[[str, object], Any]]] = {
-    "start": ("start", values.parse_start),
-    "end": ("end", values.parse_end),
-    "published_since": ("published_since", values.parse_start),
+    "published_since": ("published_since", dates.parse_start),
     "orbit_direction": ("orbit_direction", values.parse_direction),
     "polarisation": ("polarisation", values.parse_polarisation),
     "timeliness": ("timeliness", values.parse_timeliness),
@@ -80,7 +78,7 @@ _AREAS = {
 }
 """Ways to say where, each with its criteria; a query has one at most."""
 
-_KNOWN = {*_SEVERAL, *_PLAIN, "clouds", "id", *(name for names in _AREAS.values() for name in names)}
+_KNOWN = {*_SEVERAL, *_PLAIN, "start", "end", "clouds", "id", *(name for names in _AREAS.values() for name in names)}
 _CANONICAL = {name: name for name in _KNOWN} | {other: name for name, others in _SAME.items() for other in others}
 _EMPTY = "Leave it out, or give it a value"
 _MISSION = re.compile(r"S(?:ENTINEL[-_ ]?)?(\d)", re.IGNORECASE)
@@ -101,9 +99,10 @@ def build_query(**criteria: object) -> Query:
 
             - `collection`: `S1`, `S2`, `S2ST`, `S3` or an archive's own name;
             - `product` (`product_type`), `sensor_mode`, `satellite` (`sat`, `platform`): `GRD`, `IW`, `S1A`;
-            - `start`, `end`: `2015-11-01`, `2015-11-01T10:00:00Z`, `date` or `datetime`. A date is 00:00:00 UTC, a
-              time without zone is UTC. `end` is exclusive when it is a date and inclusive, to the millisecond, when
-              it has a time;
+            - `start`, `end`: `2015-11-01`, `2015-11`, `2015`, `2015-11-01T10:00:00Z`, `today`, `yesterday`, `-3d` (also
+              `h`, `w`, `m` for months, `y`), or `date`, `datetime` and what numpy and pandas have. A date is 00:00:00
+              UTC, a time without zone is UTC. `end` is exclusive when it is a date and inclusive, to the millisecond,
+              when it has a time. A duration, `P1M`, counts from the other of the two, or back from today;
             - `published_since`: as `start`, of the publication in the archive instead of the acquisition;
             - where, one of: `tile` (`31TCJ`); `location`; `lon` and `lat`; `lonmin`, `latmin`, `lonmax`, `latmax`;
               `bbox` (`W,S,E,N`, W > E crosses the antimeridian); `shape` (vector file); `geometry` (WKT, GeoJSON,
@@ -133,6 +132,7 @@ def build_query(**criteria: object) -> Query:
     for name, (field, parse) in _SEVERAL.items():
         if name in given:
             fields[field] = tuple(parse(name, each) for each in values.each_value(name, given[name]))
+    fields["start"], fields["end"] = dates.parse_period(given.get("start"), given.get("end"))
     if "clouds" in given:
         least, fields["cloud_cover"] = values.parse_percents("clouds", given["clouds"])
         fields["min_cloud_cover"] = least or None

@@ -1,4 +1,4 @@
-"""Single values as users write them: dates, numbers, satellites, product names.
+"""Single values as users write them: numbers, satellites, product names.
 
 Each function takes the name of the criterion for its messages, and raises `ConfigError` when the value makes no sense.
 """
@@ -9,7 +9,6 @@ import math
 import re
 import sys
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time, timedelta
 from typing import SupportsFloat, cast
 
 from pepsasync.errors import ConfigError
@@ -19,12 +18,9 @@ from pepsasync.query.missions import POLARISATIONS
 
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 """Bytes of a command line that are no UTF-8."""
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s*([Zz]|[+-]\d{2}(:?\d{2})?)?")
 _SATELLITE = re.compile(r"(?:SENTINEL[\s_-]?|S)(\d)([A-Z]?)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 _EXTENSION = re.compile(r"\.(zip|safe|sen3)$", re.IGNORECASE)
-_DATE_HINT = "Write YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SS in UTC, such as 2015-11-01"
 _WORDS = ("GRD", "SLC", "OCN", "RAW", "S2MSI1C", "S2MSI2A", "S2MSI2Ap", "IW", "EW", "SM", "WV", "INS-NOBS")
 _SPELLING = {word.lower(): word for word in _WORDS}
 _TIMELINESS = {
@@ -32,8 +28,6 @@ _TIMELINESS = {
     for word in ("Fast-24h", "NRT", "NRT-10m", "NRT-1h", "NRT-3h", "Off-line", "Reprocessing", "Nominal", "STC", "NTC")
 }
 """The archives' spelling of a timeliness by its letters and digits."""
-_SMALLEST_STEP = timedelta(milliseconds=1)
-"""Archives write acquisition times in milliseconds."""
 
 
 def each_value(criterion: str, value: object, *, has_commas: bool = True) -> tuple[object, ...]:
@@ -69,50 +63,6 @@ def _lines(criterion: str, path: str) -> list[str]:
         raise ConfigError(f"{criterion}: cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     lines = (line.partition("#")[0].strip().strip(",").strip() for line in text.splitlines())
     return [line for line in lines if line]
-
-
-def parse_start(criterion: str, value: object) -> datetime:
-    """Return the first instant of a period: a bare date is 00:00:00 UTC, a time without zone is UTC."""
-    return _instant(criterion, value)[0]
-
-
-def parse_end(criterion: str, value: object) -> datetime:
-    """Return the end of a period, exclusive.
-
-    A bare date is exclusive already: `2015-11-02` is the last moment of 1 November. A time is meant inclusively, so
-    `2015-11-01T23:59:59` becomes one millisecond later.
-    """
-    instant, has_time = _instant(criterion, value)
-    try:
-        return instant + _SMALLEST_STEP if has_time else instant
-    except OverflowError as error:
-        raise ConfigError(f"{criterion}: {value} is too late a date", hint=_DATE_HINT) from error
-
-
-def _instant(criterion: str, value: object) -> tuple[datetime, bool]:
-    """An aware UTC instant, and whether a time of day was given."""
-    try:
-        if isinstance(value, str):
-            return _from_text(value.strip())
-        if isinstance(value, datetime):
-            return _in_utc(value), True
-        if isinstance(value, date):
-            return datetime.combine(value, time(), UTC), False
-    except (ValueError, OverflowError) as error:
-        raise ConfigError(f"{criterion}: {value!s} is not a date ({error})", hint=_DATE_HINT) from error
-    raise ConfigError(f"{criterion}: {value!r} is not a date", hint=_DATE_HINT)
-
-
-def _from_text(text: str) -> tuple[datetime, bool]:
-    if _DATE.fullmatch(text):
-        return datetime.fromisoformat(text).replace(tzinfo=UTC), False
-    if not _INSTANT.fullmatch(text):
-        raise ValueError("unknown format")
-    return _in_utc(datetime.fromisoformat(re.sub(r"\s+(?=[Zz+-])", "", text).upper())), True
-
-
-def _in_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def parse_number(criterion: str, value: object) -> float:
