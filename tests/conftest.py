@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import hypothesis
 import pytest
 
 import virtual_time
+from pepsasync import hashes
 from pepsasync.cli import ending_signals, main
 
 # The same examples in every run; a slow or busy machine is not a fault of the code.
@@ -38,6 +40,15 @@ def _clean_environment(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+
+
+@pytest.fixture
+def without_blake3(monkeypatch):
+    """The package `blake3` cannot be imported."""
+    monkeypatch.setitem(sys.modules, "blake3", None)
+    hashes._blake3.cache_clear()
+    yield
+    hashes._blake3.cache_clear()
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ class Checksum:
     """A digest that the archive announces for a product."""
 
     algorithm: str
-    """Name as hashlib knows it, lower case: `md5`."""
+    """Lower case, as hashlib names it: `md5`; or `blake3`."""
     value: str
     """Hexadecimal digits, lower case. Archives write either case; compare only through this class."""
 
@@ -101,7 +101,9 @@ class Product:
     size_is_estimate: bool = False
     """Whether the archive makes the zip while it sends it, so that it may be longer or shorter."""
     checksum: Checksum | None = None
-    """Digest of the zip; None when the catalogue does not say."""
+    """Digest of the zip, with which it is compared; None when the catalogue does not say."""
+    checksums: tuple[Checksum, ...] = ()
+    """All digests of the zip that the catalogue announces, `checksum` among them."""
     product_type: str | None = None
     """`GRD`, `SLC`, `S2MSI1C`, ..."""
     sensor_mode: str | None = None
@@ -134,6 +136,10 @@ class Product:
     """Address in the archive's object store, where the archive wants to be asked by it."""
     footprint: Mapping[str, Any] | None = field(default=None, hash=False)
     """GeoJSON geometry, EPSG:4326, longitude before latitude, degrees."""
+
+    def __post_init__(self) -> None:
+        if self.checksum is not None and self.checksum not in self.checksums:
+            object.__setattr__(self, "checksums", (self.checksum,))
 
     @property
     def exact_size(self) -> int | None:

@@ -50,7 +50,8 @@ def test_parse_record_reads_every_field():
 
     assert "S1A_IW_GRDH_1SDV_20151105T174730_20151105T174755_008471_00BFA4_3C5A" == product.name
     assert f"{ROOT}/odata/v1/Products({product.id})/$value" == product.download_url
-    assert (StorageTier.TAPE, 1000, Checksum("md5", MD5)) == (product.tier, product.size, product.checksum)
+    assert (StorageTier.TAPE, 1000, Checksum("blake3", "00" * 32)) == (product.tier, product.size, product.checksum)
+    assert (Checksum("blake3", "00" * 32), Checksum("md5", MD5)) == product.checksums
     assert ("GRD", "IW", "S1A") == (product.product_type, product.sensor_mode, product.platform)
     assert (datetime(2015, 11, 5, 17, 47, 30, 512000, tzinfo=UTC)) == product.start
     assert timedelta(seconds=24.999) == product.end - product.start
@@ -94,7 +95,8 @@ def test_parse_record_size(value, expected):
     [
         pytest.param([], None, id="empty"),
         pytest.param(None, None, id="null"),
-        pytest.param([{"Value": "00" * 32, "Algorithm": "BLAKE3"}], 1000, id="cannot-be-computed-here"),
+        pytest.param([{"Value": "00" * 32, "Algorithm": "WHIRLPOOL-9"}], 1000, id="cannot-be-computed-here"),
+        pytest.param([{"Value": "00" * 16, "Algorithm": "BLAKE3"}], 1000, id="too-short"),
         pytest.param([{"Value": "nonsense", "Algorithm": "MD5"}, 7, {"Algorithm": None}], 1000, id="nonsense"),
     ],
 )
@@ -227,7 +229,8 @@ def test_parse_page_recorded_sentinel_2(recordings):
     assert not page.is_last
     first, second = page.products
     assert "S2A_MSIL1C_20200808T010311_N0500_R045_T54PXA_20230413T212505" == first.name
-    assert (224_105_657, "md5:923ac4992d90b57d41e7ace4d9d90757") == (first.size, str(first.checksum))
+    assert (224_105_657, "blake3") == (first.size, first.checksum.algorithm)
+    assert "md5:923ac4992d90b57d41e7ace4d9d90757" in map(str, first.checksums)
     assert ("54PXA", 45, 26783, "S2A", "S2MSI1C") == (
         first.tile, first.relative_orbit, first.orbit, first.platform, first.product_type,
     )  # fmt: skip

@@ -2,7 +2,9 @@
 
 import json
 import re
+import sys
 
+import blake3
 import pytest
 from cdse_client import get, post, products
 from raw_http import running
@@ -155,7 +157,9 @@ def test_record_tells_the_truth(archive):
     for described in products(archive, top=1000, expand="Attributes").json()["value"]:
         product = next(p for p in archive.catalogue if f"{p.name}.SAFE" == described["Name"])
         assert described["ContentLength"] == product.size
-        assert [c["Value"] for c in described["Checksum"]] == [archive.content(product.name).md5]
+        content = archive.content(product.name)
+        told = {each["Algorithm"]: each["Value"] for each in described["Checksum"]}
+        assert told == {"MD5": content.md5, "BLAKE3": blake3.blake3(content.read()).hexdigest()}
         assert described["Online"] is True
         assert described["Footprint"] == f"geography'SRID=4326;{product.footprint.wkt}'"
 
@@ -194,13 +198,13 @@ def test_faults_of_searches():
         assert [products(archive).status_code for _ in range(2)] == [503, 200]
 
 
-def test_blake3_is_announced_on_request():
-    blake3 = pytest.importorskip("blake3")
-    with running(cdse_blake3=True, **SMALL) as archive:
+@pytest.mark.parametrize("is_missing", [True, False])
+def test_md5_alone_is_announced_on_request_and_without_the_package(is_missing, monkeypatch):
+    if is_missing:
+        monkeypatch.setitem(sys.modules, "blake3", None)
+    with running(cdse_blake3=is_missing, **SMALL) as archive:
         described = products(archive).json()["value"][0]
-        content = archive.content(described["Name"].removesuffix(".SAFE")).read()
-        assert described["Checksum"][1]["Algorithm"] == "BLAKE3"
-        assert described["Checksum"][1]["Value"] == blake3.blake3(content).hexdigest()
+        assert [each["Algorithm"] for each in described["Checksum"]] == ["MD5"]
 
 
 def kinds(value):

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pepsasync.transfer import direct
-from pepsasync.transfer.direct import PAGE, SLOW, TRIAL, DirectFile
+from pepsasync.transfer.direct import CACHED, PAGE, SLOW, TRIAL, DirectFile
 
 
 @pytest.fixture
@@ -69,6 +69,17 @@ def test_blocks_of_any_length_are_in_the_file(path, offset, blocks):
             written.write(block(size, bytes([65 + number])), may_be_direct=may_be_direct)
 
     assert path.read_bytes() == b"." * offset + b"".join(bytes([65 + n]) * size for n, (size, _) in enumerate(blocks))
+
+
+def test_the_page_cache_gets_small_pieces(path, monkeypatch):
+    """Linux takes pieces of memory as large as what is written at once, and large ones are fresh on virtual machines."""
+    pieces, write_all = [], direct.write_all
+    monkeypatch.setattr(direct, "write_all", lambda file, block: (pieces.append(len(block)), write_all(file, block)))
+
+    with opened(path) as written:
+        written.write(block(2 * CACHED + 1), may_be_direct=False)
+
+    assert (pieces, path.read_bytes()) == ([CACHED, CACHED, 1], b"x" * (2 * CACHED + 1))
 
 
 def test_only_pages_are_written_directly_and_only_by_who_may(knows_direct):

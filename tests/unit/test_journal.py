@@ -190,6 +190,8 @@ def test_without_secrets_leaves_no_secret_key_at_any_depth(options):
 
 
 TEXT = st.none() | st.text(max_size=20)
+SOME_CHECKSUMS = (Checksum("md5", "aa"), Checksum("blake3", "bb"))
+"""The second one is chosen."""
 PRODUCTS = st.builds(
     Product,
     id=st.text(),
@@ -214,6 +216,29 @@ def test_product_text_gives_the_same_product_back(product):
     text = product_text(product)
 
     assert product == parse_product(text, text_crc(text))
+
+
+@pytest.mark.parametrize("checksum", [SOME_CHECKSUMS[1], None])
+def test_product_text_has_all_checksums(checksum):
+    one = product("A", checksum=checksum, checksums=SOME_CHECKSUMS)
+    text = product_text(one)
+
+    assert one == parse_product(text, text_crc(text))
+
+
+@pytest.mark.usefixtures("without_blake3")
+def test_products_recorded_where_blake3_was_there_are_compared_with_md5_where_it_is_not():
+    text = product_text(product("A", checksum=SOME_CHECKSUMS[1], checksums=SOME_CHECKSUMS))
+    read = parse_product(text, text_crc(text))
+
+    assert (SOME_CHECKSUMS[0], SOME_CHECKSUMS) == (read.checksum, read.checksums)
+
+
+def test_products_recorded_by_earlier_versions_have_the_one_checksum_that_these_knew():
+    text = json.dumps(json.loads(product_text(product("A"))) | {"checksum": "md5:aa"})
+    read = parse_product(text, text_crc(text))
+
+    assert (Checksum("md5", "aa"), (Checksum("md5", "aa"),)) == (read.checksum, read.checksums)
 
 
 def test_product_text_takes_a_read_only_footprint():

@@ -17,7 +17,7 @@ import secrets
 import shutil
 import stat
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pepsasync.errors import ConfigError, DeliveryError, DiskFullError
 from pepsasync.folder.files import (
@@ -59,13 +59,20 @@ class PartNote:
     source: str
     id: str
     size: int | None
-    checksum: str | None
+    checksums: tuple[str, ...] = ()
+    """As `algorithm:digits`; all that the archive announces."""
     validator: str | None = None
     """Strong ETag or Last-Modified of the answer that the part began with; not compared, sent as If-Range."""
 
     def is_same_file(self, other: PartNote | None) -> bool:
-        """Whether both describe the same bytes."""
-        return other is not None and _identity(self) == _identity(other)
+        """Whether both describe the same bytes: files of one size and checksum are the same in every archive."""
+        if other is None or self.size != other.size:
+            return False
+        ours, theirs = (dict(each.partition(":")[::2] for each in note.checksums) for note in (self, other))
+        if ours or theirs:
+            common = ours.keys() & theirs.keys()
+            return bool(common) and all(ours[algorithm] == theirs[algorithm] for algorithm in common)
+        return (self.source, self.id) == (other.source, other.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +82,6 @@ class PartRecord:
     note: PartNote
     filled: list[tuple[int, int]]
     """First and behind the last byte of each stretch that is there, by first byte, without overlaps."""
-
-
-def _identity(note: PartNote) -> tuple[object, ...]:
-    """Files of the same size and checksum are the same in every archive."""
-    return (note.size, note.checksum) if note.checksum else (note.source, note.id, note.size)
 
 
 @dataclass(frozen=True)
@@ -220,8 +222,8 @@ class Folder:
 
     def note_for(self, product: Product) -> PartNote:
         """The note that describes a product's bytes."""
-        checksum = str(product.checksum) if product.checksum else None
-        return PartNote(product.provider, product.id, product.size, checksum)
+        checksums = product.checksums if product.checksum else ()
+        return PartNote(product.provider, product.id, product.size, tuple(map(str, checksums)))
 
     def read_record(self, product: Product) -> PartRecord | None:
         """What is known of a product's part; None when there is none, or nobody can tell what it is."""
@@ -396,4 +398,11 @@ def _read_record(path: Path, part: Path) -> PartRecord:
             filled[-1] = (filled[-1][0], max(end, filled[-1][1]))
         elif 0 <= start < end:
             filled.append((start, end))
-    return PartRecord(PartNote(**json.loads(head)), filled)
+    return PartRecord(_parse_note(json.loads(head)), filled)
+
+
+def _parse_note(head: dict[str, Any]) -> PartNote:
+    """Read the note of a record; earlier versions knew one checksum."""
+    values = {**head}
+    listed = values.pop("checksums", None) or filter(None, [values.pop("checksum", None)])
+    return PartNote(**values, checksums=tuple(map(str, listed)))

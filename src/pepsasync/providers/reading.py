@@ -26,7 +26,7 @@ _NOTHING: tuple[Any, ...] = (None, "", {})
 _OTHER_SHAPES = ("Point", "MultiPoint", "LineString", "MultiLineString", "GeometryCollection")
 _HALF = re.compile("[\ud800-\udfff]")
 """One half of a pair that stands for one character."""
-_MD5 = re.compile("[0-9a-f]{32}")
+_DIGESTS = {"md5": re.compile("[0-9a-f]{32}"), "blake3": re.compile("[0-9a-f]{64}")}
 
 
 def name_of(record: Any, *names: str) -> str:
@@ -111,10 +111,15 @@ def unclear(product: Product, start: Any, footprint: Any) -> tuple[str, ...]:
     return tuple(name for name, told in is_told.items() if told)
 
 
+def as_checksum(algorithm: str, value: Any) -> Checksum | None:
+    """An MD5 or BLAKE3 in upper or lower case; None for other algorithms."""
+    text, digits = (as_text(value) or "").lower(), _DIGESTS.get(algorithm)
+    return Checksum(algorithm, text) if digits and digits.fullmatch(text) else None
+
+
 def as_md5(value: Any) -> Checksum | None:
     """An MD5 in upper or lower case."""
-    text = (as_text(value) or "").lower()
-    return Checksum("md5", text) if _MD5.fullmatch(text) else None
+    return as_checksum("md5", value)
 
 
 def as_footprint(value: Any) -> Mapping[str, Any] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import inspect
 import math
 import sys
@@ -70,7 +69,7 @@ class Options:
     cdse_requests: int | None = None
     cdse_redirect: bool = True
     cdse_foreign: bool = False
-    cdse_blake3: bool = False
+    cdse_blake3: bool = True
     portal_seconds: float | None = None
     geodes_ranges: str = "ignored"
     geodes_restore: bool = False
@@ -109,8 +108,6 @@ class Options:
             raise ValueError(f"unknown streaming mode {self.streaming!r}, known: {', '.join(STREAMING_MODES)}")
         if self.accounts is not None and not self.accounts:
             raise ValueError("accounts must name at least one account")
-        if self.cdse_blake3 and importlib.util.find_spec("blake3") is None:
-            raise ValueError("cdse_blake3 needs one more package: pip install blake3")
         _check_area(self.area)
         _check_period(self.start, self.end)
 

@@ -66,7 +66,7 @@ class Sandbox:
         cdse_requests: Requests to the catalogue of CDSE per archive minute, None for no limit.
         cdse_redirect: Whether CDSE redirects downloads to its zipper.
         cdse_foreign: Whether CDSE redirects downloads to another host name, which must not see the token.
-        cdse_blake3: Whether CDSE announces BLAKE3 checksums too; needs the package `blake3`.
+        cdse_blake3: Whether CDSE announces BLAKE3 beside MD5, as the real one does; not without the package `blake3`.
         portal_seconds: Archive seconds after which a product that GEODES or CDSE showed on tape is staged as if its
             user had asked in the portal, None for never.
         geodes_ranges: What GEODES makes of a `Range` header: `ignored`, `works` or `error`.

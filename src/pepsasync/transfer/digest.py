@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pepsasync.errors import TransferError
 from pepsasync.folder.files import disk_errors
+from pepsasync.hashes import new_hash
 from pepsasync.threads import check_cancelled
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ class Digest:
     """A hash that knows how many bytes it has seen.
 
     Args:
-        algorithm: As hashlib names it; None only counts.
+        algorithm: As `hashes` names it; None only counts.
     """
 
     def __init__(self, algorithm: str | None) -> None:
-        self._hash: Any = hashlib.new(algorithm, usedforsecurity=False) if algorithm else None
+        self._hash = new_hash(algorithm) if algorithm else None
         self.length = 0
         """Bytes seen."""
 
@@ -36,7 +36,7 @@ class Digest:
 
     def hexdigest(self) -> str | None:
         """Hexadecimal digits, lower case; None without an algorithm."""
-        return None if self._hash is None else str(self._hash.hexdigest())
+        return None if self._hash is None else self._hash.hexdigest()
 
 
 def hash_file(path: Path, digest: Digest, until: int) -> None:

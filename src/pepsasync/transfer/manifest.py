@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from pepsasync.folder.files import foreign_member
+from pepsasync.hashes import is_computable
 from pepsasync.model import Checksum
 from pepsasync.transfer.digest import digest_file
 
@@ -67,4 +67,4 @@ def _listed_checksum(stream: ET.Element) -> Checksum | None:
 def parse_checksum(text: object) -> Checksum | None:
     """A checksum from `md5:...`; None for anything else, and for algorithms that nobody here can compute."""
     algorithm, _, value = (text if isinstance(text, str) else "").partition(":")
-    return Checksum(algorithm, value) if value and algorithm.lower() in hashlib.algorithms_available else None
+    return Checksum(algorithm, value) if value and is_computable(algorithm.lower()) else None

@@ -247,7 +247,8 @@ class Part:
             if old and old.note.is_same_file(self.note) and all(end <= ends for _, end in old.filled):
                 self._lock = open_locked(self.path, "r+b")
                 self._sole_writer.look(self._lock)
-                self.note = old.note if old.note.source == self.note.source else self.note
+                if old.note.source == self.note.source:
+                    self.note = dataclasses.replace(self.note, validator=old.note.validator)
                 self.division = Division(product.exact_size, old.filled)
                 self._present = self.received
                 self._write_record()

@@ -12,6 +12,7 @@ from pepsasync.errors import ConfigError, IntegrityError, PepsasyncError
 from pepsasync.folder.files import foreign_member
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.names import safe_name
+from pepsasync.hashes import fastest
 from pepsasync.model import Checksum, Product
 from pepsasync.transfer.digest import digest_file
 from pepsasync.transfer.manifest import MANIFESTS, listed_files, manifest_of, parse_checksum
@@ -140,8 +141,9 @@ def _judged(path: Path, name: str, noted: Known | None, folder: Folder) -> Findi
 
 
 def _from_note(note: dict[str, object]) -> Known | None:
-    size = note.get("bytes")
-    return Known(size, parse_checksum(note.get("checksum"))) if isinstance(size, int) else None
+    size, noted = note.get("bytes"), note.get("checksums") or [note.get("checksum")]
+    known = map(parse_checksum, noted if isinstance(noted, list) else [])
+    return Known(size, fastest(filter(None, known))) if isinstance(size, int) else None
 
 
 def _judge_zip(path: Path, name: str, length: int, known: Known) -> tuple[Verdict, str]:

@@ -36,8 +36,15 @@ def remember(product: Product, path: Path, folder: Folder) -> None:
             "checksum": str(product.checksum or ""),
             "source": product.provider,
         }
+        if len(_checksums(product)) > 1:
+            record["checksums"] = _checksums(product)
         make_way(folder.record_path(path), folder.tell)
         write_new(folder.record_path(path), json.dumps(record).encode())
+
+
+def _checksums(product: Product) -> list[str]:
+    """Those of the file; an empty one when none was compared."""
+    return [*map(str, product.checksums)] if product.checksum else [""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,7 @@ def is_remembered(product: Product, path: Path, folder: Folder) -> bool:
         return False
     if note.get("source") not in (None, product.provider):
         return True  # right as another archive has it: sizes and checksums of archives differ
-    return note.get("checksum") == str(product.checksum or "") and product.exact_size in (None, found.st_size)
+    return note.get("checksum") in _checksums(product) and product.exact_size in (None, found.st_size)
 
 
 def distrust(path: Path, folder: Folder) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import zipfile
 from dataclasses import replace
 from io import BytesIO
@@ -15,8 +14,7 @@ from pepsasync.errors import IntegrityError
 from pepsasync.folder.files import disk_errors
 from pepsasync.folder.parts import stamp_of
 from pepsasync.folder.zips import check_end, open_zip, read_members
-from pepsasync.model import Checksum
-from pepsasync.transfer.digest import digest_file
+from pepsasync.transfer.digest import Digest, digest_file
 from pepsasync.transfer.verified import remember
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     import anyio
 
     from pepsasync.folder.layout import Folder
-    from pepsasync.model import Product
+    from pepsasync.model import Checksum, Product
     from pepsasync.transfer.part import Part
 
 
@@ -74,7 +72,7 @@ def _verify_and_promote(part: Part, folder: Folder) -> Path:
             found = replace(product.checksum, value=value or "")
     else:
         check_size(product, len(body))
-        found = _checksum_of(body, product)
+        found = _checksum_of(body, product.checksum)
     if product.checksum is not None and found != product.checksum:
         raise IntegrityError(f"checksum is {found}, the archive announced {product.checksum}", product=product.name)
     check_zip(product, part.path if body is None else BytesIO(body), product.checksum is None)
@@ -83,9 +81,12 @@ def _verify_and_promote(part: Part, folder: Folder) -> Path:
     return final
 
 
-def _checksum_of(body: bytearray, product: Product) -> Checksum | None:
-    algorithm = product.checksum.algorithm if product.checksum else None
-    return Checksum(algorithm, hashlib.new(algorithm, body, usedforsecurity=False).hexdigest()) if algorithm else None
+def _checksum_of(body: bytearray, announced: Checksum | None) -> Checksum | None:
+    if announced is None:
+        return None
+    digest = Digest(announced.algorithm)
+    digest.update(body)
+    return replace(announced, value=digest.hexdigest() or "")
 
 
 def check_size(product: Product, length: int) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from fakes import leave_part, product
 from pepsasync.errors import DiskFullError
 from pepsasync.folder.layout import Folder
+from pepsasync.model import Checksum
 from pepsasync.transfer.part import SMALL, Part
 
 SIZE = SMALL + 5000
@@ -164,6 +165,49 @@ def test_a_record_that_nobody_can_read_claims_nothing(folder, text):
 
     assert folder.read_record(ONE) is None
     assert folder.unfinished_length(ONE) == 0
+
+
+MD5, BLAKE3, OTHER = Checksum("md5", "aa"), Checksum("blake3", "bb"), Checksum("md5", "cc")
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "is_same"),
+    [
+        pytest.param([BLAKE3, MD5], [MD5], True, id="begun-by-both-continued-by-one"),
+        pytest.param([MD5], [BLAKE3, MD5], True, id="begun-by-one-continued-by-both"),
+        pytest.param([BLAKE3, OTHER], [BLAKE3, MD5], False, id="one-of-them-differs"),
+        pytest.param([MD5], [BLAKE3], False, id="nothing-in-common"),
+        pytest.param([MD5], [], False, id="none-any-more"),
+    ],
+)
+def test_a_part_is_of_the_same_file_whatever_checksums_an_archive_has_beside_the_common_one(
+    folder, first, then, is_same
+):
+    begun = dataclasses.replace(ONE, provider="cdse", checksum=first[0], checksums=tuple(first))
+    wanted = dataclasses.replace(ONE, provider="geodes", checksum=then[0] if then else None, checksums=tuple(then))
+    leave_part(folder, begun, CONTENT, (0, 1000))
+
+    part = Part(wanted, folder)
+    part.open()
+    part.close()
+
+    assert part.resumed_bytes == 1000 * is_same
+
+
+def test_a_record_of_an_earlier_version_with_one_checksum_is_continued(folder):
+    wanted = dataclasses.replace(ONE, checksum=BLAKE3, checksums=(BLAKE3, MD5))
+    leave_part(folder, wanted, CONTENT, (0, 1000))
+    record = folder.part_record_path(wanted)
+    head, *lines = record.read_text().split("\n")
+    note = json.loads(head)
+    del note["checksums"]
+    record.write_text("\n".join([json.dumps(note | {"checksum": "md5:aa"}), *lines]))
+
+    part = Part(wanted, folder)
+    part.open()
+    part.close()
+
+    assert part.resumed_bytes == 1000
 
 
 def test_a_record_without_its_part_claims_nothing(folder):

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, TypedDict
 
+from pepsasync.hashes import fastest
 from pepsasync.model import Checksum, Product, StorageTier
 
 
@@ -171,13 +172,19 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else str(value)
 
 
+def _parse_checksum(text: str) -> Checksum:
+    return Checksum(*text.split(":", 1))
+
+
 _encode = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
 
 
 def product_text(product: Product) -> str:
     """Return all that is needed to make the product again, as JSON; unknown values, and flags not set, are left out."""
     named = zip(_FIELDS, _values_of(product), strict=True)
-    values = {name: value for name, value in named if value is not None and value is not False}
+    values = {name: value for name, value in named if value is not None and value is not False and value != ()}
+    if product.checksums == (product.checksum,):
+        del values["checksums"]
     for name in _INSTANTS:
         if name in values:
             values[name] = values[name].isoformat()
@@ -195,8 +202,11 @@ def parse_product(text: str | None, crc: int | None) -> Product | None:
         values = {name: value for name, value in json.loads(text).items() if name in _FIELDS}
         for name in _INSTANTS & values.keys():
             values[name] = datetime.fromisoformat(values[name])
-        if "checksum" in values:
-            values["checksum"] = Checksum(*values["checksum"].split(":", 1))
+        checksums = tuple(map(_parse_checksum, values.get("checksums", ())))
+        if "checksum" in values:  # chosen anew: this may be another machine
+            checksums = checksums or (_parse_checksum(values["checksum"]),)
+            values["checksum"] = fastest(checksums)
+        values["checksums"] = checksums
         return Product(**values | {"tier": StorageTier(values["tier"])})
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pepsasync.errors import ProtocolError
+from pepsasync.hashes import fastest
 from pepsasync.model import Product, StorageTier, only
 from pepsasync.providers.base import SearchPage
 from pepsasync.providers.cdse.query import LAST_PAGE, PAGE_SIZE, collection_name, rest_of
 from pepsasync.providers.reading import (
+    as_checksum,
     as_footprint,
     as_instant,
     as_integer,
     as_list,
     as_mapping,
-    as_md5,
     as_number,
     as_size,
     as_text,
@@ -93,7 +94,7 @@ def parse_record(record: Any, collection: str | None, root: str) -> Product | No
     a = _attributes(record.get("Attributes"))
     platform, orbit = _platform(name, a), as_integer(a.get("orbitNumber"))
     period = as_mapping(record.get("ContentDate"))
-    start = as_instant(period.get("Start"))
+    start, checksums = as_instant(period.get("Start")), _checksums(record.get("Checksum"))
     return Product(
         id=identity,
         name=name,
@@ -103,7 +104,8 @@ def parse_record(record: Any, collection: str | None, root: str) -> Product | No
         tier=parse_tier(record),
         size=as_size(record.get("ContentLength")),  # 0 in older records
         size_is_estimate=not as_list(record.get("Checksum")),  # it is the folder's then, which is zipped on the way
-        checksum=_checksum(record.get("Checksum")),
+        checksum=fastest(checksums),
+        checksums=checksums,
         product_type=_product_type(a.get("productType")),
         sensor_mode=as_word(a.get("operationalMode")),
         platform=platform,
@@ -154,11 +156,11 @@ def _platform(name: str, attributes: Mapping[str, Any]) -> str | None:
     return sys.intern(f"S{mission[1]}{unit}") if mission and re.fullmatch("[A-Z]", unit) else None
 
 
-def _checksum(value: Any) -> Checksum | None:
-    """The MD5; BLAKE3, which comes beside it, is not among the hashes of Python."""
+def _checksums(value: Any) -> tuple[Checksum, ...]:
+    """MD5 and BLAKE3, whichever are there."""
     digests = [as_mapping(item) for item in as_list(value)]
-    found = (as_md5(digest.get("Value")) for digest in digests if _lower(digest.get("Algorithm")) == "md5")
-    return next((checksum for checksum in found if checksum), None)
+    found = (as_checksum(_lower(digest.get("Algorithm")) or "", digest.get("Value")) for digest in digests)
+    return tuple(checksum for checksum in found if checksum)
 
 
 def _product_type(value: Any) -> str | None:

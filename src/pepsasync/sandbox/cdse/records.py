@@ -198,8 +198,8 @@ def _checksums(service: Service, product: CatalogueProduct) -> list[dict[str, An
     if md5 is None or is_zipped_late(service.archive, product):
         return []
     listed = [("MD5", md5.lower())]
-    if service.options.cdse_blake3:
-        listed.append(("BLAKE3", service.blake3(product)))
+    if service.options.cdse_blake3 and (blake3 := service.blake3(product)):
+        listed.append(("BLAKE3", blake3))
     dated = _timestamp(published(product))
     return [{"Value": value, "Algorithm": algorithm, "ChecksumDate": dated} for algorithm, value in listed]
 

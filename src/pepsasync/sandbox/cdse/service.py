@@ -67,10 +67,16 @@ class Service:
         with self._lock:
             self._connections[email] -= 1
 
-    def blake3(self, product: CatalogueProduct) -> str:
-        """Return the BLAKE3 digest of a product, lower-case hexadecimal; reads all of it the first time."""
+    def blake3(self, product: CatalogueProduct) -> str | None:
+        """Return the BLAKE3 digest of a product, lower-case hexadecimal; reads all of it the first time.
+
+        None where its package is missing.
+        """
         if product.name not in self._blake3:
-            digest: Any = importlib.import_module("blake3").blake3()
+            try:
+                digest: Any = importlib.import_module("blake3").blake3()
+            except ImportError:
+                return None
             for block in self.archive.content(product.name).blocks():
                 digest.update(block)
             self._blake3[product.name] = str(digest.hexdigest())
