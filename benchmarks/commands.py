@@ -11,6 +11,9 @@ SUMS = "sums.md5"
 ALONE, IN_MEMORY = LIMITS = ("md5sum alone", "MD5 in memory")
 """No rivals but limits: the files are hashed where the server has them, or as many bytes without any file."""
 
+BARE = "bare connections"
+"""A limit, too: received and dropped (`bare.py`)."""
+
 HASH = """
 import hashlib, json, os, sys, time
 block, digest, left = bytes(1 << 20), hashlib.md5(usedforsecurity=False), int(sys.argv[1])

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 
+import bare
 from work import read_work
 
 
@@ -15,6 +16,8 @@ def main():
     name, path, folder = sys.argv[1:]
     if name.startswith("pepsasync"):
         from ours import WAYS, prepare  # noqa: PLC0415 - what others import is not to be counted as theirs
+    elif name in bare.WAYS:
+        from bare import WAYS, prepare  # noqa: PLC0415
     else:
         from rivals import WAYS, prepare  # noqa: PLC0415
     prepare(name)
