@@ -5,6 +5,7 @@ stands in front of the archive, and nobody is asked to limit himself. What the a
 """
 
 import asyncio
+import math
 import multiprocessing
 import sys
 import threading
@@ -78,16 +79,17 @@ class Archive:
 
 
 @contextmanager
-def running(shape, rate):
+def running(shape, rate, each=math.inf):
     """Start an archive and end it.
 
     Args:
         shape: Arguments of `Sandbox`.
         rate: Bytes a second of its line.
+        each: Bytes a second of each connection.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(shape, rate, theirs), daemon=True)
+    process = context.Process(target=serve, args=(shape, rate, each, theirs), daemon=True)
     process.start()
     theirs.close()  # so that an archive that fails is an end of file, not a wait for ever
     try:
@@ -97,14 +99,14 @@ def running(shape, rate):
         process.join()
 
 
-def serve(shape, rate, pipe):
+def serve(shape, rate, each, pipe):
     """Answer questions until nobody is at the other end of the pipe."""
     sys.setswitchinterval(0.0005)  # sandbox and line hand over to each other for every piece
     sandbox = Sandbox(**shape)
     sandbox.start()
     warm(sandbox)
     own = httpx.URL(sandbox.url)
-    with open_line(own.port, rate) as port:
+    with open_line(own.port, rate, each) as port:
         roots = {name: httpx.URL(getattr(sandbox, f"{name}_url")).copy_with(port=port) for name in PROVIDERS}
         before = count(sandbox.statistics)
         pipe.send(
@@ -126,12 +128,14 @@ def warm(sandbox):
     for product in sandbox.catalogue:
         sandbox.content(product.name).prepare()
         _ = sandbox.content(product.name).md5
+    whole = {"Range": "bytes=0-"}  # does not begin a product for the quota
     with httpx.Client(auth=(sandbox.username, sandbox.password), timeout=60) as http:
         for collection in ("S1", "S2ST"):
             url = f"{sandbox.peps_url}/api/collections/{collection}/search.json?maxRecords=500"
             for feature in http.get(url).raise_for_status().json()["features"]:
                 if feature["properties"]["storage"]["mode"] == "disk":
-                    http.get(feature["properties"]["services"]["download"]["url"]).raise_for_status()
+                    url = feature["properties"]["services"]["download"]["url"]
+                    http.get(url, headers=whole).raise_for_status()
 
 
 def count(statistics):
@@ -144,9 +148,9 @@ def count(statistics):
 
 
 @contextmanager
-def open_line(port, rate):
+def open_line(port, rate, each):
     """A line to a port of this machine; yields its own port. What answers there has to be stopped first."""
-    loop, line = asyncio.new_event_loop(), Line(port, rate)
+    loop, line = asyncio.new_event_loop(), Line(port, rate, each)
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
@@ -158,15 +162,16 @@ def open_line(port, rate):
 
 
 class Line:
-    """Forwards the connections of a port at a limited rate, all together.
+    """Forwards the connections of a port at a limited rate, each one and all together.
 
     Args:
         port: Of this machine.
         rate: Bytes a second towards the client.
+        each: Of one connection.
     """
 
-    def __init__(self, port, rate):
-        self._target, self._rate, self._free_at = port, rate, 0.0
+    def __init__(self, port, rate, each):
+        self._target, self._pace, self._each = port, Pace(rate), each
         self._connections = set()
 
     async def open(self):
@@ -194,13 +199,22 @@ class Line:
                 await writer.drain()
 
     async def _answer(self, reader, writer, reply):
+        own = Pace(self._each)
         with closing(writer):
             while piece := await reader.read(PIECE):
-                await asyncio.sleep(self._pause(reply.weight(len(piece))))
+                weight = reply.weight(len(piece))
+                await asyncio.sleep(max(own.pause(weight), self._pace.pause(weight)))
                 writer.write(piece)
                 await writer.drain()
 
-    def _pause(self, weight):
+
+class Pace:
+    """When bytes have passed, at so many a second."""
+
+    def __init__(self, rate):
+        self._rate, self._free_at = rate, 0.0
+
+    def pause(self, weight):
         """Seconds until so many bytes have passed, after all those before them."""
         if not weight:
             return 0.0

@@ -14,11 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cases
 import commands
 import facts
+import link
 import measure
 import picture
 import server
@@ -117,11 +119,23 @@ def measure_cases(these, results, given, folder):
     with server.nginx(folder, with_tls=these[0].tls) as (root, authority):
         for case in these:
             say(case.title)
-            files = server.make_files(folder, root, case.files, case.size, shared=case.shared, slow=case.slow)
+            made = server.make_files(folder, root, case.files, case.size, shared=case.shared, slow=case.slow)
+            with linked(case, root, made) as files:
+                found = measure_case(case, case.work(files, authority), given, folder)
             measured = f"{results['machine']['date']}, scale `{given.scale}`{', free memory held' * given.hold_memory}"
-            found = measure_case(case, case.work(files, authority), given, folder)
             results["cases"][case.name] = {"title": case.title, "is_memory": case.slow, "measured": measured} | found
             keep(results, given)
+
+
+@contextlib.contextmanager
+def linked(case, root, files):
+    """Give the files as a case reaches them: over its link, if it has one."""
+    if case.round_trip is None:
+        yield files
+        return
+    address, _, port = root.rpartition(":")
+    with link.link_to(int(port), case.round_trip, server.processes()) as near:
+        yield tuple(replace(file, url=file.url.replace(root, f"{address}:{near}")) for file in files)
 
 
 def measure_case(case, work, given, folder):

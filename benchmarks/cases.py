@@ -34,6 +34,8 @@ class Case:
     """All files are the same one under several names."""
     slow: bool = False
     """Each connection gets a few MB/s, so that all are busy at once."""
+    round_trip: float | None = None
+    """Seconds of the link to the server; None for none but the loopback."""
 
     def work(self, files, authority):
         return Work(files, self.jobs, self.verified, authority)
@@ -70,6 +72,7 @@ COMMANDS = (CURL, TO_DISK, "aria2c", "wget2, then md5sum")
 
 ONE = ("curl, hashed on the way", *COMMANDS, *LIBRARIES)
 SEVERAL = ("curl, md5sum on all cores", *COMMANDS, *LIBRARIES)
+LINK = ("pepsasync", commands.BARE, CURL, "aiohttp", "stac-asset")
 CROWD = ("pepsasync", CURL, "aria2c", "aiohttp", "obstore", "stac-asset")
 UNVERIFIED = ("curl", "wget2", "aiohttp", "requests", "obstore", "httpx")
 
@@ -80,8 +83,9 @@ def make_cases(scale):
     one, (count, large), small = size["one"], size["many"], size["small"]
     single, verified = f"One file of {_words(one)}", "MD5 verified"
     files, small_files = f"{count} files of {_words(large)}, 4 at a time", f"{small:,} files of 100 KiB, 16 at a time"
+    link = f"{small:,} files of 100 KiB, 4 at a time, over a link with a round trip of 20 ms"
     crowd = f"64 files of {_words(size['crowd'])} at once, 4 MiB/s each"
-    one_way, bare_way = (*OURS, *commands.LIMITS, *ONE), (ALONE, *UNVERIFIED)
+    one_way, bare_way = (*OURS, commands.ALONE, commands.IN_MEMORY, *ONE), (ALONE, *UNVERIFIED)
     return (
         Case("one", f"{single}, {verified}", 1, one, 1, (*one_way, "pepsasync on trio")),
         Case("one-tls", f"{single} over TLS, {verified}", 1, one, 1, one_way, tls=True),
@@ -89,6 +93,7 @@ def make_cases(scale):
         Case("bare-tls", f"{single} over TLS, not verified", 1, one, 1, bare_way, verified=False, tls=True),
         Case("many", f"{files}, {verified}", count, large, 4, (*OURS, *SEVERAL)),
         Case("small", f"{small_files}, {verified}", small, SMALL, 16, (*OURS, *SEVERAL), shared=False),
+        Case("link", f"{link}, {verified}", small, SMALL, 4, LINK, shared=False, round_trip=0.02),
         Case("crowd", f"{crowd}, {verified}: the memory", 64, size["crowd"], 64, CROWD, slow=True),
     )
 
@@ -108,6 +113,7 @@ TARGETS = (
     Target("many", ALONE, "busy", 0.9),
     Target("small", ALONE, "faster", 1.05, "stac-asset"),
     Target("small", "pepsasync", "faster", 1.05, "stac-asset"),
+    Target("link", "pepsasync", "faster", 0.95, commands.BARE),
     Target("crowd", "pepsasync", "peak_MB", 100),
 )
 

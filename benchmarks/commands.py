@@ -8,11 +8,9 @@ from shlex import join, quote
 SUMS = "sums.md5"
 """A list for `md5sum -c`, in the folder that is filled."""
 
-ALONE, IN_MEMORY = LIMITS = ("md5sum alone", "MD5 in memory")
-"""No rivals but limits: the files are hashed where the server has them, or as many bytes without any file."""
-
-BARE = "bare connections"
-"""A limit, too: received and dropped (`bare.py`)."""
+ALONE, IN_MEMORY, BARE = LIMITS = ("md5sum alone", "MD5 in memory", "bare connections")
+"""No rivals but limits: the files are hashed where the server has them, as many bytes are hashed without any file, or
+all are received and dropped (`bare.py`)."""
 
 HASH = """
 import hashlib, json, os, sys, time

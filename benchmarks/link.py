@@ -108,6 +108,4 @@ class _Near(_End):
         self._opens_at = self._loop.time() + self._round_trip
         self.peer = _End(self._round_trip / 2)
         self.peer.peer = self
-        self._opening = self._loop.create_task(
-            self._loop.create_connection(lambda: self.peer, "127.0.0.1", self._port)
-        )
+        self._opening = self._loop.create_task(self._loop.create_connection(lambda: self.peer, "127.0.0.1", self._port))

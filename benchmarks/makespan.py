@@ -18,12 +18,14 @@ Every line of standard output is a JSON object; tables for people go to standard
 import argparse
 import json
 import math
+import random
 import statistics
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import anyio
@@ -34,9 +36,13 @@ import table
 
 from pepsasync import Client, Config
 from pepsasync.model import Quota, StorageTier
+from pepsasync.sandbox.catalogue import generate
 
 SCALE = 240.0
 """Seconds of an archive in one of the benchmark."""
+
+SHRINK = 1000.0
+"""Bytes of an archive in one of the benchmark, where sizes are given as archives have them."""
 
 POLL, LONGEST_POLL, OLD_PAUSE = 5 / SCALE, 600 / SCALE, 60 / SCALE
 """Defaults of pepsasync and of the old script, scaled."""
@@ -58,29 +64,77 @@ class Setting:
     drives: int = 2
     mount: float = 0.2
     read: float = 0.8
+    smallest: int | None = None
+    """Bytes of the smallest product, where they differ: `size` is the largest one, and as many lie between a size and
+    twice that as between that and four times that."""
+    each: float = math.inf
+    """Of each connection, bytes a second."""
+    tape_products: int = 1
+    """Products on one tape, which are neighbours in time."""
+    quota: Quota | None = None
+    cache: float | None = None
+    """Bytes of the archive's disk, as a share of the order."""
+
+    @cached_property
+    def catalogue(self):
+        """The products of the archive, half of them on tape."""
+        made = generate(self.products, size=self.size, vary=False, tape_fraction=0.5, seed=3)
+        if self.smallest is None:
+            return made
+        sizes = random.Random(3)
+        return tuple(
+            replace(one, size=round(self.smallest * (self.size / self.smallest) ** sizes.random())) for one in made
+        )
+
+    @property
+    def total(self):
+        """Bytes of the order."""
+        return sum(product.size for product in self.catalogue)
 
     def bound(self):
-        """Seconds that neither drives nor line can undercut."""
-        on_tape = math.ceil(self.products / 2 / self.drives) * (self.mount + self.read)
-        return max(on_tape + self.size / self.rate, self.products * self.size / self.rate)
+        """Seconds that neither drives nor line nor quota can undercut."""
+        on_tape = [at // self.tape_products for at, one in enumerate(self.catalogue) if one.mode == "tape"]
+        rate = min(self.rate, JOBS * self.each)
+        if self.tape_products == 1:
+            busy = math.ceil(len(on_tape) / self.drives) * (self.mount + self.read)
+        else:
+            busy = (len(set(on_tape)) * self.mount + len(on_tape) * self.read) / self.drives
+        last = min(one.size for one in self.catalogue) / min(self.rate, self.each)
+        windows = math.ceil(self.products / self.quota.products) - 1 if self.quota else 0
+        longest = max(one.size for one in self.catalogue) / min(self.rate, self.each * JOBS)
+        return max(busy + last, self.total / rate, longest, windows * self.quota.seconds if self.quota else 0)
 
     def shape(self):
         """Arguments of `Sandbox`."""
+        quota = {"peps_quota": self.quota.products, "peps_quota_seconds": self.quota.seconds} if self.quota else {}
         return {
-            "products": self.products,
-            "product_size": self.size,
-            "vary": False,
-            "tape_fraction": 0.5,
+            "catalogue": self.catalogue,
             "tape_drives": self.drives,
             "mount_seconds": self.mount,
             "staging_seconds": self.read,
+            "tape_products": self.tape_products,
+            "cache_size": round(self.total * self.cache) if self.cache else None,
             "seed": 3,
+            **quota,
         }
 
 
 SETTINGS = {
     "line": Setting("the line is scarce", 10 << 20),
     "drives": Setting("the drives are scarce", 40 << 20, read=1.3),
+    "archive": Setting(
+        "as archives are",
+        math.inf,
+        products=240,
+        smallest=int(50e6 / SHRINK),
+        size=int(8e9 / SHRINK),
+        each=20e6 * SCALE / SHRINK,
+        mount=150 / SCALE,
+        read=20 / SCALE,
+        tape_products=5,
+        quota=Quota(50, 600 / SCALE),
+        cache=0.95,
+    ),
 }
 
 WARM_UP = Setting("warm-up", 40 << 20, products=6, read=0.1)
@@ -93,7 +147,7 @@ class Ours:
         self.poll, self.longest_poll, self.stages_first = poll, longest_poll, stages_first
 
     async def __call__(self, setting, archive, folder):
-        config = Config(poll_interval=self.poll, poll_interval_max=self.longest_poll, jobs=JOBS)
+        config = Config(poll_interval=self.poll, poll_interval_max=self.longest_poll, jobs=JOBS, quota=setting.quota)
         root, known = archive.roots["peps"], archive.credentials("peps")
         async with Client("peps", base_url=root, credentials=known, config=config) as client:
             products = [p for c in COLLECTIONS async for p in client.search(collection=c)]
@@ -116,8 +170,8 @@ async def like_the_old_script(setting, archive, folder):
                     target = folder / f"{properties['productIdentifier']}.zip"
                     download = properties["services"]["download"]["url"]
                     if target not in done and properties["storage"]["mode"] == "disk":
-                        await save(http, download, target)
-                        done.append(target)
+                        if await save(http, download, target):
+                            done.append(target)
                     elif target not in done and properties["storage"]["mode"] == "tape":
                         await http.get(download)
             if len(done) < setting.products:
@@ -127,9 +181,12 @@ async def like_the_old_script(setting, archive, folder):
 
 async def save(http, url, target):
     async with http.stream("GET", url) as response:
+        if response.status_code != 200:  # a quota, or on tape again
+            return False
         with target.open("wb") as file:
             async for chunk in response.aiter_raw():
                 file.write(chunk)
+    return True
 
 
 WAYS = {
@@ -143,7 +200,7 @@ WAYS = {
 
 def run(way, setting):
     """Seconds, and what the archive has seen."""
-    with tempfile.TemporaryDirectory() as folder, archive_process.running(setting.shape(), setting.rate) as archive:
+    with tempfile.TemporaryDirectory() as folder, _archive(setting) as archive:
 
         async def timed():
             began = time.perf_counter()
@@ -151,10 +208,15 @@ def run(way, setting):
             return time.perf_counter() - began, paths
 
         seconds, paths = anyio.run(timed)
-        right = sum(path is not None and path.stat().st_size == setting.size for path in paths)
+        sizes = {f"{product.name}.zip": product.size for product in setting.catalogue}
+        right = sum(path is not None and path.stat().st_size == sizes.get(path.name) for path in paths)
         if right != setting.products:
             sys.exit(f"only {right} of {setting.products} products are right")
         return seconds, archive.counted()
+
+
+def _archive(setting):
+    return archive_process.running(setting.shape(), setting.rate, setting.each)
 
 
 def compare(setting, repeats):

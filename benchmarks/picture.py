@@ -23,12 +23,17 @@ STYLE = """
 
 
 def draw(results):
-    """One group of bars for each case, the best way first."""
+    """One group of bars for each case, and for each setting of whole orders; the best way first."""
     parts, y = [], TOP
     for case in results["cases"].values():
         if case["ways"]:
-            group, y = _group(case, y)
+            group, y = _group(case["title"], *(_memory(case) if case.get("is_memory") else _rates(case)), y)
             parts += group
+    lines = [line for line in results["scripts"].get("makespan.py", {}).get("lines", []) if "way" in line]
+    for setting in dict.fromkeys(line["setting"] for line in lines):
+        bars = _orders([line for line in lines if line["setting"] == setting])
+        group, y = _group(f"A whole order with tape: {setting}", bars, "times the lower bound; shorter is better", y)
+        parts += group
     note = results.get("note") or f"{results['machine']['date']}, {results['machine']['processors']} processors"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" height="{y}" role="img">'
     return "\n".join([head, f"<style>{STYLE}</style>", _text("small", 8, 18, escape(note)), *parts, "</svg>\n"])
@@ -38,11 +43,10 @@ def _text(kind, x, y, words, more=""):
     return f'<text class="{kind}" x="{x:g}" y="{y:g}"{more}>{words}</text>'
 
 
-def _group(case, y):
-    """The bars of a case from a height on, and the height where they end."""
-    bars, unit = _memory(case) if case.get("is_memory") else _rates(case)
+def _group(title, bars, unit, y):
+    """Bars from a height on, and the height where they end."""
     scale = (WIDTH - LABEL - 90) / max(1, *(high for *_, high in bars))
-    lines = [_text("title", 8, y, escape(case["title"])), _text("small", 8, y + 15, unit)]
+    lines = [_text("title", 8, y, escape(title)), _text("small", 8, y + 15, unit)]
     y += 22
     for bar in bars:
         lines += _bar(bar, scale, y)
@@ -59,6 +63,15 @@ def _rates(case):
 def _memory(case):
     bars = [(name, *[found["peak_MB"]] * 3) for name, found in case["ways"].items()]
     return sorted(bars, key=lambda bar: bar[1]), "MB of memory at the most; shorter is better"
+
+
+def _orders(lines):
+    """Each way of `makespan.py`."""
+    bars = [
+        (line["way"], line["of_bound"], *(line[f"seconds_{end}"] / line["bound"] for end in ("min", "max")))
+        for line in lines
+    ]
+    return sorted(bars, key=lambda bar: bar[1])
 
 
 def _bar(bar, scale, y):

@@ -353,3 +353,15 @@ def test_every_fault_is_described():
 def test_least_recently_used_product_goes_back_to_tape():
     with running(tape_fraction=0, cache_size=50_000, **SMALL) as archive:
         assert sorted(archive.tier(product.name) for product in archive.catalogue) == ["disk", "tape"]
+
+
+def test_quota_of_an_account_counts_products_that_are_begun():
+    with running(**SMALL, tape_fraction=0, peps_quota=1) as archive:
+        one, other = archive.catalogue
+        rest = [("Range", "bytes=1234-")]
+        statuses = [
+            fetch(archive, download_path(product), headers=headers).status_line.split()[1]
+            for product, headers in ((one, []), (one, rest), (other, []), (other, rest))
+        ]
+        assert ["200", "206", "420", "206"] == statuses
+        assert 1 == archive.statistics.quota_refusals

@@ -40,6 +40,18 @@ def test_two_drives_serve_first_come_first_served(time):
     assert robot.modes() == {"a": "disk", "b": "disk", "c": "staging", "d": "staging"}
 
 
+def test_neighbours_on_a_mounted_tape_need_no_other_mount(time):
+    robot = make(time, drives=1, tape_products=2)
+    assert [robot.request(name) for name in "abcd"] == [5, 9, 14, 18]
+    other = make(time, drives=1, tape_products=2)
+    assert [other.request(name) for name in "acbd"] == [5, 10, 15, 20]
+
+
+def test_a_tape_is_in_one_drive(time):
+    robot = make(time, drives=2, tape_products=3)
+    assert [robot.request(name) for name in "abdc"] == [5, 9, 5, 13]
+
+
 def test_request_only_works_on_tape(time):
     robot = make(time)
     robot.request("a")

@@ -16,6 +16,7 @@ from pepsasync.sandbox.changes import Changes
 from pepsasync.sandbox.clock import Clock
 from pepsasync.sandbox.content import ProductContent
 from pepsasync.sandbox.faults import FaultPlan
+from pepsasync.sandbox.limits import RateLimit
 from pepsasync.sandbox.portal import Portal
 from pepsasync.sandbox.results import Results
 from pepsasync.sandbox.robot import Robot
@@ -44,11 +45,13 @@ class Archive:
             drives=options.tape_drives,
             mount_seconds=options.mount_seconds,
             staging_seconds=options.staging_seconds,
+            tape_products=options.tape_products,
             cache_size=options.cache_size,
         )
         self.faults = FaultPlan(options.faults, seed=options.seed, limit=options.fault_limit)
         self.accounts = Accounts(passwords, self.clock, options.seed)
         self.portal = Portal(self.clock, lambda name, due: self.stage(name, at=due), options.portal_seconds)
+        self.peps_quota = RateLimit(self.clock, options.peps_quota, options.peps_quota_seconds)
         self.ledger = Ledger()
         self._lock = threading.RLock()
         self._products: dict[str, CatalogueProduct] = {}

@@ -49,6 +49,7 @@ class Options:
     tape_drives: int = 2
     mount_seconds: float = 0.5
     staging_seconds: float = 5.0
+    tape_products: int = 1
     cache_size: int | None = None
     seed: int = 1
     port: int = 0
@@ -71,6 +72,8 @@ class Options:
     cdse_foreign: bool = False
     cdse_blake3: bool = True
     portal_seconds: float | None = None
+    peps_quota: int | None = None
+    peps_quota_seconds: float = 604_800.0
     geodes_ranges: str = "ignored"
     geodes_restore: bool = False
     geodes_quota: int | None = 50
@@ -90,15 +93,18 @@ class Options:
         at_least(0, mount_seconds=self.mount_seconds, staging_seconds=self.staging_seconds, cache_size=self.cache_size)
         at_least(0, fault_limit=self.fault_limit, retry_after_ms=self.retry_after_ms, stall_seconds=self.stall_seconds)
         at_least(0, portal_seconds=self.portal_seconds, geodes_quota=self.geodes_quota)
+        at_least(0, peps_quota=self.peps_quota)
         at_least(0, held_back=self.held_back)
         above_zero(publish_seconds=self.publish_seconds, supersede_seconds=self.supersede_seconds)
         above_zero(withdraw_seconds=self.withdraw_seconds)
+        at_least(1, tape_products=self.tape_products)
         at_least(1, tape_drives=self.tape_drives, cdse_connections=self.cdse_connections)
         at_least(1, cdse_requests=self.cdse_requests)
         at_least(LEAST_VARIED if self.vary else MIN_SIZE, product_size=self.product_size)
         at_most(1, tape_fraction=self.tape_fraction)
         at_most(65535, port=self.port)
         above_zero(time_scale=self.time_scale, geodes_quota_seconds=self.geodes_quota_seconds)
+        above_zero(peps_quota_seconds=self.peps_quota_seconds)
         above_zero(token_seconds=self.token_seconds, refresh_seconds=self.refresh_seconds)
         one_of(RANGES, geodes_ranges=self.geodes_ranges)
         one_of(BAD_KEYS, geodes_bad_key=self.geodes_bad_key)

@@ -27,8 +27,18 @@ class _Shelf:
 
     size: int
     mode: str
+    tape: int
+    """Number of the tape that it is on."""
     used: float = 0.0
     readers: int = 0
+
+
+@dataclass(slots=True)
+class _Drive:
+    """When a drive has served all its requests, and the tape that it has mounted then."""
+
+    free_at: float = 0.0
+    tape: int | None = None
 
 
 class Robot:
@@ -37,8 +47,10 @@ class Robot:
     Args:
         clock: Archive time.
         drives: Products read at the same time.
-        mount_seconds: Time to fetch and mount a tape.
+        mount_seconds: Time to fetch and mount a tape; a product need not wait for that if its tape is the one that
+            a drive will have mounted by then.
         staging_seconds: Time to read one product.
+        tape_products: Products on one tape, in the order in which they were added.
         cache_size: Bytes of the disk cache, None for no limit. The least recently used product goes back to tape
             when it is full; one that is being downloaded, or has just arrived, stays, even if that overfills the cache.
     """
@@ -50,11 +62,13 @@ class Robot:
         drives: int = 2,
         mount_seconds: float = 0.5,
         staging_seconds: float = 5.0,
+        tape_products: int = 1,
         cache_size: int | None = None,
     ) -> None:
         self._clock = clock
-        self._duration = mount_seconds + staging_seconds
-        self._free_at = [0.0] * drives
+        self._mount_seconds, self._staging_seconds = mount_seconds, staging_seconds
+        self._tape_products = tape_products
+        self._drives = [_Drive() for _ in range(drives)]
         self._cache_size = cache_size
         self._shelves: dict[str, _Shelf] = {}
         self._arrivals: list[tuple[float, str]] = []
@@ -67,7 +81,8 @@ class Robot:
             ValueError: `mode` is not one of `MODES`.
         """
         with self._lock:
-            self._shelves[name] = _Shelf(size, _known(mode), self._clock.now())
+            tape = len(self._shelves) // self._tape_products
+            self._shelves[name] = _Shelf(size, _known(mode), tape, self._clock.now())
             self._evict(keep=name)
 
     def mode(self, name: str) -> str:
@@ -112,8 +127,10 @@ class Robot:
             if shelf.mode != "tape":
                 return None
             now = self._clock.now() if at is None else at
-            ready = max(now, heapq.heappop(self._free_at)) + self._duration
-            heapq.heappush(self._free_at, ready)
+            drive = min(self._drives, key=lambda one: (one.tape != shelf.tape, one.free_at))  # a tape is in one drive
+            mount = 0.0 if drive.tape == shelf.tape else self._mount_seconds
+            ready = drive.free_at = max(now, drive.free_at) + mount + self._staging_seconds
+            drive.tape = shelf.tape
             heapq.heappush(self._arrivals, (ready, name))
             shelf.mode = "staging"
             return ready - now

@@ -46,6 +46,7 @@ class Sandbox:
         tape_drives: Products that are read from tape at the same time.
         mount_seconds: Archive seconds to mount a tape.
         staging_seconds: Archive seconds to read one product.
+        tape_products: Products on one tape, neighbours in time; what is on a mounted tape needs no other mount.
         cache_size: Bytes of the disk cache, None for no limit.
         seed: The same seed makes the same archive.
         port: TCP port, 0 for a free one.
@@ -69,6 +70,9 @@ class Sandbox:
         cdse_blake3: Whether CDSE announces BLAKE3 beside MD5, as the real one does; not without the package `blake3`.
         portal_seconds: Archive seconds after which a product that GEODES or CDSE showed on tape is staged as if its
             user had asked in the portal, None for never.
+        peps_quota: Products that an account of PEPS may download in a window of time, None for no limit; only requests
+            that begin a product count.
+        peps_quota_seconds: Length of that window in archive seconds.
         geodes_ranges: What GEODES makes of a `Range` header: `ignored`, `works` or `error`.
         geodes_restore: Whether GEODES offers to restore products by request.
         geodes_quota: Downloads that an account of GEODES may start in a window of time, None for no limit.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STAGING_WAIT = 30.0
 """Archive seconds that the fault `slow-202` holds a 202 back."""
 QUOTA = "week|10000000"
-"""Complaint of the fault `quota-420`."""
+"""Complaint when an account has had what it may, and of the fault `quota-420`."""
 INSTANT = "instant|2000"
 """Complaint of the fault `too-large`."""
 APACHE_416 = (
@@ -52,12 +52,16 @@ async def download(archive: Archive, request: Request) -> Reply:
     pass_front_end(archive, product.name)
     down = await storage_down(archive, request, product.name, ITEM_TIMEOUT)
     mode = "unknown" if down and not product.nrt else archive.mode(product)
-    _check(archive, request, product)
+    email = _check(archive, request, product)
     if mode == "disk" and archive.falls_back(product):
         mode = "tape"
     if mode != "disk":
         return await _come_again(archive, request, product, mode)
     _instead_of_file(archive, product.name)
+    begins = request.method == "GET" and "range" not in request.headers
+    if begins and not archive.peps_quota.take(email):
+        archive.ledger.count_event("quota_refusals")
+        return error_reply(420, QUOTA)
     return _file(archive, request, product)
 
 
@@ -79,8 +83,8 @@ def _product(archive: Archive, request: Request) -> CatalogueProduct:
     return archive.at_download(product)
 
 
-def _check(archive: Archive, request: Request, product: CatalogueProduct) -> None:
-    """Make the checks of section 8.13 in their order; the id has been found."""
+def _check(archive: Archive, request: Request, product: CatalogueProduct) -> str:
+    """Make the checks of section 8.13 in their order; the id has been found. Returns who asks."""
     if request.query_params.get("_tk"):
         raise PepsError(403, "Forbidden")  # no shared links are given out, so every one is wrong
     email = user(archive.accounts, request)
@@ -90,6 +94,7 @@ def _check(archive: Archive, request: Request, product: CatalogueProduct) -> Non
         raise PepsError(404, f"Feature has been moved, new feature id is : {product.new_version or 'unavailable'}")
     if not archive.accounts.allows(email, product.collection):
         raise PepsError(403, "Forbidden")
+    return email
 
 
 async def _come_again(archive: Archive, request: Request, product: CatalogueProduct, mode: str) -> Reply:
