@@ -43,6 +43,23 @@ NEEDS_VALUE = "option {option} needs a value, but {value} follows, which is an o
 ONE_VALUE = "Give it once; for several values run the command once for each of them"
 
 
+EXAMPLES = {
+    "fetch": (
+        "pepsasync fetch -c S2ST -t 31TCJ -d 2017-01 -f 2017-02 --clouds 20 -w data",
+        "pepsasync fetch -c S2ST -t 31TCJ,31TDJ -d 2017 -f P1Y --months 1-3 --per day,tile",
+        "pepsasync fetch -c S1 -p GRD,SLC -l Toulouse -d 2015-11-01 -f P2W --polarisation VV+VH",
+        "pepsasync fetch -c S1,S2ST -t @tiles.txt --published-since 2017-01-15 -w data",
+    ),
+    "search": (
+        "pepsasync search -c S1 --bbox 1,43,2,44 --orbit-direction ascending --cover 50",
+        "pepsasync search -c S2ST --shape parcels.gpkg --clouds 5..40 --sort clouds -o found.geojson",
+        "pepsasync search -c S2ST --orbit 8,51 --limit 5 --format ids",
+    ),
+    "plan": ("pepsasync plan -c S2ST -t 31TCJ -t 31TDJ -d 2017 -f 2018 --latest",),
+}
+"""Command lines for the help of some commands."""
+
+
 class GroupedCommand(TyperCommand):
     """A command whose help shows options by group, and that never takes an option for another one's value."""
 
@@ -92,6 +109,13 @@ class GroupedCommand(TyperCommand):
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records, col_max=34)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples of the command, each on a line that can be copied."""
+        if examples := EXAMPLES.get(ctx.info_name):
+            with formatter.section("Examples"):
+                for line in examples:
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
     def _options(self) -> Iterator[tuple[str, Any]]:
         for param in self.params:

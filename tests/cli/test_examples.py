@@ -1,0 +1,52 @@
+"""The command lines in the help and in README.md, run as they stand against an embedded archive."""
+
+import re
+import shlex
+from pathlib import Path
+
+import geopandas
+import pytest
+import shapely
+
+from archives import sandbox
+from pepsasync.cli.app import EXAMPLES
+
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+SHELL = re.findall(r"\$ (pepsasync (?:fetch|search|plan) .*?)(?: +#.*)?$", README, re.MULTILINE)
+LINES = [line for lines in EXAMPLES.values() for line in lines]
+
+
+@pytest.fixture(scope="module")
+def archive():
+    served = sandbox(80, product_size=20_000, tape_fraction=0)
+    served.start()
+    yield served
+    served.stop()
+
+
+@pytest.mark.parametrize("line", [*LINES, *(line for line in SHELL if line not in LINES)])
+def test_every_example_finds_something(line, archive, run, tmp_path, monkeypatch):
+    config = tmp_path / "config.toml"
+    config.write_text(f'[geodes]\nbase_url = "{archive.geodes_url}"\napi_key = "{archive.api_key}"\n')
+    config.chmod(0o600)
+    monkeypatch.setenv("PEPSASYNC_CONFIG", str(config))
+    monkeypatch.setenv("PEPSASYNC_PROVIDER", "geodes")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiles.txt").write_text("31TCJ\n31TDJ  # the next\n")
+    geopandas.GeoDataFrame(geometry=[shapely.box(1, 43, 2, 44)], crs=4326).to_file(tmp_path / "parcels.gpkg")
+
+    done = run(*shlex.split(line)[1:])
+
+    assert done.code == 0, done.err
+    assert (
+        "S1A_" in done.out + done.err
+        or "S2A_" in done.out + done.err
+        or re.search(r"[1-9]\d* products?", done.out + done.err)
+    )
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_help_shows_the_examples_on_lines_of_their_own(run, command):
+    told = run(command, "--help").out.splitlines()
+
+    assert [line for line in EXAMPLES[command] if f"  {line}" not in told] == []
