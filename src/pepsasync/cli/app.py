@@ -26,6 +26,8 @@ COMMANDS = {
     "plan": ("plan", "Tell what a fetch would take; fetch nothing."),
     "stage": ("stage", "Ask for staging only; download nothing."),
     "download": ("download", "Bring the products of a saved search, or by name."),
+    "sync": ("sync", "Bring what is new since the last time."),
+    "order": ("sync", "Write an order for sync."),
     "status": ("status", "Tell what a folder's journal knows."),
     "resume": ("resume", "Go on with everything unfinished in a folder."),
     "verify": ("verify", "Check everything in a folder again; --repair fetches the bad ones."),

@@ -19,6 +19,7 @@ from pepsasync.cli.records import is_output
 from pepsasync.cli.run import Run
 from pepsasync.cli.search import find
 from pepsasync.cli.session import Session
+from pepsasync.cli.sync import SaveOrder, save_order
 from pepsasync.config import Config, given_settings
 from pepsasync.errors import ConfigError
 
@@ -37,6 +38,7 @@ def fetch(
         bool, Option(*DRY_RUN, rich_help_panel=DELIVERY, help="list what would be fetched; write nothing")
     ] = False,
     json: Replies = None,
+    order: SaveOrder = None,
 ) -> None:
     """Search, stage, wait, download and verify.
 
@@ -44,6 +46,8 @@ def fetch(
     where it stopped.
     """
     session, wanted = Session(output), query.build()
+    if order:
+        save_order(order, query, archive, staging, delivery)
     if not dry_run:
         raise Exit(Run(session, archive, staging, delivery, json).perform(wanted, len(wanted.names)))
     useless = {"--report": delivery.report, "--events": delivery.events, "--on-delivered": delivery.on_delivered}

@@ -22,6 +22,7 @@ from pepsasync.cli.output import TIER_WORDS, show
 from pepsasync.cli.search import Found, look_for
 from pepsasync.cli.session import Session
 from pepsasync.cli.status import last_speed
+from pepsasync.cli.sync import SaveOrder, save_order
 from pepsasync.cli.units import show_count, show_duration, show_size
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.space import MARGIN, UNPACKED, fits, free_bytes
@@ -44,6 +45,7 @@ def plan(
     delivery: DeliveryOptions,
     output: OutputOptions,
     form: TextOrJson = "text",
+    order: SaveOrder = None,
 ) -> None:
     """Tell what an order would take: products, tape, room on the disk, time. Nothing is staged, fetched or written.
 
@@ -51,6 +53,8 @@ def plan(
     """
     session, wanted, folder = Session(output), query.build(), Path(delivery.write_dir)
     Folder(folder).check()
+    if order:
+        save_order(order, query, archive, delivery)
     found, quota = session.run(_find, session, archive, wanted, delivery)
     rate = last_speed(folder)
     estimate = estimate_order(found.products, Folder(folder), extract=delivery.extract, quota=quota, rate=rate)

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from subprocess import DEVNULL
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pepsasync.cli import READER_GONE
 from pepsasync.cli.counters import MOST_LISTED, Counters
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, StagingOptions
     from pepsasync.cli.session import Session
+    from pepsasync.client import Client
     from pepsasync.events import ProductFound
     from pepsasync.model import Delivery, Wanted
     from pepsasync.report import ReportFile
@@ -93,6 +94,12 @@ class Run:
     provider: str = ""
     is_kept: bool = True
     """Whether the files stay where they are."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `Config` beside those of the options."""
+    level: int | None = None
+    """How much of what happens is printed; None for what the user has asked for."""
+    failures: int = 0
+    """Of other things than deliveries."""
 
     def perform(self, wanted: Wanted, expected: int = 0) -> int:
         """Bring everything, print the summary, write the report, also when the run is ended early.
@@ -132,15 +139,14 @@ class Run:
                     self.session.say(f"error: {error}", level=QUIET)  # what has ended the run is worse
         if self.log and self.log.is_unread:
             return READER_GONE
-        return max(self.outcomes.exit_code, int(bool(self.counters.fell_short)))
+        return max(self.outcomes.exit_code, int(bool(self.counters.fell_short or self.failures)))
 
     async def _bring(self, wanted: Wanted, expected: int) -> None:
-        hook = make_hook(self.delivery.on_delivered) if self.delivery.on_delivered else None
         replies = SearchReplies(self.json) if self.json else None
         with contextlib.ExitStack() as files:
             if self.delivery.events:
                 self.log = files.enter_context(EventLog(self.delivery.events))
-            async with self.archive.client(self.staging, self.delivery) as client:
+            async with self.archive.client(self.staging, self.delivery, **self.settings) as client:
                 self.provider = client.provider.name
                 if (self.delivery.segments or 1) > 1 and not client.provider.limits.bounded_ranges:
                     self.session.say(ONE_CONNECTION, level=SPARE)
@@ -150,20 +156,23 @@ class Run:
                     files.enter_context(client.raw_replies(replies.take))
                     files.enter_context(client.listen(replies.watch))
                     files.callback(replies.write)
-                with self.session.watch(client, self.log) as view, contextlib.ExitStack() as listening:
+                watching = self.session.watch(client, self.log, level=self.level)
+                with watching as view, contextlib.ExitStack() as listening:
                     self.counters = view.counters
                     self.counters.expected = expected
                     if self.report:
                         self.counters.names_kept = sys.maxsize
                         listening.enter_context(client.listen(self.report.watch))
-                    outcomes = client.fetch(
-                        wanted, self.delivery.write_dir, extract=self.delivery.extract, on_delivered=hook
-                    )
-                    async with contextlib.aclosing(outcomes):
-                        async for delivery in outcomes:
-                            self.outcomes.take(delivery)
-                            if self.report:
-                                self.report.take(delivery)
+                    await self._fetch(client, wanted)
+
+    async def _fetch(self, client: Client, wanted: Wanted) -> None:
+        hook = make_hook(self.delivery.on_delivered) if self.delivery.on_delivered else None
+        outcomes = client.fetch(wanted, self.delivery.write_dir, extract=self.delivery.extract, on_delivered=hook)
+        async with contextlib.aclosing(outcomes):
+            async for delivery in outcomes:
+                self.outcomes.take(delivery)
+                if self.report:
+                    self.report.take(delivery)
 
     def _say_summary(self, seconds: float, *, is_over: bool) -> None:
         known = len(self.outcomes) + self.counters.left_out + self.counters.superseded

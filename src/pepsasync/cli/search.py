@@ -23,6 +23,7 @@ from pepsasync.cli.options import (
 from pepsasync.cli.output import FORMATS, check_format, show, show_products, totals
 from pepsasync.cli.records import SearchReplies, check_one_output, check_writable, is_output
 from pepsasync.cli.session import Session
+from pepsasync.cli.sync import SaveOrder, save_order
 from pepsasync.errors import ConfigError, IncompleteError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def search(
         Option("--format", metavar="FORMAT", rich_help_panel=RESULTS, help=f"to standard output: {', '.join(FORMATS)}"),
     ] = None,
     json: Replies = None,
+    order: SaveOrder = None,
 ) -> None:
     """List what matches. Nothing is staged or downloaded.
 
@@ -55,6 +57,8 @@ def search(
     from pepsasync.results.tables import check_suffix, write_products  # noqa: PLC0415 - not needed for help
 
     session, wanted = Session(output), query.build()
+    if order:
+        save_order(order, query, archive)
     check_one_output({"--format": "-" if form else None, "--json": json})
     if form is not None:
         check_format(form)

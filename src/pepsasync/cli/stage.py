@@ -13,6 +13,7 @@ from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, Query
 from pepsasync.cli.output import show, totals
 from pepsasync.cli.search import look_for
 from pepsasync.cli.session import Session
+from pepsasync.cli.sync import SaveOrder, save_order
 from pepsasync.cli.units import show_count
 
 if TYPE_CHECKING:
@@ -30,11 +31,14 @@ def stage(
     until_online: Annotated[
         bool, Option("--wait", rich_help_panel=DELIVERY, help="stay until everything is online")
     ] = False,
+    order: SaveOrder = None,
 ) -> None:
     """Ask for staging only; download nothing.
 
     With --wait, the name of each product goes to standard output as soon as it is online.
     """
+    if order:
+        save_order(order, query, archive, staging)
     work = _Staging(Session(output), archive, staging)
     work.session.run(work.run, query.build(), until_online)
     raise Exit(1 if work.failed or not work.is_complete else 0)

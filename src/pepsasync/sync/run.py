@@ -99,6 +99,7 @@ class Sync:
         names = [*missing, *(new for old, new in self.memory.replaced.items() if with_replaced and old in self._here)]
         is_known = all(product.provider for product in here)  # else the journal was lost, and dates with it
         is_complete |= self.memory.marker is None or len(names) > MOST_NAMES or not is_known
+        is_complete |= bool(self.query.per)  # the best of a day or tile is known only among all
         self._listed = [product async for product in self._search(self._narrowed(is_complete=is_complete))]
         is_complete &= self.trouble is None and not self._fell_short
         shown = {product.name: product for product in self._listed}
@@ -113,6 +114,29 @@ class Sync:
         """What is to be brought, each product once."""
         newer = [new for _, new in self.changes.replace] if replaces else []
         return list({product.name: product for product in [*self.changes.add, *newer]}.values())
+
+    async def perform(
+        self, bring: Callable[[list[Product]], Awaitable[None]], *, replaces: bool = False, prunes: bool = False
+    ) -> None:
+        """Look, bring, take out, note.
+
+        Args:
+            bring: Fetches products into the folder.
+            replaces: Bring newer processings of what is here, and then set the older ones aside.
+            prunes: Remove what the archive has withdrawn, and what was replaced.
+
+        Raises:
+            ProviderError: The search broke off; what it had found was brought, and the next time looks again.
+            PepsasyncError: As `Client.fetch`.
+        """
+        await self.look(is_complete=prunes, with_replaced=replaces)
+        wanted = self.wanted(replaces=replaces)
+        await self.begin(wanted)
+        if wanted:
+            await bring(wanted)
+        await self.settle(replaces=replaces, prunes=prunes)
+        if self.trouble:
+            raise self.trouble
 
     async def begin(self, wanted: Iterable[Product]) -> None:
         """Note on the disk what will be brought: from then on the order knows it, whatever ends the run."""
@@ -211,7 +235,7 @@ async def opened(
         ConfigError: The query has a limit; or the folder cannot be used.
         DiskFullError: There is no room at all.
     """
-    _check(query)
+    check_query(query)
     async with client.hold(directory) as (folder, emit):
         memory = await to_thread.run_sync(read_memory, memory_path(folder, name))
         sync = Sync(client, query, name, folder, memory, look_back, emit)
@@ -225,7 +249,7 @@ async def look_only(client: Client, query: Query, directory: str | os.PathLike[s
     Raises:
         ConfigError, ProviderError: As `Sync.look`; what it saw of a search that broke off is no plan.
     """
-    _check(query)
+    check_query(query)
     folder = Folder(in_home(directory, "directory"))
     memory = await to_thread.run_sync(read_memory, memory_path(folder, name))
     sync = Sync(client, query, name, folder, memory)
@@ -265,15 +289,12 @@ async def carry_out(
         PepsasyncError: As `Client.fetch`; the next time goes on.
     """
     async with opened(client, query, directory, name=name, look_back=look_back) as sync:
-        await sync.look(is_complete=prunes, with_replaced=replaces)
-        wanted = sync.wanted(replaces=replaces)
-        await sync.begin(wanted)
-        if wanted:
+
+        async def bring(wanted: list[Product]) -> None:
             async for delivery in client.fetch(wanted, directory, extract=extract, on_delivered=on_delivered):
                 sync.deliveries.append(delivery)
-        await sync.settle(replaces=replaces, prunes=prunes)
-        if sync.trouble:
-            raise sync.trouble
+
+        await sync.perform(bring, replaces=replaces, prunes=prunes)
         return sync
 
 
@@ -282,7 +303,12 @@ def memory_path(folder: Folder, name: str) -> Path:
     return folder.state / "orders" / f"{safe_name(name)}.json"
 
 
-def _check(query: Query) -> None:
+def check_query(query: Query) -> None:
+    """Refuse a query that no folder can follow.
+
+    Raises:
+        ConfigError: It has a limit.
+    """
     if query.limit is not None:
         raise ConfigError("an order that stays true has no limit", hint="Leave out the limit, or narrow the query")
 

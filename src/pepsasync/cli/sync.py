@@ -1,0 +1,235 @@
+"""Orders that stay true: `sync` and `order`, and `--save-order` of the commands that take a query."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Exit, Option
+
+from pepsasync.cli.lines import NORMAL, QUIET
+from pepsasync.cli.options import (
+    ARCHIVE,
+    DELIVERY,
+    RESULTS,
+    ArchiveOptions,
+    DeliveryOptions,
+    OutputOptions,
+    QueryOptions,
+    StagingOptions,
+    TextOrJson,
+    flatten,
+)
+from pepsasync.cli.output import show
+from pepsasync.cli.run import Run
+from pepsasync.cli.session import Session
+from pepsasync.cli.units import show_count
+from pepsasync.config import given_settings
+from pepsasync.errors import ConfigError
+from pepsasync.model import DeliveryStatus
+
+if TYPE_CHECKING:
+    from pepsasync.client import Client
+    from pepsasync.model import Wanted
+    from pepsasync.sync.changes import Changes
+    from pepsasync.sync.order import Order
+    from pepsasync.sync.run import Sync
+
+SaveOrder = Annotated[
+    Path | None,
+    Option("--save-order", metavar="FILE.toml", rich_help_panel=RESULTS, help="write the order for 'pepsasync sync'"),
+]
+
+
+def save_order(path: Path, query: QueryOptions, *groups: Any, is_new: bool = False) -> None:
+    """Write what was given on the command line as an order.
+
+    Args:
+        path: Of the file.
+        query: What to look for.
+        *groups: Other options.
+        is_new: Whether there must be no such file yet.
+
+    Raises:
+        ConfigError: It has a limit, or the file cannot be written.
+    """
+    from pepsasync.settings import read_settings  # noqa: PLC0415 - not needed for help
+    from pepsasync.sync.order import Order, write_order  # noqa: PLC0415
+    from pepsasync.sync.run import check_query  # noqa: PLC0415
+
+    check_query(query.build())
+    criteria = {one.name: getattr(query, one.name) for one in dataclasses.fields(query)}
+    criteria = {name: value for name, value in criteria.items() if not (value is None or value is False or value == [])}
+    given = {name: value for group in groups for name, value in vars(group).items()}
+    order = Order(
+        criteria={
+            name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in criteria.items()
+        },
+        directory=given.get("write_dir", Path()),
+        provider=",".join(read_settings(os.environ).choose_all(given.get("provider"))),
+        base_url=given.get("base_url"),
+        auth=given.get("auth"),
+        extract=given.get("extract", False),
+        on_delivered=given.get("on_delivered"),
+        settings=given_settings(*groups),
+    )
+    write_order(path, order, is_new=is_new)
+
+
+@flatten(without=("--report", "--events"))
+def order(
+    *,
+    action: Annotated[str, Argument(metavar="new", help="what to do: make a new one")],
+    file: Annotated[Path, Argument(metavar="FILE.toml", help="the order")],
+    query: QueryOptions,
+    archive: ArchiveOptions,
+    staging: StagingOptions,
+    delivery: DeliveryOptions,
+    output: OutputOptions,
+) -> None:
+    """Write an order for `sync`: a query, the archive, the folder and the options, in a small TOML file.
+
+    It can be edited. Nothing is searched or fetched.
+    """
+    if action != "new":
+        raise ConfigError(f"order {action} is unknown", hint="Use: pepsasync order new FILE.toml")
+    save_order(file, query, archive, staging, delivery, is_new=True)
+    Session(output).say(f"written to {file}; 'pepsasync sync {file}' carries it out")
+
+
+@flatten()
+def sync(
+    *,
+    file: Annotated[Path, Argument(metavar="FILE.toml", help="the order, made by 'order new' or --save-order")],
+    plan: Annotated[bool, Option("--plan", help="tell what has changed, and do nothing")] = False,
+    replace: Annotated[
+        bool, Option("--replace", rich_help_panel=DELIVERY, help="bring newer processings, set the older ones aside")
+    ] = False,
+    prune: Annotated[
+        bool,
+        Option("--prune", rich_help_panel=DELIVERY, help="remove what was withdrawn and, with --replace, replaced"),
+    ] = False,
+    form: TextOrJson = "text",
+    auth: Annotated[
+        Path | None, Option("-a", "--auth", metavar="FILE", rich_help_panel=ARCHIVE, help="instead of the order's")
+    ] = None,
+    report: Annotated[
+        Path | None, Option("--report", metavar="FILE|-", rich_help_panel=RESULTS, help="as for fetch")
+    ] = None,
+    events: Annotated[
+        Path | None, Option("--events", metavar="FILE|-", rich_help_panel=RESULTS, help="as for fetch")
+    ] = None,
+    output: OutputOptions,
+) -> None:
+    """Bring what an archive has published since the last time.
+
+    Prints one line when something happened, nothing else. Nothing is ever set aside or removed without --replace or
+    --prune. Ends with the codes of `fetch`.
+    """
+    from pepsasync.sync.order import read_order  # noqa: PLC0415 - not needed for help
+
+    session, wanted = Session(output), read_order(file)
+    if form == "json" and not plan:
+        raise ConfigError("--format json is for --plan", hint="For what a sync does use --report or --events")
+    archive = ArchiveOptions(provider=wanted.provider, base_url=wanted.base_url, auth=auth or wanted.auth)
+    if plan:
+        changes = session.run(_plan, session, archive, file, wanted)
+        for line in [json.dumps(changes.as_json(), indent=1)] if form == "json" else _plan_lines(changes):
+            show(line)
+        return
+    delivery = DeliveryOptions(
+        write_dir=wanted.directory,
+        extract=wanted.extract,
+        on_delivered=wanted.on_delivered,
+        report=report,
+        events=events,
+    )
+    work = _SyncRun(
+        session,
+        archive,
+        StagingOptions(),
+        delivery,
+        settings=wanted.settings,
+        level=None if session.level > NORMAL else QUIET,
+        order=wanted,
+        name=file.stem,
+        replaces=replace,
+        prunes=prune,
+    )
+    raise Exit(work.perform(()))
+
+
+async def _plan(session: Session, archive: ArchiveOptions, file: Path, wanted: Order) -> Changes:
+    from pepsasync.sync.run import look_only  # noqa: PLC0415 - not needed for help
+
+    async with archive.client(**wanted.settings) as client:
+        found = await look_only(client, wanted.query, wanted.directory, name=file.stem)
+    for notice in found.notices:
+        session.say(notice, level=QUIET)
+    return found.changes
+
+
+def _plan_lines(changes: Changes) -> list[str]:
+    return [
+        *(f"add      {product.name}" for product in changes.add),
+        *(f"replace  {old} by {new.name}" for old, new in changes.replace),
+        *(f"gone     {name}" for name in changes.gone),
+    ] or ["nothing has changed"]
+
+
+@dataclass(slots=True)
+class _SyncRun(Run):
+    """A run that asks the archive first, and takes out afterwards."""
+
+    order: Order = field(kw_only=True)
+    name: str = field(kw_only=True)
+    replaces: bool = field(kw_only=True)
+    prunes: bool = field(kw_only=True)
+    done: Sync | None = None
+
+    async def _fetch(self, client: Client, _: Wanted) -> None:
+        from pepsasync.sync.run import opened  # noqa: PLC0415 - not needed for help
+
+        back = timedelta(seconds=self.order.look_back)
+        async with opened(client, self.order.query, self.order.directory, name=self.name, look_back=back) as one:
+            self.done = one
+            try:
+                await one.perform(
+                    lambda wanted: Run._fetch(self, client, wanted),  # noqa: SLF001 - slots leave no super()
+                    replaces=self.replaces,
+                    prunes=self.prunes,
+                )
+            finally:
+                self.failures += one.failures
+
+    def _say_summary(self, seconds: float, *, is_over: bool) -> None:  # noqa: ARG002 - as for every run
+        for notice in self.done.notices if self.done else ():
+            self.session.say(notice, level=QUIET)
+        if line := summary(self.done, self.outcomes.products, replaces=self.replaces, is_over=is_over):
+            self.session.say(f"{self.name}: {line}")
+
+
+def summary(done: Sync | None, products: Any, *, replaces: bool, is_over: bool) -> str:
+    """What happened, in one line; empty when nothing did.
+
+    Args:
+        done: None when it was ended before the end.
+        products: How many came, were here and failed.
+        replaces: Whether newer processings were brought.
+        is_over: Whether all was done.
+    """
+    delivered, failed = products[DeliveryStatus.DELIVERED], products[DeliveryStatus.FAILED]
+    parts = [f"{show_count(delivered)} delivered"] if delivered else []
+    parts += [f"{failed:,} failed"] if failed else []
+    if done and done.removed:
+        parts.append(f"{len(done.removed):,} set aside or removed")
+    if done and done.changes.replace and not replaces:
+        parts.append(f"{len(done.changes.replace):,} with a newer processing, which --replace brings")
+    if parts and not is_over:
+        parts.append("ended early")
+    return ", ".join(parts)

@@ -1,0 +1,240 @@
+"""`order new`, `--save-order` and `sync`, as cron uses them."""
+
+import json
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from archives import final_names, root, sandbox
+from pepsasync.errors import ConfigError
+from pepsasync.sync.order import read_order
+
+
+@pytest.fixture(params=["geodes", "cdse", "peps"])
+def provider(request):
+    return request.param
+
+
+@pytest.fixture
+def archive():
+    archive = sandbox(6, held_back=2, tape_fraction=0, product_size=30_000)
+    archive.start()
+    yield archive
+    archive.stop()
+
+
+@pytest.fixture
+def account(archive, tmp_path):
+    """Files with the sandbox's account, by provider."""
+    pair, key = tmp_path / "pair.txt", tmp_path / "key.txt"
+    pair.write_text(f"{archive.username} {archive.password}\n")
+    key.write_text(f"{archive.api_key}\n")
+    for file in (pair, key):
+        file.chmod(0o600)
+    return {"geodes": key, "cdse": pair, "peps": pair}
+
+
+@pytest.fixture
+def made(archive, account, run, tmp_path, provider):
+    """An order of everything, made by the command."""
+    file = tmp_path / "all.toml"
+    done = run(
+        *("order", "new", file, "-d", "2014-01-01", "-f", "2030-01-01", "-w", tmp_path / "data"),
+        *("--provider", provider, "--base-url", root(archive, provider), "-a", account[provider]),
+        *("--jobs", "2", "--poll-interval", "1"),
+    )
+    assert done.code == 0, done.err
+    return file
+
+
+def zips(tmp_path):
+    return {name.removesuffix(".zip") for name in final_names(tmp_path / "data")}
+
+
+def test_nights(made, archive, run, tmp_path):
+    first = run("sync", made)
+    assert (first.code, first.out) == (0, "")
+    assert first.err.splitlines() == ["all: 4 products delivered"]
+
+    old, gone = (product.name for product in archive.catalogue[:2])
+    added, newer = archive.publish(), archive.supersede(old)
+    archive.withdraw(gone)
+    planned = run("sync", made, "--plan", "--format", "json")
+    assert json.loads(planned.out) == {"add": [added], "replace": [{"old": old, "new": newer}], "gone": [gone]}
+    assert run("sync", made, "--plan").out.split() == ["add", added, "replace", old, "by", newer, "gone", gone]
+
+    second = run("sync", made)
+    assert second.err.strip() == "all: 1 product delivered, 1 with a newer processing, which --replace brings"
+    assert {old, gone, added} <= zips(tmp_path)
+    third = run("sync", made, "--replace", "--prune")
+    assert third.err.strip() == "all: 1 product delivered, 2 set aside or removed"
+    assert zips(tmp_path) == {product.name for product in archive.catalogue if product.visible}
+
+
+def test_a_night_without_news_is_silent(made, run):
+    run("sync", made)
+    for words in ([], ["--replace"], ["--replace", "--prune"]):
+        done = run("sync", made, *words)
+        assert (done.code, done.out, done.err) == (0, "", "")
+
+
+def test_what_is_set_aside_is_kept_and_not_missed(made, archive, run, tmp_path):
+    run("sync", made)
+    old = archive.catalogue[0].name
+    newer = archive.supersede(old)
+    run("sync", made, "--replace")
+
+    assert (tmp_path / "data/.pepsasync/replaced" / f"{old}.zip").exists()
+    assert newer in zips(tmp_path)
+    status = json.loads(run("status", tmp_path / "data", "--format", "json").out)
+    assert (status["gone"]["products"], status["is_complete"]) == (0, True)
+    assert "nothing" in run("resume", tmp_path / "data").err
+
+
+def test_a_failure_is_told_and_tried_again(made, archive, run):
+    lost = archive.catalogue[1].name
+    archive.drop_file(lost)
+    done = run("sync", made)
+
+    assert done.code == 1
+    assert "all: 3 products delivered, 1 failed" in done.err
+    assert lost in done.err
+    assert run("sync", made).code == 1
+
+
+def test_an_outage_ends_with_4(made, archive, run):
+    archive.stop()
+    assert run("sync", made).code == 4
+
+
+def test_events_tell_what_was_removed(made, archive, run, tmp_path):
+    run("sync", made)
+    gone = archive.catalogue[0].name
+    archive.withdraw(gone)
+    run("sync", made, "--prune", "--events", tmp_path / "events")
+
+    events = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    assert [(e["name"], e["kept"]) for e in events if e["event"] == "product_removed"] == [(gone, "")]
+
+
+@pytest.mark.parametrize("provider", ["peps"], indirect=True)
+def test_two_never_run(made, tmp_path):
+    """The second one says so and ends, as with fetch."""
+    (tmp_path / "data").mkdir()
+    code = (
+        "import anyio, sys\n"
+        "from pathlib import Path\n"
+        "from pepsasync.folder.journal import open_journal\n"
+        "async def hold():\n"
+        "    async with open_journal(Path(sys.argv[1]), tell=print):\n"
+        "        print('held', flush=True)\n"
+        "        await anyio.to_thread.run_sync(sys.stdin.read)\n"
+        "anyio.run(hold)\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path / "data"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout.readline() == "held\n"
+        done = subprocess.run(
+            [sys.executable, "-m", "pepsasync", "sync", made], capture_output=True, text=True, timeout=60, check=False
+        )
+    finally:
+        holder.communicate("", timeout=30)
+
+    assert done.returncode == 2
+    assert "already running" in done.stderr
+
+
+def test_any_query_can_be_saved(archive, account, run, tmp_path):
+    words = ["-c", "S1", "--provider", "peps", "--base-url", archive.peps_url]
+    where = [*words, "-a", account["peps"]]
+    for command, more in {
+        "fetch": [*where, "-w", tmp_path / "data"],
+        "search": words,
+        "plan": [*where, "-w", tmp_path / "data"],
+        "stage": where,
+    }.items():
+        done = run(command, *more, "--save-order", tmp_path / f"{command}.toml")
+        assert done.code == 0, done.err
+        assert read_order(tmp_path / f"{command}.toml").criteria == {"collection": "S1"}
+
+    assert run("sync", tmp_path / "fetch.toml").err == ""
+
+
+def test_an_order_means_the_same_from_everywhere(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "area.geojson").write_text('{"type": "Point", "coordinates": [1, 43]}')
+    (tmp_path / "names.txt").write_text("S2A_MSIL1C_20170105T105432_N0204_R051_T31TCJ_20170105T105428\n")
+    options = ["-d", "-3d", "--shape", "area.geojson", "--id", "@names.txt", "-x", "--quota", "50/1h", "-w", 'da"ta']
+    assert run("order", "new", "a.toml", *[o for o in options if o not in ("-d", "-3d")]).code == 0
+
+    written = tomllib.loads((tmp_path / "a.toml").read_text())
+    assert written["directory"] == str(tmp_path / 'da"ta')
+    assert written["query"] == {"shape": f"{tmp_path}/area.geojson", "id": f"@{tmp_path}/names.txt"}
+    assert (written["provider"], written["extract"], written["settings"]) == ("peps", True, {"quota": "50/3600"})
+    monkeypatch.chdir("/")
+    order = read_order(tmp_path / "a.toml")
+    assert (order.settings["quota"].products, len(order.query.names)) == (50, 1)
+
+
+def test_paths_of_a_hand_made_order_begin_at_it(tmp_path):
+    file = tmp_path / "hand.toml"
+    file.write_text(
+        'directory = "data"\nprovider = ["geodes", "cdse"]\nlook_back = "1d"\n[query]\nstart = 2017-01-01\n'
+    )
+    order = read_order(file)
+
+    assert (order.directory, order.provider, order.look_back) == (tmp_path / "data", "geodes,cdse", 86_400)
+    assert order.query.start.year == 2017
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("directory = 1\n[query]\ncollection = 'S1'", "directory must be text"),
+        ("[query]\ncollection = 'S1'", "names no directory"),
+        ("directory = 'd'\nextrct = true\n[query]\ncollection = 'S1'", "Did you mean 'extract'"),
+        ("directory = 'd'\n[query]\ncolection = 'S1'", "Did you mean 'collection'"),
+        ("directory = 'd'\n[query]\ncollection = 'S1'\n[settings]\njob = 1", "Did you mean 'jobs'"),
+        ("directory = 'd'\n[query]\n", "say what to look for"),
+        ("directory = 'd'\nquery = 1", "query must be a table"),
+        ("version = 9\ndirectory = 'd'\n[query]\ncollection = 'S1'", "newer pepsasync"),
+        ("directory = ", "not TOML"),
+        ("directory = 'd'\nlook_back = 'long'\n[query]\ncollection = 'S1'", "look_back"),
+        ("directory = 'd'\n[query]\ncollection = 'S1'\nid = '@-'", "standard input"),
+    ],
+)
+def test_what_is_wrong_is_named(text, words, run, tmp_path):
+    file = tmp_path / "order.toml"
+    file.write_text(text)
+    done = run("sync", file)
+
+    assert done.code == 2
+    assert words in done.err
+    assert str(file) in done.err
+
+
+def test_no_order_and_no_limit(run, tmp_path):
+    done = run("sync", tmp_path / "none.toml")
+    assert (done.code, "order new" in done.err) == (2, True)
+    done = run("order", "new", tmp_path / "a.toml", "-c", "S1", "--limit", "3")
+    assert (done.code, "has no limit" in done.err) == (2, True)
+    assert not (tmp_path / "a.toml").exists()
+
+
+def test_an_order_is_not_written_over(run, tmp_path):
+    (tmp_path / "a.toml").write_text("mine")
+    done = run("order", "new", tmp_path / "a.toml", "-c", "S1")
+
+    assert (done.code, (tmp_path / "a.toml").read_text()) == (2, "mine")
+    with pytest.raises(ConfigError):
+        read_order(tmp_path / "a.toml")
+
+
+def test_what_only_a_plan_can_print(run, tmp_path):
+    assert run("order", "new", tmp_path / "a.toml", "-c", "S1").code == 0
+    assert run("sync", tmp_path / "a.toml", "--format", "json").code == 2
+    assert run("order", "old", tmp_path / "a.toml", "-c", "S1").code == 2
