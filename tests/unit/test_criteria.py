@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import geopandas
 import numpy as np
 import pandas as pd
+import pyproj
 import pytest
 import shapely
 from hypothesis import given
@@ -183,6 +184,54 @@ def test_several_tiles_are_one_area_where_products_have_none():
     assert both.symmetric_difference(one.union(other)).area < 1e-9
     assert build_query(collection="S2,S2ST", tile="31TCJ,31TDJ").area is None
     assert build_query(collection="S1,S2", tile="31TCJ,31TDJ").area.equals(both)
+
+
+@pytest.mark.parametrize(
+    ("area", "buffer", "metres"),
+    [
+        ({"lon": 1.44, "lat": 43.6}, "5km", 5_000),
+        ({"lon": 1.44, "lat": 43.6}, 250, 250),
+        ({"lon": 10, "lat": 78}, "50 km", 50_000),
+        ({"bbox": "1,43,2,44"}, "500m", 500),
+        ({"geometry": "LINESTRING (-10 60, 20 61)"}, "20km", 20_000),
+        ({"lon": 179.99, "lat": -17}, "30km", 30_000),
+    ],
+)
+def test_a_buffer_is_measured_on_the_ground(area, buffer, metres):
+    plain, wide = build_query(**area).area, build_query(**area, buffer=buffer).area
+    earth = pyproj.Geod(ellps="WGS84")
+    points = shapely.get_coordinates(shapely.segmentize(plain, 0.1))
+    steps = np.linspace(0, 360, 24, endpoint=False)
+
+    def around(distance):
+        """Points in all directions from each of those of the area."""
+        for lon, lat in points:
+            lons, lats, _ = earth.fwd([lon] * 24, [lat] * 24, steps, [distance] * 24)
+            yield from shapely.points((np.array(lons) + 180) % 360 - 180, lats)
+
+    assert wide.buffer(1e-9).covers(plain)
+    assert all(wide.intersects(point) for point in around(metres * 0.99))
+    far = [earth.inv(*point, *near)[2] for point in shapely.get_coordinates(wide) if abs(point[0]) < 180 - 1e-6
+           for near in [min(points, key=lambda other: earth.inv(*point, *other)[2])]]  # fmt: skip
+    assert max(far) < metres * 1.02 + 6_000 * (len(points) > 1)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "words"),
+    [
+        ({"tile": "31TCJ"}, "a buffer goes around an area, and tile is none"),
+        ({"location": "Foix"}, "and location is none"),
+        ({"collection": "S1"}, "and nothing is none"),
+        ({"lon": 1, "lat": 89.9}, "reaches a pole"),
+        ({"lon": 1, "lat": 2, "buffer": "5"}, "'5' has no unit"),
+        ({"lon": 1, "lat": 2, "buffer": "-5km"}, "not a distance"),
+        ({"lon": 1, "lat": 2, "buffer": "xkm"}, "'x' is not a number"),
+        ({"lon": 1, "lat": 2, "buffer": "30000km"}, "reaches a pole"),
+    ],
+)
+def test_buffers_that_make_no_sense_are_refused(criteria, words):
+    with pytest.raises((AreaError, ConfigError), match=words):
+        build_query(**{"buffer": "50km"} | criteria)
 
 
 @pytest.mark.parametrize("as_text", [True, False])

@@ -176,6 +176,9 @@ class QueryOptions:
         ),
     ] = field(default_factory=list)
     geometry: Annotated[str | None, _query("--geometry", metavar="WKT", help="area as WKT, longitude first")] = None
+    buffer: Annotated[
+        str | None, _query("--buffer", metavar="DISTANCE", help="widen the point, box, shape or geometry: 5km, 500m")
+    ] = None
     cover: Annotated[
         str | None,
         _query("--cover", metavar="PERCENT", help="least share of the area that the footprint of a product covers"),

@@ -78,7 +78,16 @@ _AREAS = {
 }
 """Ways to say where, each with its criteria; a query has one at most."""
 
-_KNOWN = {*_SEVERAL, *_PLAIN, "start", "end", "clouds", "id", *(name for names in _AREAS.values() for name in names)}
+_KNOWN = {
+    *_SEVERAL,
+    *_PLAIN,
+    "start",
+    "end",
+    "clouds",
+    "buffer",
+    "id",
+    *(name for names in _AREAS.values() for name in names),
+}
 _CANONICAL = {name: name for name in _KNOWN} | {other: name for name, others in _SAME.items() for other in others}
 _EMPTY = "Leave it out, or give it a value"
 _MISSION = re.compile(r"S(?:ENTINEL[-_ ]?)?(\d)", re.IGNORECASE)
@@ -112,6 +121,7 @@ def build_query(**criteria: object) -> Query:
               lowest and highest, `5..20`;
             - `orbit_direction`: `ascending`, `descending`; `polarisation` (`polarization`): the channels that radar
               products have, `VV+VH`; `timeliness`: `Fast-24h`; `months`: `6-8`, of any year;
+            - `buffer`: `5km`, `500m` or metres by which a point, box, shape or geometry is widened;
             - `cover`: least share of the area, percent, that the footprint covers;
             - `sort`: `date` (newest first), `clouds`, `size` or `cover`;
             - `per`: `day`, `tile` or both, the best product of each;
@@ -144,6 +154,8 @@ def build_query(**criteria: object) -> Query:
         _check_missions(fields["names"], fields.get("collection", ()))
     if way is not None:
         fields["area"] = _area(way, given, fields)
+    if "buffer" in given:
+        fields["area"] = _widened(fields.get("area"), way, given["buffer"])
     query = Query(**fields)
     check_words(query)
     _check_sense(query)
@@ -233,6 +245,17 @@ def _tile(text: str) -> str:
     from pepsasync.area.tile_grid import find_square  # noqa: PLC0415 - needed only with a tile
 
     return find_square(text).tile
+
+
+def _widened(area: BaseGeometry | None, way: str | None, buffer: object) -> BaseGeometry:
+    """The area with a buffer around it."""
+    metres = values.parse_length("buffer", buffer)
+    if area is None or way in ("tile", "location"):
+        hint = "Give one of them: point, box, shape or geometry"
+        raise ConfigError(f"a buffer goes around an area, and {way or 'nothing'} is none", hint=hint)
+    from pepsasync.area.widen import widen  # noqa: PLC0415 - slow to import, and needed only with a buffer
+
+    return widen(area, metres)
 
 
 def _check_orbits(orbits: Iterable[int], collections: Iterable[str]) -> None:

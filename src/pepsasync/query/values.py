@@ -101,6 +101,18 @@ def parse_percents(criterion: str, value: object) -> tuple[float | None, float |
     return ends[0], ends[1]
 
 
+def parse_length(criterion: str, value: object) -> float:
+    """Return metres, from `5km`, `500 m` or a number of metres."""
+    match = re.fullmatch(r"(.*?)\s*(km|m)", value.strip(), re.IGNORECASE) if isinstance(value, str) else None
+    if isinstance(value, str) and match is None:
+        raise ConfigError(f"{criterion}: {value!r} has no unit", hint="Write 5km or 500m")
+    metres = parse_number(criterion, match[1]) * (1_000 if match[2].lower() == "km" else 1) if match else None
+    metres = parse_number(criterion, value) if metres is None else metres
+    if metres <= 0:
+        raise ConfigError(f"{criterion}: {value!r} is not a distance", hint="Write 5km or 500m")
+    return metres
+
+
 def parse_words(criterion: str, value: object) -> tuple[str, ...]:
     """Return words in lower case."""
     return tuple(parse_text(criterion, each).lower() for each in each_value(criterion, value))
