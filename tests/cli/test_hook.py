@@ -1,10 +1,13 @@
 """`--on-delivered`: a command for each product that arrived."""
 
+import contextlib
+import os
 import tracemalloc
 
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio import to_thread
 
 from archives import connect, everything, right_files, sandbox
 from fakes import product
@@ -90,6 +93,10 @@ def test_command_that_fails_is_told_and_loses_nothing(run, served, tmp_path):
     assert right_files(served, tmp_path / "data") == 3
 
 
+def delivery_of(path=None):
+    return Delivery(product=product("A"), status=DeliveryStatus.DELIVERED, path=path, source="fake")
+
+
 @pytest.mark.anyio
 async def test_callback_gets_each_delivery_and_may_fail(tmp_path):
     seen, events = [], []
@@ -122,6 +129,42 @@ async def test_cancelled_hook_ends_its_command(tmp_path):
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("trap", ["", "trap '' TERM; "], ids=["polite", "deaf"])
+async def test_cancelled_hook_ends_what_its_command_has_started(tmp_path, trap):
+    """The writing end of a pipe, which each of them inherits, is closed when all of them are gone."""
+    os.mkfifo(tmp_path / "pipe")
+    alive = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    hook = make_hook(f"exec 3> {tmp_path / 'pipe'}; echo up >&3; {trap}sleep 60 & sleep 60")
+    try:
+        with anyio.fail_after(20), anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(hook, delivery_of(tmp_path))
+                await anyio.wait_readable(alive)
+                began = anyio.current_time()
+                scope.cancel()
+        assert anyio.current_time() - began < 5
+        assert os.read(alive, 9) == b"up\n"
+        with anyio.fail_after(5):
+            await anyio.wait_readable(alive)
+        assert os.read(alive, 9) == b"", "nobody has it open any more"
+    finally:
+        os.close(alive)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("code", [0, 3])
+async def test_what_a_command_leaves_running_is_not_waited_for(tmp_path, code):
+    """What it left ends when somebody reads the pipe."""
+    os.mkfifo(tmp_path / "pipe")
+    hook = make_hook(f"echo done > {tmp_path / 'pipe'} & echo reason >&2; exit {code}")
+    failure = pytest.raises(RuntimeError, match=r"^the command ended with 3: reason$")
+    with anyio.fail_after(20), failure if code else contextlib.nullcontext():
+        await hook(delivery_of(tmp_path))
+
+    assert await to_thread.run_sync((tmp_path / "pipe").read_text) == "done\n", "it is still there"
+
+
+@pytest.mark.anyio
 async def test_whatever_a_command_says_only_its_last_words_are_kept():
     """50 MB on both streams at once, without a line end, and then the reason."""
     flood = "head -c 25000000 /dev/zero"
@@ -144,6 +187,12 @@ async def test_whatever_a_command_says_only_its_last_words_are_kept():
         pytest.param("echo one; echo two; exit 1", "two", id="output"),
         pytest.param("echo out; echo err >&2; exit 1", "err", id="both"),
         pytest.param(f"echo {'x' * 300} >&2; exit 1", "x" * 200, id="long"),
+        pytest.param(
+            "head -c 9000 /dev/zero | tr '\\0' x >&2; echo reason >&2; exit 1", "x" * 194 + "reason", id="end"
+        ),
+        pytest.param("head -c 9000 /dev/zero >&2; echo reason >&2; exit 1", "reason", id="zeros"),
+        pytest.param("echo reason; head -c 9000 /dev/zero >&2; exit 1", "reason", id="nothing-but-zeros"),
+        pytest.param("(echo reason; head -c 2000 /dev/zero) >&2; exit 1", "reason", id="zeros-after"),
     ],
 )
 async def test_last_words_come_from_the_errors_or_else_from_the_output(command, said):

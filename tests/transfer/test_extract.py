@@ -1,8 +1,10 @@
 """Unpacking: nothing leaves its folder, nothing half-unpacked gets a final name, the zip goes last."""
 
+import errno
 import os
 import stat
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,12 +162,32 @@ def test_unpack_names_that_the_disk_cannot_hold_are_an_error_of_that_product(mem
     assert not folder.unpack_path(ITEM).exists()
 
 
-def test_unpack_folder_that_cannot_be_written_is_still_told_as_such(folder):
+def test_unpack_folder_that_cannot_be_written_is_still_told_as_such(folder, monkeypatch):
     pack(folder, {"S1A_TEST.SAFE/manifest.safe": b"m"})
-    folder.unpack_path(ITEM).parent.write_bytes(b"a file where a folder should be")
 
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(ConfigError, match="cannot write"):
         unpack(ITEM, folder)
+
+    assert names(folder) == ["S1A_TEST.zip"]
+
+
+@pytest.mark.parametrize("place", ["folder", "product"])
+def test_unpack_renames_a_file_in_the_place_of_its_folder_and_tells_so(folder, place):
+    told = []
+    folder = replace(folder, tell=told.append)
+    pack(folder, {"S1A_TEST.SAFE/manifest.safe": b"m"})
+    stood = folder.unpacking if place == "folder" else folder.unpack_path(ITEM)
+    stood.parent.mkdir(exist_ok=True)
+    stood.write_bytes(b"a file where a folder should be")
+
+    assert (unpack(ITEM, folder) / "manifest.safe").read_bytes() == b"m"
+    aside = stood.with_name(f"{stood.name}.aside-1")
+    assert aside.read_bytes() == b"a file where a folder should be"
+    assert [f"it is now {aside.name}" in line for line in told] == [True]
 
 
 def test_unpack_goes_on_after_a_run_that_was_killed_while_unpacking(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import sys
 import time
 from collections import Counter
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from anyio.abc import ByteReceiveStream
+    from anyio.abc import ByteReceiveStream, Process
 
     from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, StagingOptions
     from pepsasync.cli.session import Session
@@ -38,6 +39,13 @@ ONE_CONNECTION = "note: --segments has no effect here: this archive gets one con
 
 MOST_KEPT = 4096
 """Bytes of each stream of an `--on-delivered` command in which its last line is looked for."""
+
+_LAST_WORDS = 0.5
+"""Seconds that a command of `--on-delivered` has to end when it is asked to; and for what it said to arrive when it has
+failed."""
+
+_SENSELESS = re.compile(r"[\x00\ufffd]+")
+"""What binary output leaves in a line."""
 
 _ACCOUNT = re.compile(r"PEPSASYNC_\w+_(?:USERNAME|PASSWORD|API_KEY)", re.IGNORECASE)
 
@@ -297,7 +305,7 @@ def make_hook(command: str) -> Callable[[Delivery], Awaitable[None]]:
     """Return a hook that runs a command.
 
     Its environment is ours without the accounts, and holds `PEPSASYNC_PATH` (absolute), `PEPSASYNC_NAME`,
-    `PEPSASYNC_ID` and `PEPSASYNC_SOURCE`. Its output is thrown away.
+    `PEPSASYNC_ID` and `PEPSASYNC_SOURCE`. Its output is thrown away. What it leaves running is not waited for.
 
     Args:
         command: For the shell.
@@ -305,7 +313,7 @@ def make_hook(command: str) -> Callable[[Delivery], Awaitable[None]]:
     Raises by the hook:
         RuntimeError: The command ended with another code than 0; holds its last words.
 
-    Cancellation of the hook ends the command.
+    Cancellation of the hook ends the command and what it has started.
     """
 
     async def run(delivery: Delivery) -> None:
@@ -320,19 +328,43 @@ def make_hook(command: str) -> Callable[[Delivery], Awaitable[None]]:
             "PEPSASYNC_SOURCE": delivery.source,
         }
         errors, output = bytearray(), bytearray()
-        async with await anyio.open_process(
-            command, stdin=DEVNULL, env=_without_accounts(os.environ) | facts
-        ) as process:
-            async with task_group() as readers:
-                readers.start_soon(_keep_end, process.stderr, errors)
-                readers.start_soon(_keep_end, process.stdout, output)
-            await process.wait()
-        if process.returncode != 0:
-            lines = (errors.strip() or output).decode(errors="replace").strip().splitlines()
-            said = f": {lines[-1][:200]}" if lines else ""
-            raise RuntimeError(f"the command ended with {process.returncode}{said}")
+        with anyio.CancelScope(shield=True):  # else nobody would know what has just been started
+            process = await anyio.open_process(
+                command, stdin=DEVNULL, env=_without_accounts(os.environ) | facts, start_new_session=True
+            )
+        async with process:
+            try:
+                async with task_group() as readers:
+                    readers.start_soon(_keep_end, process.stderr, errors)
+                    readers.start_soon(_keep_end, process.stdout, output)
+                    code = await process.wait()
+                    # What the command left running keeps its streams open.
+                    readers.cancel_scope.deadline = anyio.current_time() + (_LAST_WORDS if code else 0)
+            except BaseException:
+                await _end_group(process)
+                raise
+        if code != 0:
+            said = _last_line(errors) or _last_line(output)
+            raise RuntimeError(f"the command ended with {code}{said and f': {said}'}")
 
     return run
+
+
+async def _end_group(process: Process) -> None:
+    """End a command that still runs, and all that it has started: asked to at first, then killed."""
+    import anyio  # noqa: PLC0415
+
+    if process.returncode is not None:
+        return
+    if os.name == "nt":  # which has no process groups; the shell alone
+        process.kill()
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, or of another user (sudo)
+        os.killpg(process.pid, signal.SIGTERM)
+    with anyio.move_on_after(_LAST_WORDS, shield=True):
+        await process.wait()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _without_accounts(environ: Mapping[str, str]) -> dict[str, str]:
@@ -346,3 +378,9 @@ async def _keep_end(stream: ByteReceiveStream | None, end: bytearray) -> None:
         async for chunk in stream:
             end += chunk
             del end[:-MOST_KEPT]
+
+
+def _last_line(output: bytearray) -> str:
+    """The end of the last line that says anything."""
+    lines = _SENSELESS.sub("", output.decode(errors="replace")).strip().splitlines()
+    return lines[-1][-200:] if lines else ""
