@@ -24,6 +24,7 @@ from pepsasync.groups import Background, Flattened, task_group
 from pepsasync.http.client import Http
 from pepsasync.limits.throttle import Throttle
 from pepsasync.model import Product
+from pepsasync.query.saved import wanted_as_json
 from pepsasync.settings import read_settings
 from pepsasync.text import reason
 
@@ -241,6 +242,7 @@ class Client:
         *,
         extract: bool = False,
         on_delivered: Callable[[Delivery], Awaitable[None]] | None = None,
+        found_by: Query | None = None,
     ) -> Background[Delivery]:
         """Bring many products to disk and loop over the outcomes, each as soon as it is known.
 
@@ -253,6 +255,7 @@ class Client:
             extract: Unpack each zip and remove it.
             on_delivered: Awaited for each product that this run brought, a few at once. What it raises becomes a
                 `HookFailed` event: the product stays delivered.
+            found_by: The query that products were found by, for their provenance.
 
         Raises:
             TypeError: `wanted` is something else.
@@ -273,6 +276,8 @@ class Client:
             await to_thread.run_sync(folder.open)
             names = [archive.name for archive in self._archives]
             options = run_options(self._archives, extract=extract, skip_tape=self._config.skip_tape)
+            if found_by is not None:
+                options["found_by"] = wanted_as_json(found_by)
             async with self._journals.recorder(folder.directory, names, options) as recorder:
                 order = Order(
                     recorder.owned(folder),

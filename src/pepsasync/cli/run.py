@@ -106,6 +106,8 @@ class Run:
     """Fields of `Config` beside those of the options."""
     level: int | None = None
     """How much of what happens is printed; None for what the user has asked for."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of `Client.fetch`."""
     failures: int = 0
     """Of other things than deliveries."""
 
@@ -175,7 +177,9 @@ class Run:
 
     async def _fetch(self, client: Client, wanted: Wanted) -> None:
         hook = make_hook(self.delivery.on_delivered) if self.delivery.on_delivered else None
-        outcomes = client.fetch(wanted, self.delivery.write_dir, extract=self.delivery.extract, on_delivered=hook)
+        outcomes = client.fetch(
+            wanted, self.delivery.write_dir, extract=self.delivery.extract, on_delivered=hook, **self.more
+        )
         async with contextlib.aclosing(outcomes):
             async for delivery in outcomes:
                 self.outcomes.take(delivery)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import shlex
 import time
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from pepsasync.cli.options import OutputOptions, TextOrJson, flatten
-from pepsasync.cli.output import show
+from pepsasync.cli.options import OutputOptions, flatten
+from pepsasync.cli.output import show, show_exactly
 from pepsasync.cli.units import show_count, show_duration, show_size
 from pepsasync.errors import ConfigError
 from pepsasync.folder.layout import Folder
@@ -23,6 +24,8 @@ from pepsasync.limits.estimate import transfer_seconds
 from pepsasync.model import Query
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pepsasync.folder.journal import Count, JournalReader, Order, Owner, Row
 
 BAR_WIDTH = 30
@@ -61,7 +64,9 @@ def status(
     *,
     directory: Annotated[Path, Argument(metavar="DIR", help="folder of the products", show_default=False)] = Path(),
     output: OutputOptions,  # noqa: ARG001 - every command takes these options
-    form: TextOrJson = "text",
+    form: Annotated[
+        str, Option("--format", metavar="text|json|csv", help="for people or programs; csv: where products are from")
+    ] = "text",
     everything: Annotated[bool, Option("--all", help="list every failure, not only the latest 20")] = False,
 ) -> None:
     """Tell what a folder's journal knows: orders, counts, failures, the run under way.
@@ -70,9 +75,62 @@ def status(
     any more does not count as here.
     Reads only, beside a running command as well as after a killed one.
     """
+    if form not in ("text", "json", "csv"):
+        raise ConfigError(f"--format {form!r} is unknown", hint="Use text, json or csv")
+    if form == "csv":
+        for row in csv_rows(directory):
+            show_exactly(row)
+        return
     found = read_status(directory, all_failures=everything)
-    for line in [json.dumps(found.as_dict(), indent=1)] if form == "json" else text_lines(found, time.time()):
+    if form == "json":
+        document = found.as_dict() | {"products": list(provenance(directory))}
+        show(json.dumps(document, indent=1))
+        return
+    for line in text_lines(found, time.time()):
         show(line)
+
+
+PROVENANCE = ("name", "source", "checksum", "came", "bytes", "path", "query")
+"""What `status` tells of each product in the folder."""
+
+
+def provenance(directory: Path) -> Iterator[dict[str, Any]]:
+    """Where each product in a folder is from, ready for JSON, with the keys of `PROVENANCE`.
+
+    Raises:
+        ConfigError: There is no journal, or it cannot be read.
+    """
+    from pepsasync.folder.journal import JournalReader  # noqa: PLC0415 - not needed for help
+
+    with JournalReader(directory) as reader:
+        queries = {order.id: _found_by(order) for order in reader.orders()}
+        for one in (one for batch in reader.provenance() for one in batch):
+            known = one._asdict() | {"came": _instant(one.came), "query": queries.get(one.order or 0)}
+            yield {name: known[name] for name in PROVENANCE}
+
+
+def csv_rows(directory: Path) -> Iterator[str]:
+    """The same as lines of CSV, with a header.
+
+    Raises:
+        ConfigError: There is no journal, or it cannot be read.
+    """
+    import csv  # noqa: PLC0415 - not needed for help
+    import io  # noqa: PLC0415
+
+    products = provenance(directory)
+    first = next(products, None)  # before the header: there may be no journal
+    yield ",".join(PROVENANCE)
+    for product in itertools.chain([first] if first else [], products):
+        text = io.StringIO()
+        csv.DictWriter(text, PROVENANCE, lineterminator="").writerow(product)
+        yield text.getvalue()
+
+
+def _found_by(order: Order) -> str:
+    """The query of an order, or of the products that it lists, in words."""
+    options = order.options if isinstance(order.options, Mapping) else {}
+    return order_words(options.get("found_by") or order.wanted)
 
 
 def text_lines(found: Status, now: float) -> list[str]:

@@ -155,6 +155,7 @@ def sync(
         StagingOptions(),
         delivery,
         settings=wanted.settings,
+        more={"found_by": wanted.query},
         level=None if session.level > NORMAL else QUIET,
         order=wanted,
         name=file.stem,

@@ -69,6 +69,7 @@ class Recorder:
         """Products under way in the folder."""
         self._wall = wall
         self._received: dict[str, int] = {}
+        self._verified: dict[str, tuple[str, str | None]] = {}
         self._came = 0
         self._speed_since = wall()
 
@@ -86,12 +87,19 @@ class Recorder:
                 self._received.pop(event.name, None)
             case events.ProductFailed():
                 self._received.pop(event.name, None)
+                self._verified.pop(event.name, None)
                 self._note(event)
             case events.ProductEvent():
                 self._note(event)
             case events.TiersWatched():
                 self._journal.note_now(next_poll=self._wall() + event.next_poll, updated=self._wall())
         self._emit(event)
+
+    def _take_of(self, archive: str, event: events.Event) -> None:
+        """Take an event of an archive: the one whose bytes were verified is where the product is from."""
+        if isinstance(event, events.ProductVerified):
+            self._verified[event.name] = (archive, event.checksum)
+        self.take(event)
 
     def note_quota(self, event: events.Event) -> None:
         """Note when the next download may begin; the quota limiter sends this event to the client, not to the run."""
@@ -114,7 +122,9 @@ class Recorder:
         if limiter.quota:
             limiter.remember(await self._earlier_downloads(archive.name, limiter.quota.seconds))
         counted = partial(self._download_began, archive.name)
-        return replace(archive, emit=self.take, counted=counted, asked=self._journal.note_asked)
+        return replace(
+            archive, emit=partial(self._take_of, archive.name), counted=counted, asked=self._journal.note_asked
+        )
 
     def owned(self, folder: Folder) -> Folder:
         """A folder in which nothing is changed once another program has it."""
@@ -183,6 +193,8 @@ class Recorder:
                 note(name, checksum=event.checksum)
             case events.ProductDelivered():
                 note(name, State.DELIVERED, path=event.path, bytes=event.bytes)
+                if verified := self._verified.pop(name, None):
+                    self._journal.note_came(name, *verified, event.bytes)
             case events.ProductMoved() | events.ProductRemoved():
                 note(name, path="")
             case events.ProductSkipped():

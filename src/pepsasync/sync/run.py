@@ -291,7 +291,9 @@ async def carry_out(
     async with opened(client, query, directory, name=name, look_back=look_back) as sync:
 
         async def bring(wanted: list[Product]) -> None:
-            async for delivery in client.fetch(wanted, directory, extract=extract, on_delivered=on_delivered):
+            async for delivery in client.fetch(
+                wanted, directory, extract=extract, on_delivered=on_delivered, found_by=query
+            ):
                 sync.deliveries.append(delivery)
 
         await sync.perform(bring, replaces=replaces, prunes=prunes)

@@ -6,7 +6,7 @@
 from pepsasync.folder.journal.journal import Journal, Pulse, open_journal
 from pepsasync.folder.journal.lease import JournalBusyError, Owner
 from pepsasync.folder.journal.reading import JournalReader
-from pepsasync.folder.journal.rows import UNFINISHED, Changes, Count, Here, Now, Order, Row, State
+from pepsasync.folder.journal.rows import UNFINISHED, Changes, Count, Here, Now, Order, Provenance, Row, State
 
 __all__ = [
     "UNFINISHED",
@@ -19,6 +19,7 @@ __all__ = [
     "Now",
     "Order",
     "Owner",
+    "Provenance",
     "Pulse",
     "Row",
     "State",

@@ -173,6 +173,18 @@ class Journal:
         """
         self._writer.add(lambda pending: pending.downloads.append((storable(account), when)))
 
+    def note_came(self, name: str, source: str, checksum: str | None, size: int) -> None:
+        """Take where a product came from just now, for its provenance; never waits.
+
+        Args:
+            name: Of the product.
+            source: Name of the archive.
+            checksum: That was verified.
+            size: Bytes of the verified file.
+        """
+        came = (storable(source), checksum and storable(checksum), size, self._wall())
+        self._writer.add(lambda pending: pending.came.update({storable(name): came}))
+
     def note_asked(self, product: Product, requests: int) -> None:
         """Take that an archive was asked to bring its product from tape, how often so far; never waits."""
         key, asked = (storable(product.provider), storable(product.id)), (storable(product.name), requests)

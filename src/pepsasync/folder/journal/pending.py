@@ -47,6 +47,11 @@ ON CONFLICT (name) DO UPDATE SET
 """
 
 
+_CAME = """
+INSERT OR REPLACE INTO provenance
+VALUES (?, ?, ?, ?, ?, (SELECT order_id FROM products WHERE name = ?))
+"""
+
 _SEARCHED = """
 UPDATE orders SET searched = 1 WHERE (json_remove(wanted, '$.version'), providers) =
     (SELECT json_remove(wanted, '$.version'), providers FROM orders WHERE id = ?)
@@ -68,9 +73,11 @@ class Pending:
     searched: list[int] = field(default_factory=list)
     """Orders for which everything was found."""
     now: dict[str, float | None] = field(default_factory=dict)
+    came: dict[str, tuple[str, str | None, int, float]] = field(default_factory=dict)
+    """Archive, checksum, bytes and wall time of products that were brought, by name."""
 
     def __len__(self) -> int:
-        parts = (self.orders, self.products, self.notes, self.downloads, self.asked, self.searched, self.now)
+        parts = (self.orders, self.products, self.notes, self.downloads, self.asked, self.searched, self.now, self.came)
         return sum(map(len, parts))
 
     def record(self, order: int | None, products: Iterable[Product], now: float) -> None:
@@ -101,6 +108,7 @@ class Pending:
         run("INSERT INTO orders VALUES (?, ?, ?, ?, ?, 0)", self.orders)
         run(_RECORD, map(_record_row, self.products.items()))
         run(_NOTE, map(_note_row, self.notes.items()))
+        run(_CAME, ((name, *came, name) for name, came in self.came.items()))
         run("INSERT INTO downloads VALUES (?, ?)", self.downloads)
         run("INSERT OR REPLACE INTO asked VALUES (?, ?, ?, ?)", ((*key, *asked) for key, asked in self.asked.items()))
         run(_SEARCHED, ((order,) for order in self.searched))

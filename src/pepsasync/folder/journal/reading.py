@@ -31,8 +31,18 @@ from pepsasync.folder.journal.opening import (
     journal_error,
     side_file,
 )
-from pepsasync.folder.journal.rows import UNFINISHED, Count, Here, Order, Row, State, parse_product, storable
-from pepsasync.folder.journal.schema import MIGRATIONS, DamagedError, unreadable_is_damage
+from pepsasync.folder.journal.rows import (
+    UNFINISHED,
+    Count,
+    Here,
+    Order,
+    Provenance,
+    Row,
+    State,
+    parse_product,
+    storable,
+)
+from pepsasync.folder.journal.schema import MIGRATIONS, DamagedError, schema_version, unreadable_is_damage
 from pepsasync.folder.layout import STATE
 
 if TYPE_CHECKING:
@@ -60,6 +70,20 @@ SELECT key, name, id, source, order_id, state, size, tier, attempts, staging_req
 FROM products
 """
 
+
+_FROM = """
+FROM products {} WHERE products.state IN ('delivered', 'skipped') AND products.path <> '' AND products.key > ?
+ORDER BY products.key LIMIT ?
+"""
+_PROVENANCE = f"""
+SELECT products.key, products.name, coalesce(provenance.source, products.source),
+    coalesce(provenance.checksum, products.checksum), coalesce(products.bytes, provenance.bytes), products.path,
+    provenance.came, coalesce(provenance.order_id, products.order_id)
+{_FROM.format("LEFT JOIN provenance ON provenance.name = products.name")}
+"""
+_NO_PROVENANCE = f"SELECT key, name, source, checksum, bytes, path, NULL, order_id {_FROM.format('')}"
+_WITH_PROVENANCE = 3
+"""Schema that has the table; older journals are read as they are."""
 
 _STATES = frozenset(State)
 
@@ -162,6 +186,14 @@ class JournalReader:
         while rows := self._rows(query, last, batch):
             last = rows[-1][0]
             yield [Here(str(name), State(state), path, size, counted) for _, name, state, path, size, counted in rows]
+
+    def provenance(self, *, batch: int = BATCH) -> Iterator[list[Provenance]]:
+        """Batches of where the products in the folder are from, in the order in which they were found."""
+        query = _PROVENANCE if self._read(schema_version) >= _WITH_PROVENANCE else _NO_PROVENANCE
+        last = -1
+        while rows := self._rows(query, last, batch):
+            last = rows[-1][0]
+            yield [Provenance(*row[1:]) for row in rows]
 
     def failures(self, limit: int = 20) -> list[Row]:
         """Products that failed, the latest recorded first."""

@@ -82,6 +82,21 @@ class Here(NamedTuple):
     """Bytes with which it is in the counts."""
 
 
+class Provenance(NamedTuple):
+    """Where a product in the folder is from."""
+
+    name: str
+    source: str
+    """Archive that its bytes came from; of a product that was here before, the one that describes it."""
+    checksum: str | None
+    bytes: int | None
+    path: str | None
+    came: float | None
+    """Wall time, seconds since 1970; None when it was here before, or that was not noted yet."""
+    order: int | None
+    """That it was brought for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What the journal knows of one product. Times are wall times in seconds since 1970, sizes are bytes."""

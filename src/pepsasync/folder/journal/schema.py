@@ -79,7 +79,13 @@ INSERT INTO asked SELECT source, id, name, staging_requests
 """
 """Staging requests by archive: products of one name are several to the archives that have them."""
 
-MIGRATIONS: tuple[str, ...] = (_TABLES, _ASKED)
+_PROVENANCE = """
+CREATE TABLE provenance (name TEXT PRIMARY KEY, source TEXT NOT NULL, checksum TEXT, bytes INTEGER NOT NULL,
+    came REAL NOT NULL, order_id INTEGER) WITHOUT ROWID;
+"""
+"""Of each product that a run has brought; a later order, or a look at what is here, changes nothing of it."""
+
+MIGRATIONS: tuple[str, ...] = (_TABLES, _ASKED, _PROVENANCE)
 """Script number N makes schema N+1 of schema N. Published scripts never change, and hold only statements whose text
 SQLite keeps as it is (CREATE, DROP, ADD COLUMN), because the tables of a journal are compared with them."""
 
