@@ -11,6 +11,8 @@ MIB = 1 << 20
 
 ALONE = "pepsasync, transfer alone"
 
+BLAKE3, UNVERIFIED_ALONE = f"{ALONE}, BLAKE3", f"{ALONE}, not verified"
+
 LIBRARIES = tuple(rivals.WAYS)
 
 SMALL = 100 << 10
@@ -86,11 +88,14 @@ def make_cases(scale):
     link = f"{small:,} files of 100 KiB, 4 at a time, over a link with a round trip of 20 ms"
     crowd = f"64 files of {_words(size['crowd'])} at once, 4 MiB/s each"
     one_way, bare_way = (*OURS, commands.ALONE, commands.IN_MEMORY, *ONE), (ALONE, *UNVERIFIED)
+    by_checksum = (ALONE, BLAKE3, UNVERIFIED_ALONE)
     return (
         Case("one", f"{single}, {verified}", 1, one, 1, (*one_way, "pepsasync on trio")),
         Case("one-tls", f"{single} over TLS, {verified}", 1, one, 1, one_way, tls=True),
         Case("bare", f"{single}, not verified", 1, one, 1, bare_way, verified=False),
         Case("bare-tls", f"{single} over TLS, not verified", 1, one, 1, bare_way, verified=False, tls=True),
+        Case("blake3", f"{single}, by checksum", 1, one, 1, by_checksum),
+        Case("blake3-tls", f"{single} over TLS, by checksum", 1, one, 1, by_checksum, tls=True),
         Case("many", f"{files}, {verified}", count, large, 4, (*OURS, *SEVERAL)),
         Case("small", f"{small_files}, {verified}", small, SMALL, 16, (*OURS, *SEVERAL), shared=False),
         Case("link", f"{link}, {verified}", small, SMALL, 4, LINK, shared=False, round_trip=0.02),
@@ -109,6 +114,8 @@ TARGETS = (
     Target("bare-tls", ALONE, "faster", 0.95, "curl"),
     Target("bare", ALONE, "cpu", 1.15, "curl"),
     Target("bare-tls", ALONE, "cpu", 1.15, "curl"),
+    Target("blake3", BLAKE3, "faster", 0.95, UNVERIFIED_ALONE),
+    Target("blake3-tls", BLAKE3, "faster", 0.95, UNVERIFIED_ALONE),
     Target("many", ALONE, "faster", 1.5, CURL),
     Target("many", ALONE, "busy", 0.9),
     Target("small", ALONE, "faster", 1.05, "stac-asset"),

@@ -4,8 +4,8 @@
 that do no more.
 """
 
-import hashlib
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -13,6 +13,7 @@ import anyio
 from pepsasync import Checksum, Client, Config, Credentials, Product, StorageTier
 from pepsasync.credentials.lookup import Lookup
 from pepsasync.folder.layout import Folder
+from pepsasync.hashes import new_hash
 from pepsasync.http.client import Http
 from pepsasync.limits.gate import Gate
 from pepsasync.limits.throttle import Throttle
@@ -36,6 +37,14 @@ def transfer(work, folder):
     anyio.run(_transfer, work, folder)
 
 
+def transfer_with_blake3(work, folder):
+    transfer(replace(work, algorithm="blake3"), folder)
+
+
+def transfer_unverified(work, folder):
+    transfer(replace(work, verified=False), folder)
+
+
 async def _fetch(work, folder):
     async with Client("peps", base_url=work.root, credentials=ACCOUNT, config=settings(work)) as client:
         async for delivery in client.fetch(products(work), folder):
@@ -55,7 +64,7 @@ async def _transfer(work, folder):
             part = await download(product, archive, where)
             path, found = part.path, part.checksum()
             if part.memory is not None:
-                found = Checksum("md5", hashlib.md5(part.memory).hexdigest()) if work.verified else None
+                found = _checksum_of(part.memory, work.algorithm) if work.verified else None
                 path.write_bytes(part.memory)
             if found != product.checksum:
                 raise SystemExit(f"{product.name} is wrong")
@@ -63,6 +72,12 @@ async def _transfer(work, folder):
 
         for product in products(work):
             tasks.start_soon(one, product)
+
+
+def _checksum_of(body, algorithm):
+    digest = new_hash(algorithm)
+    digest.update(body)
+    return Checksum(algorithm, digest.hexdigest())
 
 
 def ignore(event):
@@ -83,13 +98,18 @@ def products(work):
             download_url=file.url,
             tier=StorageTier.DISK,
             size=file.size,
-            checksum=Checksum("md5", file.md5) if work.verified else None,
+            checksum=Checksum(work.algorithm, getattr(file, work.algorithm)) if work.verified else None,
         )
         for file in work.files
     ]
 
 
-WAYS = {"pepsasync": fetch, "pepsasync, transfer alone": transfer}
+WAYS = {
+    "pepsasync": fetch,
+    "pepsasync, transfer alone": transfer,
+    "pepsasync, transfer alone, BLAKE3": transfer_with_blake3,
+    "pepsasync, transfer alone, not verified": transfer_unverified,
+}
 if importlib.util.find_spec("trio"):
     WAYS["pepsasync on trio"] = fetch_on_trio
 

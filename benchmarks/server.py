@@ -10,7 +10,8 @@ import time
 import zipfile
 from pathlib import Path
 
-from work import BLOCK, File, md5_of
+from blake3 import blake3
+from work import BLOCK, File, digest_of, md5_of
 
 NGINX = """
 daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1; {user}
@@ -138,11 +139,11 @@ def make_files(folder, root, count, size, *, shared, slow=False):
         path = folder / "www" / where / name
         if shared and first:
             path.hardlink_to(folder / "www" / where / first.name)
-            md5 = first.md5
+            md5, other = first.md5, first.blake3
         else:
             make_zip(path, size)
-            md5 = md5_of(path)
-        files.append(File(name, f"{root}/{where}{name}", path.stat().st_size, md5, str(path)))
+            md5, other = md5_of(path), digest_of(path, blake3())
+        files.append(File(name, f"{root}/{where}{name}", path.stat().st_size, md5, str(path), other))
         first = first or files[0]
     return tuple(files)
 

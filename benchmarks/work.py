@@ -19,6 +19,7 @@ class File:
     md5: str
     path: str
     """Where the server has it."""
+    blake3: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Work:
     """Whether the way has to compare each file with its MD5."""
     authority: str | None = None
     """PEM file of the certificate authority; None without TLS."""
+    algorithm: str = "md5"
+    """What pepsasync is told of each file: `md5` or `blake3`."""
 
     @property
     def size(self):
@@ -55,7 +58,10 @@ def read_work(path):
 
 def md5_of(path):
     """As a way without a check of its own does it: read again, in blocks."""
-    digest = hashlib.md5(usedforsecurity=False)
+    return digest_of(path, hashlib.md5(usedforsecurity=False))
+
+
+def digest_of(path, digest):
     with open(path, "rb") as file:  # noqa: PTH123 - rivals give strings
         while block := file.read(BLOCK):
             digest.update(block)
