@@ -42,6 +42,10 @@ DEMO: dict[str, Any] = {
 """Small enough for seconds; with this seed several connections are cut."""
 
 
+CHANGES = ("publish_seconds", "supersede_seconds", "withdraw_seconds")
+"""Pauses between changes of the catalogue."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SandboxOptions:
     """What kind of archive, under the names of `Sandbox`'s arguments."""
@@ -89,6 +93,17 @@ class SandboxOptions:
     geodes_ranges: Annotated[str, _option("--geodes-ranges", metavar="MODE", help="GEODES: ignored, works, error")] = (
         "ignored"
     )
+    held_back: Annotated[int, _option("--held-back", help="products that are not published at first")] = 0
+    publish_seconds: Annotated[
+        str | None, _option("--publish-seconds", metavar="TIME", help="until one of them is published, again and again")
+    ] = None
+    supersede_seconds: Annotated[
+        str | None,
+        _option("--supersede-seconds", metavar="TIME", help="until a newer processing replaces a product, and so on"),
+    ] = None
+    withdraw_seconds: Annotated[
+        str | None, _option("--withdraw-seconds", metavar="TIME", help="until a product is withdrawn, again and again")
+    ] = None
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of `Sandbox`.
@@ -99,7 +114,7 @@ class SandboxOptions:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values["product_size"] = parse_size(self.product_size, "--product-size")
         values["cache_size"] = None if self.cache_size is None else parse_size(self.cache_size, "--cache-size")
-        for name in ("mount_seconds", "staging_seconds", "portal_seconds"):
+        for name in ("mount_seconds", "staging_seconds", "portal_seconds", *CHANGES):
             if values[name] is not None:
                 values[name] = parse_duration(values[name], f"--{name.replace('_', '-')}")
         values["faults"] = dict(_fault(text) for text in values.pop("fault") or ())
