@@ -155,6 +155,7 @@ class Ours:
                 on_tape = [product for product in products if product.tier is not StorageTier.DISK]
                 async for _ in client.wait_online(on_tape):
                     pass
+                products = [replace(product, tier=StorageTier.DISK) for product in products]
             return [delivery.path async for delivery in client.fetch(products, folder)]
 
 
