@@ -99,6 +99,6 @@ async def test_search_that_fails_does_not_take_the_deliveries_along(tmp_path, mo
 
         assert {product.id for product in found} == {delivery.product.id for delivery in outcomes}
         assert {DeliveryStatus.DELIVERED} == {delivery.status for delivery in outcomes}
-    notices = [event for event in events if isinstance(event, Noticed) and "still brought" in event.message]
+    notices = [event for event in events if isinstance(event, Noticed) and "still downloaded" in event.message]
     assert len(notices) == 1
     assert events.index(notices[0]) < next(n for n, event in enumerate(events) if isinstance(event, ProductStaged))

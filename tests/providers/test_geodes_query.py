@@ -89,8 +89,8 @@ def test_numbers_are_not_text():
     }
 
 
-def test_radar_is_not_asked_for_clouds_and_tiles():
-    (body,) = bodies(collection="S1", product="GRD", clouds=10, sensor_mode="IW", satellite="S1A")
+def test_radar_is_asked_for_its_mode_and_satellite():
+    (body,) = bodies(collection="S1", product="GRD", sensor_mode="IW", satellite="S1A")
 
     assert body["query"] == {
         "product:type": {"eq": "GRD"},
