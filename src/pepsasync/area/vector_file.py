@@ -59,7 +59,7 @@ def from_file(path: str | PathLike[str]) -> BaseGeometry:
     pieces = [from_frame(frame, f"the file {file}") for frame in read_layers(file) if len(frame)]
     if not pieces:
         raise AreaError(f"the file {file} holds no geometry")
-    return clean(shapely.GeometryCollection(pieces), f"the file {file}")
+    return pieces[0] if len(pieces) == 1 else clean(shapely.GeometryCollection(pieces), f"the file {file}")
 
 
 def from_frame(frame: Any, source: str) -> BaseGeometry:
