@@ -103,6 +103,28 @@ async def test_folder_that_is_removed_during_a_run_is_a_clear_error(size, remove
                 pass
 
 
+@pytest.mark.parametrize("moment", [DownloadStarted, ProductDownloaded, ProductDelivered])
+@pytest.mark.parametrize("removed", ["parts", "verified"])
+@pytest.mark.parametrize("size", [20_000, 900_000])
+async def test_folder_of_parts_that_is_removed_during_a_run_is_made_again(size, removed, moment, tmp_path):
+    moments = [moment]
+
+    def see(event):
+        if moments and isinstance(event, moments[0]):
+            moments.pop()
+            shutil.rmtree(tmp_path / ".pepsasync" / removed, ignore_errors=True)
+
+    async with sandbox(4, tape_fraction=0, product_size=size) as archive, connect(archive, jobs=1) as client:
+        products = await everything(client)
+        with anyio.fail_after(30), client.listen(see):
+            outcomes = [one async for one in client.fetch(products, tmp_path)]
+
+        assert not moments
+        assert [one.error for one in outcomes] == [None] * 4
+        assert right_files(archive, tmp_path) == 4
+        assert (tmp_path / ".pepsasync" / removed).is_dir(), "made again"
+
+
 @pytest.mark.parametrize("provider", ["peps", "cdse"])
 async def test_parts_that_a_stopped_program_keeps_locked_are_gone_on_with(provider, tmp_path):
     started = []

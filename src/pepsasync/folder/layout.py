@@ -19,7 +19,7 @@ import stat
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pepsasync.errors import ConfigError, DeliveryError, DiskFullError
+from pepsasync.errors import ConfigError, DeliveryError, DiskFullError, IntegrityError
 from pepsasync.folder.files import (
     NEW,
     disk_error,
@@ -41,7 +41,7 @@ from pepsasync.folder.names import safe_name
 from pepsasync.folder.parts import is_locked, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pepsasync.folder.parts import Stamp
@@ -257,6 +257,20 @@ class Folder:
                 shutil.copyfile(part, new)
                 new.replace(part)
 
+    @contextlib.contextmanager
+    def has_part(self, product: Product) -> Iterator[None]:
+        """To be put around what needs a part that was just there; blocks.
+
+        Raises:
+            IntegrityError: It was removed meanwhile; the product can be downloaded again.
+            ConfigError: The whole folder was removed.
+        """
+        try:
+            yield
+        except FileNotFoundError as error:
+            self.check_owner()  # knows whether the whole folder is gone
+            raise IntegrityError("its part was removed meanwhile", product=product.name) from error
+
     def unfinished_length(self, product: Product) -> int:
         """Bytes of a product that an unfinished download has left."""
         part = self.part_path(product)
@@ -297,11 +311,12 @@ class Folder:
 
         Raises:
             TransferError: Another program has changed the part meanwhile.
+            IntegrityError: The part was removed meanwhile.
             JournalBusyError: Another program has the folder now.
             DiskFullError, ConfigError: The disk failed.
         """
         part, final = self.part_path(product), self.zip_path(product)
-        with disk_errors(part), contextlib.ExitStack() as stack:
+        with disk_errors(part), self.has_part(product), contextlib.ExitStack() as stack:
             if isinstance(verified, bytearray):
                 part = new_file(part)
                 stack.enter_context(removed_on_error(part))
@@ -319,7 +334,8 @@ class Folder:
                     self.tell(
                         f"{final} was wrong, and not written by pepsasync; it was replaced, and is kept as {aside}"
                     )
-                part.replace(final)
+                with self.has_part(product):
+                    part.replace(final)
         with disk_errors(final):
             sync(self.directory)
         if any(map(os.path.lexists, (self.part_path(product), self.part_record_path(product)))):
@@ -378,7 +394,8 @@ class Folder:
             write_new(path, body, is_synced=True)
         except FileNotFoundError:
             self.check_owner()  # knows whether the whole folder is gone
-            raise
+            make_own_folder(self.parts, self.tell)
+            write_new(path, body, is_synced=True)
 
 
 _STRETCH = re.compile(r"(\d{1,18}) (\d{1,18})", re.ASCII)

@@ -16,8 +16,8 @@ from pepsasync.http.errors import safe_url
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
-LARGEST_REPLY = 64 << 20
-"""Bytes of a reply of a catalogue; a page of one has a few million."""
+LARGEST_REPLY = 35 << 20
+"""Bytes of a reply of a catalogue; a page of one has a few million. More cannot be parsed in `MOST_MEMORY`."""
 
 LARGEST_ERROR = 1 << 16
 """Bytes that are read of an error answer."""

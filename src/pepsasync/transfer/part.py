@@ -19,7 +19,7 @@ import anyio
 from anyio import to_thread
 
 from pepsasync.errors import PepsasyncError
-from pepsasync.folder.files import disk_errors, write_all
+from pepsasync.folder.files import disk_errors, make_own_folder, write_all
 from pepsasync.folder.layout import PartRecord
 from pepsasync.folder.parts import SoleWriter, open_locked, open_unbuffered
 from pepsasync.model import Checksum
@@ -201,6 +201,18 @@ class Part:
         self.changed = anyio.Event()
 
     @contextlib.contextmanager
+    def on_disk(self) -> Iterator[None]:
+        """To be put around what needs the file under its name; blocks.
+
+        Raises:
+            IntegrityError: It is not there any more; the product can be downloaded again.
+            ConfigError: Neither is the folder.
+            DiskFullError, ConfigError, TransferError: The disk failed.
+        """
+        with disk_errors(self.path), self._folder.has_part(self.product):
+            yield
+
+    @contextlib.contextmanager
     def writing(self, file: FileIO, division: Division, start: int, length: int) -> Iterator[None]:
         """To be put around each write: notices what others write, and adds the stretch to the record afterwards.
 
@@ -274,6 +286,7 @@ class Part:
         with disk_errors(self.path):
             self._close_files()
             self._folder.discard_part(self.product)
+            make_own_folder(self._folder.parts, self._folder.tell)  # somebody may have removed it in mid-run
             self._lock = open_locked(self.path, "xb")
             self._sole_writer = SoleWriter()
             self._write_record()
@@ -300,7 +313,7 @@ class Writer:
         self.part = part
         self.segment = segment
         self._division = part.division
-        with disk_errors(part.path):
+        with part.on_disk():
             self._file = DirectFile(part.path, segment.filled)
 
     def write(self, block: memoryview, *, may_be_direct: bool = False) -> int:

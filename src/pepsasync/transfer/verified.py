@@ -39,7 +39,16 @@ def remember(product: Product, path: Path, folder: Folder) -> None:
         if len(_checksums(product)) > 1:
             record["checksums"] = _checksums(product)
         make_way(folder.record_path(path), folder.tell)
-        write_new(folder.record_path(path), json.dumps(record).encode())
+        _write_note(folder, path, record)
+
+
+def _write_note(folder: Folder, final: Path, record: Mapping[str, object], *, is_synced: bool = False) -> None:
+    path, text = folder.record_path(final), json.dumps(record).encode()
+    try:
+        write_new(path, text, is_synced=is_synced)
+    except FileNotFoundError:  # somebody has removed the folder in mid-run
+        make_own_folder(folder.records, folder.tell)
+        write_new(path, text, is_synced=is_synced)
 
 
 def _checksums(product: Product) -> list[str]:
@@ -94,7 +103,7 @@ def remember_folder(
         listed = {name: [*known, times[name]] for name, known in members.items()}
         record = {"source": source, "inode": unpacked.stat().st_ino if is_ours else None, "members": listed}
         make_way(path, folder.tell)
-        write_new(path, json.dumps(record).encode(), is_synced=True)
+        _write_note(folder, unpacked, record, is_synced=True)
 
 
 def members_of(unpacked: Path, folder: Folder) -> dict[str, Member]:

@@ -54,12 +54,8 @@ async def verify_and_promote(part: Part, folder: Folder, limiter: anyio.Capacity
 def _verify_and_promote(part: Part, folder: Folder) -> Path:
     product, body = part.product, part.memory
     if body is None:
-        with disk_errors(part.path):
-            try:
-                stamp = stamp_of(part.path)
-            except FileNotFoundError:
-                folder.check_owner()  # with all of the folder, perhaps
-                raise
+        with part.on_disk():
+            stamp = stamp_of(part.path)
         check_size(product, stamp.size)
         if stamp.size != part.received:
             raise IntegrityError(
