@@ -53,6 +53,43 @@ def account(place, name, monkeypatch, folder):
     return []
 
 
+def test_private_root_of_one_of_several_archives_is_kept(run, stranger, monkeypatch, tmp_path):
+    """The other one was its public service, whose place a server of the tests takes."""
+    monkeypatch.setenv("PEPSASYNC_GEODES_BASE_URL", root(stranger, "geodes"))
+    monkeypatch.setenv("PEPSASYNC_GEODES_API_KEY", stranger.api_key)
+    monkeypatch.setenv("PEPSASYNC_PEPS_USERNAME", stranger.username)
+    monkeypatch.setenv("PEPSASYNC_PEPS_PASSWORD", stranger.password)
+    options = {"provider": "geodes,peps", "base_url": {"peps": root(stranger, "peps")}}
+    folder = write_journal(tmp_path / "data", ({"collection": "S1"}, options, False, {}))
+    told = run("status", folder)
+    refused = run("resume", folder)
+
+    needed = f"--base-url ,{root(stranger, 'peps')}"
+    assert f"'pepsasync resume {folder} {needed}' goes on" in told.out
+    assert refused.code == 2
+    assert "takes peps from 127.0.0.1" in refused.err
+    assert f"give {needed}, or set PEPSASYNC_PEPS_BASE_URL" in refused.err
+    assert not stranger.statistics.requests
+
+    staged = run("stage", "--provider", "geodes,peps", *needed.split(" "), "-c", "S1")
+    assert staged.code == 0, staged.err
+    assert "online: 1 product;" in staged.err
+
+    done = run("resume", folder, *needed.split(" "))
+    assert done.code == 0, done.err
+    assert list(folder.glob("*.zip"))
+    assert f"'pepsasync resume {folder}' goes on" not in run("status", folder).out
+
+
+def test_status_names_no_root_that_resume_does_not_need(run, stranger, monkeypatch, tmp_path):
+    folder = foreign(tmp_path / "data", stranger, "peps")
+    named = run("status", folder).out
+    monkeypatch.setenv("PEPSASYNC_PEPS_BASE_URL", root(stranger, "peps"))
+
+    assert f"'pepsasync resume {folder} --base-url {root(stranger, 'peps')}' goes on; give it only if" in named
+    assert f"'pepsasync resume {folder}' goes on" in run("status", folder).out
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("place", ["file", "environment", "netrc", "login"])
 @pytest.mark.parametrize("command", [["resume"], ["verify", "--repair"]], ids=["resume", "verify"])

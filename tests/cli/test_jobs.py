@@ -109,6 +109,26 @@ class TestWhatIsLeft:
         )
         assert find_unfinished(tmp_path, "geodes")[0].options.base_url is None
 
+    @pytest.mark.parametrize(
+        ("roots", "whole", "turned"),
+        [
+            ({"peps": "https://peps.example"}, ",https://peps.example", "https://peps.example,"),
+            ({"geodes": "https://geodes.example"}, "https://geodes.example,", ",https://geodes.example"),
+            ({"peps": 5, "geodes": None}, None, None),
+        ],
+    )
+    def test_archives_without_a_root_cost_the_others_none(self, tmp_path, roots, whole, turned):
+        options = {"provider": "geodes,peps", "base_url": roots}
+        write_journal(tmp_path, ({"collection": "S1"}, options, True, of("peps", "A")))
+        alone = next((root for root in roots.values() if isinstance(root, str)), None)
+
+        assert find_unfinished(tmp_path)[0].options.base_url == whole
+        assert find_unfinished(tmp_path, "peps,geodes")[0].options.base_url == turned
+        assert find_unfinished(tmp_path, "peps")[0].options.base_url == (alone if "peps" in roots else None)
+        assert find_unfinished(tmp_path, "cdse,peps")[0].options.base_url == (
+            f",{alone}" if "peps" in roots and alone else None
+        )
+
 
 @pytest.fixture
 def line():

@@ -253,7 +253,7 @@ class ArchiveOptions:
         _archive("--provider", metavar="NAME", envvar=PROVIDER_VARIABLE, help="which archive, or several: geodes,cdse"),
     ] = None
     base_url: Annotated[
-        str | None, _archive("--base-url", metavar="URL", help="root of another instance; of several archives: URL,URL")
+        str | None, _archive("--base-url", metavar="URL", help="root of another instance; of several: URL,URL or ,URL")
     ] = None
     ca_bundle: Annotated[Path | None, _setting("--ca-bundle", panel=ARCHIVE)] = None
 
@@ -287,11 +287,11 @@ class ArchiveOptions:
         return Client(names[0], credentials=credentials, config=config, base_url=roots.get(names[0]), **more)
 
     def _roots(self, names: Sequence[str]) -> Mapping[str, str]:
-        """Root by provider; one for each, in the same order, or none at all."""
+        """Root by provider; in the same order, an empty one for the usual one; or none at all."""
         roots = [root.strip() for root in self.base_url.split(",")] if self.base_url else []
         if roots and len(roots) != len(names):
             raise ConfigError(f"--base-url has {len(roots)} roots for {len(names)} archives", hint="Give one for each")
-        return dict(zip(names, roots, strict=False))
+        return {name: root for name, root in zip(names, roots, strict=False) if root}
 
 
 @dataclass(frozen=True, kw_only=True)

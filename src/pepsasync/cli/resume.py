@@ -65,14 +65,19 @@ class JobOptions:
     provider: str = ""
     """Names with commas between them; empty when nobody knows."""
     base_url: str | None = None
+    """Roots with commas between them, for each archive in its order; an empty one stands for the usual one."""
     extract: bool = False
     skip_tape: bool = False
 
     def elsewhere(self, provider: str) -> JobOptions:
         """The same at other archives; their roots are known as far as they are among these."""
-        roots = dict(zip(self.provider.split(","), (self.base_url or "").split(","), strict=False))
-        known = [roots.get(name) or "" for name in provider.split(",")]
-        return replace(self, provider=provider, base_url=",".join(known) if all(known) else None)
+        return replace(self, provider=provider, base_url=_joined(provider.split(","), self.roots))
+
+    @property
+    def roots(self) -> dict[str, str]:
+        """Root by provider; of those that are known."""
+        roots = zip(self.provider.split(","), (self.base_url or "").split(","), strict=False)
+        return {name: root for name, root in roots if root}
 
     def knows(self, product: Product) -> bool:
         """Whether one of the archives described a product: id and address mean nothing to others."""
@@ -280,6 +285,12 @@ def _open_queries(orders: Sequence[Order], options_of: OrderOptions) -> dict[Job
     return {options: [query_from_json(wanted) for wanted in several] for options, several in found.items()}
 
 
+def _joined(names: Sequence[str], roots: Mapping[str, object]) -> str | None:
+    """Roots as `JobOptions.base_url` holds them; those that are no text, as damage makes them, count for nothing."""
+    known = [root if isinstance(root := roots.get(name), str) else "" for name in names]
+    return ",".join(known) if any(known) else None
+
+
 def _order_options(order: Order) -> JobOptions:
     """How an order is carried out; options that nobody wrote, as damage makes them, count for nothing."""
     options = order.options if isinstance(order.options, Mapping) else {}
@@ -288,7 +299,7 @@ def _order_options(order: Order) -> JobOptions:
     roots = roots if isinstance(roots, Mapping) else {}
     return JobOptions(
         ",".join(names),
-        ",".join(str(roots[name]) for name in names) if roots and set(roots) == set(names) else None,
+        _joined(names, roots),
         extract=bool(options.get("extract")),
         skip_tape=bool(options.get("skip_tape")),
     )
@@ -399,16 +410,36 @@ def _check_roots(jobs: Sequence[Job], archive: ArchiveOptions) -> None:
     if archive.base_url:
         return
     settings = read_settings(os.environ)
+    every = dict.fromkeys((job.options.provider, job.options.base_url) for job in jobs)
     for options in dict.fromkeys(job.options for job in jobs):
-        roots = (options.base_url or "").split(",")
-        for name, root in zip(options.provider.split(","), roots, strict=False):
-            if root and not settings.names_root(name, root):
+        for name, root in options.roots.items():
+            if not settings.names_root(name, root):
+                given = f"give --base-url {shlex.quote(options.base_url or '')}, or " if len(every) == 1 else ""
                 raise ConfigError(
                     f"this folder takes {name} from {host_of(root)}, which neither the command line, the environment "
                     "nor your config file names: it gets no account of yours",
-                    hint=f"If you trust it, give --base-url {shlex.quote(root)}, or set "
-                    f"PEPSASYNC_{name.upper()}_BASE_URL, or base_url under [{name}] in the config file",
+                    hint=f"If you trust it, {given}set PEPSASYNC_{name.upper()}_BASE_URL to {shlex.quote(root)}, or "
+                    f"base_url under [{name}] in the config file",
                 )
+
+
+def needed_root(orders: Sequence[Order]) -> str | None:
+    """What `resume` needs as `--base-url`, since only the orders of the folder name it.
+
+    None when it needs nothing, when orders differ so that one value cannot do, and when they name unknown archives.
+    """
+    from pepsasync.settings import read_settings  # noqa: PLC0415 - not needed for help
+
+    every = {(options.provider, options.base_url): options for options in map(_order_options, orders)}
+    if len(every) != 1:
+        return None
+    [options] = every.values()
+    try:
+        settings = read_settings(os.environ)
+        is_known = all(settings.names_root(name, root) for name, root in options.roots.items())
+    except ConfigError:
+        return None
+    return None if is_known else options.base_url
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -150,7 +150,12 @@ def text_lines(found: Status, now: float) -> list[str]:
     lines += [*_run_lines(found, now), *_failure_lines(found)]
     is_open = found.here < found.total or found.searches_unfinished
     if found.owner is None and is_open:
-        lines.append(f"'pepsasync resume {shlex.quote(str(found.directory))}' goes on")
+        command = f"pepsasync resume {shlex.quote(str(found.directory))}"
+        if found.needed_root:
+            trust = "goes on; give it only if you trust that address, which gets your account"
+            lines.append(f"'{command} --base-url {shlex.quote(found.needed_root)}' {trust}")
+        else:
+            lines.append(f"'{command}' goes on")
     return lines
 
 
@@ -225,6 +230,8 @@ class Status:
     """Bytes of products that are not complete yet."""
     gone: Count
     """Products that were delivered and are not there any more, or not as they were noted; in no state of `counts`."""
+    needed_root: str | None = None
+    """What `resume` must be given as `--base-url`."""
 
     @property
     def here(self) -> int:
@@ -311,22 +318,25 @@ def read_status(directory: Path, now: float | None = None, *, all_failures: bool
     Raises:
         ConfigError: There is no journal, or it cannot be read.
     """
+    from pepsasync.cli.resume import needed_root  # noqa: PLC0415
     from pepsasync.folder.journal import JournalReader  # noqa: PLC0415 - not needed for help
 
     now = time.time() if now is None else now
     with JournalReader(directory) as reader:
         owner, counts = reader.owner(), {state.value: count for state, count in reader.counts().items()}
         counts, lost = _without_gone(reader, counts)
+        orders = reader.orders()
         return Status(
             directory,
             counts,
-            _latest(reader.orders()),
+            _latest(orders),
             _all_failures(reader) if all_failures else reader.failures(MOST_FAILURES),
             _waiting_longest(reader),
             str(owner) if owner else None,
             _current(reader.now(), owner, now, is_downloading=counts["downloading"].products > 0),
             _part_bytes(directory),
             lost,
+            needed_root(orders),
         )
 
 
