@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import tracemalloc
 
 import anyio
@@ -149,6 +150,22 @@ async def test_cancelled_hook_ends_what_its_command_has_started(tmp_path, trap):
         assert os.read(alive, 9) == b"", "nobody has it open any more"
     finally:
         os.close(alive)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["interrupt", "terminate"])
+def test_interrupted_run_ends_what_its_commands_have_started(spawn, served, tmp_path, monkeypatch, sent, backend):
+    monkeypatch.setenv("PEPSASYNC_BACKEND", backend)
+    os.mkfifo(tmp_path / "pipe")
+    command = f"exec 3> '{tmp_path / 'pipe'}'; echo up >&3; sleep 60 & sleep 60"
+    process = spawn(*fetch(served, tmp_path, "--limit", "1", "--on-delivered", command))
+    with (tmp_path / "pipe").open() as alive:  # as soon as the command has it open
+        assert alive.readline() == "up\n"
+        process.send_signal(sent)
+        assert alive.read() == "", "comes when nobody has it open any more"
+    process.communicate(timeout=30)
+
+    assert process.returncode not in (0, None)
 
 
 @pytest.mark.anyio
