@@ -10,7 +10,7 @@ from archives import QUICK, connect, credentials, final_names, sandbox
 from pepsasync import Client, Config, UnreachableError
 from pepsasync.events import ProductDelivered
 from pepsasync.folder.journal import JournalBusyError, open_journal
-from pepsasync.model import DeliveryStatus
+from pepsasync.model import DeliveryStatus, Quota
 from pepsasync.query.criteria import build_query
 from pepsasync.query.saved import wanted_as_json
 from pepsasync.sync.memory import Memory, write_memory
@@ -18,6 +18,7 @@ from pepsasync.sync.run import carry_out, look_only
 
 ORDER = build_query(start="2014-01-01", end="2030-01-01")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+PLENTY = Quota(10_000, 60.0)  # GEODES publishes 50 an hour, and thirty nights pass in seconds
 DEAD = "http://127.0.0.1:9"  # nobody listens on the discard port
 
 
@@ -60,7 +61,7 @@ class Nights:
     async def killed(self):
         """A night that ends when the first product has come."""
         with anyio.CancelScope() as scope:
-            async with connect(self.archive, self.provider) as client:
+            async with connect(self.archive, self.provider, quota=PLENTY) as client:
 
                 def stop(event):
                     if isinstance(event, ProductDelivered):
@@ -78,7 +79,7 @@ class Nights:
 
     async def night(self, **words):
         before = sum(self.archive.statistics.requests.values())
-        async with connect(self.archive, self.provider) as client:
+        async with connect(self.archive, self.provider, quota=PLENTY) as client:
             done = await carry_out(client, ORDER, self.folder, **words)
         self.requests.append(sum(self.archive.statistics.requests.values()) - before)
         return done
