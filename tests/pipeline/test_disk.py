@@ -157,7 +157,7 @@ async def test_hostile_product_name_stays_in_the_folder(name, tmp_path):
 async def test_full_disk_when_only_the_record_is_left_to_write_costs_nothing(tmp_path, monkeypatch):
     """The product is complete and has its name; the record only saves hashing it again."""
 
-    def fails(path, content):
+    def fails(path, content, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     async with sandbox(2, tape_fraction=0) as archive:

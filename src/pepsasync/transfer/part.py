@@ -249,10 +249,11 @@ class Part:
 
         Raises:
             TransferError: Another program writes it.
+            IntegrityError: It was removed meanwhile.
             DiskFullError, ConfigError: It cannot be made or read.
         """
         folder, product = self._folder, self.product
-        with disk_errors(self.path):
+        with self.on_disk():
             folder.prepare_part(product)
             old = folder.read_record(product)
             ends = product.exact_size if product.exact_size is not None else sys.maxsize
@@ -283,7 +284,7 @@ class Part:
 
     def _make_file(self) -> None:
         """Begin with an empty file. A new one: emptying a file of GB takes ext4 a third of a second for each."""
-        with disk_errors(self.path):
+        with self.on_disk():
             self._close_files()
             self._folder.discard_part(self.product)
             make_own_folder(self._folder.parts, self._folder.tell)  # somebody may have removed it in mid-run

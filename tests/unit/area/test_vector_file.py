@@ -329,6 +329,7 @@ def test_zip_is_read_whatever_folder_its_files_are_in(tmp_path, name, folder):
     source = tmp_path / "source"
     source.mkdir()
     if name == "field.parquet":
+        pytest.importorskip("pyarrow")
         geopandas.GeoDataFrame(geometry=[FIELD], crs="EPSG:4326").to_crs(2154).to_parquet(source / name)
     else:
         write(source / name, geopandas.GeoSeries([FIELD], crs="EPSG:4326").to_crs(2154), "EPSG:2154")
@@ -400,6 +401,7 @@ def test_one_feature_a_line_is_read(tmp_path):
 
 
 def test_parquet_is_read_in_its_coordinate_system(tmp_path):
+    pytest.importorskip("pyarrow")
     table = geopandas.GeoDataFrame({"n": [1]}, geometry=[FIELD], crs="EPSG:4326").to_crs(2154)
     table.to_parquet(tmp_path / "field.parquet")
 
@@ -407,6 +409,7 @@ def test_parquet_is_read_in_its_coordinate_system(tmp_path):
 
 
 def test_parquet_without_geometry_is_refused(tmp_path):
+    pytest.importorskip("pyarrow")
     pd.DataFrame({"n": [1]}).to_parquet(tmp_path / "table.parquet")
 
     with pytest.raises(AreaError, match="Missing geo metadata"):
@@ -414,6 +417,7 @@ def test_parquet_without_geometry_is_refused(tmp_path):
 
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
     geopandas.GeoDataFrame(geometry=[FIELD], crs="EPSG:4326").to_parquet(tmp_path / "field.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
 
