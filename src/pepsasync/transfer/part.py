@@ -295,7 +295,7 @@ class Part:
     def _write_record(self) -> None:
         """Write the record anew, to be added to."""
         path = self._folder.part_record_path(self.product)
-        with disk_errors(path), self._writing:
+        with disk_errors(path), self._folder.has_part(self.product), self._writing:
             if self._record is not None:
                 self._record.close()
             self._folder.write_record(self.product, PartRecord(self.note, self.division.filled()))
