@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import threading
+from dataclasses import replace
 
 import anyio
 import anyio.lowlevel
@@ -13,6 +14,7 @@ import pytest
 from fakes import leave_part, plain_archive, product
 from pepsasync.config import Config
 from pepsasync.errors import DiskFullError, TransferError
+from pepsasync.folder.journal import JournalBusyError
 from pepsasync.folder.layout import Folder
 from pepsasync.model import Checksum
 from pepsasync.transfer import direct
@@ -358,3 +360,33 @@ async def test_a_part_that_ends_before_what_was_written_is_an_error(folder):
         os.truncate(folder.part_path(one), 1000)
         with pytest.raises(TransferError, match="ends after 1,000 bytes"):
             await part.hash_what_is_here()
+
+
+async def test_an_empty_part_of_a_program_that_lost_the_folder_is_not_left(tmp_path):
+    """It was stopped between the look at who has the folder and the making of the file."""
+    folder, lost = Folder(tmp_path), []
+
+    def check():
+        if lost:
+            raise JournalBusyError("another pepsasync has taken over")
+
+    owned = replace(folder, check_owner=check)
+    async with open_part(wanted(), owned):
+        lost.append(True)
+    assert [*folder.parts.iterdir()] == []
+
+
+async def test_nothing_of_the_one_who_has_the_folder_now_is_removed(folder):
+    lost = []
+
+    def check():
+        if lost:
+            raise JournalBusyError("another pepsasync has taken over")
+
+    owned = replace(folder, check_owner=check)
+    async with open_part(one := wanted(), owned) as part:
+        lost.append(True)
+        for path in (part.path, folder.part_record_path(one)):
+            path.unlink()
+            path.write_bytes(b"of the other one")
+    assert {path.read_bytes() for path in folder.parts.iterdir()} == {b"of the other one"}

@@ -21,7 +21,7 @@ from anyio import to_thread
 from pepsasync.errors import PepsasyncError
 from pepsasync.folder.files import disk_errors, make_own_folder, write_all
 from pepsasync.folder.layout import PartRecord
-from pepsasync.folder.parts import SoleWriter, open_locked, open_unbuffered
+from pepsasync.folder.parts import SoleWriter, open_locked, open_unbuffered, stamp_of
 from pepsasync.model import Checksum
 from pepsasync.threads import clean_up
 from pepsasync.transfer.digest import Digest, hash_file
@@ -270,10 +270,19 @@ class Part:
 
     def close(self) -> None:
         """Unlock the part, which stays unless it is empty; blocks."""
+        if not self.received:
+            self._remove_own_files()
         self._close_files()
         if not self.received:
             with contextlib.suppress(PepsasyncError):  # another program may have the folder now
                 self._folder.discard_part(self.product)
+
+    def _remove_own_files(self) -> None:
+        """Remove what this program has made, also after it lost the folder while it was stopped; nothing of others."""
+        for file, path in ((self._record, self._folder.part_record_path(self.product)), (self._lock, self.path)):
+            with contextlib.suppress(OSError):
+                if file is not None and stamp_of(file)[:2] == stamp_of(path)[:2]:
+                    path.unlink()
 
     def _close_files(self) -> None:
         with self._writing:
