@@ -63,11 +63,12 @@ class OneArchive:
         Cancellation: nothing is held; what was received is kept.
         """
         while True:
-            if self.order.config.skip_tape and not self.may_be_online(product):
+            needs_staging = product.tier is not StorageTier.DISK and not await self.has_every_byte(product)
+            if needs_staging and self.order.config.skip_tape and not self.may_be_online(product):
                 self.archive.emit(ProductLeftOut(**log.who, tier=product.tier, size=product.size))
                 return None
             try:
-                if product.tier is StorageTier.DISK:
+                if not needs_staging:
                     return await self.fetch(product, log)
                 await self.archive.check_account(product)
                 async with self._within_window(product):
@@ -77,6 +78,10 @@ class OneArchive:
                 product = replace(product, tier=StorageTier.TAPE)
                 if not self.order.config.skip_tape:
                     await self.pause_before_asking_again(log)
+
+    async def has_every_byte(self, product: Product) -> bool:
+        """Whether an earlier run has received all of a product, and was ended before it was verified."""
+        return await anyio.to_thread.run_sync(self.order.folder.has_complete_part, product)
 
     async def fetch(self, product: Product, log: Log) -> Path:
         """Download and verify; once more from the start when the bytes are wrong.
@@ -108,7 +113,9 @@ class OneArchive:
                     Noticed(message=f"{product.name}: {error.message}; downloading it again from the start")
                 )
         log.bytes, log.resumed_bytes, log.data_path = part.received, part.resumed_bytes, part.data_path
-        log.checksum, log.download_seconds = product.checksum, anyio.current_time() - (log.download_began or 0.0)
+        log.checksum = product.checksum
+        if log.download_began is not None:
+            log.download_seconds = anyio.current_time() - log.download_began
         self.archive.emit(ProductVerified(**log.who, checksum=str(product.checksum) if product.checksum else None))
         return path
 

@@ -102,8 +102,6 @@ class Log:
     download_seconds: float = 0.0
     """From then until it was verified and had its final name."""
     returns_to_tape: int = 0
-    fresh_tries: int = 0
-    """Downloads that were repeated from the start because the bytes were wrong."""
     attempts: int = 0
     bytes: int | None = None
     """Bytes of the product; None when none arrived."""

@@ -123,6 +123,10 @@ class SeveralArchives:
         first = next((holder for holder in self._holders if holder.one.archive.name == product.provider), None)
         first = first or self._holders[0]
         candidates = Candidates(log, [] if first.closed else [Copy(first, product)], error=first.closed)
+        if candidates.copies and await first.one.has_every_byte(product):
+            path = await self._fetch_from(candidates.copies[0], candidates)
+            if path is not None:
+                return path
         try:
             while True:
                 is_near = any(copy.is_online for copy in candidates.copies)
@@ -167,23 +171,26 @@ class SeveralArchives:
         if not any(copy.can_begin for copy in online):
             await _until_one_opens(online)
         async with self._slots.take(online) as copy:
-            one = copy.holder.one
-            try:
-                path = await one.fetch(copy.product, candidates.log)
-            except OfflineError:
-                copy.product = replace(copy.product, tier=StorageTier.TAPE)
-            except NotNowError:
-                return None
-            except (ConfigError, DiskFullError):
-                raise
-            except PepsasyncError as error:
-                self._drop(copy, error, candidates)
-                return None
-            else:
-                candidates.came_from = copy
-                return path
-        if candidates.are_nowhere_online:
-            await one.pause_before_asking_again(candidates.log)
+            path = await self._fetch_from(copy, candidates)
+        if path is None and not copy.is_online and candidates.are_nowhere_online:
+            await copy.holder.one.pause_before_asking_again(candidates.log)
+        return path
+
+    async def _fetch_from(self, copy: Copy, candidates: Candidates) -> Path | None:
+        """Download from one archive; None when it could not deliver."""
+        try:
+            path = await copy.holder.one.fetch(copy.product, candidates.log)
+        except (ConfigError, DiskFullError):
+            raise
+        except OfflineError:
+            copy.product = replace(copy.product, tier=StorageTier.TAPE)
+        except NotNowError:
+            pass
+        except PepsasyncError as error:
+            self._drop(copy, error, candidates)
+        else:
+            candidates.came_from = copy
+            return path
         return None
 
     async def _look_around(self, product: Product, candidates: Candidates) -> None:

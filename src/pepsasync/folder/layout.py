@@ -282,6 +282,12 @@ class Folder:
         record = self.read_record(product)
         return sum(end - start for start, end in record.filled) if record else 0
 
+    def has_complete_part(self, product: Product) -> bool:
+        """Whether every byte of a product is in its part, as far as its record tells; blocks for a moment."""
+        record = self.read_record(product)
+        whole = [(0, product.exact_size)]
+        return record is not None and record.filled == whole and record.note.is_same_file(self.note_for(product))
+
     def discard_part(self, product: Product) -> None:
         """Remove a part and its record."""
         self.check_owner()

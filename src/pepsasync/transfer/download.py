@@ -1,11 +1,10 @@
 """Download: bring all bytes of a product that is online to its part, not yet verified.
 
-`download` brings one product, in as many attempts as it takes; `lead` sends one request and writes its body.
+`download` brings one product in as many attempts as it takes. `fill_gaps` is one attempt, `lead` one request.
 """
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
@@ -17,6 +16,7 @@ from pepsasync.errors import (
     OfflineError,
     PepsasyncError,
     ProtocolError,
+    ProviderError,
     ServerError,
     TransferError,
     UnreachableError,
@@ -24,7 +24,7 @@ from pepsasync.errors import (
 from pepsasync.events import DownloadStarted, ProductDownloaded
 from pepsasync.folder.files import disk_errors
 from pepsasync.folder.zips import has_end_record
-from pepsasync.transfer.locate import what_is_wrong
+from pepsasync.model import StorageTier
 from pepsasync.transfer.part import is_small, open_part
 from pepsasync.transfer.progress import Progress
 from pepsasync.transfer.ranges import are_failing, judge, range_request, refuse_errors, validator_of
@@ -33,8 +33,6 @@ from pepsasync.transfer.resume import Action
 from pepsasync.transfer.segments import further_connections
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     import httpx
 
     from pepsasync.folder.layout import Folder
@@ -70,22 +68,18 @@ async def download(product: Product, archive: Archive, folder: Folder) -> Part:
     async with open_part(product, folder) as part:
         progress = Progress(part, archive, folder.space)
         attempts = archive.attempts(product, lambda: progress.furthest)
-        async with _last_error(product, archive, attempts):
-            async for attempt in attempts:
-                with attempt:  # which swallows errors until the next step of the loop: nothing may follow it there
-                    await part.hash_what_is_here()
-                    async with (
-                        _located(product, archive),
-                        archive.gate.download(
-                            product.size or 0, product.id, wait=archive.waits_for_quota, counted=archive.counted
-                        ) as permit,
-                        further_connections(part, archive, progress) as others,
-                    ):
-                        while not part.is_complete:
-                            if segment := part.division.claim_front():
-                                await lead(segment, part, archive, permit, progress)
-                            else:
-                                await others.help()
+        try:
+            if not part.is_complete:  # as an earlier run may have left it: then neither quota nor slot is needed
+                async for attempt in attempts:
+                    with attempt:  # which swallows errors until the next step of the loop: nothing may follow it there
+                        await fill_gaps(part, archive, progress)
+        except PepsasyncError as error:
+            error.attempts = attempts.count
+            if isinstance(error, ForbiddenError):  # for this product only, or was the account closed meanwhile?
+                await archive.gate.quota.ask()
+            if given_up := _given_up(error, attempts, product, archive):
+                raise given_up from error
+            raise
         await part.hash_what_is_here()
         part.attempts = attempts.count
     archive.emit(
@@ -99,6 +93,37 @@ async def download(product: Product, archive: Archive, folder: Folder) -> Part:
         )
     )
     return part
+
+
+async def fill_gaps(part: Part, archive: Archive, progress: Progress) -> None:
+    """Make one attempt: enter the gate and bring what is missing, over one connection or several.
+
+    Args:
+        part: Of which product; complete afterwards.
+        archive: Its connection and limits.
+        progress: Told of every byte.
+
+    Raises:
+        OfflineError: The product is on tape after all.
+        NotNowError: No download may begin now, and the archive is not waited for.
+        PepsasyncError: As `lead`.
+    """
+    product = part.product
+    await part.hash_what_is_here()
+    try:
+        async with (
+            archive.gate.download(
+                product.size or 0, product.id, wait=archive.waits_for_quota, counted=archive.counted
+            ) as permit,
+            further_connections(part, archive, progress) as others,
+        ):
+            while not part.is_complete:
+                if segment := part.division.claim_front():
+                    await lead(segment, part, archive, permit, progress)
+                else:
+                    await others.help()
+    except OfflineError as refusal:  # the slot is free again
+        raise await ask_whether_on_tape(refusal, product, archive) from refusal.__cause__
 
 
 async def lead(segment: Segment, part: Part, archive: Archive, permit: Permit, progress: Progress) -> None:
@@ -193,36 +218,43 @@ async def _judge_end(segment: Segment, part: Part, response: httpx.Response, tot
     part.division.set_size(front)
 
 
-@contextlib.asynccontextmanager
-async def _located(product: Product, archive: Archive) -> AsyncIterator[None]:
-    """Ask for the product's tier when a refusal leaves it open; without a slot, so that others can download."""
+async def ask_whether_on_tape(refusal: OfflineError, product: Product, archive: Archive) -> ProviderError:
+    """Ask the archive where a product is now when its refusal leaves that open; holds a staging slot while it asks.
+
+    Args:
+        refusal: Of its download.
+        product: As it was found.
+        archive: Asked for its tiers.
+
+    Returns:
+        The refusal itself when the product is on tape; else, or when the archive does not tell, `refusal.if_online`.
+    """
+    if refusal.if_online is None:
+        return refusal
     try:
-        yield
-    except OfflineError as error:
-        raise await what_is_wrong(error, product, archive) from error.__cause__
+        async with archive.gate.staging(product):
+            tiers = await archive.provider.tiers([product])
+    except ProviderError:
+        return refusal.if_online
+    is_on_tape = tiers.get(product.id) in (StorageTier.TAPE, StorageTier.STAGING)
+    return refusal if is_on_tape else refusal.if_online
 
 
-@contextlib.asynccontextmanager
-async def _last_error(product: Product, archive: Archive, attempts: Attempts) -> AsyncIterator[None]:
-    """Turn the error of the last attempt into the one that is raised."""
-    try:
-        yield
-    except PepsasyncError as error:
-        error.attempts = attempts.count
-        if isinstance(error, AddressError):
-            error.product = product.name
-        if isinstance(error, ForbiddenError):
-            await archive.gate.quota.ask()  # for this product only? The account may have been closed meanwhile
-        is_out = isinstance(error, UnreachableError) and not archive.gate.has_served_since(attempts.out_since)
-        if isinstance(error, AddressError) or is_out or not isinstance(error, (ServerError, ProtocolError)):
-            raise
-        small = "Run the same command again"
-        large = "What was received is kept; run the same command again to go on"
-        last = TransferError(
-            f"gave up after {attempts.count} tries: {error.message}",
-            product=product.name,
-            url=error.url,
-            hint=small if is_small(product) else large,
-        )
-        last.attempts = attempts.count
-        raise last from error
+def _given_up(error: PepsasyncError, attempts: Attempts, product: Product, archive: Archive) -> TransferError | None:
+    """The error of a download that has used up its tries; None when its last error says it all."""
+    if isinstance(error, AddressError):
+        error.product = product.name
+        return None
+    is_out = isinstance(error, UnreachableError) and not archive.gate.has_served_since(attempts.out_since)
+    if is_out or not isinstance(error, (ServerError, ProtocolError)):
+        return None
+    small = "Run the same command again"
+    large = "What was received is kept; run the same command again to go on"
+    given_up = TransferError(
+        f"gave up after {attempts.count} tries: {error.message}",
+        product=product.name,
+        url=error.url,
+        hint=small if is_small(product) else large,
+    )
+    given_up.attempts = attempts.count
+    return given_up
