@@ -38,6 +38,7 @@ class FakeProvider:
         self.pages = pages
         self.asked = []
         self.staged = Counter()
+        self.given_up = []
 
     def slices(self, query):
         return [query]
@@ -49,6 +50,9 @@ class FakeProvider:
     async def request_staging(self, product):
         self.staged[product.name] += 1
         return self.replies.get(product.name, StagingReply(StagingOutcome.ACCEPTED))
+
+    async def give_up(self, product):
+        self.given_up.append(product.order)
 
     async def tiers(self, products):
         self.asked.append([product.name for product in products])

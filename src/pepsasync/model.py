@@ -134,6 +134,8 @@ class Product:
     """Preview image."""
     storage_url: str | None = None
     """Address in the archive's object store, where the archive wants to be asked by it."""
+    order: str | None = None
+    """What the archive calls the order of this product, where products are ordered before they can be downloaded."""
     footprint: Mapping[str, Any] | None = field(default=None, hash=False)
     """GeoJSON geometry, EPSG:4326, longitude before latitude, degrees."""
 
@@ -379,6 +381,8 @@ class Limits:
     """Whether the account logs in to a session, for which a code may be asked from the user."""
     stages: bool = True
     """Whether programs can ask for staging; otherwise tape products are only awaited."""
+    orders: bool = False
+    """Whether every product has to be asked for before its download, wherever it is."""
     tiers_in_search: bool = True
     """Whether catalogue results tell where products are; otherwise `tiers` is asked for each page of them."""
     knows_places: bool = False

@@ -26,7 +26,7 @@ from pepsasync.events import (
     QuotaReached,
     StagingRequested,
 )
-from pepsasync.folder.journal import JournalBusyError, JournalReader, State, open_journal
+from pepsasync.folder.journal import Asked, JournalBusyError, JournalReader, State, open_journal
 from pepsasync.folder.journal.schema import MIGRATIONS
 from pepsasync.model import Query, Quota
 from pepsasync.query.criteria import build_query
@@ -184,7 +184,7 @@ async def test_what_older_journals_tell_of_requests_is_kept(tmp_path):
 
     async with open_journal(tmp_path, tell=print) as journal:
         recorder = Recorder(journal, lambda event: None, ["peps"], {}, in_progress=InProgress())
-        assert await recorder.asked_before() == {("peps", "id-A"): 2}
+        assert await recorder.asked_before() == {("peps", "id-A"): Asked(2)}
 
 
 async def test_the_quota_of_an_earlier_run_counts(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
@@ -167,7 +168,7 @@ async def bring_all_online(
         except PepsasyncError as error:
             fail(log, error, order)
         else:
-            await online.send(product)
+            await online.send(replace(product, order=log.archive_order))
 
     async with task_group() as watching:
         watching.start_soon(archive.watch)

@@ -11,7 +11,7 @@ import anyio
 
 from pepsasync.engine.staging import request_staging
 from pepsasync.engine.watch import OnlineWatch, too_late
-from pepsasync.errors import IntegrityError, OfflineError, PepsasyncError
+from pepsasync.errors import IntegrityError, OfflineError, PepsasyncError, ProviderError
 from pepsasync.events import (
     DownloadStarted,
     Noticed,
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from pepsasync.events import Event
     from pepsasync.model import Product
     from pepsasync.transfer.archive import Archive
+
+
+GIVE_UP = 30.0
+"""Longest attempt to take back an order, seconds."""
 
 
 class OneArchive:
@@ -73,9 +77,9 @@ class OneArchive:
                 await self.archive.check_account(product)
                 async with self._within_window(product):
                     await self.bring_online(product, log)
-                    return await self.fetch(product, log)
+                    return await self.fetch(replace(product, order=log.archive_order), log)
             except OfflineError:  # back on tape before the download, or never online
-                product = replace(product, tier=StorageTier.TAPE)
+                product = replace(product, tier=StorageTier.TAPE, order=None)
                 if not self.order.config.skip_tape:
                     await self.pause_before_asking_again(log)
 
@@ -120,7 +124,7 @@ class OneArchive:
         return path
 
     async def bring_online(self, product: Product, log: Log) -> None:
-        """Ask for staging and wait, again while the archive leaves the product on tape.
+        """Ask for staging and wait, again while the archive leaves the product on tape; its order is in the log then.
 
         Raises:
             StagingTimeout: It took longer than `Config.staging_timeout`, or nothing moved.
@@ -132,8 +136,12 @@ class OneArchive:
         archive, order = self.archive, self.order
         began, deadline = anyio.current_time(), self._deadline(log)
         is_waiting = goes_first = self._take_up_earlier_request(product, log)
+        product = replace(product, order=log.archive_order)
         while not (is_waiting and await self._watch.until_online(product, log.staging_requests, deadline)):
             reply = await request_staging(product, archive, goes_first=goes_first)
+            if reply.order is not None:
+                log.archive_order = reply.order
+                await archive.asked(product, log.staging_requests + 1, reply)
             if reply.outcome is StagingOutcome.ONLINE:
                 break
             is_waiting = reply.outcome is not StagingOutcome.QUOTA
@@ -142,21 +150,24 @@ class OneArchive:
                 continue
             if reply.outcome is StagingOutcome.BY_HAND and order.config.skip_tape:
                 raise OfflineError("the archive has the product on tape", product=product.name)
-            product = replace(product, tier=StorageTier.UNKNOWN)  # by the next time it may have come, mentioned or not
+            # By the next time it may have come, mentioned or not.
+            product = replace(product, tier=StorageTier.UNKNOWN, order=log.archive_order)
             log.staging_requests += 1
             if reply.outcome is StagingOutcome.BY_HAND:
                 order.advise(reply.advice)
                 archive.emit(ProductAwaited(**log.who))
             else:
-                archive.asked(product, log.staging_requests)
+                if reply.order is None:
+                    await archive.asked(product, log.staging_requests, reply)
                 archive.emit(StagingRequested(**log.who, times=log.staging_requests, retry_after=reply.retry_after))
         log.staged_seconds += anyio.current_time() - began
         archive.emit(ProductStaged(**log.who, seconds=log.staged_seconds))
 
     def may_be_online(self, product: Product) -> bool:
-        """Whether a product is online, or may be and asking for it does not stage it."""
+        """Whether a product is online, or may be: where asking for it would stage it, it counts as on tape."""
         if product.tier is StorageTier.UNKNOWN:
-            return not self.archive.provider.limits.stages
+            limits = self.archive.provider.limits
+            return limits.orders or not limits.stages
         return product.tier is StorageTier.DISK
 
     @contextlib.asynccontextmanager
@@ -180,6 +191,12 @@ class OneArchive:
         pause = self.archive.poll_interval * 2 ** min(log.returns_to_tape - 1, 20)
         await self._pause(min(pause, LONGEST_ADVICE), log)
 
+    async def give_up(self, product: Product) -> None:
+        """Take back the order of a product that came from elsewhere; what the archive says to that changes nothing."""
+        if product.order is not None:
+            with contextlib.suppress(ProviderError), anyio.move_on_after(GIVE_UP):
+                await self.archive.provider.give_up(product)
+
     async def watch(self) -> None:
         """Poll the tiers of the waiting products, until cancelled.
 
@@ -189,11 +206,14 @@ class OneArchive:
         await self._watch.run()
 
     def _take_up_earlier_request(self, product: Product, log: Log) -> bool:
-        """Note an earlier run's request to this archive, once: the product is awaited; False when there is none."""
-        asked = self.order.asked_before.pop((product.provider, product.id), 0)
-        if not asked:
+        """Note an earlier request to this archive, once; False when there is none to wait for."""
+        asked = self.order.asked_before.pop((product.provider, product.id), None)
+        log.archive_order = product.order or (asked.order if asked else None)
+        if asked:
+            log.staging_requests = asked.requests
+        is_known = log.archive_order is not None or (asked is not None and not self.archive.provider.limits.orders)
+        if not is_known:
             return False
-        log.staging_requests = asked
         self.archive.emit(ProductAwaited(**log.who))
         return True
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pepsasync.config import Config
     from pepsasync.events import Emit
+    from pepsasync.folder.journal import Asked
     from pepsasync.folder.layout import Folder
     from pepsasync.model import Checksum, Delivery, Product
     from pepsasync.transfer.part import DataPath
@@ -62,9 +63,8 @@ class Order:
     extract: bool = False
     on_delivered: Callable[[Delivery], Awaitable[None]] | None = None
     """Awaited for each product that this run delivered; what it raises is reported and changes nothing."""
-    asked_before: dict[tuple[str, str], int] = field(default_factory=dict)
-    """Staging requests of an earlier run, by archive and id of products that it waited for; taken out as they are used.
-    """
+    asked_before: dict[tuple[str, str], Asked] = field(default_factory=dict)
+    """What an earlier run asked for and waited for, by archive and id of products; taken out as it is used."""
     in_progress: InProgress = field(default_factory=InProgress)
     """Products under way in this folder, of this and other runs of the client."""
     small: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(IN_MEMORY))
@@ -94,6 +94,8 @@ class Log:
     source: str
     """Archive that the bytes come from."""
     staging_requests: int = 0
+    archive_order: str | None = None
+    """What the archive calls its order of the product."""
     asked_at: float | None = None
     """When it was first waited for, on the clock of the event loop."""
     staged_seconds: float = 0.0

@@ -15,7 +15,7 @@ from anyio import to_thread
 
 from pepsasync import events
 from pepsasync.engine.in_progress import InProgress
-from pepsasync.folder.journal import State, open_journal
+from pepsasync.folder.journal import Asked, State, open_journal
 from pepsasync.folder.layout import Folder
 from pepsasync.query.saved import wanted_as_json
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pepsasync.events import Emit
     from pepsasync.folder.journal import Journal
     from pepsasync.model import Product, Wanted
+    from pepsasync.providers.base import StagingReply
     from pepsasync.transfer.archive import Archive
 
 
@@ -122,9 +123,7 @@ class Recorder:
         if limiter.quota:
             limiter.remember(await self._earlier_downloads(archive.name, limiter.quota.seconds))
         counted = partial(self._download_began, archive.name)
-        return replace(
-            archive, emit=partial(self._take_of, archive.name), counted=counted, asked=self._journal.note_asked
-        )
+        return replace(archive, emit=partial(self._take_of, archive.name), counted=counted, asked=self._asked)
 
     def owned(self, folder: Folder) -> Folder:
         """A folder in which nothing is changed once another program has it."""
@@ -146,10 +145,20 @@ class Recorder:
         if order is not None:
             self._journal.note_searched(order)
 
-    async def asked_before(self) -> dict[tuple[str, str], int]:
-        """Staging requests by archive and id of the products that an earlier run waited for."""
+    async def asked_before(self) -> dict[tuple[str, str], Asked]:
+        """What an earlier run asked for and waited for, by archive and id of products."""
         with await self._journal.reader() as reader:
-            return await to_thread.run_sync(reader.asked)
+            asked = await to_thread.run_sync(reader.asked)
+        now = self._wall()
+        ended = {key for key, each in asked.items() if each.expires is not None and each.expires <= now}
+        return {key: each._replace(order=None) if key in ended else each for key, each in asked.items()}
+
+    async def _asked(self, product: Product, times: int, reply: StagingReply) -> None:
+        """Note a staging request; an order is on the disk before it is waited for, since it may cost a quota."""
+        expires = reply.expires.timestamp() if reply.expires else None
+        self._journal.note_asked(product, Asked(times, reply.order, expires))
+        if reply.order is not None:
+            await self._journal.flush()
 
     def _download_began(self, provider: str) -> None:
         """Note that the quota of an archive counts one more download."""

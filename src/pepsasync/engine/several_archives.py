@@ -90,6 +90,12 @@ class Candidates:
             window.leave(copy.product.size or 0, arrived=copy is self.came_from)
         self.staged.clear()
 
+    async def give_up(self) -> None:
+        """Take back what was ordered elsewhere."""
+        for copy in (*self.copies, *self.failed):
+            if copy is not self.came_from:
+                await copy.holder.one.give_up(copy.product)
+
     def begin_last_round(self) -> None:
         """Try the archives that failed once more.
 
@@ -133,6 +139,7 @@ class SeveralArchives:
                 async with self._ahead if is_near else contextlib.nullcontext():
                     path = await self._find_and_fetch(product, candidates)
                 if path is not None:
+                    await candidates.give_up()
                     return path
                 if candidates.are_nowhere_online:
                     if self._is_left_out(candidates):
@@ -183,7 +190,7 @@ class SeveralArchives:
         except (ConfigError, DiskFullError):
             raise
         except OfflineError:
-            copy.product = replace(copy.product, tier=StorageTier.TAPE)
+            copy.product = replace(copy.product, tier=StorageTier.TAPE, order=None)
         except NotNowError:
             pass
         except PepsasyncError as error:
@@ -231,16 +238,19 @@ class SeveralArchives:
             log = Log(candidates.log.product, candidates.log.source, asked_at=candidates.log.begin_wait())
             try:
                 await one.archive.check_account(product)
-                await one.bring_online(product, log)
+                try:
+                    await one.bring_online(product, log)
+                finally:
+                    copy.product = replace(product, order=log.archive_order)
             except (ConfigError, DiskFullError):
                 raise
             except PepsasyncError as error:
                 if isinstance(error, OfflineError) and one.order.config.skip_tape:
-                    copy.product = replace(product, tier=StorageTier.TAPE)
+                    copy.product = replace(copy.product, tier=StorageTier.TAPE)
                 else:
                     self._drop(copy, error, candidates)
             else:
-                copy.product = replace(product, tier=StorageTier.DISK)
+                copy.product = replace(copy.product, tier=StorageTier.DISK)
                 candidates.staged.append(copy)
                 waiting.cancel_scope.cancel()
             finally:

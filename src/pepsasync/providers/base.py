@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
     import httpx
 
@@ -63,6 +64,11 @@ class StagingReply:
     """Seconds after which the archive wants to be asked again."""
     advice: str = ""
     """What the user can do, the same words for every product; told once a run."""
+    order: str | None = None
+    """What the archive calls the order that the request led to: the engine writes it down, also for later runs, and
+    gives it back as `Product.order`. None where requests have no name."""
+    expires: datetime | None = None
+    """When that order ends, UTC, aware: a later run does not go on with it. None when the archive does not say."""
 
 
 class Provider(Protocol):
@@ -93,17 +99,28 @@ class Provider(Protocol):
         """
 
     async def request_staging(self, product: Product) -> StagingReply:
-        """Ask the archive to bring a product from tape to disk. A quota is a reply, not an error.
+        """Ask the archive to make a product available: from tape, or by an order. A quota is a reply, not an error.
+
+        Args:
+            product: Its `order` is that of an earlier request, if there was one.
 
         Raises:
             ProviderError: The product cannot be had.
+        """
+
+    async def give_up(self, product: Product) -> None:
+        """Take back the order of a product that has come from elsewhere; nothing where that cannot be done.
+
+        Raises:
+            ProviderError: The archive did not take it back. The run does not depend on it.
         """
 
     async def tiers(self, products: Collection[Product]) -> Mapping[str, StorageTier]:
         """Ask where products are, with as few calls as the archive allows.
 
         Args:
-            products: At most `limits.poll_batch`.
+            products: At most `limits.poll_batch`, each with its `order`, if there is one. One whose order has failed,
+                has ended or is not known any more is on tape: it is asked for again.
 
         Returns:
             Tier by product id; a product that the archive does not mention is missing.
@@ -116,6 +133,7 @@ class Provider(Protocol):
 
         Raises:
             AuthError: There are no credentials, or the archive refused them.
+            OfflineError: It has to be ordered first, and has no `order`.
             ProviderError: The archive did not hand out what the request needs.
         """
 

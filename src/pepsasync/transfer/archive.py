@@ -10,7 +10,7 @@ from pepsasync.events import DownloadRetried
 from pepsasync.limits.attempts import Attempts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from pepsasync.config import Config
     from pepsasync.events import Emit
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from pepsasync.limits.gate import Gate
     from pepsasync.limits.throttle import Throttle
     from pepsasync.model import Product
-    from pepsasync.providers.base import Provider
+    from pepsasync.providers.base import Provider, StagingReply
     from pepsasync.transfer.buffers import BufferPool
+
+
+async def _forget(product: Product, times: int, reply: StagingReply) -> None:
+    """Note nothing of a staging request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,8 @@ class Archive:
 
     counted: Callable[[], None] = lambda: None
     """Called for each download that a quota counts."""
-    asked: Callable[[Product, int], None] = lambda product, times: None  # noqa: ARG005
-    """Called for each staging request that the archive took, with how many there were so far."""
+    asked: Callable[[Product, int, StagingReply], Awaitable[None]] = _forget
+    """Awaited for each staging request that the archive took, with how many there were so far, and its reply."""
 
     @property
     def name(self) -> str:

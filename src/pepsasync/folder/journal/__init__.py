@@ -6,10 +6,11 @@
 from pepsasync.folder.journal.journal import Journal, Pulse, open_journal
 from pepsasync.folder.journal.lease import JournalBusyError, Owner
 from pepsasync.folder.journal.reading import JournalReader
-from pepsasync.folder.journal.rows import UNFINISHED, Changes, Count, Here, Now, Order, Provenance, Row, State
+from pepsasync.folder.journal.rows import UNFINISHED, Asked, Changes, Count, Here, Now, Order, Provenance, Row, State
 
 __all__ = [
     "UNFINISHED",
+    "Asked",
     "Changes",
     "Count",
     "Here",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pepsasync.folder.journal.pending import Pending
+    from pepsasync.folder.journal.rows import Asked
     from pepsasync.model import Product
 
 _SLICE = 1_000
@@ -185,10 +186,11 @@ class Journal:
         came = (storable(source), checksum and storable(checksum), size, self._wall())
         self._writer.add(lambda pending: pending.came.update({storable(name): came}))
 
-    def note_asked(self, product: Product, requests: int) -> None:
-        """Take that an archive was asked to bring its product from tape, how often so far; never waits."""
-        key, asked = (storable(product.provider), storable(product.id)), (storable(product.name), requests)
-        self._writer.add(lambda pending: pending.asked.update({key: asked}))
+    def note_asked(self, product: Product, asked: Asked) -> None:
+        """Take that an archive was asked to make its product available; never waits."""
+        key, order = (storable(product.provider), storable(product.id)), asked.order and storable(asked.order)
+        row = storable(product.name), asked.requests, order, asked.expires
+        self._writer.add(lambda pending: pending.asked.update({key: row}))
 
     async def flush(self) -> None:
         """Wait until everything taken so far is on the disk; returns at once when the journal is quiet."""

@@ -68,8 +68,8 @@ class Pending:
     products: dict[str, tuple[int | None, Product, float]] = field(default_factory=dict)
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     downloads: list[tuple[str, float]] = field(default_factory=list)
-    asked: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
-    """Name and staging requests of products, by archive and id."""
+    asked: dict[tuple[str, str], tuple[str, int, str | None, float | None]] = field(default_factory=dict)
+    """Name, staging requests, order and its end, of products by archive and id."""
     searched: list[int] = field(default_factory=list)
     """Orders for which everything was found."""
     now: dict[str, float | None] = field(default_factory=dict)
@@ -110,7 +110,10 @@ class Pending:
         run(_NOTE, map(_note_row, self.notes.items()))
         run(_CAME, ((name, *came, name) for name, came in self.came.items()))
         run("INSERT INTO downloads VALUES (?, ?)", self.downloads)
-        run("INSERT OR REPLACE INTO asked VALUES (?, ?, ?, ?)", ((*key, *asked) for key, asked in self.asked.items()))
+        run(
+            "INSERT OR REPLACE INTO asked VALUES (?, ?, ?, ?, ?, ?)",
+            ((*key, *asked) for key, asked in self.asked.items()),
+        )
         run(_SEARCHED, ((order,) for order in self.searched))
         run("INSERT OR REPLACE INTO now VALUES (?, ?)", self.now.items())
 

@@ -33,6 +33,7 @@ from pepsasync.folder.journal.opening import (
 )
 from pepsasync.folder.journal.rows import (
     UNFINISHED,
+    Asked,
     Count,
     Here,
     Order,
@@ -84,6 +85,11 @@ SELECT products.key, products.name, coalesce(provenance.source, products.source)
 _NO_PROVENANCE = f"SELECT key, name, source, checksum, bytes, path, NULL, order_id {_FROM.format('')}"
 _WITH_PROVENANCE = 3
 """Schema that has the table; older journals are read as they are."""
+
+_ASKED = """
+SELECT asked.source, asked.id, requests, archive_order, expires FROM asked JOIN products ON products.name = asked.name
+WHERE state = 'staging' OR (archive_order IS NOT NULL AND state NOT IN ('delivered', 'skipped'))
+"""
 
 _STATES = frozenset(State)
 
@@ -217,10 +223,9 @@ class JournalReader:
         query = "SELECT started FROM downloads WHERE account = ? AND started >= ? ORDER BY started"
         return [started for (started,) in self._rows(query, storable(account), when)]
 
-    def asked(self) -> dict[tuple[str, str], int]:
-        """Staging requests by archive and id, of the products that wait for tape."""
-        query = "SELECT source, id, requests FROM asked WHERE name IN (SELECT name FROM products WHERE state = ?)"
-        return {(source, id_): requests for source, id_, requests in self._rows(query, State.STAGING)}
+    def asked(self) -> dict[tuple[str, str], Asked]:
+        """What archives were asked for, by archive and id: products that wait for tape, or are ordered and not here."""
+        return {(source, id_): Asked(*asked) for source, id_, *asked in self._rows(_ASKED)}
 
     def owner(self) -> Owner | None:
         """Who writes the journal; None when nobody does, as far as this machine can tell."""

@@ -69,6 +69,17 @@ class Now(TypedDict, total=False):
     updated: float
 
 
+class Asked(NamedTuple):
+    """What an archive was asked to bring from tape, or to make available by an order."""
+
+    requests: int
+    """How often so far."""
+    order: str | None = None
+    """What the archive calls the order; None where requests have no name."""
+    expires: float | None = None
+    """Wall time at which the order ends, seconds since 1970; None when that is not known."""
+
+
 class Here(NamedTuple):
     """What should stand in the folder."""
 

@@ -85,7 +85,13 @@ CREATE TABLE provenance (name TEXT PRIMARY KEY, source TEXT NOT NULL, checksum T
 """
 """Of each product that a run has brought; a later order, or a look at what is here, changes nothing of it."""
 
-MIGRATIONS: tuple[str, ...] = (_TABLES, _ASKED, _PROVENANCE)
+_ARCHIVE_ORDERS = """
+ALTER TABLE asked ADD COLUMN archive_order TEXT;
+ALTER TABLE asked ADD COLUMN expires REAL;
+"""
+"""What an archive calls the order that a staging request led to, and the wall time of its end."""
+
+MIGRATIONS: tuple[str, ...] = (_TABLES, _ASKED, _PROVENANCE, _ARCHIVE_ORDERS)
 """Script number N makes schema N+1 of schema N. Published scripts never change, and hold only statements whose text
 SQLite keeps as it is (CREATE, DROP, ADD COLUMN), because the tables of a journal are compared with them."""
 

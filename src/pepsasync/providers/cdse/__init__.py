@@ -115,6 +115,9 @@ class Cdse:
             return StagingReply(StagingOutcome.ONLINE)
         return StagingReply(StagingOutcome.BY_HAND, advice=ADVICE)
 
+    async def give_up(self, product: Product) -> None:
+        """Nothing: requests of this archive have no names."""
+
     async def tiers(self, products: Collection[Product]) -> Mapping[str, StorageTier]:
         """Ask for all at once, and for what that leaves out one by one; see `Provider.tiers`."""
         wanted, found = {product.id for product in products}, dict[str, StorageTier]()

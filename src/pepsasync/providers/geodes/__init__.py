@@ -120,6 +120,9 @@ class Geodes:
         await self._http.send_patiently(request, self._judge)
         return StagingReply(StagingOutcome.ACCEPTED)
 
+    async def give_up(self, product: Product) -> None:
+        """Nothing: requests of this archive have no names."""
+
     async def tiers(self, products: Collection[Product]) -> Mapping[str, StorageTier]:
         """Ask for all at once, one by one when that fails and there is a key; see `Provider.tiers`."""
         wanted = [{"href": product.download_url, "endpointURL": product.storage_url} for product in products]

@@ -125,6 +125,9 @@ class Peps:
             return StagingReply(StagingOutcome.QUOTA, error.retry_after)
         raise error
 
+    async def give_up(self, product: Product) -> None:
+        """Nothing: requests of this archive have no names."""
+
     async def tiers(self, products: Collection[Product]) -> Mapping[str, StorageTier]:
         """Ask by search or by item, whichever takes fewer calls; see `Provider.tiers`."""
         groups: dict[str, list[Product]] = {}
