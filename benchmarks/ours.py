@@ -18,8 +18,8 @@ from pepsasync.http.client import Http
 from pepsasync.limits.gate import Gate
 from pepsasync.limits.throttle import Throttle
 from pepsasync.providers.peps import Peps
-from pepsasync.transfer.archive import Archive
 from pepsasync.transfer.buffers import BufferPool
+from pepsasync.transfer.context import ArchiveContext
 from pepsasync.transfer.download import download
 
 ACCOUNT = Credentials(username="somebody", password="secret")
@@ -58,7 +58,7 @@ async def _transfer(work, folder):
         where, provider = Folder(Path(folder)), Peps(http, Lookup.of(ACCOUNT), work.root)
         where.open()
         gate = Gate(provider.name, provider.limits, provider.account, config, ignore)
-        archive = Archive(provider, http, gate, Throttle(None), config, ignore, BufferPool())
+        archive = ArchiveContext(provider, http, gate, Throttle(None), config, ignore, BufferPool())
 
         async def one(product):
             part = await download(product, archive, where)

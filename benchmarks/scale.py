@@ -37,8 +37,8 @@ from pepsasync.limits.gate import Gate
 from pepsasync.limits.throttle import Throttle
 from pepsasync.model import Checksum, Limits, Query, StorageTier
 from pepsasync.providers.base import SearchPage
-from pepsasync.transfer.archive import Archive
 from pepsasync.transfer.buffers import BufferPool
+from pepsasync.transfer.context import ArchiveContext
 
 DOWNLOADED = 1_000
 """One product in so many comes over the (pretended) network; the others are on tape and left out."""
@@ -101,7 +101,7 @@ async def run(count, folder, counters):
     async with Http(config, transport=httpx.MockTransport(answer)) as http:
         provider, where = Catalogue(count, http), Folder(folder)
         gate = Gate(provider.name, provider.limits, None, config, counters.take)
-        archive = Archive(provider, http, gate, Throttle(None), config, counters.take, BufferPool())
+        archive = ArchiveContext(provider, http, gate, Throttle(None), config, counters.take, BufferPool())
         where.open()
         async with (
             journals.recorder(folder, [provider.name], {"provider": "geodes"}) as recorder,

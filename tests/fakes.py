@@ -8,8 +8,8 @@ from pepsasync.limits.gate import Gate
 from pepsasync.limits.throttle import Throttle
 from pepsasync.model import Limits, Product, StorageTier
 from pepsasync.providers.base import SearchPage, StagingOutcome, StagingReply
-from pepsasync.transfer.archive import Archive
 from pepsasync.transfer.buffers import BufferPool
+from pepsasync.transfer.context import ArchiveContext
 
 
 def product(name="A", **changes):
@@ -86,7 +86,7 @@ def gate_of(provider, config, emit):
 def archive_of(provider, http, config, emit):
     """An archive as a client uses it, around a provider of a test."""
     gate = gate_of(provider, config, emit)
-    return Archive(provider, http, gate, Throttle(config.limit_rate), config, emit, BufferPool())
+    return ArchiveContext(provider, http, gate, Throttle(config.limit_rate), config, emit, BufferPool())
 
 
 def plain_archive(http, config, emit, *, downloads=64):

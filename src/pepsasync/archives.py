@@ -13,8 +13,8 @@ from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import ConfigError
 from pepsasync.limits.gate import Gate
 from pepsasync.providers import Choices, make_provider, public_url
-from pepsasync.transfer.archive import Archive
 from pepsasync.transfer.buffers import BufferPool
+from pepsasync.transfer.context import ArchiveContext
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def run_options(archives: Sequence[Archive], *, extract: bool, skip_tape: bool) -> dict[str, object]:
+def run_options(archives: Sequence[ArchiveContext], *, extract: bool, skip_tape: bool) -> dict[str, object]:
     """What a later run must know to go on with one; holds no secret."""
     return {
         "provider": ",".join(archive.provider.name for archive in archives),
@@ -49,7 +49,7 @@ def open_archives(
     credentials: Credentials | Mapping[str, Credentials] | None,
     base_url: str | Mapping[str, str] | None,
     ask_code: Callable[[], Awaitable[str]] | None,
-) -> list[Archive]:
+) -> list[ArchiveContext]:
     """Return the archives of a client, in order of preference; see `Client`.
 
     Raises:
@@ -64,7 +64,7 @@ def open_archives(
         is_unlimited = len(names) > 1 and provider.limits.quota is None
         bounds = replace(config, quota=None) if is_unlimited else config
         gate = Gate(name, provider.limits, provider.account, bounds, emit)
-        archives.append(Archive(provider, http, gate, throttle, config, emit, buffers, root=root))
+        archives.append(ArchiveContext(provider, http, gate, throttle, config, emit, buffers, root=root))
     return archives
 
 

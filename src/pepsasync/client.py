@@ -15,7 +15,6 @@ from anyio import from_thread, to_thread
 from pepsasync.archives import open_archives, run_options
 from pepsasync.arguments import as_folder, as_products, as_query, as_wanted
 from pepsasync.engine.search import PAGES_AHEAD, search
-from pepsasync.engine.staging import request_staging
 from pepsasync.errors import NotFoundError
 from pepsasync.events import DownloadProgressed, Event, Noticed
 from pepsasync.folder.layout import Folder
@@ -171,7 +170,7 @@ class Client:
         if not isinstance(product, Product):
             raise TypeError(f"stage() takes a product from a search, not {product!r}")
         self._check_open()
-        return await request_staging(product, self._archives[0])
+        return await self._archives[0].request_staging(product)
 
     async def tiers(self, products: Product | Iterable[Product]) -> dict[str, StorageTier]:
         """Ask where products are now, many with one request.
@@ -266,7 +265,7 @@ class Client:
         """
         from pepsasync.engine.fetch import fetch  # noqa: PLC0415 - as for journals
         from pepsasync.engine.order import Order  # noqa: PLC0415
-        from pepsasync.engine.several_archives import archives_of  # noqa: PLC0415
+        from pepsasync.engine.several_archives import sources_of  # noqa: PLC0415
 
         products, path = as_wanted(wanted), as_folder(directory)
 
@@ -289,9 +288,9 @@ class Client:
                     asked_before=await recorder.asked_before(),
                     in_progress=recorder.in_progress,
                 )
-                archives = archives_of([await recorder.recorded(archive) for archive in self._archives], order)
+                sources = sources_of([await recorder.recorded(archive) for archive in self._archives], order)
                 with self.listen(recorder.note_quota):
-                    await fetch(products, self.provider, archives, order, recorder, outcomes.clone())
+                    await fetch(products, self.provider, sources, order, recorder, outcomes.clone())
 
         return Background(self._tasks, work, OUTCOMES_AHEAD)
 

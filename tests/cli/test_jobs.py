@@ -97,7 +97,7 @@ class TestWhatIsLeft:
         assert wanted[0] == "A", "what PEPS said of a product means nothing to another archive"
         assert wanted[1].name == "B"
 
-    def test_one_of_the_archives_of_an_order_keeps_its_root(self, tmp_path):
+    def test_one_of_the_sources_of_an_order_keeps_its_root(self, tmp_path):
         roots = {"peps": "https://peps.example/resto", "cdse": "https://cdse.example"}
         options = {"provider": "peps,cdse", "base_url": roots}
         write_journal(tmp_path, ({"collection": "S1"}, options, True, of("peps", "A")))

@@ -10,9 +10,8 @@ import pytest
 
 from fakes import FakeProvider, archive_of, product
 from pepsasync import Config, StorageTier
-from pepsasync.engine.in_progress import InProgress
 from pepsasync.engine.one_archive import OneArchive
-from pepsasync.engine.order import Log, Order
+from pepsasync.engine.order import InProgress, Log, Order
 from pepsasync.engine.recorder import Recorder
 from pepsasync.engine.several_archives import Candidates
 from pepsasync.engine.several_slots import Copy, Holder

@@ -8,7 +8,6 @@ import pytest
 
 from fakes import FakeProvider, archive_of, product
 from pepsasync.config import Config
-from pepsasync.engine.staging import request_staging
 from pepsasync.errors import NotFoundError, NotNowError, QuotaError, ServerError
 from pepsasync.events import Noticed, QuotaReached
 from pepsasync.limits.backoff import Backoff
@@ -57,7 +56,7 @@ async def test_nobody_asks_for_staging_while_the_archive_wants_a_pause(answer, j
     await request_refused(one)
     async with anyio.create_task_group() as tasks:
         for name in "BCDEF":
-            tasks.start_soon(request_staging, product(name), one)
+            tasks.start_soon(one.request_staging, product(name))
 
     assert sum(pause > 0.1 for pause in provider.pauses) == 1
     assert provider.pauses[0] >= 0.1
@@ -66,7 +65,7 @@ async def test_nobody_asks_for_staging_while_the_archive_wants_a_pause(answer, j
 async def request_refused(one):
     """The first request, not repeated."""
     with anyio.move_on_after(0.05):
-        await request_staging(product("A"), one)
+        await one.request_staging(product("A"))
 
 
 async def refuse(gate, error):
@@ -123,7 +122,7 @@ async def test_a_pause_of_staging_requests_holds_no_download_and_the_other_way_r
 
     await refuse(one.gate, ServerError("overloaded", retry_after=0.15))
     began = anyio.current_time()
-    await request_staging(product("B"), one)
+    await one.request_staging(product("B"))
     assert anyio.current_time() - began < 0.1
 
 

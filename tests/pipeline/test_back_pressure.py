@@ -14,7 +14,7 @@ from pepsasync.config import Config
 from pepsasync.engine import fetch as module
 from pepsasync.engine.fetch import deliver_all
 from pepsasync.engine.order import Order
-from pepsasync.engine.several_archives import archives_of
+from pepsasync.engine.several_archives import sources_of
 from pepsasync.folder.layout import Folder
 from pepsasync.http.client import Http
 from pepsasync.model import Delivery
@@ -63,7 +63,7 @@ def running(tmp_path):
         pages.close()
         async with Http(config) as http, received, module.task_group() as tasks:
             order = Order(folder, config, lambda event: None, "plain", on_delivered=on_delivered)
-            archives = archives_of([plain_archive(http, config, lambda event: None)], order)
+            archives = sources_of([plain_archive(http, config, lambda event: None)], order)
             tasks.start_soon(deliver_all, to_bring, outcomes, archives, order)
             yield received
             tasks.cancel_scope.cancel()

@@ -10,7 +10,7 @@ import pytest
 from archives import connect, everything, right_files, sandbox
 from pepsasync import DeliveryStatus, Query, ServerError
 from pepsasync.engine import recorder as record
-from pepsasync.engine.in_progress import InProgress
+from pepsasync.engine.order import InProgress
 from pepsasync.events import DownloadStarted, Noticed, ProductStaged, TiersWatched
 from pepsasync.folder.journal import JournalBusyError, Owner
 from pepsasync.folder.journal.reading import LEASE

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from archives import QUICK, connect, credentials, everything, fetch_all, right_files, root, sandbox
 from pepsasync import AuthError, Client, Config, ConfigError
-from pepsasync.engine.in_progress import InProgress
+from pepsasync.engine.order import InProgress
 from pepsasync.engine.recorder import Recorder
 from pepsasync.events import (
     DownloadProgressed,

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from pepsasync.engine.order import Archives, Order
+    from pepsasync.engine.order import Order, Sources
     from pepsasync.model import Product
 
 
-async def deliver(product: Product, archives: Archives, order: Order, *, is_absent: bool = False) -> Delivery | None:
+async def deliver(product: Product, sources: Sources, order: Order, *, is_absent: bool = False) -> Delivery | None:
     """Bring one product from wherever it is to its final name.
 
     Args:
         product: As the catalogue described it.
-        archives: One archive, or several.
+        sources: One archive, or several.
         order: Folder, limiters, what is wanted.
         is_absent: Whether it is known that nothing of that name is in the folder.
 
@@ -58,8 +58,8 @@ async def deliver(product: Product, archives: Archives, order: Order, *, is_abse
         path = existing.path
         if path is not None and (existing.is_folder or not order.extract):
             return _skipped(log, path, existing.bytes, order)
-        async with _room(product, archives, order, path):
-            path = path or await archives.bring(product, log)
+        async with _room(product, sources, order, path):
+            path = path or await sources.bring(product, log)
             if path is None:
                 return None
             if order.extract:
@@ -83,10 +83,10 @@ def _of_product(error: PepsasyncError | RuntimeError) -> PepsasyncError:
 
 
 @contextlib.asynccontextmanager
-async def _room(product: Product, archives: Archives, order: Order, zipped: Path | None) -> AsyncIterator[None]:
+async def _room(product: Product, sources: Sources, order: Order, zipped: Path | None) -> AsyncIterator[None]:
     """Reserve the disk space that a product still needs; one that is left out because it is on tape needs none."""
     space, size = order.folder.space, product.size or 0
-    if space is None or (zipped is None and order.config.skip_tape and not archives.may_be_online(product)):
+    if space is None or (zipped is None and order.config.skip_tape and not sources.may_be_online(product)):
         yield
         return
     here = size if zipped else 0

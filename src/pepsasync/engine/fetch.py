@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from pepsasync.engine.one_archive import OneArchive
-    from pepsasync.engine.order import Archives, Order
+    from pepsasync.engine.order import Order, Sources
     from pepsasync.engine.recorder import Recorder
     from pepsasync.model import Delivery, Wanted
     from pepsasync.providers.base import Provider
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 async def fetch(
     wanted: Wanted,
     provider: Provider,
-    archives: Archives,
+    sources: Sources,
     order: Order,
     recorder: Recorder,
     outcomes: MemoryObjectSendStream[Delivery],
@@ -47,7 +47,7 @@ async def fetch(
     Args:
         wanted: A query, or products, names and queries.
         provider: Is searched.
-        archives: Where products come from.
+        sources: Where products come from.
         order: Folder, limiters, options.
         recorder: Writes what happens to the journal of the folder.
         outcomes: One `Delivery` each, closed at the end.
@@ -77,7 +77,7 @@ async def fetch(
         guarding.start_soon(recorder.guard)
         async with task_group() as tasks:
             tasks.start_soon(look_for)
-            tasks.start_soon(deliver_all, pages, outcomes.clone(), archives, order)
+            tasks.start_soon(deliver_all, pages, outcomes.clone(), sources, order)
         guarding.cancel_scope.cancel()
     for error in failures:
         raise error
@@ -86,7 +86,7 @@ async def fetch(
 async def deliver_all(
     pages: MemoryObjectReceiveStream[list[Product]],
     outcomes: MemoryObjectSendStream[Delivery],
-    archives: Archives,
+    sources: Sources,
     order: Order,
 ) -> None:
     """Deliver every product that arrives, many at a time.
@@ -97,7 +97,7 @@ async def deliver_all(
     Args:
         pages: Products without repetition; closed by the search.
         outcomes: One `Delivery` each, but for products that the order leaves out; closed at the end.
-        archives: Where they come from.
+        sources: Where they come from.
         order: Shared by all.
 
     Raises:
@@ -111,7 +111,7 @@ async def deliver_all(
     async def one(product: Product, is_absent: bool) -> None:
         try:
             async with order.in_progress.alone(product.name) as is_shared:
-                delivery = await deliver(product, archives, order, is_absent=is_absent and not is_shared)
+                delivery = await deliver(product, sources, order, is_absent=is_absent and not is_shared)
             if delivery is not None:
                 await _run_hook(delivery, order)
                 await outcomes.send(delivery)
@@ -119,7 +119,7 @@ async def deliver_all(
             in_flight.release_on_behalf_of(product.name)
 
     async with outcomes, pages, task_group() as watching:
-        watching.start_soon(archives.watch)
+        watching.start_soon(sources.watch)
         async with task_group() as deliveries:
             async for products in pages:
                 absent = await find_absent(products, order.folder)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pepsasync.engine.staging import request_staging
 from pepsasync.engine.watch import OnlineWatch, too_late
 from pepsasync.errors import IntegrityError, OfflineError, PepsasyncError, ProviderError
 from pepsasync.events import (
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from pepsasync.engine.order import Log, Order
     from pepsasync.events import Event
     from pepsasync.model import Product
-    from pepsasync.transfer.archive import Archive
+    from pepsasync.transfer.context import ArchiveContext
 
 
 GIVE_UP = 30.0
@@ -50,7 +49,7 @@ class OneArchive:
         order: What is wanted, and where it is put.
     """
 
-    def __init__(self, archive: Archive, order: Order) -> None:
+    def __init__(self, archive: ArchiveContext, order: Order) -> None:
         self.archive = archive
         self.order = order
         self._watch = OnlineWatch(archive.provider, archive.config, archive.emit)
@@ -138,7 +137,7 @@ class OneArchive:
         is_waiting = goes_first = self._take_up_earlier_request(product, log)
         product = replace(product, order=log.archive_order)
         while not (is_waiting and await self._watch.until_online(product, log.staging_requests, deadline)):
-            reply = await request_staging(product, archive, goes_first=goes_first)
+            reply = await archive.request_staging(product, goes_first=goes_first)
             if reply.order is not None:
                 log.archive_order = reply.order
                 await archive.asked(product, log.staging_requests + 1, reply)

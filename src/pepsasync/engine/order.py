@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import anyio
 
-from pepsasync.engine.in_progress import InProgress
 from pepsasync.events import Noticed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
     from typing import Protocol
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pepsasync.model import Checksum, Delivery, Product
     from pepsasync.transfer.part import DataPath
 
-    class Archives(Protocol):
+    class Sources(Protocol):
         """One archive, or several that hold the same products."""
 
         async def bring(self, product: Product, log: Log) -> Path | None:
@@ -49,6 +49,38 @@ IN_MEMORY = 64
 
 UNPACKERS = 2
 """Zips unpacked at once: it is disk and processor work, more would only take turns."""
+
+
+class InProgress:
+    """Products in progress in one folder: a lock for each, since two runs of a client must not write the same part."""
+
+    def __init__(self) -> None:
+        self.is_shared = False
+        """Whether more than one run has ever worked in the folder: what one has not found there, another may have
+        brought since."""
+        self._names: set[str] = set()
+        self._one_ended: anyio.Event | None = None
+
+    @contextlib.asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        """Hold the lock of a product; waits while another run holds it.
+
+        Yields:
+            Whether another run may have brought it meanwhile.
+
+        Cancellation: nothing is held.
+        """
+        while name in self._names:
+            self._one_ended = self._one_ended or anyio.Event()
+            await self._one_ended.wait()
+        self._names.add(name)
+        try:
+            yield self.is_shared
+        finally:
+            self._names.discard(name)
+            if self._one_ended is not None:
+                self._one_ended.set()
+                self._one_ended = None
 
 
 @dataclass(frozen=True, slots=True)

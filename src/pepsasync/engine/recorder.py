@@ -14,7 +14,7 @@ import anyio
 from anyio import to_thread
 
 from pepsasync import events
-from pepsasync.engine.in_progress import InProgress
+from pepsasync.engine.order import InProgress
 from pepsasync.folder.journal import Asked, State, open_journal
 from pepsasync.folder.layout import Folder
 from pepsasync.query.saved import wanted_as_json
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pepsasync.folder.journal import Journal
     from pepsasync.model import Product, Wanted
     from pepsasync.providers.base import StagingReply
-    from pepsasync.transfer.archive import Archive
+    from pepsasync.transfer.context import ArchiveContext
 
 
 SPEED_EVERY = 5.0
@@ -117,7 +117,7 @@ class Recorder:
             self._journal.check_owner()
             await anyio.sleep(GUARD_EVERY)
 
-    async def recorded(self, archive: Archive) -> Archive:
+    async def recorded(self, archive: ArchiveContext) -> ArchiveContext:
         """An archive whose events, downloads and staging requests are noted, and whose quota knows of earlier runs."""
         limiter = archive.gate.quota
         if limiter.quota:

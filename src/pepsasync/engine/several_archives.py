@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pepsasync.engine.order import Archives, Order
+    from pepsasync.engine.order import Order, Sources
     from pepsasync.limits.gate import Gate
     from pepsasync.model import Product
     from pepsasync.providers.base import Provider
-    from pepsasync.transfer.archive import Archive
+    from pepsasync.transfer.context import ArchiveContext
 
 AHEAD = 4
 """Times the slots of all archives: so many products that are online wait for one. The other archives are asked about
@@ -294,7 +294,7 @@ class SeveralArchives:
             raise error
 
 
-def archives_of(archives: Sequence[Archive], order: Order) -> Archives:
+def sources_of(archives: Sequence[ArchiveContext], order: Order) -> Sources:
     """Where the products of an order come from.
 
     Args:

@@ -27,9 +27,8 @@ from pepsasync.folder.zips import has_end_record
 from pepsasync.model import StorageTier
 from pepsasync.transfer.part import is_small, open_part
 from pepsasync.transfer.progress import Progress
-from pepsasync.transfer.ranges import are_failing, judge, range_request, refuse_errors, validator_of
+from pepsasync.transfer.ranges import Action, are_failing, judge, range_request, refuse_errors, validator_of
 from pepsasync.transfer.receive import body_of, receive
-from pepsasync.transfer.resume import Action
 from pepsasync.transfer.segments import further_connections
 
 if TYPE_CHECKING:
@@ -39,12 +38,12 @@ if TYPE_CHECKING:
     from pepsasync.limits.attempts import Attempts
     from pepsasync.limits.quota import Permit
     from pepsasync.model import Product
-    from pepsasync.transfer.archive import Archive
+    from pepsasync.transfer.context import ArchiveContext
     from pepsasync.transfer.division import Segment
     from pepsasync.transfer.part import Part
 
 
-async def download(product: Product, archive: Archive, folder: Folder) -> Part:
+async def download(product: Product, archive: ArchiveContext, folder: Folder) -> Part:
     """Bring all bytes of a product to its part, continuing with what is there.
 
     A cut is a `ServerError` (`http.errors`): the slot is given back, further connections end, `Attempts` pauses, and
@@ -95,7 +94,7 @@ async def download(product: Product, archive: Archive, folder: Folder) -> Part:
     return part
 
 
-async def fill_gaps(part: Part, archive: Archive, progress: Progress) -> None:
+async def fill_gaps(part: Part, archive: ArchiveContext, progress: Progress) -> None:
     """Make one attempt: enter the gate and bring what is missing, over one connection or several.
 
     Args:
@@ -126,7 +125,7 @@ async def fill_gaps(part: Part, archive: Archive, progress: Progress) -> None:
         raise await ask_whether_on_tape(refusal, product, archive) from refusal.__cause__
 
 
-async def lead(segment: Segment, part: Part, archive: Archive, permit: Permit, progress: Progress) -> None:
+async def lead(segment: Segment, part: Part, archive: ArchiveContext, permit: Permit, progress: Progress) -> None:
     """Request the bytes from the start of a segment on, and write what arrives.
 
     When the archive cannot send this range, the whole product is requested.
@@ -196,7 +195,7 @@ async def lead(segment: Segment, part: Part, archive: Archive, permit: Permit, p
         progress.count()
 
 
-def _refuse_wrong_start(head: bytes, product: Product, response: httpx.Response, archive: Archive) -> None:
+def _refuse_wrong_start(head: bytes, product: Product, response: httpx.Response, archive: ArchiveContext) -> None:
     if not head:
         raise ServerError("the archive sent an empty file", product=product.name)
     if error := archive.provider.judge_download(product, response, head):
@@ -218,7 +217,7 @@ async def _judge_end(segment: Segment, part: Part, response: httpx.Response, tot
     part.division.set_size(front)
 
 
-async def ask_whether_on_tape(refusal: OfflineError, product: Product, archive: Archive) -> ProviderError:
+async def ask_whether_on_tape(refusal: OfflineError, product: Product, archive: ArchiveContext) -> ProviderError:
     """Ask the archive where a product is now when its refusal leaves that open; holds a staging slot while it asks.
 
     Args:
@@ -240,7 +239,9 @@ async def ask_whether_on_tape(refusal: OfflineError, product: Product, archive: 
     return refusal if is_on_tape else refusal.if_online
 
 
-def _given_up(error: PepsasyncError, attempts: Attempts, product: Product, archive: Archive) -> TransferError | None:
+def _given_up(
+    error: PepsasyncError, attempts: Attempts, product: Product, archive: ArchiveContext
+) -> TransferError | None:
     """The error of a download that has used up its tries; None when its last error says it all."""
     if isinstance(error, AddressError):
         error.product = product.name

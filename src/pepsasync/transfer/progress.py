@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pepsasync.folder.space import Space
-    from pepsasync.transfer.archive import Archive
+    from pepsasync.transfer.context import ArchiveContext
     from pepsasync.transfer.part import Part
 
 INTERVAL = 0.1
@@ -32,7 +32,7 @@ class Progress:
         space: Room set aside on the disk, of which less is needed with every byte; None when it is not watched.
     """
 
-    def __init__(self, part: Part, archive: Archive, space: Space | None) -> None:
+    def __init__(self, part: Part, archive: ArchiveContext, space: Space | None) -> None:
         self._part = part
         self._archive = archive
         self._space = space

@@ -1,7 +1,15 @@
-"""Requests for a range of a product, and answers that are no product at all."""
+"""Requests for what is missing of a product, and what their answers mean.
+
+The tables that this implements stand in `docs/resume.md`. PEPS in PHP mode clamps ranges beyond the end instead of
+answering 416, ignores the end of bounded ranges and has no validators (PEPS protocol notes, sections 5.4 and 8.17), so
+only open-ended ranges are asked there and every Content-Range is checked.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import httpx
@@ -9,18 +17,17 @@ import httpx
 from pepsasync.errors import RefusedError
 from pepsasync.http.errors import safe_url
 from pepsasync.http.replies import encoding_of
-from pepsasync.transfer.resume import Action, Judgement, judge_answer
 
 if TYPE_CHECKING:
     from pepsasync.model import Product
-    from pepsasync.transfer.archive import Archive
+    from pepsasync.transfer.context import ArchiveContext
     from pepsasync.transfer.part import Part
 
 WORDS = ("text/html", "application/json")
 """Types of bodies that say why there is no product."""
 
 
-async def range_request(part: Part, archive: Archive, first: int, last: int | None = None) -> httpx.Request:
+async def range_request(part: Part, archive: ArchiveContext, first: int, last: int | None = None) -> httpx.Request:
     """A request for the bytes from the first to the last, or to the end of the product."""
     request = await archive.provider.download_request(part.product)
     request.headers["Accept-Encoding"] = "identity"
@@ -31,7 +38,7 @@ async def range_request(part: Part, archive: Archive, first: int, last: int | No
     return request
 
 
-async def refuse_errors(product: Product, response: httpx.Response, archive: Archive) -> None:
+async def refuse_errors(product: Product, response: httpx.Response, archive: ArchiveContext) -> None:
     """Raise what the provider, or plain HTTP, finds wrong with status and headers.
 
     Raises:
@@ -58,7 +65,7 @@ Some servers fail at ranges (GEODES protocol notes, section 6.2), and all fail n
 own. Where ranges have worked, only the last try asks for the whole product."""
 
 
-def are_failing(part: Part, status: int, archive: Archive) -> bool:
+def are_failing(part: Part, status: int, archive: ArchiveContext) -> bool:
     """Take note of what a request for the rest of a product led to.
 
     Returns:
@@ -76,12 +83,89 @@ def are_failing(part: Part, status: int, archive: Archive) -> bool:
     return part.failed_ranges >= enough and status == 500
 
 
-def seem_to_fail(part: Part, archive: Archive) -> bool:
+def seem_to_fail(part: Part, archive: ArchiveContext) -> bool:
     """Whether the host of a product seems to serve whole products only.
 
     That may spare it requests and must not cost a part: an archive that fails for a while looks the same.
     """
     return archive.serves_ranges.get(httpx.URL(part.product.download_url).host) is False
+
+
+class Action(Enum):
+    """What to do with the body that the archive sends."""
+
+    APPEND = "append"
+    """Write it behind the part."""
+    FROM_START = "restart"
+    """Write it from 0, as every first answer; what is here of another file is given up."""
+    COMPLETE = "complete"
+    """Do not read it: the part already holds every byte."""
+    ASK_WHOLE = "ask whole"
+    """Do not read it: ask once more, without Range."""
+    CHANGED = "changed"
+    """Do not read it: the archive has another file than it announced."""
+    LATER = "later"
+    """Do not read it: a proxy or server cut the announced length short; ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What an answer means for the part."""
+
+    action: Action
+    total: int | None
+    """Bytes of the whole file as this answer tells, None when it does not."""
+
+
+# No file has more bytes than 18 digits tell, and Python refuses to read numbers of thousands of them.
+_CONTENT_RANGE = re.compile(r"^\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)\s*$", re.IGNORECASE)
+
+
+def parse_content_range(text: str | None) -> tuple[int | None, int | None, int | None]:
+    """Return first byte, last byte and total of a Content-Range; None for what is missing or makes no sense."""
+    match = _CONTENT_RANGE.match(text or "")
+    if match is None:
+        return None, None, None
+    first, last, total = (int(group) if group and group != "*" else None for group in match.groups())
+    return first, last, total
+
+
+def judge_answer(
+    status: int, content_range: str | None, content_length: int | None, *, offset: int, size: int | None
+) -> Judgement:
+    """Decide what to do with a 200, 206 or 416.
+
+    Args:
+        status: 200, 206 or 416; other statuses never get here.
+        content_range: The header as sent, None when absent.
+        content_length: The header as a number, None when absent or chunked.
+        offset: First byte that was asked for; 0 when no Range was sent.
+        size: Announced bytes of the product, None when unknown.
+    """
+    first, _, total = parse_content_range(content_range)
+    if status == 416:
+        return Judgement(Action.COMPLETE if offset and offset == (total or size) else Action.ASK_WHOLE, total)
+    if status == 200:
+        # PEPS sends Content-Range even with 200; its total is then worth more than nothing.
+        total = content_length if content_length is not None else total
+        return Judgement(_judge_whole(total, size), total)
+    if first != offset or first is None:
+        # Clamped to the last byte: the archive's way to say that nothing is missing.
+        return Judgement(Action.COMPLETE if offset and total == offset == size else Action.ASK_WHOLE, total)
+    if size is not None and total is not None and total != size:
+        return Judgement(Action.CHANGED, total)
+    return Judgement(Action.APPEND if offset else Action.FROM_START, total)
+
+
+def is_cut_to_32_bits(length: int, size: int) -> bool:
+    """Whether a Content-Length is what REGARDS makes of a size of 2 GiB or more (GEODES protocol notes, section 6)."""
+    return size >= 1 << 31 and length != size and (length - size) % (1 << 32) == 0
+
+
+def _judge_whole(total: int | None, size: int | None) -> Action:
+    if total is None or size is None or total == size or is_cut_to_32_bits(total, size):
+        return Action.FROM_START
+    return Action.CHANGED if total > size else Action.LATER
 
 
 def judge(response: httpx.Response, part: Part, offset: int) -> Judgement:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from pepsasync.transfer.archive import Archive
+    from pepsasync.transfer.context import ArchiveContext
     from pepsasync.transfer.division import Segment
     from pepsasync.transfer.part import DataPath, Part
 
@@ -39,7 +39,7 @@ async def receive(
     head: bytes,
     segment: Segment,
     part: Part,
-    archive: Archive,
+    archive: ArchiveContext,
     look: Callable[[], None],
 ) -> DataPath:
     """Write a body into a segment, to the end of one of the two.
@@ -81,7 +81,7 @@ async def _receive_chunks(
     chunk: bytes,
     segment: Segment,
     part: Part,
-    archive: Archive,
+    archive: ArchiveContext,
     look: Callable[[], None],
 ) -> None:
     """Join chunks to blocks, and have each block written and hashed by a thread, unless the part is in memory."""

@@ -14,9 +14,8 @@ import anyio
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
 from pepsasync.groups import task_group
 from pepsasync.http.replies import encoding_of
-from pepsasync.transfer.ranges import range_request, seem_to_fail
+from pepsasync.transfer.ranges import parse_content_range, range_request, seem_to_fail
 from pepsasync.transfer.receive import body_of, receive
-from pepsasync.transfer.resume import parse_content_range
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     import httpx
     from anyio.abc import TaskGroup
 
-    from pepsasync.transfer.archive import Archive
+    from pepsasync.transfer.context import ArchiveContext
     from pepsasync.transfer.division import Segment
     from pepsasync.transfer.part import Part
     from pepsasync.transfer.progress import Progress
@@ -49,7 +48,9 @@ SMALLEST, LARGEST = 1 << 24, 1 << 28
 
 
 @contextlib.asynccontextmanager
-async def further_connections(part: Part, archive: Archive, progress: Progress) -> AsyncIterator[FurtherConnections]:
+async def further_connections(
+    part: Part, archive: ArchiveContext, progress: Progress
+) -> AsyncIterator[FurtherConnections]:
     """Bring segments of a product over more connections, for the time of one attempt.
 
     Args:
@@ -74,7 +75,7 @@ async def further_connections(part: Part, archive: Archive, progress: Progress) 
 class FurtherConnections:
     """Decides when another connection is worth it, and which segment it brings. Made by `further_connections`."""
 
-    def __init__(self, part: Part, archive: Archive, progress: Progress) -> None:
+    def __init__(self, part: Part, archive: ArchiveContext, progress: Progress) -> None:
         self._part = part
         self._archive = archive
         self._progress = progress

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from pepsasync.errors import PepsasyncError
 from pepsasync.events import DownloadRetried
 from pepsasync.limits.attempts import Attempts
+from pepsasync.limits.schedule import LONGEST_ADVICE
+from pepsasync.providers.base import StagingOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,7 +29,7 @@ async def _forget(product: Product, times: int, reply: StagingReply) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class ArchiveContext:
     """An archive, the connection to it, and its limits."""
 
     provider: Provider
@@ -68,6 +70,35 @@ class Archive:
             AuthError: There are no credentials, or the archive refused them.
         """
         await self.gate.check_account(lambda: self.provider.download_request(product))
+
+    async def request_staging(self, product: Product, *, goes_first: bool = False) -> StagingReply:
+        """Ask for a product to be brought from tape, again only after passing failures; with a staging slot.
+
+        Asking twice is harmless: a product that is already on its way stays so.
+
+        Args:
+            product: On tape, as far as is known.
+            goes_first: Whether it gets a slot before others that were acquired earlier.
+
+        Raises:
+            ProviderError: The product cannot be had, or the archive does not answer.
+        """
+
+        async def ask() -> StagingReply:
+            async with self.gate.staging(product, goes_first=goes_first):
+                return await self.provider.request_staging(product)
+
+        backoff, http = self.gate.staging_backoff, self.http
+        attempts = Attempts(
+            self.config,
+            was_reached=lambda: http.was_reached,
+            outage=lambda: backoff.breaker.is_on,
+            serves_others=backoff.serves_others,
+        )
+        reply = await attempts.call(ask)
+        if reply.outcome is StagingOutcome.QUOTA:
+            backoff.keep(reply.retry_after or LONGEST_ADVICE)
+        return reply
 
     def attempts(self, product: Product, progress: Callable[[], int]) -> Attempts:
         """Attempts to download a product.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.transfer.resume import Action, Judgement, judge_answer, parse_content_range
+from pepsasync.transfer.ranges import Action, Judgement, judge_answer, parse_content_range
 
 ROWS = [
     pytest.param(200, None, 100, 0, 100, Action.FROM_START, id="whole-file"),
