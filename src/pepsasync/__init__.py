@@ -1,6 +1,7 @@
 """Async, concurrent download engine for tape-backed Earth-observation archives.
 
-Start with `Client`; `Query` and `Product` go in, `Delivery` comes out. Every error is a `PepsasyncError`.
+Start with `Client`, or with `blocking.Client` in programs without `await`; `Query` and `Product` go in, `Delivery`
+comes out. Every error is a `PepsasyncError`.
 Names are loaded when they are first used, so that importing the package costs next to nothing.
 """
 
@@ -10,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pepsasync import blocking as blocking
     from pepsasync.client import Client
     from pepsasync.compat import peps_download
     from pepsasync.config import Config
@@ -110,6 +112,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "blocking":
+        return import_module("pepsasync.blocking")
     if name not in _HOME:
         raise AttributeError(f"module 'pepsasync' has no attribute {name!r}")
     return getattr(import_module(f"pepsasync.{_HOME[name]}"), name)

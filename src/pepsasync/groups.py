@@ -112,17 +112,13 @@ class Background(Generic[T]):
         try:
             return await self._receive.receive()
         except (anyio.EndOfStream, anyio.ClosedResourceError):
-            self._cancel()
+            self.cancel()
         except BaseException:
-            self._cancel()
+            self.cancel()
             raise
         if self._errors:
             raise self._errors.pop()
         raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        """Cancel the task; the loop ends."""
-        self._cancel()
 
     def _start(self) -> None:
         try:
@@ -131,15 +127,20 @@ class Background(Generic[T]):
             raise RuntimeError("the client is closed: loop inside 'async with Client(...) as client:'") from error
         self._is_started = True
 
-    def _cancel(self) -> None:
+    def cancel(self) -> None:
+        """Cancel the task; the loop ends. To be called on the event loop."""
         self._scope.cancel()
         self._receive.close()
         if not self._is_started:
             self._send.close()
 
+    async def aclose(self) -> None:
+        """The same, for `contextlib.aclosing`."""
+        self.cancel()
+
     def __del__(self) -> None:
         with contextlib.suppress(RuntimeError):  # the event loop is gone, and the task with it
-            self._cancel()
+            self.cancel()
 
 
 async def _run(
@@ -173,7 +174,11 @@ class Flattened(Generic[T]):
             self._items.extend(await anext(self._batches))
         return self._items.popleft()
 
-    async def aclose(self) -> None:
-        """Cancel what sends the batches; the loop ends."""
+    def cancel(self) -> None:
+        """Cancel what sends the batches; the loop ends. To be called on the event loop."""
         self._items.clear()
-        await self._batches.aclose()
+        self._batches.cancel()
+
+    async def aclose(self) -> None:
+        """The same, for `contextlib.aclosing`."""
+        self.cancel()

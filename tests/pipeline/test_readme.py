@@ -1,4 +1,4 @@
-"""The programs in README.md, run as they stand."""
+"""The programs of the documentation, run as they stand."""
 
 import os
 import re
@@ -10,8 +10,12 @@ import pytest
 
 from archives import sandbox
 
-README = Path(__file__).parents[2] / "README.md"
-PROGRAMS = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+ROOT = Path(__file__).parents[2]
+PROGRAMS = {
+    f"{page} {number}": program
+    for page in ("README.md", "docs/blocking.md")
+    for number, program in enumerate(re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL))
+}
 
 
 @pytest.fixture
@@ -26,10 +30,10 @@ def folder(tmp_path):
     archive.stop()
 
 
-@pytest.mark.parametrize("number", range(len(PROGRAMS)))
-def test_every_program_brings_products(folder, number):
+@pytest.mark.parametrize("which", PROGRAMS)
+def test_every_program_brings_products(folder, which):
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAMS[number]],
+        [sys.executable, "-c", PROGRAMS[which]],
         cwd=folder,
         env={**os.environ, "PEPSASYNC_CONFIG": str(folder / "config.toml")},
         capture_output=True,

@@ -42,4 +42,27 @@ async def use() -> None:
             assert_type(event.event, str)
 
 
+def use_without_await() -> None:
+    received: list[Delivery] = []
+    events: list[Event] = []
+    with pepsasync.blocking.Client("peps", config=Config(jobs=2), ask_code=lambda: "123456") as client:
+        for product in client.search(collection="S1", product="GRD"):
+            assert_type(product, Product)
+        products = list(client.search({"collection": "S1"}))
+        assert_type(products, list[Product])
+        assert_type(client.download(products[0], "data/"), Path)
+        assert_type(client.download("S1A_X", Path("data"), extract=True), Path)
+        assert_type(client.tiers(products), dict[str, StorageTier])
+        with client.fetch(products, "data/", extract=True, on_delivered=received.append) as outcomes:
+            assert_type(next(outcomes), Delivery)
+        for online in client.wait_online(products):
+            assert_type(online, Product)
+        for event in client.events():
+            assert_type(event, Event)
+        with client.listen(events.append):
+            client.download(1)  # type: ignore[arg-type]
+            client.download("S1A_X", unpack=True)  # type: ignore[call-arg]
+        client.close()
+
+
 error: type[Exception] = pepsasync.PepsasyncError
