@@ -83,6 +83,9 @@ class Catalogue:
     async def download_request(self, product):
         return self._http.build("GET", product.download_url)
 
+    def is_own(self, _):
+        return True
+
     def judge_download(self, *_):
         return None
 

@@ -47,6 +47,9 @@ class FakeProvider:
         found = self.pages[page - 1] if page <= len(self.pages) else ()
         return SearchPage(tuple(found), is_last=len(found) < self.limits.page_size)
 
+    def is_own(self, url):
+        return True
+
     async def request_staging(self, product):
         self.staged[product.name] += 1
         return self.replies.get(product.name, StagingReply(StagingOutcome.ACCEPTED))
@@ -73,6 +76,9 @@ class PlainArchive:
 
     async def download_request(self, product):
         return self._http.build("GET", product.download_url)
+
+    def is_own(self, url):
+        return True
 
     def judge_download(self, product, response, head):
         return None

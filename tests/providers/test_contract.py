@@ -4,10 +4,11 @@ import dataclasses
 from datetime import UTC, datetime
 from functools import partial
 
+import httpx
 import pytest
 import shapely
 
-from archives import connect, credentials, portal, right_files, root, sandbox
+from archives import connect, credentials, everything, portal, right_files, root, sandbox
 from pepsasync import AuthError, Checksum, Client, Config, StorageTier
 from pepsasync.providers import provider_names
 from pepsasync.providers.base import StagingOutcome
@@ -276,3 +277,21 @@ async def test_a_place_is_an_area(connect_to):
         found = await names(client, collection="S1", location="Toulouse")
 
     assert found
+
+
+async def test_hosts_of_the_archive_are_its_own(connect_to):
+    async with sandbox(4) as archive, connect_to(archive) as client:
+        [link] = {httpx.URL(product.download_url).copy_with(raw_path=b"/") for product in await everything(client)}
+
+    assert client.provider.is_own(link.join("/anywhere"))
+    assert not client.provider.is_own(link.copy_with(port=link.port - 1))
+    assert not client.provider.is_own(link.copy_with(host="archive.example"))
+    assert not client.provider.is_own(link.copy_with(scheme="https"))
+
+
+@pytest.mark.parametrize("host", ["catalogue", "download", "zipper", "identity"])
+async def test_all_hosts_of_the_public_cdse_are_its_own(host):
+    async with Client("cdse") as client:
+        assert client.provider.is_own(httpx.URL(f"https://{host}.dataspace.copernicus.eu/x"))
+        assert not client.provider.is_own(httpx.URL(f"http://{host}.dataspace.copernicus.eu/x"))
+        assert not client.provider.is_own(httpx.URL(f"https://{host}.dataspace.copernicus.eu.example/x"))

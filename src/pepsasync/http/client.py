@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 from http.cookiejar import CookieJar
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import anyio
 import httpx
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from pepsasync.config import Config
+
+Origin: TypeAlias = tuple[str, str, int | None]
+"""Scheme, host and port."""
 
 USER_AGENT = "pepsasync"
 
@@ -262,7 +265,7 @@ def _tls(config: Config) -> ssl.SSLContext:
     return context
 
 
-def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
+def origin_of(url: httpx.URL) -> Origin:
     """Scheme, host and port: what secrets are bound to."""
     return url.scheme, url.host, url.port
 

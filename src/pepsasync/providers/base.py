@@ -137,6 +137,12 @@ class Provider(Protocol):
             ProviderError: The archive did not hand out what the request needs.
         """
 
+    def is_own(self, url: httpx.URL) -> bool:
+        """Whether an address is on a host of the archive itself, which may see the credentials.
+
+        When such a host does not respond, the archive is out; another one fails the products whose links lead there.
+        """
+
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> PepsasyncError | None:
         """Say what is wrong with the answer to a download request.
 

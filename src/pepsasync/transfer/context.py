@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pepsasync.errors import PepsasyncError
+import httpx
+
+from pepsasync.errors import PepsasyncError, QuotaError, ServerError
 from pepsasync.events import DownloadRetried
+from pepsasync.http.client import origin_of
 from pepsasync.limits.attempts import Attempts
 from pepsasync.limits.schedule import LONGEST_ADVICE
 from pepsasync.providers.base import StagingOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from pepsasync.config import Config
     from pepsasync.events import Emit
-    from pepsasync.http.client import Http
+    from pepsasync.http.client import Http, Origin
     from pepsasync.limits.gate import Gate
     from pepsasync.limits.throttle import Throttle
     from pepsasync.model import Product
@@ -43,6 +47,8 @@ class ArchiveContext:
     """Memory of all large bodies that are being received."""
     serves_ranges: dict[str, bool] = field(default_factory=dict)
     """Whether a host serves parts of products, as far as it was seen to."""
+    has_sent: set[Origin] = field(default_factory=set)
+    """Where links led to that brought a product in this run."""
     root: str | None = None
     """Of another instance than the public one."""
     waits_for_quota: bool = True
@@ -86,7 +92,8 @@ class ArchiveContext:
 
         async def ask() -> StagingReply:
             async with self.gate.staging(product, goes_first=goes_first):
-                return await self.provider.request_staging(product)
+                with self.foreign_hosts_fail_alone(product):
+                    return await self.provider.request_staging(product)
 
         backoff, http = self.gate.staging_backoff, self.http
         attempts = Attempts(
@@ -99,6 +106,35 @@ class ArchiveContext:
         if reply.outcome is StagingOutcome.QUOTA:
             backoff.keep(reply.retry_after or LONGEST_ADVICE)
         return reply
+
+    @contextlib.contextmanager
+    def foreign_hosts_fail_alone(self, product: Product) -> Iterator[None]:
+        """Put around requests for a product: when its link leads to a foreign host, its failure is its own.
+
+        A foreign host is not the archive's own, and has sent no product in this run. An archive may keep its products
+        on another host: one that has sent some can be out as the archive itself can.
+
+        Raises:
+            ServerError: In place of an `UnavailableError` or `UnreachableError` of such a host; without a Retry-After,
+                which all downloads would obey.
+        """
+        try:
+            yield
+        except QuotaError:
+            raise
+        except ServerError as error:
+            # The link tells, since what an archive redirects to is its own business; and where it failed, since a
+            # product is not only asked for where its link leads.
+            if not (self._is_foreign(product.download_url) and self._is_foreign(error.url or "")):
+                raise
+            raise ServerError(error.message, product=product.name, url=error.url, hint=error.hint) from error
+
+    def _is_foreign(self, address: str) -> bool:
+        try:
+            url = httpx.URL(address)
+        except httpx.InvalidURL:
+            return True
+        return not self.provider.is_own(url) and origin_of(url) not in self.has_sent
 
     def attempts(self, product: Product, progress: Callable[[], int]) -> Attempts:
         """Attempts to download a product.

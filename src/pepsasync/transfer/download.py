@@ -24,6 +24,7 @@ from pepsasync.errors import (
 from pepsasync.events import DownloadStarted, ProductDownloaded
 from pepsasync.folder.files import disk_errors
 from pepsasync.folder.zips import has_end_record
+from pepsasync.http.client import origin_of
 from pepsasync.model import StorageTier
 from pepsasync.transfer.part import is_small, open_part
 from pepsasync.transfer.progress import Progress
@@ -116,11 +117,12 @@ async def fill_gaps(part: Part, archive: ArchiveContext, progress: Progress) -> 
             ) as permit,
             further_connections(part, archive, progress) as others,
         ):
-            while not part.is_complete:
-                if segment := part.division.claim_front():
-                    await lead(segment, part, archive, permit, progress)
-                else:
-                    await others.help()
+            with archive.foreign_hosts_fail_alone(product):
+                while not part.is_complete:
+                    if segment := part.division.claim_front():
+                        await lead(segment, part, archive, permit, progress)
+                    else:
+                        await others.help()
     except OfflineError as refusal:  # the slot is free again
         raise await ask_whether_on_tape(refusal, product, archive) from refusal.__cause__
 
@@ -152,6 +154,7 @@ async def lead(segment: Segment, part: Part, archive: ArchiveContext, permit: Pe
                     continue
                 await refuse_errors(product, response, archive)
                 permit.accept()
+                archive.has_sent.add(origin_of(request.url))
                 answer = judge(response, part, offset)
                 match answer.action:
                     case Action.ASK_WHOLE:

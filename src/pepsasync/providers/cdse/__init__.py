@@ -150,15 +150,15 @@ class Cdse:
         token = await self._tokens.access()
 
         def authorize(request: httpx.Request) -> None:
-            if self._is_home(request.url):
+            if self.is_own(request.url):
                 request.headers["Authorization"] = _BEARER + token
             else:
                 request.headers.pop("Authorization", None)
 
         return self._http.build("GET", product.download_url, extensions=on_each_hop(authorize))
 
-    def _is_home(self, url: httpx.URL) -> bool:
-        """Whether a token may be sent there."""
+    def is_own(self, url: httpx.URL) -> bool:
+        """Whether an address is on one of the archive's hosts; see `Provider.is_own`."""
         return _is_public(url) if self._origin is None else origin_of(url) == self._origin
 
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> ProviderError | None:

@@ -162,6 +162,10 @@ class Geodes:
         """GET with the key, to the archive's origin only; see `Provider.download_request`."""
         return await self._request("GET", product.download_url)
 
+    def is_own(self, url: httpx.URL) -> bool:
+        """Whether an address is on the archive's origin; see `Provider.is_own`."""
+        return origin_of(url) == self._origin
+
     async def _request(self, method: str, url: str, **options: Any) -> httpx.Request:
         key = key_of(await self._credentials.find())
         if not key:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from pepsasync.http.client import origin_of
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import httpx
 
     from pepsasync.credentials import Credentials
+    from pepsasync.http.client import Origin
 
 MOST_REDIRECTS = 5
 """Of one request with the key: a good one leads to a store or two, a refused one may lead in circles."""
 
-_Origin: TypeAlias = tuple[str, str, int | None]
 _LOGIN = re.compile(
     r"(?<![a-z0-9_])(?:login|(?:(?:log|sign)[-_]?[io]n|sso|o?auth2?|auth(?:enticat(?:e|ion)|orize))(?![a-z0-9_]))",
     re.IGNORECASE,
@@ -34,7 +34,7 @@ class Key:
         refused: Makes the error, from where the request was sent on to.
     """
 
-    def __init__(self, key: str, origin: _Origin, refused: Callable[[httpx.Request], Exception]) -> None:
+    def __init__(self, key: str, origin: Origin, refused: Callable[[httpx.Request], Exception]) -> None:
         self._key = key
         self._origin = origin
         self._refused = refused

@@ -165,6 +165,10 @@ class Peps:
         """GET with the credentials sent at once, since the archive never challenges (5.1), and to its origin only."""
         return await self._request("GET", product.download_url)
 
+    def is_own(self, url: httpx.URL) -> bool:
+        """Whether an address is on the archive's origin; see `Provider.is_own`."""
+        return origin_of(url) == self._origin
+
     async def account(self) -> Account:
         """Ask for a session token, which needs good credentials (1); see `Provider.account`."""
         request = await self._request("GET", f"{self._root}/api/users/connect")
@@ -191,7 +195,7 @@ class Peps:
         return self._http.build(method, url, extensions=on_each_hop(self._authorize))
 
     def _authorize(self, request: httpx.Request) -> None:
-        if origin_of(request.url) == self._origin:
+        if self.is_own(request.url):
             request.headers["Authorization"] = self._authorization
         else:
             request.headers.pop("Authorization", None)
