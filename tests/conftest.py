@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import hypothesis
 import pytest
 
+import chromium
 import virtual_time
 from pepsasync import hashes
 from pepsasync.cli import ending_signals, main
@@ -49,6 +50,13 @@ def without_blake3(monkeypatch):
     hashes._blake3.cache_clear()
     yield
     hashes._blake3.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless browser without a network."""
+    with chromium.start() as window:
+        yield window
 
 
 @pytest.fixture

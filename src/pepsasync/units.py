@@ -1,7 +1,8 @@
-"""Sizes and durations as users write them."""
+"""Sizes and durations as users write them, and as they are shown."""
 
 from __future__ import annotations
 
+import math
 import re
 
 from pepsasync.errors import ConfigError
@@ -90,3 +91,31 @@ def parse_quota(text: str, option: str = "quota") -> Quota:
     if not slash or not products.strip().isdecimal() or len(products) > MOST_DIGITS:
         raise ConfigError(f"{option} must be products and time, such as '50/1h', not {text!r}")
     return Quota(int(products), parse_duration(window, option))
+
+
+def show_size(size: float) -> str:
+    """Bytes for people, in powers of 1000: `0 B`, `12.3 MB`, `1.25 GB`."""
+    if size < 1000:
+        return f"{size:.0f} B"
+    power = min(int(math.log10(size) / 3), 5)
+    if round(size / 1000**power, 1) >= 1000 and power < 5:
+        power += 1
+    value = size / 1000**power
+    return f"{value:.{1 if value >= 10 or power == 1 else 2}f} {'kMGTP'[power - 1]}B"
+
+
+def show_duration(seconds: float) -> str:
+    """Seconds for people, two units at most: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, name, smaller, smaller_name in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {name} {rest} {smaller_name}" if rest else f"{whole // size} {name}"
+    return f"{whole} s"
+
+
+def show_count(number: int, word: str = "product") -> str:
+    """Number and noun: `1 product`, `1,234 products`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

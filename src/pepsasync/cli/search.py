@@ -25,8 +25,11 @@ from pepsasync.cli.records import SearchReplies, check_one_output, check_writabl
 from pepsasync.cli.session import Session
 from pepsasync.cli.sync import SaveOrder, save_order
 from pepsasync.errors import ConfigError, IncompleteError
+from pepsasync.text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pepsasync.client import Client
     from pepsasync.model import Product, Query
 
@@ -47,6 +50,21 @@ def search(
         str | None,
         Option("--format", metavar="FORMAT", rich_help_panel=RESULTS, help=f"to standard output: {', '.join(FORMATS)}"),
     ] = None,
+    html_map: Annotated[
+        Path | None,
+        Option(
+            "--map",
+            metavar="FILE",
+            rich_help_panel=RESULTS,
+            help="draw the footprints into one .html file that a browser shows without a network; needs the extra map",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        Option(
+            "--plot", metavar="FILE", rich_help_panel=RESULTS, help="draw them as .png or .svg; needs the extra map"
+        ),
+    ] = None,
     json: Replies = None,
     order: SaveOrder = None,
 ) -> None:
@@ -65,14 +83,57 @@ def search(
     if file is not None:
         check_suffix(file)
         check_writable(file, "-o")
+    check_pictures(html_map, plot)
     found = session.run(find, session, archive, wanted, json)
     products = found.products
     if file is not None:
         write_products(products, file)
-    if form is not None or (file is None and not is_output(json)):
+    draw(products, wanted, html_map, plot)
+    files = [str(path) for path in (file, html_map, plot) if path is not None]
+    if form is not None or not (files or is_output(json)):
         show_products(products, form or "table")
-    session.say(totals(products) + (f"; written to {file}" if file else ""))
+    session.say(totals(products) + (f"; written to {' and '.join(files)}" if files else ""))
     raise Exit(found.exit_code)
+
+
+def check_pictures(html_map: Path | None, plot: Path | None) -> None:
+    """Refuse pictures that cannot be made or written, before any work is done.
+
+    Raises:
+        ConfigError: A wrong suffix, a missing library, or no such folder.
+    """
+    if html_map is not None:
+        from pepsasync.pictures.page import check_page  # noqa: PLC0415 - not needed for help
+
+        check_page(html_map, "--map")
+        check_writable(html_map, "--map")
+    if plot is not None:
+        from pepsasync.pictures.plot import check_plot  # noqa: PLC0415
+
+        check_plot(plot, "--plot")
+        check_writable(plot, "--plot")
+
+
+def draw(products: Sequence[Product], wanted: Query, html_map: Path | None, plot: Path | None) -> None:
+    """Write the pictures that are wanted, also of no product.
+
+    Raises:
+        ConfigError, DiskFullError: They cannot be written.
+    """
+    if html_map is None and plot is None:
+        return
+    from pepsasync.cli.status import order_words  # noqa: PLC0415
+    from pepsasync.query.saved import wanted_as_json  # noqa: PLC0415
+
+    title = one_line(order_words(wanted_as_json(wanted)))
+    if html_map is not None:
+        from pepsasync.pictures.map import write_map  # noqa: PLC0415 - heavy
+
+        write_map(products, html_map, title, wanted.area)
+    if plot is not None:
+        from pepsasync.pictures.plot import write_plot  # noqa: PLC0415 - heavy
+
+        write_plot(products, plot, title, wanted.area)
 
 
 async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: Path | None = None) -> Found:

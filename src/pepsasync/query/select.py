@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from pepsasync.area.footprint import as_geometry
 from pepsasync.model import several
 from pepsasync.query.missions import NEUTRAL, mission_of
 from pepsasync.query.orbits import relative_orbit
@@ -32,7 +33,6 @@ _OLD_S2_NAME = re.compile(r"^(S2[A-Z]_\w+_PRD_MSI\w+?)_\w{4}_(\d{8}T\d{6})_(R\d{
 _SAME_PLACE = 0.5
 """Share of a footprint that a newer product of the same acquisition must cover to replace it. Tiles at the border of
 two data strips come as two products of one acquisition that complete each other: they overlap little."""
-_FARTHEST_LONGITUDE = 540.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -185,7 +185,7 @@ def covered(product: Product, query: Query) -> float | None:
 
     tile = tile_of(product)
     area = share.tile_area(tile) if tile and tile in several(query.tile) else query.area
-    footprint = product.footprint and _geometry(product.footprint)
+    footprint = product.footprint and as_geometry(product.footprint)
     return share.share(area, footprint) if area is not None and footprint else None
 
 
@@ -203,7 +203,7 @@ def _is_in_area(product: Product, query: Query) -> bool:
     """Exact intersection; two polygons that only touch do not count. The right tile is in the area it stands for."""
     if query.area is None or not product.footprint or (query.tile and tile_of(product) in several(query.tile)):
         return True
-    footprint = _geometry(product.footprint)
+    footprint = as_geometry(product.footprint)
     return footprint is None or any(_overlaps(part, footprint) for part in _comparable(query.area))
 
 
@@ -269,28 +269,6 @@ def _overlaps(area: BaseGeometry, footprint: BaseGeometry) -> bool:
         return False
     is_areal = shapely.get_dimensions(area) == 2 and shapely.get_dimensions(footprint) == 2
     return not (is_areal and shapely.touches(area, footprint))
-
-
-def _geometry(footprint: Any) -> BaseGeometry | None:
-    """A footprint that can be compared: valid and cut at the antimeridian; None when it makes no sense."""
-    import shapely  # noqa: PLC0415 - slow to import, and needed only with an area
-
-    from pepsasync.area.antimeridian import split, unwrap  # noqa: PLC0415
-
-    try:
-        geometry: BaseGeometry = shapely.force_2d(shapely.geometry.shape(footprint))
-        west, _, east, _ = geometry.bounds
-        if max(-west, east) > _FARTHEST_LONGITUDE:
-            return None
-        if east - west > 180:
-            geometry = unwrap(geometry)
-        if not geometry.is_valid:
-            geometry = shapely.make_valid(geometry)
-        parts = [split(part) for part in shapely.get_parts(geometry) if not part.is_empty]
-        whole = shapely.union_all(parts)
-    except (shapely.errors.ShapelyError, AttributeError, IndexError, KeyError, TypeError, ValueError):
-        return None
-    return None if whole.is_empty else whole
 
 
 class _Processing(NamedTuple):
@@ -367,7 +345,7 @@ def _replaces(newer: Product, older: Product) -> bool:
     """Whether a newer processing shows the same place; unless footprints say otherwise, it does."""
     if not newer.footprint or not older.footprint or newer.footprint == older.footprint:
         return True
-    new, old = _geometry(newer.footprint), _geometry(older.footprint)
+    new, old = as_geometry(newer.footprint), as_geometry(older.footprint)
     if new is None or old is None or old.area == 0:
         return True
     return bool(new.intersection(old).area >= _SAME_PLACE * old.area)

@@ -1,0 +1,55 @@
+"""Pictures that commands write."""
+
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Libraries that are not installed."""
+
+    def hide(*names):
+        real = __import__("importlib.util").util.find_spec
+        monkeypatch.setattr(
+            "importlib.util.find_spec", lambda name, *more: None if name in names else real(name, *more)
+        )
+        for name in names:
+            monkeypatch.setitem(sys.modules, name, None)
+
+    return hide
+
+
+def test_search_draws_what_it_finds(run, clients, tmp_path):
+    pytest.importorskip("bokeh", reason="needs the extra map")
+    pytest.importorskip("matplotlib", reason="needs the extra map")
+    page, plot = tmp_path / "found.html", tmp_path / "found.png"
+
+    done = run("search", "-c", "S1", "--map", page, "--plot", plot)
+
+    assert done.code == 0
+    assert f"written to {page} and {plot}" in done.err
+    assert done.out == ""
+    assert "2 products, 3.00 MB, 2 without a footprint" in page.read_text("utf-8")
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("option", "name"), [("--map", "a.html"), ("--plot", "a.png")])
+def test_a_missing_library_is_named_before_any_work(run, clients, tmp_path, without, option, name):
+    without("bokeh", "matplotlib")
+
+    done = run("search", "-c", "S1", option, tmp_path / name)
+
+    assert done.code == 2
+    assert f"{option} needs {'bokeh' if option == '--map' else 'matplotlib'}" in done.err
+    assert "pip install 'pepsasync[map]'" in done.err
+    assert clients.all == []
+
+
+@pytest.mark.parametrize(("option", "name"), [("--map", "a.png"), ("--plot", "a.html"), ("--map", "no/a.html")])
+def test_a_file_that_cannot_be_written_is_refused_before_any_work(run, clients, tmp_path, option, name):
+    done = run("search", "-c", "S1", option, tmp_path / name)
+
+    assert done.code == 2
+    assert option in done.err
+    assert clients.all == []
