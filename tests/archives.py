@@ -1,5 +1,6 @@
 """Embedded archives for tests, and what to check of a folder that was filled from one."""
 
+import contextlib
 import hashlib
 from collections import Counter
 
@@ -15,6 +16,25 @@ def sandbox(products=8, **options):
     """A small archive whose tape robot is quick and whose advice to wait is short."""
     quick = {"product_size": 200_000, "staging_seconds": 0.1, "mount_seconds": 0.02, "retry_after_ms": 200}
     return Sandbox(products=products, **(quick | options))
+
+
+@contextlib.contextmanager
+def running(products=8, **options):
+    """The same archive for tests that are not async."""
+    archive = sandbox(products, **options)
+    archive.start()
+    try:
+        yield archive
+    finally:
+        archive.stop()
+
+
+def account_file(archive, path, provider="peps", *, secret=None):
+    """Write the file for `-a`: what a provider wants to know of the sandbox's user, or another secret. Return its path."""
+    known = credentials(archive, provider, secret=secret)
+    path.write_text(f"{known.api_key or f'{known.username} {known.password}'}\n")
+    path.chmod(0o600)
+    return path
 
 
 def root(archive, provider):

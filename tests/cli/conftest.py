@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from archives import account_file
 from fakes import product
 from pepsasync.events import ProductDelivered, ProductFailed, ProductFound, SearchFinished
 from pepsasync.model import Delivery, DeliveryStatus, Limits
@@ -124,10 +125,7 @@ def archive():
 @pytest.fixture
 def auth(archive, tmp_path):
     """The old program's credentials file."""
-    path = tmp_path / "peps.txt"
-    path.write_text(f"{archive.username} {archive.password}\n")
-    path.chmod(0o600)
-    return path
+    return account_file(archive, tmp_path / "peps.txt")
 
 
 @pytest.fixture

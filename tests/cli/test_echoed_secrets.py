@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archives import root, sandbox
+from archives import root, running
 from fakes import product
 from pepsasync.config import Config
 from pepsasync.credentials import Credentials
@@ -40,10 +40,8 @@ def _account(monkeypatch):
 @pytest.fixture(scope="module")
 def behind():
     """The archive whose catalogue the echoing server shows."""
-    archive = sandbox(2, tape_fraction=0)
-    archive.start()
-    yield archive
-    archive.stop()
+    with running(2, tape_fraction=0) as archive:
+        yield archive
 
 
 class Echo:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from archives import root, sandbox
+from archives import root, running
 from fakes import product
 from journals import write_journal
 from pepsasync import Credentials
@@ -23,10 +23,8 @@ def home(monkeypatch, tmp_path):
 @pytest.fixture
 def stranger():
     """An archive that only the journal of a folder knows."""
-    archive = sandbox(2, tape_fraction=0)
-    archive.start()
-    yield archive
-    archive.stop()
+    with running(2, tape_fraction=0) as archive:
+        yield archive
 
 
 def foreign(folder, archive, *names):

@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 from anyio import to_thread
 
-from archives import connect, everything, right_files, sandbox
+from archives import account_file, connect, everything, right_files, running, sandbox
 from fakes import product
 from pepsasync.cli.run import make_hook
 from pepsasync.events import HookFailed
@@ -21,11 +21,9 @@ PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01", "--poll-interval", "0.1"]
 
 @pytest.fixture
 def served(tmp_path):
-    archive = sandbox(3, tape_fraction=0)
-    archive.start()
-    (tmp_path / "account.txt").write_text(f"{archive.username} {archive.password}")
-    yield archive
-    archive.stop()
+    with running(3, tape_fraction=0) as archive:
+        account_file(archive, tmp_path / "account.txt")
+        yield archive
 
 
 def fetch(archive, folder, *more):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import anyio
 import pytest
 
-from archives import root, sandbox
+from archives import account_file, root, sandbox
 from fakes import product
 from journals import write_journal
 from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions
@@ -225,7 +225,7 @@ def two(tmp_path, monkeypatch):
         monkeypatch.setenv(f"PEPSASYNC_{name.upper()}_BASE_URL", root(archive, name))
         options = {"provider": name, "base_url": {name: root(archive, name)}, "extract": name == "cdse"}
         write_journal(tmp_path / "data", ({"collection": "S1"}, options, False, {}))
-    (tmp_path / "account.txt").write_text(f"{both['peps'].username} {both['peps'].password}")
+    account_file(both["peps"], tmp_path / "account.txt")
     yield SimpleNamespace(**both)
     for archive in both.values():
         archive.stop()

@@ -12,7 +12,7 @@ import geopandas
 import pytest
 import shapely
 
-from archives import connect, everything, right_files, sandbox
+from archives import account_file, connect, everything, right_files, running
 from pepsasync import ConfigError, Report, peps_download
 from pepsasync.report import write_report
 from pepsasync.results.tables import write_products
@@ -34,17 +34,13 @@ KML = """<kml xmlns="http://www.opengis.net/kml/2.2"><Placemark><Polygon><outerB
 
 @pytest.fixture(scope="module")
 def served():
-    archive = sandbox(3, tape_fraction=0)
-    archive.start()
-    yield archive
-    archive.stop()
+    with running(3, tape_fraction=0) as archive:
+        yield archive
 
 
 @pytest.fixture
 def account(served, tmp_path):
-    path = tmp_path / "account.txt"
-    path.write_text(f"{served.username} {served.password}")
-    return ["--base-url", served.peps_url, "-a", path]
+    return ["--base-url", served.peps_url, "-a", account_file(served, tmp_path / "account.txt")]
 
 
 @pytest.mark.parametrize("name", ODD)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from archives import root, sandbox
+from archives import account_file, root, running
 from pepsasync.folder.space import MARGIN
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
@@ -13,11 +13,9 @@ PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 
 @pytest.fixture
 def served(tmp_path):
-    archive = sandbox(8, tape_fraction=0.5, vary=False)
-    archive.start()
-    (tmp_path / "account.txt").write_text(f"{archive.username} {archive.password}")
-    yield archive
-    archive.stop()
+    with running(8, tape_fraction=0.5, vary=False) as archive:
+        account_file(archive, tmp_path / "account.txt")
+        yield archive
 
 
 def plan(run, archive, folder, *more, provider="peps"):

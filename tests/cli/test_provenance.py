@@ -7,24 +7,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from archives import sandbox
+from archives import account_file, running
 from pepsasync.folder.journal import JournalReader, open_journal
 from pepsasync.folder.journal.schema import MIGRATIONS
 
 
 @pytest.fixture
 def archive():
-    archive = sandbox(4, held_back=1, tape_fraction=0, product_size=30_000)
-    archive.start()
-    yield archive
-    archive.stop()
+    with running(4, held_back=1, tape_fraction=0, product_size=30_000) as archive:
+        yield archive
 
 
 @pytest.fixture
 def words(archive, tmp_path):
-    account = tmp_path / "account.txt"
-    account.write_text(f"{archive.username} {archive.password}\n")
-    account.chmod(0o600)
+    account = account_file(archive, tmp_path / "account.txt")
     return ["--provider", "peps", "--base-url", archive.peps_url, "-a", account, "-w", tmp_path / "data"]
 
 

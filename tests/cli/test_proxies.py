@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from archives import sandbox
+from archives import running
 
 WRONG = [
     "socks5://me:hunter2@127.0.0.1:9",
@@ -25,10 +25,8 @@ def _without_socks(monkeypatch):
 
 @pytest.fixture(scope="module")
 def online():
-    archive = sandbox(2, tape_fraction=0)
-    archive.start()
-    yield archive
-    archive.stop()
+    with running(2, tape_fraction=0) as archive:
+        yield archive
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from archives import right_files, root, sandbox
+from archives import account_file, right_files, root, running
 from fakes import product
 from pepsasync.cli.status import criterion_words, order_words, read_status
 from pepsasync.folder.journal import State, open_journal
@@ -25,20 +25,16 @@ QUICK = ["--poll-interval", "0.1", "--wait", "0.01"]
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
-    archive = sandbox(8, tape_fraction=0.5, staging_seconds=0.3)
-    archive.start()
-    monkeypatch.setenv("PEPSASYNC_PEPS_BASE_URL", archive.peps_url)
-    (tmp_path / "account.txt").write_text(f"{archive.username} {archive.password}")
-    yield archive
-    archive.stop()
+    with running(8, tape_fraction=0.5, staging_seconds=0.3) as archive:
+        monkeypatch.setenv("PEPSASYNC_PEPS_BASE_URL", archive.peps_url)
+        account_file(archive, tmp_path / "account.txt")
+        yield archive
 
 
 @pytest.fixture
 def online():
-    archive = sandbox(8, tape_fraction=0)
-    archive.start()
-    yield archive
-    archive.stop()
+    with running(8, tape_fraction=0) as archive:
+        yield archive
 
 
 def fetch(archive, folder, *more, provider="peps", pace=QUICK):
@@ -104,8 +100,7 @@ def test_status_tells_when_the_quota_of_a_run_allows_the_next_download(run, spaw
 
 @pytest.mark.parametrize("provider", ["peps", "geodes", "cdse"])
 def test_status_tells_of_tape_before_the_first_look(*, run, spawn, served, tmp_path, provider):
-    secret = served.api_key if provider == "geodes" else f"{served.username} {served.password}"
-    (tmp_path / "account.txt").write_text(secret)
+    account_file(served, tmp_path / "account.txt", provider)
     pace = ["--poll-interval", "1h", "--wait", "60"]
     process = spawn(*fetch(served, tmp_path, "--events", "-", provider=provider, pace=pace))
     next(line for line in process.stdout if '"tiers_watched"' in line)
@@ -153,8 +148,7 @@ def link(path):
 @pytest.mark.parametrize("provider", ["peps", "geodes", "cdse"])
 @pytest.mark.parametrize("harm", [gone, cut, other])
 def test_files_that_are_gone_or_changed_are_told_and_fetched_again(*, run, online, tmp_path, harm, provider):
-    secret = online.api_key if provider == "geodes" else f"{online.username} {online.password}"
-    (tmp_path / "account.txt").write_text(secret)
+    account_file(online, tmp_path / "account.txt", provider)
     there = ["--provider", provider, "--base-url", root(online, provider)]
     assert run(*fetch(online, tmp_path, provider=provider)).code == 0
     one, two, *_ = (tmp_path / "data").glob("*.zip")

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from archives import final_names, root, sandbox
+from archives import account_file, final_names, root, running
 from pepsasync.errors import ConfigError
 from pepsasync.sync.order import read_order
 
@@ -19,21 +19,14 @@ def provider(request):
 
 @pytest.fixture
 def archive():
-    archive = sandbox(6, held_back=2, tape_fraction=0, product_size=30_000)
-    archive.start()
-    yield archive
-    archive.stop()
+    with running(6, held_back=2, tape_fraction=0, product_size=30_000) as archive:
+        yield archive
 
 
 @pytest.fixture
 def account(archive, tmp_path):
     """Files with the sandbox's account, by provider."""
-    pair, key = tmp_path / "pair.txt", tmp_path / "key.txt"
-    pair.write_text(f"{archive.username} {archive.password}\n")
-    key.write_text(f"{archive.api_key}\n")
-    for file in (pair, key):
-        file.chmod(0o600)
-    return {"geodes": key, "cdse": pair, "peps": pair}
+    return {name: account_file(archive, tmp_path / f"{name}.txt", name) for name in ("geodes", "cdse", "peps")}
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from archives import root, sandbox
+from archives import account_file, root, running
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01", "--poll-interval", "0.1"]
 SECRETS = {"geodes": "api_key", "cdse": "password", "peps": "password"}
@@ -13,10 +13,8 @@ SECRETS = {"geodes": "api_key", "cdse": "password", "peps": "password"}
 
 @pytest.fixture
 def served():
-    archive = sandbox(6, portal_seconds=0.1, faults={"error-500": 0.2, "cut": 0.2})
-    archive.start()
-    yield archive
-    archive.stop()
+    with running(6, portal_seconds=0.1, faults={"error-500": 0.2, "cut": 0.2}) as archive:
+        yield archive
 
 
 def arguments(archive, provider, folder, *more):
@@ -24,15 +22,9 @@ def arguments(archive, provider, folder, *more):
     return ["fetch", *target, *PERIOD, *more]
 
 
-def account(archive, provider, path, secret=None):
-    secret = secret or getattr(archive, SECRETS[provider])
-    path.write_text(secret if provider == "geodes" else f"{archive.username} {secret}")
-    return path
-
-
 @pytest.mark.parametrize("provider", SECRETS)
 def test_everything_arrives_and_no_secret_is_told(spawn, served, provider, tmp_path):
-    auth = account(served, provider, tmp_path / "account.txt")
+    auth = account_file(served, tmp_path / "account.txt", provider)
     files = ["--report", tmp_path / "report.json", "--events", tmp_path / "events.jsonl"]
     process = spawn(*arguments(served, provider, tmp_path, "-a", auth, "-vv", *files))
     out, err = process.communicate(timeout=60)
@@ -74,7 +66,7 @@ def test_a_collection_that_nobody_lists_is_said_when_nothing_matches(
 
 @pytest.mark.parametrize("provider", SECRETS)
 def test_refused_credentials_make_3(run, served, provider, tmp_path):
-    auth = account(served, provider, tmp_path / "account.txt", secret="wrong-secret")
+    auth = account_file(served, tmp_path / "account.txt", provider, secret="wrong-secret")
     done = run(*arguments(served, provider, tmp_path, "-a", auth))
 
     assert done.code == 3, done.err
@@ -90,14 +82,10 @@ def test_no_credentials_make_3_and_say_where_to_put_them(run, served, provider, 
 
 
 def test_products_on_tape_are_left_out_and_listed(run, tmp_path):
-    archive = sandbox(6)
-    archive.start()
-    try:
-        auth = account(archive, "geodes", tmp_path / "account.txt")
+    with running(6) as archive:
+        auth = account_file(archive, tmp_path / "account.txt", "geodes")
         report = tmp_path / "report.json"
         done = run(*arguments(archive, "geodes", tmp_path, "-a", auth, "--skip-tape", "--report", report))
-    finally:
-        archive.stop()
     on_tape = sorted(product.name for product in archive.catalogue if product.mode == "tape")
 
     assert done.code == 0

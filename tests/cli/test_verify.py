@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from archives import right_files, sandbox
+from archives import account_file, right_files, running
 from pepsasync.transfer.reverify import Verdict, recheck
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
@@ -17,15 +17,12 @@ PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 @pytest.fixture
 def served(run, tmp_path, monkeypatch):
     """An archive, and a folder that holds all of it."""
-    archive = sandbox(5, tape_fraction=0)
-    archive.start()
-    monkeypatch.setenv("PEPSASYNC_PEPS_BASE_URL", archive.peps_url)
-    account = tmp_path / "account.txt"
-    account.write_text(f"{archive.username} {archive.password}")
-    done = run("fetch", "--base-url", archive.peps_url, "-a", account, "-w", tmp_path / "data", *PERIOD)
-    assert done.code == 0
-    yield archive
-    archive.stop()
+    with running(5, tape_fraction=0) as archive:
+        monkeypatch.setenv("PEPSASYNC_PEPS_BASE_URL", archive.peps_url)
+        account = account_file(archive, tmp_path / "account.txt")
+        done = run("fetch", "--base-url", archive.peps_url, "-a", account, "-w", tmp_path / "data", *PERIOD)
+        assert done.code == 0
+        yield archive
 
 
 def zips(tmp_path):

@@ -1,7 +1,6 @@
 """The old program's function: its parameters, its words, its patience."""
 
 import asyncio
-import contextlib
 import inspect
 import json
 from collections import Counter
@@ -12,7 +11,7 @@ import shapely
 from anyio import to_thread
 from shapely import Point
 
-from archives import right_files, root, sandbox
+from archives import account_file, right_files, root, running
 from pepsasync import AuthError, Client, ConfigError, ServerError, peps_download
 from pepsasync.cli.units import show_count
 
@@ -52,26 +51,16 @@ PARAMETERS = {
 TIERS = {"disk": "on disk", "tape": "on tape", "staging": "staging", "unknown": "unknown"}
 
 
-@contextlib.contextmanager
-def running(**options):
-    archive = sandbox(6, **options)
-    archive.start()
-    try:
-        yield archive
-    finally:
-        archive.stop()
-
-
 @pytest.fixture
 def served():
-    with running(tape_fraction=0.5) as archive:
+    with running(6, tape_fraction=0.5) as archive:
         yield archive
 
 
 def call(archive, folder, **changes):
     where = {"provider": "peps", "base_url": archive.peps_url}
     if not (folder / "peps.txt").exists():
-        (folder / "peps.txt").write_text(f"{archive.username} {archive.password}\n")
+        account_file(archive, folder / "peps.txt")
     return peps_download(folder / "data", folder / "peps.txt", **(ALL | where | changes))
 
 
@@ -137,14 +126,14 @@ def test_verbose_names_every_product_and_tells_what_happens(served, tmp_path, ca
 
 
 def test_what_the_archive_does_not_know_is_said(tmp_path):
-    with running(faults={"unknown-once": 1.0}) as archive:
+    with running(6, faults={"unknown-once": 1.0}) as archive:
         words = call(archive, tmp_path)
 
     assert words == dict.fromkeys(names(archive), "unknown")
 
 
 def test_products_that_stay_on_tape_are_told_so_after_the_last_trial(tmp_path, capsys):
-    with running(tape_fraction=1.0, staging_seconds=3600) as archive:
+    with running(6, tape_fraction=1.0, staging_seconds=3600) as archive:
         words = call(archive, tmp_path, no_download=False, wait=0.002, max_trials=3)
 
     assert words == dict.fromkeys(names(archive), "staging")
@@ -156,7 +145,7 @@ def test_the_outcome_is_returned_also_when_nobody_tells_where_the_rest_is(tmp_pa
         raise ServerError("too busy")
 
     monkeypatch.setattr(Client, "tiers", refuse)
-    with running(tape_fraction=0.0, faults={"hidden": 1.0}) as archive:
+    with running(6, tape_fraction=0.0, faults={"hidden": 1.0}) as archive:
         words = call(archive, tmp_path, **QUICK)
 
     assert words == dict.fromkeys(names(archive), "on disk")
@@ -256,9 +245,8 @@ def test_criteria_mean_what_they_meant(served, tmp_path, name):
 @pytest.mark.parametrize("provider", ["peps", "geodes", "cdse"])
 def test_every_archive_will_do_and_the_environment_names_it(tmp_path, monkeypatch, provider):
     monkeypatch.setenv("PEPSASYNC_PROVIDER", provider)
-    with running(tape_fraction=0.0) as archive:
-        secret = archive.api_key if provider == "geodes" else f"{archive.username} {archive.password}"
-        (tmp_path / "auth.txt").write_text(secret)
+    with running(6, tape_fraction=0.0) as archive:
+        account_file(archive, tmp_path / "auth.txt", provider)
         given = ALL | {"no_download": False, "extract": False, "base_url": root(archive, provider)}
         words = peps_download(str(tmp_path / "data"), str(tmp_path / "auth.txt"), **given)
 

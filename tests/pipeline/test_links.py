@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from archives import connect, everything, fetch_all, right_files, sandbox
+from archives import account_file, connect, everything, fetch_all, right_files, sandbox
 from pepsasync.errors import ConfigError, DeliveryError
 from pepsasync.events import Noticed
 from pepsasync.folder.journal import JournalReader
@@ -237,7 +237,7 @@ def test_status_and_resume_read_no_journal_through_a_link(run, data, tmp_path, p
 
 
 def test_folder_with_something_else_under_a_final_name_ends_with_1(run, archive, data, tmp_path):
-    (tmp_path / "account").write_text(f"{archive.username} {archive.password}")
+    account_file(archive, tmp_path / "account")
     words = ["--base-url", archive.peps_url, "-a", tmp_path / "account", "-w", data, "-d", "2015-01-01"]
     path = data / f"{archive.catalogue[0].name}.zip"
     path.symlink_to(tmp_path / "nowhere")
@@ -249,7 +249,7 @@ def test_folder_with_something_else_under_a_final_name_ends_with_1(run, archive,
 
 
 def test_verify_does_not_look_through_links(run, archive, data, tmp_path):
-    (tmp_path / "account").write_text(f"{archive.username} {archive.password}")
+    account_file(archive, tmp_path / "account")
     words = ["--provider", "peps", "--base-url", archive.peps_url, "-a", tmp_path / "account"]
     assert run("fetch", *words, "-w", data, "-d", "2015-01-01").code == 0
     path = next(data.glob("*.zip"))

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from archives import QUICK, credentials, portal, root, sandbox
+from archives import QUICK, credentials, portal, root, running, sandbox
 from pepsasync import Client, Config, build_query
 from pepsasync.errors import AuthError
 from pepsasync.events import ProductAwaited, StagingRequested
@@ -16,10 +16,8 @@ NAMES = ("peps", "geodes", "cdse")
 @pytest.fixture(scope="module")
 def tape():
     """An archive that has nothing but what is on tape, and nobody who asks for it in its portal."""
-    archive = sandbox(4, tape_fraction=1)
-    archive.start()
-    yield archive
-    archive.stop()
+    with running(4, tape_fraction=1) as archive:
+        yield archive
 
 
 async def told_of(archive, names, folder, **given):

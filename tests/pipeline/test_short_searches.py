@@ -1,11 +1,10 @@
 """Searches that find less than they should: told in outcome, report and exit code, in every archive."""
 
-import contextlib
 import json
 
 import pytest
 
-from archives import connect, credentials, root, sandbox
+from archives import connect, credentials, root, running, sandbox
 from pepsasync import build_query
 from pepsasync.errors import IncompleteError, ProtocolError
 from pepsasync.model import DeliveryStatus
@@ -16,16 +15,6 @@ from pepsasync.sandbox.peps import search as peps_search
 
 MODULES = {"geodes": geodes_search, "cdse": cdse_search, "peps": peps_search}
 LISTS = {"geodes": "features", "cdse": "value", "peps": "features"}
-
-
-@contextlib.contextmanager
-def served(products=6):
-    archive = sandbox(products, tape_fraction=0)
-    archive.start()
-    try:
-        yield archive
-    finally:
-        archive.stop()
 
 
 @pytest.fixture(params=provider_names())
@@ -151,7 +140,7 @@ async def test_a_record_that_cannot_be_read_is_a_product_that_failed(provider, s
 def test_a_record_that_cannot_be_compared_is_a_product_that_failed(
     *, provider, spoil, command, what, asked, run, monkeypatch, tmp_path
 ):
-    with served() as archive:
+    with running(6, tape_fraction=0) as archive:
         known = [product.name for product in archive.catalogue if product.collection == "S1"]
 
         spoil(lambda _, found: [garble(provider, record, what) for record in found if known[0] in json.dumps(record)])
@@ -172,7 +161,7 @@ def test_a_record_that_cannot_be_compared_is_a_product_that_failed(
 
 @pytest.mark.parametrize("what", ["date", "footprint"])
 def test_what_nobody_asked_for_need_not_be_readable(provider, spoil, what, run, monkeypatch):
-    with served() as archive:
+    with running(6, tape_fraction=0) as archive:
         spoil(lambda _, found: [garble(provider, record, what) for record in found])
         done = run("search", *environment(monkeypatch, archive, provider))
 
@@ -193,7 +182,7 @@ def environment(monkeypatch, archive, provider):
 
 @pytest.mark.parametrize("command", ["search", "plan", "stage", "fetch -n", "fetch"])
 def test_commands_name_what_cannot_be_read_and_end_with_1(provider, spoil, command, run, monkeypatch, tmp_path):
-    with served() as archive:
+    with running(6, tape_fraction=0) as archive:
         known = [product.name for product in archive.catalogue if product.collection == "S1"]
 
         spoil(lambda _, found: [unreadable(provider, record) for record in found if known[0] in json.dumps(record)])
@@ -214,7 +203,7 @@ def test_commands_name_what_cannot_be_read_and_end_with_1(provider, spoil, comma
 @pytest.mark.parametrize("command", ["search", "plan", "stage", "fetch -n", "fetch"])
 def test_commands_say_how_much_is_missing_and_end_with_1(provider, spoil, command, run, monkeypatch, tmp_path):
     spoil(lambda document, found: announce(provider, document, len(found) and 1_300))
-    with served() as archive:
+    with running(6, tape_fraction=0) as archive:
         monkeypatch.chdir(tmp_path)
         is_run = command == "fetch"
         report = ("--report", "report.json", "-w", "files") if is_run else ()
@@ -232,7 +221,7 @@ def test_commands_say_how_much_is_missing_and_end_with_1(provider, spoil, comman
 @pytest.mark.parametrize("command", ["search", "fetch"])
 def test_commands_say_that_an_estimate_was_far_off_and_end_with_1(provider, spoil, command, run, monkeypatch, tmp_path):
     spoil(lambda document, found: announce(provider, document, 1_300, exact=False))
-    with served() as archive:
+    with running(6, tape_fraction=0) as archive:
         monkeypatch.chdir(tmp_path)
         report = ("--report", "report.json", "-w", "files") if command == "fetch" else ()
         done = run(command, *environment(monkeypatch, archive, provider), *report)
@@ -257,7 +246,7 @@ def test_status_and_resume_know_that_a_search_missed_products(provider, spoil, f
             announce(provider, document, len(found) and 1_300, exact=flaw == "short")
 
     spoil(change)
-    with served() as archive:
+    with running(6, tape_fraction=0) as archive:
         monkeypatch.chdir(tmp_path)
         options = environment(monkeypatch, archive, provider)
         first = run("fetch", *options, "-w", "files")
@@ -273,7 +262,7 @@ def test_status_and_resume_know_that_a_search_missed_products(provider, spoil, f
 
 @pytest.mark.parametrize("command", ["search", "plan", "stage", "fetch -n", "fetch"])
 def test_names_that_are_not_found_are_named_and_commands_end_with_1(provider, command, run, monkeypatch, tmp_path):
-    with served() as archive:
+    with running(6, tape_fraction=0) as archive:
         known = next(product.name for product in archive.catalogue if product.collection == "S1")
         misspelt = known[:-4] + "XYZ1"
         monkeypatch.chdir(tmp_path)

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from archives import bytes_by_name, fetch_all, final_names, right_files, sandbox
+from archives import account_file, bytes_by_name, fetch_all, final_names, right_files, sandbox
 from pepsasync.events import Noticed
 from pepsasync.model import DeliveryStatus
 from pepsasync.sandbox import content, safe
@@ -104,7 +104,7 @@ async def test_missing_or_changed_file_is_noticed_and_brought_again(archive, dat
 @pytest.mark.parametrize("keeps_time", [True, False])
 def test_damage_is_noticed_when_the_notes_are_lost(run, archive, data, tmp_path, kind, keeps_time):
     """What the manifest lists is compared with it once; until then nothing counts as verified."""
-    (tmp_path / "account").write_text(f"{archive.username} {archive.password}")
+    account_file(archive, tmp_path / "account")
     account = ["--provider", "peps", "-a", tmp_path / "account", "--base-url", archive.peps_url]
     fetch = ["fetch", *account, "-w", data, "-d", "2015-01-01", *(["-x"] if kind == "folder" else [])]
     assert run(*fetch).code == 0
@@ -212,7 +212,7 @@ async def test_zip_that_stood_there_first_is_kept_when_it_is_replaced(data, size
 
 
 def test_verify_compares_with_what_was_unpacked(run, archive, data, tmp_path):
-    (tmp_path / "account").write_text(f"{archive.username} {archive.password}")
+    account_file(archive, tmp_path / "account")
     account = ["--provider", "peps", "-a", tmp_path / "account", "--base-url", archive.peps_url]
     assert run("fetch", *account, "-w", data, "-x", "-d", "2015-01-01").code == 0
     harmed, *_ = folders(archive, data)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from archives import right_files, sandbox
+from archives import right_files, running
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -17,12 +17,10 @@ QUICK = ["--poll-interval", "0.1", "--wait", "0.01"]
 @pytest.fixture
 def served(tmp_path, monkeypatch):
     """An archive, and what the command line says to reach it."""
-    archive = sandbox(6, tape_fraction=0.5)
-    archive.start()
-    monkeypatch.setenv("PEPSASYNC_PEPS_USERNAME", archive.username)
-    monkeypatch.setenv("PEPSASYNC_PEPS_PASSWORD", archive.password)
-    yield archive
-    archive.stop()
+    with running(6, tape_fraction=0.5) as archive:
+        monkeypatch.setenv("PEPSASYNC_PEPS_USERNAME", archive.username)
+        monkeypatch.setenv("PEPSASYNC_PEPS_PASSWORD", archive.password)
+        yield archive
 
 
 def fetch(archive, folder, *more):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from archives import right_files, sandbox
+from archives import account_file, right_files, running
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -34,12 +34,9 @@ def killed_after(process, events):
 
 def test_killed_nights(tmp_path):
     chance, folder = random.Random("killed nights"), tmp_path / "data"
-    account, file = tmp_path / "account.txt", tmp_path / "order.toml"
-    archive = sandbox(16, held_back=8, tape_fraction=0, product_size=60_000)
-    archive.start()
-    try:
-        account.write_text(f"{archive.username} {archive.password}\n")
-        account.chmod(0o600)
+    file = tmp_path / "order.toml"
+    with running(16, held_back=8, tape_fraction=0, product_size=60_000) as archive:
+        account = account_file(archive, tmp_path / "account.txt")
         where = ["--provider", "cdse", "--base-url", archive.cdse_url, "-a", account, "-w", folder]
         made = pepsasync("order", "new", file, "-d", "2014-01-01", *where)
         made.communicate(timeout=60)
@@ -60,5 +57,3 @@ def test_killed_nights(tmp_path):
         names = {f"{product.name}.zip" for product in archive.catalogue}
         assert {path.name for path in folder.glob("*.zip")} == names
         assert right_files(archive, folder) == len(names)
-    finally:
-        archive.stop()
