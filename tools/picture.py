@@ -19,19 +19,20 @@ from rich.console import Console
 from rich.text import Text
 
 from pepsasync import Client, Config, Credentials, build_query
-from pepsasync.cli.live import Progress
+from pepsasync.cli.counters import Counters
+from pepsasync.cli.live import draw
+from pepsasync.cli.view import view_of
 from pepsasync.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from pepsasync.cli.counters import Counters
     from pepsasync.events import Event
 
 PICTURE = Path(__file__).parents[1] / "docs" / "progress.svg"
 COMMAND = "pepsasync fetch -c S2ST -t 31TCJ -d 2017-01-01 -f 2018-01-01 -w data/"
 QUERY = build_query(collection="S2ST", tile="31TCJ", start="2017-01-01", end="2018-01-01")
-COLUMNS = 100
+COLUMNS, ROWS = 100, 24
 FINISHED = 7
 """Products that are there when the picture is taken."""
 
@@ -58,8 +59,9 @@ FORMAT = """\
 """Without the fonts of other hosts."""
 
 
-async def fetch(folder: str, progress: Progress) -> RenderableType:
+async def fetch(folder: str) -> RenderableType:
     """Fetch until enough of everything is to be seen, and return what is shown then."""
+    counters = Counters()
     config = Config(poll_interval=4.0, limit_rate=6_000_000)
     async with Sandbox(products=400, product_size=12_000_000, tape_fraction=0.6, staging_seconds=4) as archive:
         account = Credentials(username=archive.username, password=archive.password)
@@ -67,8 +69,8 @@ async def fetch(folder: str, progress: Progress) -> RenderableType:
             enough = anyio.Event()
 
             def look(event: Event) -> None:
-                progress.take(event)
-                if is_telling(progress.counters):
+                counters.take(event)
+                if is_telling(counters):
                     enough.set()
 
             async with anyio.create_task_group() as tasks:
@@ -76,7 +78,7 @@ async def fetch(folder: str, progress: Progress) -> RenderableType:
                     tasks.start_soon(deliver, client, folder)
                     await enough.wait()
                 tasks.cancel_scope.cancel()
-                return progress.render()
+                return draw(view_of(counters), COLUMNS, ROWS)
 
 
 async def deliver(client: Client, folder: str) -> None:
@@ -93,16 +95,16 @@ def is_telling(counters: Counters) -> bool:
         and len(shares) >= 4
         and max(shares) - min(shares) > 0.4
         and bool(counters.waiting)
+        and counters.time_left().most is not None
     )
 
 
 def main() -> None:
     """Take the picture."""
     console = Console(record=True, force_terminal=True, width=COLUMNS, file=io.StringIO(), color_system="truecolor")
-    progress = Progress(console)
     console.print(Text(f"$ {COMMAND}", style="bold"))
     with tempfile.TemporaryDirectory() as folder:
-        console.print(anyio.run(fetch, folder, progress))
+        console.print(anyio.run(fetch, folder))
     console.print()  # the frame ends too soon
     PICTURE.write_text(console.export_svg(title="", code_format=FORMAT, unique_id="progress"), "utf-8")
 

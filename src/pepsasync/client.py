@@ -137,8 +137,11 @@ class Client:
 
     @property
     def quota(self) -> Quota | None:
-        """Products that the account may have in a window of time, as given or published."""
-        return self._archives[0].gate.quota.quota
+        """Products that the account may have in a window of time, as given or published.
+
+        None where that is no limit for all together: with several archives each has its own.
+        """
+        return self._archives[0].gate.quota.quota if len(self._archives) == 1 else None
 
     def search(self, query: Query | Mapping[str, Any] | None = None, /, **criteria: object) -> Flattened[Product]:
         """Loop over products that match, newest acquisition first, each once.

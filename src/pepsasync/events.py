@@ -107,6 +107,10 @@ class TiersWatched(Event):
     """Why the look failed, if it did."""
     looked: bool = True
     """False when somebody waits from now on, and the first look is still to come."""
+    usual_wait: tuple[float, float] | None = None
+    """Shortest and longest time to online of the latest products, in seconds; None while it is not known."""
+    usual_interval: tuple[float, float] | None = None
+    """Usual seconds between two products that come online, low and high; None while they are not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ class FakeClient:
         self.fatal = None
         self.outcome = StagingOutcome.ACCEPTED
         self.listeners = []
+        self.quota = None
 
     async def __aenter__(self):
         return self

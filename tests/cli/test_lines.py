@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pepsasync.cli.counters import Counters
+from pepsasync.cli.counters import IDLE, Amount, Counters, Speedometer
 from pepsasync.cli.lines import NORMAL, QUIET, SPARE, VERBOSE, Lines
 from pepsasync.events import (
     DownloadProgressed,
@@ -25,6 +25,8 @@ from pepsasync.events import (
     StagingRequested,
     TiersWatched,
 )
+from pepsasync.limits.estimate import TapePace, TimeLeft
+from pepsasync.model import Quota
 
 
 class Clock:
@@ -93,7 +95,10 @@ def test_whole_run_reads_as_a_story():
         "already here: 1 product, complete and verified (2/3 done)",
         "staging requested for 1 product",
         "delivered 2/3 A, 1.00 MB, 500.0 kB/s",
-        "still waiting for tape: 1 product, oldest since 2.0 s, next look in 5.0 s",
+        (
+            "still waiting for tape: 1 product, oldest since 2.0 s, next look in 5.0 s, "
+            "at least 2.0 s left, tape not known yet"
+        ),
         "failed 3/3 B: broke",
     ]
 
@@ -153,8 +158,8 @@ def test_slow_download_is_told_from_a_hung_one():
         log.clock.now += 1
 
     assert log.text[1:] == [
-        "downloading 1 product: 30.0 MB of 100.0 MB are here, 1.00 MB/s",
-        "downloading 1 product: 60.0 MB of 100.0 MB are here, 1.00 MB/s",
+        "downloading 1 product: 30.0 MB of 100.0 MB are here, 1.00 MB/s, about 1 min 10 s left",
+        "downloading 1 product: 60.0 MB of 100.0 MB are here, 1.00 MB/s, about 40 s left",
     ]
 
 
@@ -305,7 +310,7 @@ def test_received_bytes_count_once_what_other_connections_brought():
     assert counters.received_bytes == 90
 
 
-def test_time_left_is_known_only_without_tape_and_without_what_failed():
+def test_time_left_is_a_range_with_tape_and_does_not_count_what_failed():
     clock = Clock()
     counters = Counters(clock)
     counters.take(SearchFinished(products=2, bytes=300))
@@ -313,13 +318,55 @@ def test_time_left_is_known_only_without_tape_and_without_what_failed():
     counters.take(found("B", "tape", size=100))
     counters.take(asked("B"))
     counters.take(DownloadStarted(**who("A"), offset=0, size=200))
-    counters.take(DownloadProgressed(**who("A"), received=0))
-    clock.now += 10
-    counters.take(DownloadProgressed(**who("A"), received=100))
-    assert counters.seconds_left() is None
+    for _ in range(10):
+        clock.now += 1
+        counters.take(DownloadProgressed(**who("A"), received=counters.active["A"].received + 10))
+    assert counters.time_left() == TimeLeft(20.0, None, ("tape",))
+
+    look = TiersWatched(waiting=1, online=0, next_poll=5, usual_wait=(50.0, 90.0))
+    counters.take(look)
+    assert counters.time_left() == TimeLeft(40.0, 80.0 + 20.0)
 
     counters.take(ProductFailed(**who("B"), error="X", message="no"))
-    assert counters.seconds_left() == pytest.approx(10.0)
+    assert counters.time_left() == TimeLeft(10.0, 10.0)
+
+
+def test_an_earlier_run_tells_what_this_one_has_not_learned_yet():
+    pace = TapePace(wait=(50.0, 90.0), interval=(10.0, 20.0))
+    counters = Counters(Clock(), usual_rate=100.0, pace=pace, quota=lambda: Quota(1, 3600.0))
+    counters.take(
+        SearchFinished(products=2, bytes=300),
+    )
+    counters.take(found("A", "tape", size=300))
+
+    assert counters.time_left() == TimeLeft(3600.0, 7200.0 + 3.0)
+
+
+def test_products_that_were_not_looked_at_yet_may_be_on_tape_as_often_as_the_others():
+    counters = Counters(Clock(), usual_rate=100.0, pace=TapePace(interval=(10.0, 20.0)))
+    counters.take(SearchFinished(products=10, bytes=0))
+    for name in "ABCD":
+        counters.take(found(name, "tape" if name < "C" else "disk", size=0))
+
+    assert counters.time_left() == TimeLeft(20.0, (2 + 3) * 20.0)
+
+
+def test_states_add_up():
+    counters = Counters(Clock())
+    counters.take(SearchFinished(products=6, bytes=600))
+    for name in "ABCD":
+        counters.take(found(name, "tape" if name == "B" else "disk", size=100))
+    counters.take(asked("B"))
+    counters.take(DownloadStarted(**who("A"), offset=0, size=100))
+    counters.take(ProductDelivered(**who("C"), path="C.zip", bytes=101))
+    counters.take(ProductFailed(**who("D"), error="X", message="no"))
+
+    assert counters.amounts() == {
+        "done": Amount(1, 101),
+        "waiting": Amount(1, 100),
+        "under way": Amount(1, 100),
+        "queued": Amount(2, 199),
+    }
 
 
 def test_speed_forgets_the_past():
@@ -328,9 +375,34 @@ def test_speed_forgets_the_past():
     assert counters.speed() == 0
     counters.take(DownloadStarted(**who("A"), offset=0, size=None))
     for second in range(60):
-        counters.take(DownloadProgressed(**who("A"), received=1_000 * second))
         clock.now += 1
-    assert counters.speed() == pytest.approx(1_000, rel=0.1)
+        counters.take(DownloadProgressed(**who("A"), received=(1_000 if second < 40 else 3_000) * (second + 1)))
+    assert counters.speed() == pytest.approx(3_000, rel=0.1)
+
+
+def test_there_is_no_speed_while_nothing_moves_and_afterwards_the_pause_does_not_count():
+    clock = Clock()
+    meter = Speedometer(500)
+    meter.take(clock(), 500)
+    clock.now += 2
+    meter.take(clock(), 2_500)
+    assert meter.rate(clock()) == 1_000
+    clock.now += IDLE
+    assert meter.rate(clock()) == 2_000 / (2 + IDLE)
+    clock.now += 0.1
+    assert meter.rate(clock()) == 0
 
     clock.now += 3_600
-    assert counters.speed() == pytest.approx(0, abs=1)
+    meter.take(clock(), 2_600)
+    clock.now += 2
+    meter.take(clock(), 4_600)
+    assert meter.rate(clock()) == 1_000
+    assert meter.moving == 4
+
+
+def test_a_product_that_begins_anew_has_no_negative_speed():
+    meter = Speedometer()
+    for now, received in enumerate((0, 1_000, 2_000, 0, 500)):
+        meter.take(now, received)
+
+    assert meter.rate(4) == 500

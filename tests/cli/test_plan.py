@@ -33,7 +33,11 @@ def test_nothing_is_staged_fetched_or_written(run, served, tmp_path):
     assert told["to_fetch"] == {"products": 8, "bytes": 8 * 200_000}
     assert told["disk"]["needed"] == 8 * 200_000
     assert told["disk"]["fits"] is True
-    assert told["estimate"] == {"quota_seconds": 0.0, "transfer_seconds": None}
+    assert told["estimate"] == {
+        "quota_seconds": 0.0,
+        "transfer_seconds": None,
+        "time_left": {"least": 0.0, "most": None, "unknown": ["speed", "tape"]},
+    }
     assert not (tmp_path / "data").exists()
     assert served.statistics.stagings == {}
 

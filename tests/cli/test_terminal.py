@@ -167,13 +167,15 @@ def test_live_view():
     view.take(StagingRequested(id="9", name=f"tape{EVIL}", times=1, retry_after=None))
     view.take(TiersWatched(waiting=1, online=0, next_poll=9, error=EVIL))
     view.take(ProductFailed(id="8", name="F", error="ServerError", message=EVIL))
-    rows = screen.render_lines(view.render(), screen.options, pad=False)
-    drawn = "\n".join("".join(segment.text for segment in row) for row in rows)
+    drawn = "\n".join(view.lines(200, 40))
 
     assert CONTROLS.findall(drawn) == []
     assert "[bold]S1A" in drawn, "names are no markup"
-    view.take(Noticed(message=f"[bold]{EVIL}"))
-    assert CONTROLS.findall(screen.file.getvalue().replace("\x1b[?25l", "")) == []
+    with view:
+        view.take(Noticed(message=f"[bold]{EVIL}"))
+    above = screen.file.getvalue()
+    assert "note: [bold]S1A" in above
+    assert CONTROLS.findall(re.sub("\r|\x1b\\[[0-9]*[AKJ]", "", above)) == []
 
 
 def test_old_function(capsys):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 
 from pepsasync.engine.waits import ENOUGH, ENOUGH_GAPS, FINENESS, LATE, LEARNED, RHYTHM, Waits
+from pepsasync.limits.estimate import TapePace
 
 
 def learned(*seconds, shortest=5, longest=600):
@@ -159,3 +160,26 @@ def test_pauses_keep_their_bounds(seconds, arrivals, previous, moved, waited):
         waits.note(one, now)
 
     assert 5 <= waits.pause(previous, moved=moved, waited=waited, now=1e5) <= 600
+
+
+def test_the_pace_is_known_as_far_as_it_was_learned():
+    assert TapePace() == learned(100, 100).pace
+    assert TapePace(wait=(80, 100)) == learned(100, 80, 90).pace
+
+
+def test_products_that_one_look_finds_share_the_gap_before_them():
+    waits = learned(300, 300, 300)
+    for now, products in ((100, 4), (160, 1), (200, 2), (290, 3)):
+        for _ in range(products):
+            waits.note(300, now)
+
+    assert TapePace(wait=(300, 300), interval=(20, 60)) == waits.pace
+
+
+def test_a_pause_in_which_nothing_was_awaited_is_no_gap():
+    waits = in_rhythm(0, 60, 120)
+    waits.rest()
+    for now in (5_000, 5_000, 5_060):
+        waits.note(100, now)
+
+    assert waits.pace.interval == (60, 60)

@@ -82,6 +82,18 @@ async def test_until_online_products_of_one_id_are_all_answered():
     assert {"A": True, "B": True} == answers
 
 
+async def test_looks_tell_what_they_have_learned_of_the_tape():
+    looks = [{name: DISK if number >= turn else STAGING for turn, name in enumerate("ABCDE", 1)} for number in range(6)]
+
+    _, _, events = await watched(FakeProvider(*looks), [product(name) for name in "ABCDE"])
+
+    assert (None, None) == (events[1].usual_wait, events[1].usual_interval)
+    assert events[3].usual_wait is not None
+    low, high = events[-1].usual_interval
+    assert 5 <= low <= high
+    assert events[-1].usual_wait[1] <= sum(event.next_poll for event in events) + 5
+
+
 async def test_until_online_more_than_a_batch_is_split():
     limits = Limits(page_size=10, downloads=2, staging_requests=2, poll_batch=20, bounded_ranges=False)
     products = [product(f"P{n}") for n in range(50)]

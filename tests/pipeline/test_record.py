@@ -25,6 +25,7 @@ from pepsasync.events import (
     ProductFailed,
     QuotaReached,
     StagingRequested,
+    TiersWatched,
 )
 from pepsasync.folder.journal import Asked, JournalBusyError, JournalReader, State, open_journal
 from pepsasync.folder.journal.schema import MIGRATIONS
@@ -218,6 +219,21 @@ async def test_a_recorder_forgets_how_far_failed_downloads_came(tmp_path):
         recorder.take(ProductFailed(id="A", name="A", error="TransferError", message="gave up"))
 
         assert ["B"] == list(recorder._received)
+
+
+async def test_what_was_learned_of_the_tape_outlives_the_run(tmp_path):
+    async with open_journal(tmp_path, tell=print) as journal:
+        recorder = Recorder(journal, lambda event: None, ["peps"], {}, in_progress=InProgress(), wall=lambda: 1000.0)
+        look = {"waiting": 1, "next_poll": 5.0}
+        recorder.take(TiersWatched(**look, online=2, usual_wait=(60.0, 90.0), usual_interval=(2.0, 4.0)))
+        recorder.take(TiersWatched(**look, online=0))
+        await journal.flush()
+
+        with await journal.reader() as reader:
+            now = reader.now()
+
+    assert [1005.0, 1000.0] == [now["next_poll"], now["arrival"]]
+    assert [60.0, 90.0, 2.0, 4.0] == [now[f"{what}_{end}"] for what in ("wait", "interval") for end in ("low", "high")]
 
 
 async def test_the_speed_counts_what_came_just_before_a_cut_and_at_the_end(tmp_path):

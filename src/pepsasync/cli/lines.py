@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from pepsasync import events
 from pepsasync.cli.counters import Counters
 from pepsasync.cli.output import TIER_WORDS
-from pepsasync.cli.units import show_count, show_duration, show_size
+from pepsasync.cli.units import show_count, show_duration, show_size, time_left_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,7 @@ class Lines:
         write: Takes one line of text.
         level: How much is reported, `QUIET` to `VERBOSE`.
         counters: Counts of the run.
+        is_summed_up: Whether lines tell now and then how far the run is; not beside a display that shows it.
         now: Time of day, for the beginning of each line.
     """
 
@@ -45,12 +46,14 @@ class Lines:
         *,
         level: int = NORMAL,
         counters: Counters | None = None,
+        is_summed_up: bool = True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.counters = counters or Counters()
         self._write = write
         self._level = level
         self._now = now
+        self._is_summed_up = is_summed_up
         self._requested = 0
         self._skipped = 0
         self._is_found_reported = False
@@ -83,7 +86,7 @@ class Lines:
                 self._report(f"delivered {self._count()} {event.name}, {show_size(event.bytes)}{speed}")
             case events.ProductSkipped():
                 self._skipped += 1
-            case events.StagingRequested() if event.times == 1:
+            case events.StagingRequested() if event.times == 1 and self._is_summed_up:
                 self._requested += 1
             case events.TiersWatched() if event.looked:
                 self._report_waiting(event)
@@ -96,7 +99,8 @@ class Lines:
             ):
                 self._report_note(event)
             case events.DownloadRetried():
-                self._report(f"trying again {event.name} in {show_duration(event.wait)}: {event.error}")
+                text = f"trying again {event.name} in {show_duration(event.wait)}: {event.error}"
+                self._report(text, NORMAL if self._is_summed_up else VERBOSE)
             case _:
                 self._report_step(event)
 
@@ -134,6 +138,8 @@ class Lines:
             self.flush()
 
     def _report_waiting(self, event: events.TiersWatched) -> None:
+        if not self._is_summed_up:
+            return
         news = (event.waiting, event.error)
         since = self.counters.clock() - self._waiting_reported_at
         if not event.waiting or (news == self._waiting_reported and since < SAME_NEWS_EVERY):
@@ -144,16 +150,23 @@ class Lines:
         self._report(
             f"still waiting for tape: {show_count(event.waiting)}, oldest since "
             f"{show_duration(self.counters.oldest_wait())}, next look in {show_duration(event.next_poll)}{trouble}"
+            f"{self._time_left()}"
         )
 
     def _report_bytes(self) -> None:
-        if self.counters.clock() - self._bytes_reported_at >= SAME_NEWS_EVERY:
+        if self._is_summed_up and self.counters.clock() - self._bytes_reported_at >= SAME_NEWS_EVERY:
             self._bytes_reported_at = self.counters.clock()
             self.flush()
             self._report(
                 f"downloading {show_count(len(self.counters.active))}: {show_size(self.counters.present_bytes)} of "
                 f"{show_size(self.counters.total_bytes)} are here, {show_size(self.counters.speed())}/s"
+                f"{self._time_left()}"
             )
+
+    def _time_left(self) -> str:
+        """`, about 20 s left`, as far as anything is known of it."""
+        left = self.counters.time_left()
+        return f", {time_left_words(left)}" if left.most is not None or left.least >= SHORT else ""
 
     def _report_note(self, event: events.Event) -> None:
         match event:

@@ -20,7 +20,7 @@ from pepsasync.errors import ConfigError
 from pepsasync.text import as_json, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pepsasync.model import Product
 
@@ -34,8 +34,25 @@ SETTLE_SECONDS = 5.0
 """How long the end of the program waits for whoever reads standard error."""
 
 
+_displays: list[Callable[[str], None]] = []
+"""Those that draw on the terminal now, and let lines scroll by above them."""
+
+
+@contextlib.contextmanager
+def told_above(write: Callable[[str], None]) -> Iterator[None]:
+    """Let a display write what is told, where it does not draw over it."""
+    _displays.append(write)
+    try:
+        yield
+    finally:
+        _displays.remove(write)
+
+
 def tell(line: str) -> None:
     """Write a line to standard error without waiting for its reader; that nobody listens any more ends nothing."""
+    if _displays:
+        _displays[-1](line)
+        return
     text = f"{one_line(line)}\n"
     with contextlib.suppress(OSError):
         if not _late.takes(text):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from typer import Exit
 
+from pepsasync.cli.counters import ON_TAPE
+from pepsasync.cli.figures import earlier
 from pepsasync.cli.options import (
     ArchiveOptions,
     DeliveryOptions,
@@ -21,16 +23,17 @@ from pepsasync.cli.options import (
 from pepsasync.cli.output import TIER_WORDS, show
 from pepsasync.cli.search import Found, look_for
 from pepsasync.cli.session import Session
-from pepsasync.cli.status import last_speed
 from pepsasync.cli.sync import SaveOrder, save_order
-from pepsasync.cli.units import show_count, show_duration, show_size
+from pepsasync.cli.units import show_count, show_duration, show_size, time_left_words
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.space import MARGIN, UNPACKED, fits, free_bytes
-from pepsasync.limits.estimate import quota_seconds, transfer_seconds
+from pepsasync.limits.estimate import Work, quota_seconds, time_left, transfer_seconds
+from pepsasync.model import StorageTier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pepsasync.limits.estimate import TapePace, TimeLeft
     from pepsasync.model import Product, Query, Quota
 
 DISK_FULL = 5
@@ -56,8 +59,10 @@ def plan(
     if order:
         save_order(order, query, archive, delivery)
     found, quota = session.run(_find, session, archive, wanted, delivery)
-    rate = last_speed(folder)
-    estimate = estimate_order(found.products, Folder(folder), extract=delivery.extract, quota=quota, rate=rate)
+    rate, pace = earlier(folder)
+    estimate = estimate_order(
+        found.products, Folder(folder), extract=delivery.extract, quota=quota, rate=rate, pace=pace
+    )
     for line in [json.dumps(estimate.as_dict(), indent=1)] if form == "json" else estimate.lines():
         show(line)
     if not estimate.fits:
@@ -95,6 +100,8 @@ class Estimate:
     """That the quota of the account makes it last, at least."""
     transfer: float | None
     """That the line needs, at the rate that was last measured in this folder."""
+    time_left: TimeLeft
+    """Until everything is here, tape included."""
 
     @property
     def fits(self) -> bool:
@@ -117,7 +124,11 @@ class Estimate:
                 "kept_back": MARGIN,
                 "fits": self.fits,
             },
-            "estimate": {"quota_seconds": self.quota_wait, "transfer_seconds": self.transfer},
+            "estimate": {
+                "quota_seconds": self.quota_wait,
+                "transfer_seconds": self.transfer,
+                "time_left": self.time_left.as_dict(),
+            },
         }
 
     def lines(self) -> list[str]:
@@ -141,15 +152,18 @@ class Estimate:
     def _time(self) -> str:
         if not self.left:
             return "nothing is left to do"
-        known = [seconds for seconds in (self.quota_wait, self.transfer) if seconds]
-        tape = self.left and any(self.tiers.get(tier) for tier in ("tape", "staging"))
-        words = f"at least {show_duration(max(known))}" if known else "not known before the first download"
         quota = f", {show_duration(self.quota_wait)} of it for the quota of the account" if self.quota_wait else ""
-        return f"{words}{quota}{'; what is on tape comes on top of that' if tape else ''}"
+        return f"{time_left_words(self.time_left).replace(' left', '')}{quota}"
 
 
 def estimate_order(
-    products: Sequence[Product], folder: Folder, *, extract: bool, quota: Quota | None, rate: float | None
+    products: Sequence[Product],
+    folder: Folder,
+    *,
+    extract: bool,
+    quota: Quota | None,
+    rate: float | None,
+    pace: TapePace,
 ) -> Estimate:
     """Work out what an order would take; blocks, reads the folder, changes nothing.
 
@@ -159,11 +173,15 @@ def estimate_order(
         extract: Whether products are unpacked.
         quota: Of the account.
         rate: Bytes a second; None when it was never measured.
+        pace: Of the tape, as an earlier run has learned it.
     """
     from pepsasync.transfer.existing import is_here  # noqa: PLC0415 - loads zip and XML readers
 
     left = [product for product in products if not is_here(product, folder)]
     to_come = sum(max(0, (product.size or 0) - folder.unfinished_length(product)) for product in left)
+    on_tape = sum(product.tier in ON_TAPE for product in left)
+    unknown = sum(product.tier is StorageTier.UNKNOWN for product in left)
+    work = Work(products=len(left), size=to_come, on_tape=on_tape, maybe_on_tape=unknown)
     unpacked = sum(int((product.size or 0) * UNPACKED) for product in left) if extract else 0
     return Estimate(
         products=len(products),
@@ -177,4 +195,5 @@ def estimate_order(
         disk_free=free_bytes(folder.directory),
         quota_wait=quota_seconds(len(left), quota),
         transfer=transfer_seconds(to_come, rate),
+        time_left=time_left(work, rate=rate, pace=pace, quota=quota),
     )

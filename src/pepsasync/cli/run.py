@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from pepsasync.cli import READER_GONE
 from pepsasync.cli.counters import MOST_LISTED, Counters
+from pepsasync.cli.figures import earlier
 from pepsasync.cli.lines import QUIET, SPARE
 from pepsasync.cli.records import EventLog, SearchReplies, check_one_output, check_writable, opened
 from pepsasync.cli.units import show_count, show_duration, show_size
 from pepsasync.errors import ConfigError, DiskFullError, NotFoundError, RefusedError
+from pepsasync.limits.estimate import TapePace
 from pepsasync.model import DeliveryStatus
 
 if TYPE_CHECKING:
@@ -110,6 +112,8 @@ class Run:
     """Further arguments of `Client.fetch`."""
     failures: int = 0
     """Of other things than deliveries."""
+    known: tuple[float | None, TapePace] = (None, TapePace())
+    """What an earlier run has measured: bytes a second, and how tape comes."""
 
     def perform(self, wanted: Wanted, expected: int = 0) -> int:
         """Bring everything, print the summary, write the report, also when the run is ended early.
@@ -126,6 +130,7 @@ class Run:
         """
         check_writable(self.delivery.report, "--report")
         check_one_output({"--report": self.delivery.report, "--events": self.delivery.events, "--json": self.json})
+        self.known = earlier(self.delivery.write_dir)
         started, began = datetime.now(UTC), time.monotonic()
         ended_by: BaseException | None = None
         with contextlib.ExitStack() as files:
@@ -170,6 +175,8 @@ class Run:
                 with watching as view, contextlib.ExitStack() as listening:
                     self.counters = view.counters
                     self.counters.expected = expected
+                    self.counters.usual_rate, self.counters.pace = self.known
+                    self.counters.quota = lambda: client.quota
                     if self.report:
                         self.counters.names_kept = sys.maxsize
                         listening.enter_context(client.listen(self.report.watch))

@@ -102,9 +102,10 @@ class Session:
     def _is_live(self, log: EventLog | None) -> bool:
         # Events on the same terminal would be drawn over.
         is_shared = log is not None and log.is_on(sys.stdout) and sys.stdout.isatty()
-        return (
-            self.level > QUIET and not is_shared and self.console().is_terminal and not self.console().is_dumb_terminal
-        )
+        # A console takes FORCE_COLOR, which many CI services set, for a terminal; colours in a log are one thing.
+        console = self.console()
+        is_able = sys.stderr.isatty() and not console.is_dumb_terminal and not console.legacy_windows
+        return self.level > QUIET and not is_shared and is_able
 
 
 async def interruptible(work: Callable[..., Awaitable[T]], *arguments: Any) -> T:

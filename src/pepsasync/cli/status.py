@@ -362,17 +362,6 @@ def _part_bytes(directory: Path) -> int:
     return size
 
 
-def last_speed(directory: Path) -> float | None:
-    """Bytes a second that the last run into a folder reached; None when nobody knows."""
-    from pepsasync.folder.journal import JournalReader  # noqa: PLC0415 - not needed for help
-
-    try:
-        with JournalReader(directory) as reader:
-            return reader.now().get("speed")
-    except ConfigError:
-        return None
-
-
 def _current(
     noted: dict[str, float | None], owner: Owner | None, now: float, *, is_downloading: bool
 ) -> dict[str, float | None]:

@@ -93,7 +93,7 @@ class Recorder:
             case events.ProductEvent():
                 self._note(event)
             case events.TiersWatched():
-                self._journal.note_now(next_poll=self._wall() + event.next_poll, updated=self._wall())
+                self._note_look(event)
         self._emit(event)
 
     def _take_of(self, archive: str, event: events.Event) -> None:
@@ -106,6 +106,17 @@ class Recorder:
         """Note when the next download may begin; the quota limiter sends this event to the client, not to the run."""
         if isinstance(event, events.QuotaReached):
             self._journal.note_now(quota_until=self._wall() + event.wait, updated=self._wall())
+
+    def _note_look(self, event: events.TiersWatched) -> None:
+        """Note when the next look at the tape comes, and what was learned of how long tape takes."""
+        now, note = self._wall(), self._journal.note_now
+        note(next_poll=now + event.next_poll, updated=now)
+        if event.online:
+            note(arrival=now)
+        if event.usual_wait:
+            note(wait_low=event.usual_wait[0], wait_high=event.usual_wait[1])
+        if event.usual_interval:
+            note(interval_low=event.usual_interval[0], interval_high=event.usual_interval[1])
 
     async def guard(self) -> NoReturn:
         """End the run once another program has taken over the folder: two must not write the same parts.
@@ -120,6 +131,11 @@ class Recorder:
     async def recorded(self, archive: ArchiveContext) -> ArchiveContext:
         """An archive whose events, downloads and staging requests are noted, and whose quota knows of earlier runs."""
         limiter = archive.gate.quota
+        is_only = len(self._providers) == 1
+        self._journal.note_now(
+            quota_products=limiter.quota.products if limiter.quota and is_only else None,
+            quota_seconds=limiter.quota.seconds if limiter.quota and is_only else None,
+        )
         if limiter.quota:
             limiter.remember(await self._earlier_downloads(archive.name, limiter.quota.seconds))
         counted = partial(self._download_began, archive.name)

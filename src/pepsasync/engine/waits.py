@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
+from dataclasses import dataclass
 
+from pepsasync.limits.estimate import TapePace
 from pepsasync.limits.schedule import next_pause
 
 LEARNED = 64
@@ -29,6 +31,14 @@ LATE = 3
 """Times the longest gap after which a rhythm is over."""
 
 
+@dataclass(slots=True)
+class _Batch:
+    """Products that one look found, and how long after those before them."""
+
+    gap: float
+    products: int = 0
+
+
 class Waits:
     """Remembers waits for tape, and plans when to look again.
 
@@ -46,6 +56,18 @@ class Waits:
         self._seconds: deque[float] = deque(maxlen=LEARNED)
         self._gaps: deque[float] = deque(maxlen=RHYTHM)
         self._arrival: float | None = None
+        self._batches: deque[_Batch] = deque(maxlen=RHYTHM)
+        self._batch: _Batch | None = None
+
+    @property
+    def pace(self) -> TapePace:
+        """What was learned, for estimates: of waits the shortest and longest, of intervals the quartiles."""
+        wait = (min(self._seconds), max(self._seconds)) if self.are_known else None
+        if len(self._batches) < ENOUGH_GAPS:
+            return TapePace(wait=wait)
+        intervals = sorted(batch.gap / batch.products for batch in self._batches)
+        last = len(intervals) - 1
+        return TapePace(wait=wait, interval=(intervals[last // 4], intervals[last - last // 4]))
 
     @property
     def are_known(self) -> bool:
@@ -60,13 +82,19 @@ class Waits:
             now: When the look began that found it, on any clock; what one look finds has arrived together.
         """
         self._seconds.append(seconds)
+        if now != self._arrival:
+            self._batch = None
         if self._arrival is not None and now > self._arrival:
             self._gaps.append(now - self._arrival)
+            self._batch = _Batch(now - self._arrival)
+            self._batches.append(self._batch)
+        if self._batch is not None:
+            self._batch.products += 1
         self._arrival = now
 
     def rest(self) -> None:
         """Know that nothing more is waited for: until the next arrival there is no gap to be learned."""
-        self._arrival = None
+        self._arrival = self._batch = None
 
     def pause(self, previous: float | None, *, moved: bool, waited: float, now: float) -> float:
         """Seconds until the next look.

@@ -206,7 +206,17 @@ class OnlineWatch:
         if all(waiter.answer is not None for waiter in waiters):
             self._waits.rest()
         after = max(self._next_pause(pause, moved=moved), min(advice, LONGEST_ADVICE))
-        self._emit(TiersWatched(waiting=len(waiters) - online, online=online, next_poll=after, error=trouble))
+        pace = self._waits.pace
+        self._emit(
+            TiersWatched(
+                waiting=len(waiters) - online,
+                online=online,
+                next_poll=after,
+                error=trouble,
+                usual_wait=pace.wait,
+                usual_interval=pace.interval,
+            )
+        )
         return after
 
     def _note(self, waiter: _Waiter, tiers: Mapping[str, StorageTier] | None, began: float) -> bool:

@@ -66,6 +66,17 @@ class Now(TypedDict, total=False):
     """When the archive is asked for waiting products again."""
     quota_until: float | None
     """When the account may have the next product."""
+    wait_low: float | None
+    """Seconds that tape takes from the request of a product until it is online, shortest of those that are known."""
+    wait_high: float | None
+    interval_low: float | None
+    """Usual seconds between two products that come from tape, low end."""
+    interval_high: float | None
+    arrival: float | None
+    """When the latest product came from tape."""
+    quota_products: float | None
+    """Products that the account may have in `quota_seconds`."""
+    quota_seconds: float | None
     updated: float
 
 
