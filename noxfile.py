@@ -7,7 +7,7 @@ import nox
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
-nox.options.sessions = ["lint", "typing", "tests", "lowest", "quick_bench"]
+nox.options.sessions = ["lint", "typing", "docs", "tests", "lowest", "quick_bench"]
 
 RIVALS = ["aiohttp", "obstore", "requests", "stac-asset", "parfive", "pypdl", "pygeodes", "eodag"]
 """What people use instead, for the benchmarks."""
@@ -69,6 +69,13 @@ def lowest(session: nox.Session) -> None:
         "tests/pipeline",
         "tests/cli/test_startup.py",
     )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation site, into `site/`; a link that leads nowhere fails it."""
+    session.install(".", *group("docs"))
+    session.run("zensical", "build", "--clean", "--strict")
 
 
 @nox.session
