@@ -50,6 +50,9 @@ class FakeProvider:
     def is_own(self, url):
         return True
 
+    async def attributes(self, collection):
+        return {}
+
     async def request_staging(self, product):
         self.staged[product.name] += 1
         return self.replies.get(product.name, StagingReply(StagingOutcome.ACCEPTED))

@@ -308,6 +308,7 @@ class Client:
         return self._running.client.quota
 
     search = _loops(AsyncClient.search)
+    attributes = _awaits(AsyncClient.attributes)
     stage = _awaits(AsyncClient.stage)
     tiers = _awaits(AsyncClient.tiers)
     wait_online = _loops(AsyncClient.wait_online)

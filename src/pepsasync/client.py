@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pepsasync.credentials import Credentials
     from pepsasync.engine.recorder import Journals
     from pepsasync.events import Emit
-    from pepsasync.model import Delivery, Query, Quota, StorageTier
+    from pepsasync.model import Attribute, Delivery, Query, Quota, StorageTier
     from pepsasync.providers.base import Provider, StagingReply
 
 OUTCOMES_AHEAD = 64
@@ -163,6 +163,21 @@ class Client:
                     await pages.send(page)
 
         return Flattened(Background(self._tasks, work, PAGES_AHEAD))
+
+    async def attributes(self, collection: str | None = None) -> dict[str, Attribute]:
+        """Return what products can be searched by with `property`, by the names that the archive has.
+
+        Args:
+            collection: `S1`, `S2`, ..., or the archive's own name; None for all together.
+
+        Returns:
+            Nothing when the archive does not tell. Of several archives the first is asked.
+
+        Raises:
+            ProviderError: The archive did not answer as it should.
+        """
+        self._check_open()
+        return dict(await self.provider.attributes(collection))
 
     async def stage(self, product: Product) -> StagingReply:
         """Ask the archive to bring a product from tape; asking again is harmless.

@@ -136,6 +136,8 @@ class Product:
     """Address in the archive's object store, where the archive wants to be asked by it."""
     order: str | None = None
     """What the archive calls the order of this product, where products are ordered before they can be downloaded."""
+    attributes: Mapping[str, Any] | None = field(default=None, hash=False)
+    """Of the archive's own attributes those that the query asked for; None when it asked for none."""
     footprint: Mapping[str, Any] | None = field(default=None, hash=False)
     """GeoJSON geometry, EPSG:4326, longitude before latitude, degrees."""
 
@@ -147,6 +149,29 @@ class Product:
     def exact_size(self) -> int | None:
         """Bytes that the zip has for sure; None when nobody knows before it is there."""
         return None if self.size_is_estimate else self.size
+
+
+class AttributeKind(StrEnum):
+    """What the values of an attribute are."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    WHOLE = "whole number"
+    INSTANT = "instant"
+    FLAG = "true or false"
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An attribute of products that an archive can be asked for."""
+
+    name: str
+    """As the archive names it."""
+    kind: AttributeKind = AttributeKind.TEXT
+    values: tuple[str, ...] = ()
+    """Usual values, as far as the archive tells them."""
+    lowest: float | None = None
+    highest: float | None = None
 
 
 _TILE = re.compile(r"^T?(\d{2})([C-HJ-NP-X])([A-HJ-NP-Z]{2})$", re.IGNORECASE)
@@ -247,6 +272,9 @@ class Query:
     """`S1A`, ..."""
     published_since: datetime | None = None
     """Published by the archive at this instant or later, UTC, aware. Acquisition is another matter: see `start`."""
+    property: tuple[str, ...] = ()
+    """Conditions on attributes as the archive names them: `cloudCover<20`; `query.attributes` reads them. Several
+    values of one attribute are alternatives, everything else has to be true."""
     names: tuple[str, ...] = ()
     """Products by name, without extension; when given, the other criteria only narrow them."""
     latest: bool = False
@@ -273,6 +301,7 @@ class Query:
             )
         object.__setattr__(self, "months", tuple(dict.fromkeys(self.months)))
         object.__setattr__(self, "per", tuple(dict.fromkeys(self.per)))
+        object.__setattr__(self, "property", tuple(dict.fromkeys(self.property)))
         self._check_percentages()
         self._check_choices()
         for orbit in several(self.relative_orbit):

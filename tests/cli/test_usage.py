@@ -56,6 +56,7 @@ def test_every_spelling_of_a_criterion_means_the_same(*, run, clients, field, sp
         pytest.param(["--sat", "S1A,S1C"], "platform", ("S1A", "S1C"), id="satellites"),
         pytest.param(["-o", "8,51"], "relative_orbit", (8, 51), id="orbits"),
         pytest.param(["-l", "Foix", "-l", "Paris, Texas"], "location", ("Foix", "Paris, Texas"), id="places"),
+        pytest.param(["--property", "a = 1", "--property", "b<2"], "property", ("a=1", "b<2"), id="property"),
         pytest.param(["--id", "data/A.zip,B", "--id", "C"], "names", ("A", "B", "C"), id="names"),
         pytest.param(["-c", "S2", "--per", "day", "--per", "tile"], "per", ("day", "tile"), id="per"),
     ],
@@ -367,7 +368,7 @@ def test_bad_usage_ends_with_2_and_one_clear_line(run, line, message, tmp_path, 
         (["status", "-q", ""], "DIR"),
         (["verify", "--", ""], "DIR"),
         (["download", "NAME", ""], "FILE|NAME..."),
-        (["collections", ""], "PROVIDER"),
+        (["collections", ""], "[PROVIDER] [COLLECTION]"),
     ],
 )
 def test_empty_values_are_refused_rather_than_taken_for_the_default(run, clients, line, name):

@@ -9,7 +9,7 @@ import pytest
 import shapely
 
 from archives import connect, credentials, everything, portal, right_files, root, sandbox
-from pepsasync import AuthError, Checksum, Client, Config, StorageTier
+from pepsasync import AuthError, Checksum, Client, Config, ConfigError, StorageTier
 from pepsasync.providers import provider_names
 from pepsasync.providers.base import StagingOutcome
 from pepsasync.query.criteria import build_query
@@ -126,6 +126,84 @@ async def test_search_filters_of_optical_products_mean_the_same_everywhere(conne
         ):
             found = await names(client, collection="S2ST", **criteria)
             assert sorted(found) == sorted(product.name for product in optical if matches(product)), criteria
+
+
+ORBITS, DIRECTION, CLOUDS, PUBLISHED = (
+    {"peps": "orbitNumber", "geodes": "sat:absolute_orbit", "cdse": "orbitNumber"},
+    {"peps": "orbitDirection", "geodes": "sat:orbit_state", "cdse": "orbitDirection"},
+    {"peps": "cloudCover", "geodes": "eo:cloud_cover", "cdse": "cloudCover"},
+    {"peps": None, "geodes": "datetime", "cdse": "processingDate"},
+)
+"""What an archive calls an attribute, by provider."""
+ASCENDING = {"peps": "ascending", "geodes": "Ascending", "cdse": "ASCENDING"}
+
+
+@pytest.mark.parametrize("geodes_version", ["2.1", "2.2"])
+async def test_search_by_the_archives_own_attributes(provider, connect_to, geodes_version):
+    if provider != "geodes" and geodes_version != "2.1":
+        pytest.skip("a version of GEODES")
+    orbit, direction, clouds, published = (names.get(provider) for names in (ORBITS, DIRECTION, CLOUDS, PUBLISHED))
+    if orbit is None:
+        pytest.skip("has attributes of other names")
+    async with (
+        sandbox(60, geodes_version=geodes_version, geodes_strict=True) as archive,
+        connect_to(archive) as client,
+    ):
+        radar = [product for product in archive.catalogue if product.collection == "S1"]
+        middle = sorted(product.orbit for product in radar)[len(radar) // 2]
+        cases = [
+            ("S1", [f"{orbit}={middle}"], lambda p: p.orbit == middle),
+            ("S1", [f"{orbit}={middle}", f"{orbit}={radar[0].orbit}"], lambda p: p.orbit in (middle, radar[0].orbit)),
+            ("S1", [f"{orbit}<{middle}"], lambda p: p.orbit < middle),
+            ("S1", [f"{orbit}>{middle}.5"], lambda p: p.orbit > middle),
+            ("S1", [f"{orbit}={middle - 60}..{middle}"], lambda p: middle - 60 <= p.orbit <= middle),
+            ("S1", [f"{orbit}={middle}.5"], lambda p: False),
+            ("S1", [f"{direction}={ASCENDING[provider]}"], lambda p: p.orbit_direction == "ascending"),
+            (
+                "S1",
+                [f"{direction}={ASCENDING[provider]}", f"{orbit}>={middle}"],
+                lambda p: p.orbit_direction == "ascending" and p.orbit >= middle,
+            ),
+            ("S2ST", [f"{clouds}=5..20.5"], lambda p: 5 <= p.cloud_cover <= 20.5),
+            ("S2ST", [f"{clouds}<20.5"], lambda p: p.cloud_cover < 20.5),
+        ]
+        if published:
+            day = datetime(2015, 11, 15, tzinfo=UTC)
+            cases += [
+                ("S1", [f"{published}=2015-11-01..2015-11-15"], lambda p: p.published < day),
+                ("S1", [f"{published}>=2015-11-15T00:00:00Z"], lambda p: p.published >= day),
+            ]
+        for collection, asked, matches in cases:
+            found = await names(client, collection=collection, property=asked)
+            of_collection = [product for product in archive.catalogue if product.collection == collection]
+            assert sorted(found) == sorted(product.name for product in of_collection if matches(product)), asked
+        kept = [product.attributes async for product in client.search(collection="S1", property=f"{orbit}<{middle}")]
+        plain = [product.attributes async for product in client.search(collection="S1", limit=3)]
+
+    assert kept
+    assert all({orbit} == {*each} and each[orbit] < middle for each in kept)
+    assert [None] * 3 == plain
+
+
+async def test_an_attribute_that_the_archive_does_not_have_is_refused_before_the_search(provider, connect_to):
+    async with sandbox(20) as archive, connect_to(archive) as client:
+        known = await client.attributes("S2ST")
+        if not known:
+            pytest.skip("tells of no attributes")
+        right = CLOUDS.get(provider) or next(iter(known))
+        for wrong, hint in ((right[:-1], f"Did you mean {right!r}?"), ("nothingOfThisKind", "collections")):
+            with pytest.raises(ConfigError, match="there is no attribute") as caught:
+                await names(client, collection="S2ST", property=f"{wrong}=3")
+            assert hint in caught.value.hint
+        assert 0 == archive.statistics.requests.get("search", 0)
+
+
+async def test_values_that_an_attribute_cannot_have_are_refused(provider, connect_to):
+    if provider not in CLOUDS:
+        pytest.skip("has attributes of other names")
+    async with sandbox(20) as archive, connect_to(archive) as client:
+        with pytest.raises(ConfigError, match="is a number"):
+            await names(client, collection="S2ST", property=f"{CLOUDS[provider]}<few")
 
 
 async def test_search_months_of_several_years(connect_to):

@@ -1,6 +1,7 @@
 """The public names as users meet them. Checked by mypy, never run."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import assert_type
 
@@ -9,6 +10,10 @@ import geopandas
 import pepsasync
 from pepsasync import Client, Config, Credentials, Delivery, DeliveryStatus, Product, Query, StorageTier
 from pepsasync.events import Event
+from pepsasync.model import Attribute
+from pepsasync.sync.changes import Changes
+from pepsasync.sync.order import Order, read_order, write_order
+from pepsasync.sync.run import Sync, carry_out, look_only
 
 
 async def use() -> None:
@@ -37,6 +42,7 @@ async def use() -> None:
             async for _ in fetched:
                 pass
         assert_type(await client.tiers([product]), dict[str, StorageTier])
+        assert_type(await client.attributes("S1"), dict[str, Attribute])
         events: AsyncIterator[Event] = client.events()
         async for event in events:
             assert_type(event.event, str)
@@ -53,6 +59,7 @@ def use_without_await() -> None:
         assert_type(client.download(products[0], "data/"), Path)
         assert_type(client.download("S1A_X", Path("data"), extract=True), Path)
         assert_type(client.tiers(products), dict[str, StorageTier])
+        assert_type(client.attributes(), dict[str, Attribute])
         with client.fetch(products, "data/", extract=True, on_delivered=received.append) as outcomes:
             assert_type(next(outcomes), Delivery)
         for online in client.wait_online(products):
@@ -63,6 +70,21 @@ def use_without_await() -> None:
             client.download(1)  # type: ignore[arg-type]
             client.download("S1A_X", unpack=True)  # type: ignore[call-arg]
         client.close()
+
+
+async def stay_true(client: Client, query: Query) -> None:
+    done = await carry_out(
+        client, query, "data", name="toulouse", replaces=True, prunes=True, look_back=timedelta(days=5)
+    )
+    assert_type(done, Sync)
+    assert_type(done.deliveries, list[Delivery])
+    plan = await look_only(client, query, Path("data"))
+    assert_type(plan.changes, Changes)
+    assert_type(plan.changes.gone, tuple[str, ...])
+    order = read_order(Path("toulouse.toml"))
+    assert_type(order, Order)
+    assert_type(order.query, Query)
+    write_order(Path("other.toml"), order, is_new=True)
 
 
 error: type[Exception] = pepsasync.PepsasyncError

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 READER_GONE = 141
 """Exit code when nobody reads the output any more: 128 and the number of SIGPIPE."""
 
+COMPLETION = "_PEPSASYNC_COMPLETE"
+"""Environment variable with which a shell asks for words that complete a command line."""
+
 INTERRUPTED = "interrupted; run the same command again to go on"
 
 
@@ -38,11 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _end_on_signals()
         with _warnings_as_lines():
-            code = _run(arguments or ["--help"])
+            code = _run(arguments or _being_completed() or ["--help"])
     except KeyboardInterrupt:
         code = 130
-    except SystemExit:  # so typer ends when nobody reads the output any more, and only then
-        code = READER_GONE
+    except SystemExit:  # so typer ends when nobody reads the output any more, and when it has completed a line
+        code = 0 if COMPLETION in os.environ else READER_GONE
     except Exception as error:  # noqa: BLE001 - every error ends in one line and an exit code
         if _wants_traceback(arguments):
             _show_traceback(error)
@@ -58,6 +61,14 @@ def _run(arguments: list[str]) -> int:
 
     code: Any = make_command(arguments).main(arguments, prog_name="pepsasync", standalone_mode=False)
     return code if isinstance(code, int) else 0
+
+
+def _being_completed() -> list[str]:
+    """The command line that a shell asks to complete, as far as it is written; empty when none does."""
+    if COMPLETION not in os.environ:
+        return []
+    written = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
+    return written.split()[1:]
 
 
 def _explain(error: Exception, arguments: list[str]) -> int:

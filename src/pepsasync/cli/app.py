@@ -31,7 +31,7 @@ COMMANDS = {
     "status": ("status", "Tell what a folder's journal knows."),
     "resume": ("resume", "Go on with everything unfinished in a folder."),
     "verify": ("verify", "Check everything in a folder again; --repair fetches the bad ones."),
-    "collections": ("search", "Show collections, types and filters of an archive."),
+    "collections": ("collections", "Show collections, types and filters of an archive."),
     "login": ("login", "Store your account for an archive."),
     "logout": ("login", "Remove what login stored."),
     "sandbox": ("sandbox", "Run the embedded archive on this machine."),
@@ -56,6 +56,11 @@ EXAMPLES = {
         "pepsasync search -c S1 --bbox 1,43,2,44 --orbit-direction ascending --cover 50",
         "pepsasync search -c S2ST --shape parcels.gpkg --clouds 5..40 --sort clouds -o found.geojson",
         "pepsasync search -c S2ST --orbit 8,51 --limit 5 --format ids",
+        "pepsasync search -c S1 --property processing:level=L1 --property 'sat:absolute_orbit>8600' --sort size",
+    ),
+    "collections": (
+        "pepsasync collections geodes",
+        "pepsasync collections geodes S1",
     ),
     "plan": ("pepsasync plan -c S2ST -t 31TCJ -t 31TDJ -d 2017 -f 2018 --latest",),
 }
@@ -135,7 +140,6 @@ def make_command(arguments: Sequence[str]) -> Any:
     app = typer.Typer(
         name="pepsasync",
         epilog="pepsasync COMMAND --help tells more. The same command run again goes on where it stopped.",
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from typer import Option
 
+from pepsasync.cli.complete import complete_attribute
 from pepsasync.config import SETTINGS, Kind, given_settings
 from pepsasync.errors import ConfigError
 from pepsasync.model import Quota  # noqa: TC001 - `flatten` evaluates the annotations
@@ -199,6 +200,15 @@ class QueryOptions:
         str | None,
         _query("--cc", "--clouds", metavar="PERCENT", help="highest cloud cover, or lowest and highest: 5..20"),
     ] = None
+    property: Annotated[
+        list[str],
+        _query(
+            "--property",
+            metavar="NAME=VALUE",
+            help="an attribute as the archive names it, also 'NAME<9', 'NAME>9', NAME=1..9; repeated; see collections",
+            autocompletion=complete_attribute,
+        ),
+    ] = field(default_factory=list)
     satellite: Annotated[
         list[str], _query("--sat", "--satellite", metavar="NAME", help="S1A, S2B, ...; also several")
     ] = field(default_factory=list)

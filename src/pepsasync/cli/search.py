@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - `flatten` evaluates the annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Context, Exit, Option
+from typer import Exit, Option
 
 from pepsasync.cli.lines import QUIET, SPARE, VERBOSE
 from pepsasync.cli.options import (
-    PROVIDER_VARIABLE,
     RESULTS,
     ArchiveOptions,
     OutputOptions,
@@ -20,11 +18,11 @@ from pepsasync.cli.options import (
     Replies,
     flatten,
 )
-from pepsasync.cli.output import FORMATS, check_format, show, show_products, totals
+from pepsasync.cli.output import FORMATS, check_format, show_products, totals
 from pepsasync.cli.records import SearchReplies, check_one_output, check_writable, is_output
 from pepsasync.cli.session import Session
 from pepsasync.cli.sync import SaveOrder, save_order
-from pepsasync.errors import ConfigError, IncompleteError
+from pepsasync.errors import IncompleteError
 from pepsasync.text import one_line
 
 if TYPE_CHECKING:
@@ -155,35 +153,6 @@ async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: P
     if replies:
         replies.write()
     return found
-
-
-@flatten()
-def collections(
-    *,
-    context: Context,
-    output: OutputOptions,  # noqa: ARG001 - every command takes these options
-    archive: Annotated[str | None, Argument(metavar="PROVIDER", help="which archive")] = None,
-    provider: Annotated[
-        str | None, Option("--provider", metavar="NAME", envvar=PROVIDER_VARIABLE, help="the same, as elsewhere")
-    ] = None,
-) -> None:
-    """Show collections, types and filters of an archive."""
-    from pepsasync.cli.resume import named_provider  # noqa: PLC0415 - not needed for help
-    from pepsasync.providers import public_url  # noqa: PLC0415
-    from pepsasync.providers.collections import COLLECTIONS  # noqa: PLC0415
-    from pepsasync.settings import read_settings  # noqa: PLC0415
-
-    named = named_provider(ArchiveOptions(provider=provider), context)
-    if archive and named and archive != named:
-        raise ConfigError(f"{archive} or {named}? Name one archive")
-    name = read_settings(os.environ).choose(archive or provider)
-    public_url(name)  # refuses unknown names
-    if name not in COLLECTIONS:
-        raise ConfigError(f"the collections of {name} are not listed here", hint="Search with -c and its own names")
-    rows: list[Any] = [("COLLECTION", "WHAT", "PRODUCT TYPES", "FILTERS"), *COLLECTIONS[name]]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row in rows:
-        show("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 @dataclass(frozen=True, slots=True)

@@ -488,6 +488,7 @@ _WORDS = {
     "cover": "at least {:g} % of the area",
     "sort": "by {}",
     "per": "the best per {}",
+    "property": "{}",
     "platform": "{}",
     "latest": "newest processing only",
 }

@@ -19,6 +19,7 @@ from pepsasync.errors import ProviderError
 from pepsasync.events import Noticed, SearchFinished
 from pepsasync.groups import task_group
 from pepsasync.model import several
+from pepsasync.query.attributes import check_conditions
 from pepsasync.query.missions import is_radar
 from pepsasync.query.rank import ranked
 from pepsasync.query.select import latest, why_unwanted
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from pepsasync.engine.paging import Failures
     from pepsasync.events import Emit
-    from pepsasync.model import Product, Query
+    from pepsasync.model import Attribute, Product, Query
     from pepsasync.providers.base import Provider
 
 PAGES_AHEAD = 2
@@ -74,6 +75,8 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
     Raises:
         AreaError: Nothing was found at a place that nobody knows.
     """
+    if query.property:
+        await _check_properties(query, provider)
     if query.cloud_cover is not None and is_radar(query):
         emit(Noticed(message="cloud cover does not apply to radar products; the limit is ignored"))
     if query.location is not None and (not provider.limits.knows_places or query.cover or query.sort == "cover"):
@@ -94,6 +97,21 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
         raise paging.shortfall
     if not count:
         await _explain_nothing(query, provider, emit)
+
+
+async def _check_properties(query: Query, provider: Provider) -> None:
+    """Compare the archive's own attributes that a query names with those that it has.
+
+    Raises:
+        ConfigError: It has no such attribute, or not with such a value.
+        ProviderError: It serves nobody at the moment.
+    """
+    known: dict[str, Attribute] = {}
+    for collection in several(query.collection) or (None,):
+        known |= await provider.attributes(collection)
+    if known:
+        asked = " ".join(several(query.collection)[:1])
+        check_conditions(query, known, f"'pepsasync collections {provider.name}{asked and f' {asked}'}' lists them")
 
 
 async def _explain_nothing(query: Query, provider: Provider, emit: Emit) -> None:

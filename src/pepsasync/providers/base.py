@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import httpx
 
     from pepsasync.errors import PepsasyncError
-    from pepsasync.model import Account, Limits, Product, Query, StorageTier
+    from pepsasync.model import Account, Attribute, Limits, Product, Query, StorageTier
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,21 @@ class Provider(Protocol):
 
         Raises:
             ProviderError: The archive did not answer as it should.
+        """
+
+    async def attributes(self, collection: str | None) -> Mapping[str, Attribute]:
+        """Attributes that products can be searched by, by the name that the archive has for them.
+
+        They are asked for once; `Product.attributes` has those of them that a query names.
+
+        Args:
+            collection: As in a `Query`; None for all that are known.
+
+        Returns:
+            Nothing when the archive does not tell.
+
+        Raises:
+            ProviderError: The archive serves nobody at the moment.
         """
 
     async def request_staging(self, product: Product) -> StagingReply:

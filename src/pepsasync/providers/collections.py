@@ -43,6 +43,22 @@ COLLECTIONS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
 """By provider: collection, what it is, product types, filters."""
 
 
+def names_of(provider: str) -> tuple[str, ...]:
+    """Collections of a provider that are listed, ours and its own."""
+    ours = [name for row in COLLECTIONS.get(provider, ()) for name in row[0].split(", ") if " " not in name]
+    own = [name for row in COLLECTIONS.get(provider, ()) for name in _OWN.findall(" ".join(row[:2]))]
+    return tuple(dict.fromkeys([*ours, *own]))
+
+
+_OWN = re.compile(r"\b[A-Z][A-Z0-9]+[-_][A-Z0-9_-]*[A-Z0-9]\b")
+"""An archive's own name of a collection in what is listed of it."""
+
+
+def is_listed(provider: str, collection: str) -> bool:
+    """Whether a collection is among those listed of a provider, in any case."""
+    return collection.upper() in map(str.upper, names_of(provider))
+
+
 def doubt(provider: str, collection: str | None) -> str | None:
     """Words on a collection in which nothing was found and that is not among those listed here; None for others."""
     listed = re.findall(r"[\w-]+", " ".join(text for row in COLLECTIONS.get(provider, ()) for text in row[:2]))

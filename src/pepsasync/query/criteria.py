@@ -14,7 +14,7 @@ from pepsasync.errors import AreaError, ConfigError
 from pepsasync.model import Query
 from pepsasync.nearest import meant
 from pepsasync.paths import in_home
-from pepsasync.query import dates, values
+from pepsasync.query import attributes, dates, values
 from pepsasync.query.missions import check_words, has_tiles, is_optical, is_radar, mission_of
 from pepsasync.query.orbits import HIGHEST
 
@@ -61,6 +61,7 @@ _PLAIN: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "cover": ("cover", values.parse_percent),
     "sort": ("sort", lambda criterion, value: values.parse_text(criterion, value).lower()),
     "per": ("per", values.parse_words),
+    "property": ("property", attributes.parse_conditions),
     "latest": ("latest", values.parse_flag),
     "limit": ("limit", values.parse_whole),
 }
@@ -125,6 +126,8 @@ def build_query(**criteria: object) -> Query:
             - `cover`: least share of the area, percent, that the footprint covers;
             - `sort`: `date` (newest first), `clouds`, `size` or `cover`;
             - `per`: `day`, `tile` or both, the best product of each;
+            - `property`: conditions on attributes as the archive names them, `cloudCover<20`, `processingLevel=L1`,
+              `orbitNumber=100..200`; a text, several, or a mapping of names to values;
             - `id` (`ids`, `names`): product names; `@FILE` also reads those of a saved search;
             - `latest`: of several processings of an acquisition the newest; `limit`: at most so many products.
 

@@ -50,7 +50,7 @@ def query_from_json(values: Mapping[str, Any]) -> Query:
             import shapely  # noqa: PLC0415 - slow to load, and needed only with an area
 
             given["area"] = shapely.from_wkb(given["area"], on_invalid="ignore")
-        for name in {"names", "months", "per"} & given.keys():
+        for name in {"names", "months", "per", "property"} & given.keys():
             given[name] = tuple(given[name])
         return Query(**given)
     except (TypeError, ValueError, AttributeError) as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pepsasync.area.footprint import as_geometry
 from pepsasync.model import several
+from pepsasync.query.attributes import are_met
 from pepsasync.query.missions import NEUTRAL, mission_of
 from pepsasync.query.orbits import relative_orbit
 
@@ -46,8 +47,8 @@ def why_unwanted(product: Product, query: Query) -> str | None:
 
     What neither a product nor its name tells counts in its favour for collection, product type, sensor mode, satellite,
     time, publication, timeliness and area. It counts against it for relative orbit, tile (but Sentinel-2 products of
-    several tiles stay), orbit direction, polarisation (of radar) and cloud cover (of others). Location is not checked:
-    it is the archive's word.
+    several tiles stay), orbit direction, polarisation (of radar), cloud cover (of others) and the archive's own
+    attributes. Location is not checked: it is the archive's word.
 
     Args:
         product: What an archive returned for the query.
@@ -172,6 +173,10 @@ def _is_in_season(product: Product, query: Query) -> bool:
     return not query.months or product.start is None or product.start.month in query.months
 
 
+def _has_properties(product: Product, query: Query) -> bool:
+    return not query.property or are_met(query, product.attributes or {})
+
+
 def _covers(product: Product, query: Query) -> bool:
     return query.cover is None or (share := covered(product, query)) is None or share >= query.cover
 
@@ -222,6 +227,7 @@ _CHECKS: dict[str, Callable[[Product, Query], bool]] = {
     "polarisation": _has_polarisation,
     "timeliness": _has_timeliness,
     "month": _is_in_season,
+    "property": _has_properties,
     "tile": _has_tile,
     "area": _is_in_area,
     "cover": _covers,

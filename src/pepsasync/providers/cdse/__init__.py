@@ -6,6 +6,7 @@ Facts are from the CDSE protocol notes.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx
 
@@ -20,12 +21,13 @@ from pepsasync.errors import (
 )
 from pepsasync.http.client import on_each_hop, origin_of
 from pepsasync.http.errors import error_for_status, safe_url
-from pepsasync.model import Account, Limits, StorageTier
+from pepsasync.model import Account, Limits, StorageTier, only
 from pepsasync.providers.answers import is_empty_zip, not_a_zip
+from pepsasync.providers.attributes import KnownAttributes
 from pepsasync.providers.base import SearchPage, StagingOutcome, StagingReply
 from pepsasync.providers.cdse.lists import LIST_SIZE, Lists
-from pepsasync.providers.cdse.query import LAST_PAGE, PAGE_SIZE, search_parameters, slices
-from pepsasync.providers.cdse.reply import parse_page, parse_tier, product_url
+from pepsasync.providers.cdse.query import COLLECTIONS, LAST_PAGE, PAGE_SIZE, search_parameters, slices
+from pepsasync.providers.cdse.reply import parse_attributes, parse_page, parse_tier, product_url
 from pepsasync.providers.cdse.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from pepsasync.credentials.lookup import Lookup
     from pepsasync.http.client import Http
-    from pepsasync.model import Product, Query
+    from pepsasync.model import Attribute, Product, Query
 
 DOMAIN = "dataspace.copernicus.eu"
 """Under which all hosts of the public service are."""
@@ -85,6 +87,7 @@ class Cdse:
         self._origin = origin_of(httpx.URL(own)) if own else None
         self._catalogue = own or f"https://catalogue.{DOMAIN}"
         self._lists = Lists(http, f"{self._catalogue}/odata/v1/Products")
+        self._attributes = KnownAttributes(self._ask_attributes)
         self._downloads = own or f"https://download.{DOMAIN}"
         identity = own or f"https://identity.{DOMAIN}"
         url = f"{identity}/auth/realms/CDSE/protocol/openid-connect/token"
@@ -102,8 +105,18 @@ class Cdse:
         if query.names and page == 1 and (records := await self._lists.records(query.names[0])):
             return parse_page({"value": records}, query, page, self._downloads)
         url = f"{self._catalogue}/odata/v1/Products"
-        request = self._http.build("GET", url, params=search_parameters(query, page))
+        known = await self.attributes(only(query.collection)) if query.property else {}
+        request = self._http.build("GET", url, params=search_parameters(query, page, known))
         return parse_page(await self._http.json(request, is_search=True), query, page, self._downloads)
+
+    async def attributes(self, collection: str | None) -> Mapping[str, Attribute]:
+        """Ask for names and types; see `Provider.attributes`. Which values there are the archive does not tell."""
+        names = [COLLECTIONS.get(collection, collection)] if collection else dict.fromkeys(COLLECTIONS.values())
+        return await self._attributes.of(names)
+
+    async def _ask_attributes(self, collection: str) -> Mapping[str, Attribute]:
+        url = f"{self._catalogue}/odata/v1/Attributes({quote(collection, safe='')})"
+        return parse_attributes(await self._http.json(self._http.build("GET", url)))
 
     async def request_staging(self, product: Product) -> StagingReply:
         """Look whether the product is online: programs cannot order it."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import ProtocolError
-from pepsasync.model import only, several
+from pepsasync.model import AttributeKind, only, several
+from pepsasync.query.attributes import conditions, flag_of, number_of, period_of, split_values
 from pepsasync.query.missions import by_collection, with_channels
 from pepsasync.query.parts import by_area, by_season, by_value, of_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from shapely.geometry.base import BaseGeometry
 
-    from pepsasync.model import Product, Query
+    from pepsasync.model import Attribute, Product, Query
+    from pepsasync.query.attributes import Condition
 
 COLLECTIONS = {"S1": "SENTINEL-1", "S2": "SENTINEL-2", "S2ST": "SENTINEL-2", "S3": "SENTINEL-3"}
 """Collection by neutral word; any other word is a collection's own name."""
@@ -58,13 +61,15 @@ def _of_name(query: Query, name: str) -> Query:
     return of_name(query, name, own or COLLECTIONS.get(name[:2]))
 
 
-def search_parameters(query: Query, page: int) -> dict[str, str | list[str]]:
+def search_parameters(
+    query: Query, page: int, known: Mapping[str, Attribute] | None = None
+) -> dict[str, str | list[str]]:
     """Parameters of the request for one page (1-based) of one slice, newest acquisition first.
 
-    Matches are counted once only: counting takes the archive long.
+    Matches are counted once only: counting takes the archive long. Attributes are asked for as far as they are known.
     """
     parameters: dict[str, str | list[str]] = {
-        "$filter": search_filter(query),
+        "$filter": search_filter(query, known),
         "$orderby": "ContentDate/Start desc",
         "$top": str(PAGE_SIZE),
         "$skip": str((page - 1) * PAGE_SIZE),
@@ -74,7 +79,7 @@ def search_parameters(query: Query, page: int) -> dict[str, str | list[str]]:
     return {name: value for name, value in parameters.items() if value}
 
 
-def search_filter(query: Query) -> str:
+def search_filter(query: Query, known: Mapping[str, Attribute] | None = None) -> str:
     """`$filter` of one slice; empty for the whole catalogue.
 
     The acquisition start decides about the period, as everywhere. A tile is an attribute where products have one;
@@ -105,6 +110,7 @@ def search_filter(query: Query) -> str:
         _attribute("cloudCover", "ge", least),
         _either(_attribute("tileId", "eq", tile) for tile in several(query.tile) if query.area is None),
         query.area and _intersects(query.area),
+        *_properties(query, known or {}),
     ]
     return " and ".join(term for term in terms if term)
 
@@ -140,6 +146,55 @@ def _attribute(name: str, comparison: str, value: str | float | None) -> str | N
         kind, written = "Double", f"{math.ceil(value * 100) / 100:.2f}"
     kind = f"OData.CSC.{kind}Attribute"
     return f"Attributes/{kind}/any(att:att/Name eq '{name}' and att/{kind}/Value {comparison} {written})"
+
+
+_SIGNS = {"=": "eq", "<": "lt", ">": "gt", "<=": "le", ">=": "ge"}
+
+
+def _properties(query: Query, known: Mapping[str, Attribute]) -> Iterator[str]:
+    """What can be asked of the archive's own attributes; texts are only compared for being the same (Search)."""
+    for name, asked in conditions(query).items():
+        if name not in known:
+            continue
+        values, limits = split_values(asked)
+        alternatives = [_property(known[name], condition) for condition in values]
+        if all(alternatives):
+            yield _either(alternatives)
+        yield from filter(None, (_property(known[name], condition) for condition in limits))
+
+
+def _property(attribute: Attribute, condition: Condition) -> str:
+    """One condition; empty when it cannot be asked."""
+    terms = [term for sign, value in condition.bounds for term in _comparisons(attribute.kind, sign, value)]
+    kind = f"OData.CSC.{_KINDS[attribute.kind]}Attribute"
+    name = _quoted(attribute.name)
+    written = " and ".join(f"att/{kind}/Value {_SIGNS[sign]} {value}" for sign, value in terms)
+    return written and f"Attributes/{kind}/any(att:att/Name eq {name} and {written})"
+
+
+_KINDS = {
+    AttributeKind.TEXT: "String",
+    AttributeKind.WHOLE: "Integer",
+    AttributeKind.NUMBER: "Double",
+    AttributeKind.INSTANT: "DateTimeOffset",
+    AttributeKind.FLAG: "Boolean",
+}
+ATTRIBUTE_KINDS = {name: kind for kind, name in _KINDS.items()}
+"""Kind by the archive's word for it."""
+
+
+def _comparisons(kind: AttributeKind, sign: str, value: str) -> list[tuple[str, str]]:
+    if kind is AttributeKind.TEXT:
+        return [(sign, _quoted(value))] if sign == "=" else []
+    if kind is AttributeKind.INSTANT:
+        return [(each, _instant(end)) for each, end in period_of(sign, value)]
+    if kind is AttributeKind.FLAG:
+        return [(sign, str(flag_of(value)).lower())]
+    number = number_of(value, kind, sign=sign)
+    if number is None:
+        return [("<", "0"), (">", "0")]  # no whole number is equal to it
+    digits = f"{Decimal(repr(number)):f}"  # no exponents
+    return [(sign, digits if isinstance(number, int) or "." in digits else f"{digits}.0")]
 
 
 def _intersects(area: BaseGeometry) -> str:

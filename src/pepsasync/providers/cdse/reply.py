@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 from pepsasync.errors import ProtocolError
 from pepsasync.hashes import fastest
-from pepsasync.model import Product, StorageTier, only
+from pepsasync.model import Attribute, Product, StorageTier, only
 from pepsasync.providers.base import SearchPage
-from pepsasync.providers.cdse.query import LAST_PAGE, PAGE_SIZE, collection_name, rest_of
+from pepsasync.providers.cdse.query import ATTRIBUTE_KINDS, LAST_PAGE, PAGE_SIZE, collection_name, rest_of
 from pepsasync.providers.reading import (
     as_checksum,
     as_footprint,
@@ -30,6 +30,7 @@ from pepsasync.providers.reading import (
     name_of,
     unclear,
 )
+from pepsasync.query.attributes import kept
 from pepsasync.query.orbits import relative_orbit
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def parse_page(reply: Any, query: Query, page: int, root: str) -> SearchPage:
     if not isinstance(records, list):
         raise ProtocolError("the search reply is not a list of products")
     collection = collection_name(only(query.collection))
-    parsed = [(record, parse_record(record, collection, root)) for record in records]
+    parsed = [(record, parse_record(record, collection, root, query)) for record in records]
     products = tuple(product for _, product in parsed if product)
     goes_on = len(records) >= PAGE_SIZE or bool(reply.get("@odata.nextLink"))
     is_last = page >= LAST_PAGE or not goes_on
@@ -83,7 +84,7 @@ def _unclear(record: Any, product: Product) -> tuple[str, ...]:
     return unclear(product, start, record.get("GeoFootprint"))
 
 
-def parse_record(record: Any, collection: str | None, root: str) -> Product | None:
+def parse_record(record: Any, collection: str | None, root: str, query: Query | None = None) -> Product | None:
     """Parse one product; None, with a warning in the log, when it has no id to go by."""
     record = as_mapping(record)
     identity = as_text(record.get("Id"))
@@ -121,7 +122,15 @@ def parse_record(record: Any, collection: str | None, root: str) -> Product | No
         published=as_instant(record.get("PublicationDate")),
         quicklook_url=_quicklook(record.get("Assets")),
         footprint=as_footprint(record.get("GeoFootprint")),
+        attributes=kept(query, a),
     )
+
+
+def parse_attributes(reply: Any) -> dict[str, Attribute]:
+    """Attributes of a collection; those of an unknown type, or in a form that cannot be read, are left out."""
+    told = [as_mapping(entry) for entry in as_list(reply)]
+    kinds = {as_text(entry.get("Name")): ATTRIBUTE_KINDS.get(str(entry.get("ValueType"))) for entry in told}
+    return {name: Attribute(name, kind) for name, kind in kinds.items() if name and kind}
 
 
 def product_url(root: str, identity: str) -> str:

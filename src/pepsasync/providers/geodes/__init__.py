@@ -29,9 +29,11 @@ from pepsasync.http.replies import BoundsError, parse_json
 from pepsasync.limits.schedule import parse_retry_after
 from pepsasync.model import Account, Limits, Quota, StorageTier
 from pepsasync.providers.answers import Acceptance, not_a_zip
+from pepsasync.providers.attributes import KnownAttributes
 from pepsasync.providers.base import StagingOutcome, StagingReply
+from pepsasync.providers.geodes.attributes import LISTED, parse_queryables
 from pepsasync.providers.geodes.key import Key, key_of
-from pepsasync.providers.geodes.query import search_body, slices
+from pepsasync.providers.geodes.query import COLLECTIONS, collections_of, search_body, slices
 from pepsasync.providers.geodes.reply import parse_availability, parse_files, parse_page
 from pepsasync.providers.reading import as_integer, as_mapping
 
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
     from pepsasync.credentials.lookup import Lookup
     from pepsasync.http.client import Http
-    from pepsasync.model import Product, Query
+    from pepsasync.model import Attribute, Product, Query
     from pepsasync.providers.base import SearchPage
 
 ADVICE = (
@@ -81,6 +83,7 @@ class Geodes:
         self._restores = restore
         self._credentials = credentials
         self._acceptance = Acceptance()
+        self._attributes = KnownAttributes(self._ask_attributes)
         self.limits = Limits(
             page_size=80,  # documented maximum (3)
             downloads=3,  # nothing published; what the official client uses (6.3)
@@ -100,14 +103,29 @@ class Geodes:
 
     async def search_page(self, query: Query, page: int) -> SearchPage:
         """Fetch one page, without the key: replies to a known caller hold session tokens (2)."""
-        body = search_body(query, page, self.limits.page_size)
+        known = await self._attributes.of(collections_of(query)) if query.property else {}
+        body = search_body(query, page, self.limits.page_size, known)
         request = self._http.build("POST", f"{self._root}/api/stac/search", json=body)
         try:
             reply = await self._http.json(request, is_search=True)
         except (RefusedError, NotFoundError) as error:
             error.hint = "GEODES has probably changed its catalogue: look for a newer pepsasync, or check --base-url"
             raise
-        return parse_page(reply, self._root)
+        return parse_page(reply, self._root, query)
+
+    async def attributes(self, collection: str | None) -> Mapping[str, Attribute]:
+        """Ask for names, types and values; see `Provider.attributes`."""
+        if collection:
+            return await self._attributes.of(COLLECTIONS.get(collection, (collection,)))
+        return await self._attributes.of(dict.fromkeys(name for names in COLLECTIONS.values() for name in names))
+
+    async def _ask_attributes(self, collection: str) -> Mapping[str, Attribute]:
+        """As STAC describes them; of servers that do not, those that are published (3.1)."""
+        url = f"{self._root}/api/stac/collections/{quote(collection, safe='')}/queryables"
+        try:
+            return parse_queryables(await self._http.json(self._http.build("GET", url))) or LISTED
+        except (RefusedError, NotFoundError, ProtocolError):
+            return LISTED
 
     async def request_staging(self, product: Product) -> StagingReply:
         """Look where the product is; restoring is asked for only where the server offers it (5.2)."""

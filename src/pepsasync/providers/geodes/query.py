@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pepsasync.errors import ConfigError
 from pepsasync.model import only, several
+from pepsasync.providers.geodes.attributes import property_criteria
 from pepsasync.query.missions import by_collection, with_channels
 from pepsasync.query.parts import by_area, by_season, of_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from shapely.geometry.base import BaseGeometry
 
-    from pepsasync.model import Query
+    from pepsasync.model import Attribute, Query
 
 SENTINEL_1 = {"GRD": "PEPS_S1_L1", "SLC": "PEPS_S1_L1", "OCN": "PEPS_S1_L2"}
 """Collection by product type (section 3.2)."""
@@ -74,7 +75,7 @@ def collection_of(name: str) -> str | None:
     return "PEPS_S2_L1C" if re.match(r"S2[A-Z]_(MSIL1C|OPER_PRD_MSIL1C)_", name) else None
 
 
-def _collections(query: Query) -> tuple[str, ...]:
+def collections_of(query: Query) -> tuple[str, ...]:
     """Collections of a neutral word; of none, those that hold the archive of PEPS, as PEPS itself would search."""
     kinds = [kind.upper() for kind in several(query.product_type)]
     if query.collection in ("S1", None) and kinds and all(kind in SENTINEL_1 for kind in kinds):
@@ -84,19 +85,20 @@ def _collections(query: Query) -> tuple[str, ...]:
     return () if query.names else tuple(dict.fromkeys(name for names in COLLECTIONS.values() for name in names))
 
 
-def search_body(query: Query, page: int, limit: int) -> dict[str, Any]:
+def search_body(query: Query, page: int, limit: int, known: Mapping[str, Attribute] | None = None) -> dict[str, Any]:
     """Body of the request for one page of one slice.
 
     Args:
         query: One of `slices`.
         page: 1-based; 0 makes the server fail.
         limit: Products a page.
+        known: Attributes that can be asked for.
     """
-    collections = _collections(query)
+    collections = collections_of(query)
     body: dict[str, Any] = {
         "page": page,
         "limit": limit,
-        "query": _criteria(query, collections),
+        "query": property_criteria(query, known or {}) | _criteria(query, collections),
         "sortBy": [{"field": "start_datetime", "direction": "desc"}],
     }
     if len(collections) == 1:

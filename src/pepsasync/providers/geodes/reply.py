@@ -29,10 +29,13 @@ from pepsasync.providers.reading import (
     name_of,
     unclear,
 )
+from pepsasync.query.attributes import kept
 from pepsasync.query.orbits import relative_orbit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pepsasync.model import Query
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ _TENANT = re.compile(r"scope=\w+", re.ASCII)
 """A query that httpx leaves as it is."""
 
 
-def parse_page(reply: Any, root: str) -> SearchPage:
+def parse_page(reply: Any, root: str, query: Query | None = None) -> SearchPage:
     """Parse a search reply.
 
     The end is where as many different items came as the archive says it matched: its `next` links lead in circles,
@@ -64,6 +67,7 @@ def parse_page(reply: Any, root: str) -> SearchPage:
     Args:
         reply: Decoded JSON.
         root: Root URL of the archive.
+        query: What was asked; of attributes only those that it names are kept.
 
     Raises:
         ProtocolError: The reply is not a feature collection.
@@ -74,7 +78,7 @@ def parse_page(reply: Any, root: str) -> SearchPage:
         raise ProtocolError("the search reply is not a feature collection")
     context = as_mapping(document.get("context"))
     total = as_integer(context.get("matched", document.get("numberMatched")))
-    parsed = [(feature, parse_item(feature, root)) for feature in features]
+    parsed = [(feature, parse_item(feature, root, query)) for feature in features]
     return SearchPage(
         tuple(product for _, product in parsed if product),
         is_last=None if features else True,
@@ -99,7 +103,7 @@ def _name(item: Any) -> str:
     return as_text(as_mapping(as_mapping(item).get("properties")).get("identifier")) or name_of(item, "id")
 
 
-def parse_item(item: Any, root: str) -> Product | None:
+def parse_item(item: Any, root: str, query: Query | None = None) -> Product | None:
     """Parse one item; None for an old version, and, with a warning in the log, for one without id or data."""
     fields = as_mapping(item)
     p = as_mapping(fields.get("properties"))
@@ -139,6 +143,7 @@ def parse_item(item: Any, root: str) -> Product | None:
         quicklook_url=_quicklook(fields.get("assets"), root),
         storage_url=as_text(p.get("endpoint_url")),
         footprint=as_footprint(fields.get("geometry")),
+        attributes=kept(query, p),
     )
 
 

@@ -30,7 +30,9 @@ from pepsasync.http.errors import error_for_status, safe_url, words_of
 from pepsasync.limits.schedule import parse_retry_after
 from pepsasync.model import Account, Limits, StorageTier, only
 from pepsasync.providers.answers import Acceptance, not_a_zip
+from pepsasync.providers.attributes import KnownAttributes
 from pepsasync.providers.base import SearchPage, StagingOutcome, StagingReply
+from pepsasync.providers.peps.attributes import parse_description
 from pepsasync.providers.peps.query import covering_parameters, search_parameters, slices
 from pepsasync.providers.peps.reply import is_last, parse_features, parse_page, parse_tier, parse_tiers, parse_total
 
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from pepsasync.credentials import Credentials
     from pepsasync.credentials.lookup import Lookup
     from pepsasync.http.client import Http
-    from pepsasync.model import Product, Query
+    from pepsasync.model import Attribute, Product, Query
 
 CLOSED = (
     "PEPS closed in March 2026; its archive is now in GEODES (https://geodes.cnes.fr), and the Copernicus Data Space "
@@ -90,6 +92,7 @@ class Peps:
         self._credentials = credentials
         self._authorization = ""
         self._acceptance = Acceptance()
+        self._attributes = KnownAttributes(self._ask_attributes)
 
     def slices(self, query: Query) -> Sequence[Query]:
         """One query for each name, collection and part of the area; see `Provider.slices`."""
@@ -98,7 +101,18 @@ class Peps:
     async def search_page(self, query: Query, page: int) -> SearchPage:
         """Fetch one page; see `Provider.search_page`."""
         reply = await self._search(only(query.collection), search_parameters(query), page, is_search=True)
-        return parse_page(reply, self.limits.page_size, self._root)
+        return parse_page(reply, self.limits.page_size, self._root, query)
+
+    async def attributes(self, collection: str | None) -> Mapping[str, Attribute]:
+        """Ask for the description of a search (1); see `Provider.attributes`."""
+        return await self._attributes.of([collection or ""])
+
+    async def _ask_attributes(self, collection: str) -> Mapping[str, Attribute]:
+        where = f"/{quote(collection, safe='')}" if collection else ""
+        request = self._http.build("GET", f"{self._root}/api/collections{where}/describe.xml")
+        with self._closed():
+            response = await self._http.send_patiently(request, error_for_status)
+        return parse_description(response.text)
 
     async def _search(
         self, collection: str | None, parameters: Mapping[str, str | list[str]], page: int, *, is_search: bool = False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pepsasync.errors import ConfigError
 from pepsasync.model import only, several
+from pepsasync.providers.peps.attributes import property_parameters
 from pepsasync.query.missions import by_collection, with_channels
 from pepsasync.query.parts import by_area, by_season, by_value, of_name
 
@@ -91,6 +92,7 @@ def search_parameters(query: Query) -> dict[str, str | list[str]]:
     cover for radar. A cloud limit is rounded up, since the archive takes integers only (section 8.3).
     """
     parameters: dict[str, str | list[str] | None] = {
+        **property_parameters(query),
         "startDate": _instant(query.start),
         "completionDate": _instant(query.end),
         "publishedBegin": _instant(query.published_since),

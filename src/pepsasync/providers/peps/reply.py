@@ -12,6 +12,7 @@ from urllib.parse import quote
 from pepsasync.errors import ProtocolError
 from pepsasync.model import Product, StorageTier
 from pepsasync.providers.base import SearchPage
+from pepsasync.providers.peps.attributes import told_attributes
 from pepsasync.providers.reading import (
     as_footprint,
     as_instant,
@@ -26,10 +27,13 @@ from pepsasync.providers.reading import (
     name_of,
     unclear,
 )
+from pepsasync.query.attributes import kept
 from pepsasync.query.orbits import relative_orbit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pepsasync.model import Query
 
 _log = logging.getLogger(__name__)
 
@@ -43,19 +47,20 @@ TIERS = {
 """Storage words; any other (`unknown`, `unaivalable`, new ones) is UNKNOWN, and the download answer decides."""
 
 
-def parse_page(reply: Any, page_size: int, root: str) -> SearchPage:
+def parse_page(reply: Any, page_size: int, root: str, query: Query | None = None) -> SearchPage:
     """Parse a search reply.
 
     Args:
         reply: Decoded JSON.
         page_size: Products that were asked for.
         root: Root URL of the archive, from which download URLs are made.
+        query: What was asked; of attributes only those that it names are kept.
 
     Raises:
         ProtocolError: The reply is not a feature collection.
     """
     features = parse_features(reply)
-    parsed = [(feature, parse_feature(feature, root)) for feature in features]
+    parsed = [(feature, parse_feature(feature, root, query)) for feature in features]
     return SearchPage(
         tuple(product for _, product in parsed if product),
         is_last=is_last(reply, page_size),
@@ -122,7 +127,7 @@ def parse_tiers(features: list[Any]) -> dict[str, StorageTier]:
     return {str(feature["id"]): parse_tier(feature) for feature in features if as_mapping(feature).get("id")}
 
 
-def parse_feature(feature: Any, root: str) -> Product | None:
+def parse_feature(feature: Any, root: str, query: Query | None = None) -> Product | None:
     """Parse one feature; None, with a warning in the log, when it has neither id nor name to go by."""
     if not isinstance(feature, dict) or not feature.get("id") or not isinstance(feature.get("properties"), dict):
         _log.warning("left out a search result without id or properties")
@@ -161,6 +166,7 @@ def parse_feature(feature: Any, root: str) -> Product | None:
         published=as_instant(p.get("published")),
         quicklook_url=as_text(p.get("quicklook")),
         footprint=as_footprint(feature.get("geometry")),
+        attributes=kept(query, told_attributes(p)) if query and query.property else None,
     )
 
 

@@ -33,6 +33,7 @@ def routes(archive: Archive) -> Mount:
             route(f"{stac}/conformance", "describe", find.conformance),
             route(f"{stac}/collections", "collections", find.collections, "GET", "POST"),
             route(one, "collections", find.collection),
+            route(f"{one}/queryables", "collections", find.queryables),
             route(f"{one}/items", "search", find.search_by_address),
             route(f"{one}/items/{{item}}", "item", find.one_item),
             route(f"{stac}/search", "search", find.search, "POST"),

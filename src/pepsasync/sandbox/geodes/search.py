@@ -11,15 +11,15 @@ from urllib.parse import quote, urlencode
 from anyio import to_thread
 
 from pepsasync.sandbox.front_end import pass_front_end
-from pepsasync.sandbox.geodes import criteria
-from pepsasync.sandbox.geodes.items import COLLECTIONS, collection_of, item, link
+from pepsasync.sandbox.geodes import criteria, operators
+from pepsasync.sandbox.geodes.items import COLLECTIONS, collection_of, item, link, properties
 from pepsasync.sandbox.geodes.replies import GeodesError, caller, json_reply, read_object
 from pepsasync.sandbox.replies import read_json, root_url
 from pepsasync.sandbox.selection import find
 from pepsasync.sandbox.times import timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -37,6 +37,8 @@ CONFORMANCE = (
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
 )
+MOST_VALUES = 20
+"""Values of a text that are listed."""
 _NUMBERS, _LISTS, _DOCUMENTS = ("limit", "page"), ("collections", "ids"), ("query", "intersects")
 
 
@@ -81,6 +83,51 @@ async def collection(service: Service, request: Request) -> Reply:
         GeodesError: There is no such collection.
     """
     return json_reply(_collection(service, request, _known(request)))
+
+
+async def queryables(service: Service, request: Request) -> Reply:
+    """Answer which attributes the items of a collection can be searched by, as a JSON schema.
+
+    Raises:
+        GeodesError: There is no such collection; or the older version, which does not know the question.
+    """
+    name = _known(request)
+    if service.options.geodes_version != "2.2":
+        raise GeodesError(404, "Not Found")
+    address = f"{root_url(request)}/api/stac/collections/{name}/queryables"
+    return json_reply(await to_thread.run_sync(_queryables, service, name, address))
+
+
+def _queryables(service: Service, name: str, address: str) -> dict[str, Any]:
+    held = [properties(product) for product in service.archive.products if collection_of(product) == name]
+    return {
+        "$schema": "https://json-schema.org/draft/2019-09/schema",
+        "$id": address,
+        "type": "object",
+        "title": f"Queryables for {name}",
+        "properties": {
+            attribute: _described(attribute, kind, held)
+            for attribute, kind in operators.ATTRIBUTES.items()
+            if any(item.get(attribute) is not None for item in held)
+        },
+        "additionalProperties": False,
+    }
+
+
+def _described(attribute: str, kind: str, held: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Describe an attribute: short texts with all their values, numbers with the smallest and the largest."""
+    values = [value for item in held if (value := item.get(attribute)) is not None]
+    if kind == "number":
+        whole = all(isinstance(value, int) for value in values)
+        return {"type": "integer" if whole else "number", "minimum": min(values), "maximum": max(values)}
+    if kind == "flag":
+        return {"type": "boolean"}
+    if kind == "date":
+        return {"type": "string", "format": "date-time"}
+    is_list = any(isinstance(value, list) for value in values)
+    texts = sorted({str(text) for value in values for text in (value if isinstance(value, list) else [value])})
+    told = {"type": "string", **({"enum": texts} if 0 < len(texts) <= MOST_VALUES else {})}
+    return {"type": "array", "items": told} if is_list else told
 
 
 async def one_item(service: Service, request: Request) -> Reply:
