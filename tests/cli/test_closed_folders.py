@@ -98,7 +98,10 @@ def test_folder_that_may_not_be_entered_is_told_in_clear_words(run, serve, folde
 
 @pytest.mark.parametrize("closed", [".pepsasync", ".pepsasync/parts", ".pepsasync/verified", "."])
 @pytest.mark.parametrize("size", [20_000, 900_000])
-def test_folder_that_is_closed_during_a_run_is_told_in_clear_words(run, serve, folder, closed, size):
+def test_folder_that_is_closed_during_a_run_is_told_in_clear_words(run, serve, folder, closed, size, monkeypatch):
+    settings = folder.with_name("config.toml")
+    settings.write_text("in_flight = 1\n")  # so that nothing is brought while the first product's command runs
+    monkeypatch.setenv("PEPSASYNC_CONFIG", str(settings))
     served = serve(product_size=size)
     done = run(*fetch(served, folder, "-j", "1", "--on-delivered", f"chmod 000 {folder / closed}"))
 

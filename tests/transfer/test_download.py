@@ -239,7 +239,7 @@ async def test_download_cancelled_leaves_a_part_to_go_on_from_and_nothing_else(r
         assert 0 == threads_at_work()
         assert seconds < 5  # 0.1 on a machine that does nothing else, and a read timeout would be 10
         assert body[:length] == line.part(wanted)
-        assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=5))
+        assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=60))
 
         received = await line.fetch(wanted)
 
@@ -355,7 +355,7 @@ async def test_download_full_disk_ends_everything(run, serve, scheme, monkeypatc
 
         assert 1 == len(written)
         assert 0 == threads_at_work()
-        assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=5))
+        assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=60))
 
 
 async def test_download_full_disk_is_told_though_the_server_goes_silent(run, serve, scheme, monkeypatch):

@@ -72,7 +72,7 @@ async def test_keyring_that_waits_for_its_user_does_not_hold_up_a_cancellation()
 
     lookup = Lookup(look)
     try:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(lookup.find)
                 await anyio.to_thread.run_sync(asked.wait)

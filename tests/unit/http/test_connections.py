@@ -84,10 +84,10 @@ async def test_cancellation_closes_the_connection(sent):
     with Server(answer) as server:
         async with client() as http, anyio.create_task_group() as tasks:
             tasks.start_soon(get, http, server)
-            await anyio.to_thread.run_sync(came.wait, 5)
+            await anyio.to_thread.run_sync(came.wait, 60)
             tasks.cancel_scope.cancel()
 
-        assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=5))
+        assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=60))
 
 
 async def test_body_left_in_the_middle_closes_the_connection():
@@ -98,7 +98,7 @@ async def test_body_left_in_the_middle_closes_the_connection():
             await anext(answer.aiter_raw())
             await answer.aclose()
 
-            assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=5))
+            assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=60))
 
 
 async def test_request_with_a_line_break_in_a_header_is_not_sent():

@@ -104,7 +104,7 @@ async def test_transport_uses_connections_again_until_the_server_closes_them(aut
         async with client(authority) as http:
             for _ in range(2):
                 assert "ok" == (await http.get(f"https://127.0.0.1:{server.port}/")).text
-                assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=5))
+                assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=60))
 
         assert 2 == server.connections
 
