@@ -36,7 +36,7 @@ class Server:
                 opened.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
 
     def _start(self, work, *arguments):
@@ -144,7 +144,7 @@ class Tunnel:
             back = threading.Thread(target=_pump, args=(onward, connection), daemon=True)
             back.start()
             _pump(connection, onward)
-            back.join(10)
+            back.join(60)
         return False
 
 

@@ -161,7 +161,7 @@ def test_interrupted_run_ends_what_its_commands_have_started(spawn, served, tmp_
         assert alive.readline() == "up\n"
         process.send_signal(sent)
         assert alive.read() == "", "comes when nobody has it open any more"
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
 
     assert process.returncode not in (0, None)
 

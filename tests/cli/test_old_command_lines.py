@@ -73,7 +73,7 @@ def test_old_command_line_delivers_what_it_asks_for(spawn, archive, auth, tmp_pa
         *("--poll-interval", "0.1", "--report", "report.json"),
         cwd=tmp_path,
     )
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
 
     assert (process.returncode, out) == (0, ""), err
     assert wanted == {path.stem for path in tmp_path.glob("*.zip")}

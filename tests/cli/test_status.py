@@ -55,7 +55,7 @@ def killed(spawn, archive, folder, *more):
         if '"staging_requested"' in line:
             break
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
 
 
 def test_status_after_a_whole_run(run, served, tmp_path):
@@ -89,12 +89,12 @@ def test_a_killed_run_is_gone_on_with(run, spawn, served, tmp_path):
 def test_status_tells_when_the_quota_of_a_run_allows_the_next_download(run, spawn, served, tmp_path):
     process = spawn(*fetch(served, tmp_path, "--quota", "2/1h", "--events", "-"))
     next(line for line in process.stdout if '"quota_reached"' in line)
-    until, patience = None, time.monotonic() + 10
+    until, patience = None, time.monotonic() + 120
     while until is None and time.monotonic() < patience:
         until = status(run, tmp_path)["quota_until"]
 
     assert until is not None
-    assert 3_500 < datetime.fromisoformat(until).timestamp() - time.time() <= 3_600
+    assert 3_000 < datetime.fromisoformat(until).timestamp() - time.time() <= 3_600
     assert "the quota is used up: the next download may begin in " in run("status", tmp_path / "data").out
 
 
@@ -104,12 +104,12 @@ def test_status_tells_of_tape_before_the_first_look(*, run, spawn, served, tmp_p
     pace = ["--poll-interval", "1h", "--wait", "60"]
     process = spawn(*fetch(served, tmp_path, "--events", "-", provider=provider, pace=pace))
     next(line for line in process.stdout if '"tiers_watched"' in line)
-    found, patience = {"waiting_longest": None}, time.monotonic() + 10
+    found, patience = {"waiting_longest": None}, time.monotonic() + 120
     while found["waiting_longest"] is None and time.monotonic() < patience:
         found = status(run, tmp_path)
 
-    assert 3_500 < datetime.fromisoformat(found["next_poll"]).timestamp() - time.time() <= 3_600
-    assert 0 <= time.time() - datetime.fromisoformat(found["waiting_longest"]["since"]).timestamp() < 60
+    assert 3_000 < datetime.fromisoformat(found["next_poll"]).timestamp() - time.time() <= 3_600
+    assert 0 <= time.time() - datetime.fromisoformat(found["waiting_longest"]["since"]).timestamp() < 600
 
 
 def test_resume_without_anything_to_do(run, served, tmp_path):

@@ -160,7 +160,7 @@ output.tell("the end")
     while not got.endswith(b"the end\n"):
         assert select.select([read], [], [], 30)[0]
         got += os.read(read, 1 << 16)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     lines = got.lstrip(b".").decode().splitlines()
 
     assert lines[:3] == ["line 0", "line 1", "line 2"]

@@ -135,7 +135,7 @@ def test_two_never_run(made, tmp_path):
             [sys.executable, "-m", "pepsasync", "sync", made], capture_output=True, text=True, timeout=60, check=False
         )
     finally:
-        holder.communicate("", timeout=30)
+        holder.communicate("", timeout=120)
 
     assert done.returncode == 2
     assert "already running" in done.stderr

@@ -27,7 +27,7 @@ def test_everything_arrives_and_no_secret_is_told(spawn, served, provider, tmp_p
     auth = account_file(served, tmp_path / "account.txt", provider)
     files = ["--report", tmp_path / "report.json", "--events", tmp_path / "events.jsonl"]
     process = spawn(*arguments(served, provider, tmp_path, "-a", auth, "-vv", *files))
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
 
     assert process.returncode == 0, err
     report = json.loads((tmp_path / "report.json").read_text())

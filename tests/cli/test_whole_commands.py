@@ -24,7 +24,7 @@ def test_refused_credentials_make_3(spawn, archive, tmp_path):
     auth.write_text("demo@pepsasync.example not the password")
 
     process = spawn("fetch", *query(archive, auth), "-w", tmp_path / "data")
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
 
     assert process.returncode == 3
     assert "refused the credentials" in err
@@ -82,7 +82,7 @@ def test_interrupted_run_makes_130_and_goes_on_later(*, spawn, archive, auth, tm
     first = process.stderr.readline()
     assert "found 16 products" in first
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
 
     assert process.returncode == 130, err
     assert err.endswith("pepsasync: interrupted; run the same command again to go on\n")
@@ -90,7 +90,7 @@ def test_interrupted_run_makes_130_and_goes_on_later(*, spawn, archive, auth, tm
     assert "not finished: " in err
 
     again = spawn("fetch", *arguments)
-    again.communicate(timeout=60)
+    again.communicate(timeout=120)
     assert again.returncode == 0
     assert len(list((tmp_path / "data").glob("*.zip"))) == 16
 
@@ -101,7 +101,7 @@ def test_run_under_nohup_outlives_its_terminal(spawn, archive, auth, tmp_path):
     process = spawn("fetch", *arguments, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     assert "found 16 products" in process.stderr.readline()
     process.send_signal(signal.SIGHUP)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
 
     assert process.returncode == 0, err
 
@@ -112,7 +112,7 @@ def test_report_of_an_interrupted_run_names_every_product(*, spawn, archive, aut
     process = spawn("fetch", *query(archive, auth, "-w", tmp_path / "data", "--limit-rate", "100k", "--report", report))
     assert "found 16 products" in process.stderr.readline()
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
 
     written = json.loads(report.read_text())
     assert {product.name for product in archive.catalogue} == {product["name"] for product in written["products"]}
@@ -173,7 +173,7 @@ def test_sandbox_runs_until_it_is_told_to_stop(spawn, run, tmp_path, number):
 
     done = run("fetch", "--base-url", url, "-a", tmp_path / "sandbox.txt", *PERIOD.split(), "-w", tmp_path / "data")
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
 
     assert (done.code, process.returncode) == (0, 0), done.err
     assert "-a sandbox.txt -c S2ST -d 2017-01-01 -f 2017-02-01 -w data/" in text
@@ -211,7 +211,7 @@ def test_reader_that_goes_away_does_not_end_the_run(archive, auth, tmp_path, spa
     with os.fdopen(write, "w") as gone:
         process = spawn("fetch", *query(archive, auth, "-w", tmp_path / "data", "--events", "-"))
         del gone
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
 
     assert process.returncode == 0, err
 

@@ -57,7 +57,7 @@ async def test_outage_without_end_is_not_waited_for_without_end(tmp_path, failin
     monkeypatch.setitem(Attempts.__init__.__kwdefaults__, "patience", 0.3)
     async with sandbox(3, tape_fraction=0) as archive, connect(archive, retries=3) as client:
         failing(client, sys.maxsize)
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             outcomes = [delivery async for delivery in client.fetch(await everything(client), tmp_path)]
 
     assert [TransferError] * 3 == [type(delivery.error) for delivery in outcomes]
@@ -81,7 +81,7 @@ async def test_one_product_that_is_never_served_fails_after_its_tries_while_othe
                 return type(error)(error.message)
 
             monkeypatch.setattr(client.provider, "judge_download", judge_download)
-            with anyio.fail_after(30):
+            with anyio.fail_after(120):
                 ended = [delivery async for delivery in client.fetch(products, tmp_path)]
 
         assert ended[0].product.name == products[0].name

@@ -104,7 +104,7 @@ async def test_links_to_a_host_that_serves_nobody_are_no_outage_of_the_archive(t
     failed = anyio.Event()
     async with sandbox(6, tape_fraction=0) as archive, connect(archive, provider, retry_wait_max=60.0) as client:
         products = lead_to_nobody(await everything(client), 3)
-        with elsewhere(client, answer, products[3:], failed), anyio.fail_after(60):
+        with elsewhere(client, answer, products[3:], failed), anyio.fail_after(120):
             found = {}
             async for delivery in client.fetch(products, tmp_path):
                 found[delivery.product.name] = delivery
@@ -120,7 +120,7 @@ async def test_links_to_a_host_that_serves_nobody_are_no_outage_of_the_archive(t
 async def test_a_run_whose_only_link_leads_to_nobody_does_not_end(tmp_path):
     async with sandbox(2, tape_fraction=0) as archive, connect(archive) as client:
         products = lead_to_nobody(await everything(client), 2)
-        with anyio.fail_after(60):
+        with anyio.fail_after(120):
             found = await outcomes(client, products, tmp_path)
 
     assert {type(one.error) for one in found.values()} == {TransferError}
@@ -129,7 +129,7 @@ async def test_a_run_whose_only_link_leads_to_nobody_does_not_end(tmp_path):
 async def test_tape_products_whose_links_lead_to_nobody_fail_alone(tmp_path):
     async with sandbox(6, tape_fraction=1) as archive, connect(archive) as client:
         products = lead_to_nobody(await everything(client), 3)
-        with elsewhere(client, refuse), anyio.fail_after(60):
+        with elsewhere(client, refuse), anyio.fail_after(120):
             found = await outcomes(client, products, tmp_path)
 
     assert [found[one.name].status for one in products] == [FAILED] * 3 + [DELIVERED] * 3
@@ -153,7 +153,7 @@ async def test_a_host_that_has_sent_products_may_be_out_as_the_archive_may(tmp_p
             headers = {**archive_login(archive), "Host": f"{link.host}:{link.port}"}
             return await send(httpx.Request("GET", link, headers=headers, extensions=request.extensions))
 
-        with elsewhere(client, answer), anyio.fail_after(60):
+        with elsewhere(client, answer), anyio.fail_after(120):
             found = [delivery.status async for delivery in client.fetch(lead_to_nobody(products, 3), tmp_path)]
 
     assert found == [DELIVERED] * 3
@@ -168,7 +168,7 @@ async def test_a_host_that_nobody_reaches_uses_up_no_quota(tmp_path):
     quota = Quota(6, 3600.0)  # one is left for it
     async with sandbox(6, tape_fraction=0) as archive, connect(archive, "geodes", quota=quota) as client:
         first, *others = await everything(client)
-        with anyio.fail_after(60):
+        with anyio.fail_after(120):
             found = await outcomes(client, [*lead_to_nobody([first], 1), *others], tmp_path)
 
     assert isinstance(found[first.name].error, TransferError)

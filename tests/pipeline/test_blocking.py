@@ -388,7 +388,7 @@ def test_an_interrupt_ends_what_waits_and_nothing_else(slow_archive, backend, wh
     with program:
         assert program.stdout.readline() == "waiting\n"
         program.send_signal(signal.SIGINT)
-        output, errors = program.communicate(timeout=60)
+        output, errors = program.communicate(timeout=120)
 
     assert (0, "") == (program.returncode, errors)
     assert output.startswith("usable ")

@@ -25,7 +25,7 @@ async def told_of(archive, names, folder, **given):
     events = []
     roots = {name: root(archive, name) for name in names}
     async with Client(names, base_url=roots, config=Config(**QUICK), **given) as client:
-        with client.listen(events.append), anyio.fail_after(60), pytest.raises(AuthError) as caught:
+        with client.listen(events.append), anyio.fail_after(120), pytest.raises(AuthError) as caught:
             async for _ in client.fetch(build_query(collection="S1"), folder):
                 pass
     return caught.value, [event for event in events if isinstance(event, ProductAwaited | StagingRequested)]
@@ -60,7 +60,7 @@ async def test_archive_without_an_account_is_left_out_for_one_that_has(tmp_path)
         roots = {name: root(archive, name) for name in names}
         given = {"cdse": credentials(archive, "cdse")}
         async with Client(names, base_url=roots, config=Config(**QUICK), credentials=given) as client:
-            with client.listen(portal(archive)), anyio.fail_after(30):
+            with client.listen(portal(archive)), anyio.fail_after(120):
                 outcomes = [each async for each in client.fetch(build_query(collection="S1"), tmp_path)]
 
     assert {(each.error, each.source) for each in outcomes} == {(None, "cdse")}

@@ -76,7 +76,7 @@ async def test_run_ends_when_another_program_has_taken_over_its_folder(tmp_path,
         connect(archive, poll_interval_max=0.05) as client,
     ):
         products = await everything(client)
-        with anyio.fail_after(30), client.listen(take_over), pytest.raises(JournalBusyError, match="process 4711"):
+        with anyio.fail_after(120), client.listen(take_over), pytest.raises(JournalBusyError, match="process 4711"):
             async for _ in client.fetch(products, tmp_path):
                 pass
 

@@ -62,7 +62,7 @@ async def test_evicted_here_and_online_there_is_not_waited_for(first, second, tm
         products = [product async for product in client.search(QUERY)]
         for product in products:
             evicting.set_tier(product.name, "tape")
-        with anyio.fail_after(60):
+        with anyio.fail_after(120):
             outcomes = await bring(client, tmp_path, products)
 
         assert {(delivery.status, delivery.source) for delivery in outcomes.values()} == {
@@ -144,7 +144,7 @@ async def test_an_archive_that_does_not_answer_keeps_nobody_waiting(tmp_path, mo
         several(["geodes", "cdse"], good, out, jobs=1) as client,
     ):
         monkeypatch.setattr(client._archives[1].provider, "search_page", silent)
-        with anyio.fail_after(30):
+        with anyio.fail_after(120):
             outcomes = await bring(client, tmp_path)
 
         assert {delivery.source for delivery in outcomes.values()} == {"geodes"}
@@ -218,7 +218,7 @@ async def test_a_quota_here_lets_others_work(tmp_path):
         sandbox(12, tape_fraction=0.0) as free,
         several(["geodes", "cdse"], limited, free, jobs=1) as client,
     ):
-        with anyio.fail_after(60):
+        with anyio.fail_after(120):
             outcomes = await bring(client, tmp_path)
 
     sources = Counter(delivery.source for delivery in outcomes.values())

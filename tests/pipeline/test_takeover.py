@@ -40,7 +40,7 @@ async def test_who_lost_the_folder_gives_no_product_its_name(size, tmp_path):
 
     async with sandbox(3, tape_fraction=0, product_size=size) as archive, connect(archive, jobs=1) as client:
         products = await everything(client)
-        with anyio.fail_after(30), client.listen(see), pytest.raises(JournalBusyError, match="taken over"):
+        with anyio.fail_after(120), client.listen(see), pytest.raises(JournalBusyError, match="taken over"):
             async for _ in client.fetch(products, tmp_path):
                 pass
 
@@ -98,7 +98,7 @@ async def test_folder_that_is_removed_during_a_run_is_a_clear_error(size, remove
 
     async with sandbox(3, tape_fraction=0, product_size=size) as archive, connect(archive, jobs=1) as client:
         products = await everything(client)
-        with anyio.fail_after(30), client.listen(see), pytest.raises(ConfigError, match="was removed while"):
+        with anyio.fail_after(120), client.listen(see), pytest.raises(ConfigError, match="was removed while"):
             async for _ in client.fetch(products, tmp_path / "data"):
                 pass
 
@@ -114,9 +114,9 @@ async def test_folder_of_parts_that_is_removed_during_a_run_is_made_again(size, 
             moments.pop()
             shutil.rmtree(tmp_path / ".pepsasync" / removed, ignore_errors=True)
 
-    async with sandbox(4, tape_fraction=0, product_size=size) as archive, connect(archive, jobs=1) as client:
+    async with sandbox(4, tape_fraction=0, product_size=size) as archive, connect(archive, in_flight=1) as client:
         products = await everything(client)
-        with anyio.fail_after(30), client.listen(see):
+        with anyio.fail_after(120), client.listen(see):
             outcomes = [one async for one in client.fetch(products, tmp_path)]
 
         assert not moments
@@ -156,7 +156,7 @@ async def test_lease_beats_while_the_journal_is_opened_and_checked(tmp_path, mon
 
     def slowly(*arguments):
         first, pause = look(lease).text, threading.Event()
-        beats.append(any(look(lease).text != first or pause.wait(0.005) for _ in range(400)))
+        beats.append(any(look(lease).text != first or pause.wait(0.005) for _ in range(20_000)))
         return opened(*arguments)
 
     monkeypatch.setattr(journal_writer, "open_for_writing", slowly)

@@ -14,7 +14,7 @@ from pepsasync.engine.recorder import Recorder
 from pepsasync.events import QuotaReached
 from pepsasync.model import Quota
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 DAY = 86_400.0
 

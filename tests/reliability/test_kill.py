@@ -11,7 +11,7 @@ import pytest
 
 from archives import bytes_by_name, right_files, sandbox
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 RUN = """
 import sys, json, anyio

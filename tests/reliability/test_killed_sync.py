@@ -10,7 +10,7 @@ import pytest
 
 from archives import account_file, right_files, running
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 def pepsasync(*words, **more):
@@ -39,7 +39,7 @@ def test_killed_nights(tmp_path):
         account = account_file(archive, tmp_path / "account.txt")
         where = ["--provider", "cdse", "--base-url", archive.cdse_url, "-a", account, "-w", folder]
         made = pepsasync("order", "new", file, "-d", "2014-01-01", *where)
-        made.communicate(timeout=60)
+        made.communicate(timeout=120)
         kills = 0
         for _ in range(4):
             archive.publish()

@@ -17,7 +17,7 @@ from pepsasync.folder.journal.reading import LEASE
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not hasattr(os, "waitid"), reason="needs SIGSTOP, and to know when it has worked"),
 ]
 

@@ -157,7 +157,7 @@ def test_missing_extra_is_explained():
         "except ImportError as error:\n"
         "    print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert 'pip install "pepsasync[sandbox]"' in done.stdout
 
 

@@ -27,7 +27,7 @@ from servers import Authority, File, Server, Tunnel, wait_until_gone, whole
 
 pytestmark = pytest.mark.anyio
 
-QUICK = {"retry_wait": 0.001, "retry_wait_max": 0.002, "connect_timeout": 5.0, "read_timeout": 10.0}
+QUICK = {"retry_wait": 0.001, "retry_wait_max": 0.002, "connect_timeout": 60.0, "read_timeout": 60.0}
 
 
 def content(size):
@@ -41,6 +41,7 @@ class Run:
     def __init__(self, http, folder, config):
         self.events = []
         self._awaited = {}
+        self.progressed = anyio.Event()
         self.folder = Folder(folder)
         self.folder.open()
         self.http = http
@@ -48,8 +49,11 @@ class Run:
 
     def _see(self, event):
         self.events.append(event)
-        if isinstance(event, DownloadProgressed) and event.received in self._awaited:
-            self._awaited[event.received].set()
+        if isinstance(event, DownloadProgressed):
+            if event.received:
+                self.progressed.set()
+            if event.received in self._awaited:
+                self._awaited[event.received].set()
 
     async def received(self, length):
         """Wait until so many bytes of a product are known to have come."""
@@ -237,7 +241,7 @@ async def test_download_cancelled_leaves_a_part_to_go_on_from_and_nothing_else(r
         seconds = time.monotonic() - began
 
         assert 0 == threads_at_work()
-        assert seconds < 5  # 0.1 on a machine that does nothing else, and a read timeout would be 10
+        assert seconds < 30  # 0.1 on a machine that does nothing else, and a read timeout would be 60
         assert body[:length] == line.part(wanted)
         assert await anyio.to_thread.run_sync(lambda: server.left.acquire(timeout=60))
 
@@ -265,15 +269,17 @@ async def test_download_cancelled_in_a_pause_of_the_throttle_ends_at_once(run, s
     body = content(2 * BLOCK)
     server = serve(File(body))
 
-    async with run(limit_rate=BLOCK // 4) as line:
+    async with run(limit_rate=BLOCK // 64) as line:
         wanted = product(f"{scheme}://127.0.0.1:{server.port}/", body)
-        began = time.monotonic()
-        with anyio.move_on_after(0.8):
-            await line.fetch(wanted)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(line.fetch, wanted)
+            await line.progressed.wait()
+            began = time.monotonic()
+            tasks.cancel_scope.cancel()
         seconds = time.monotonic() - began
 
     assert 0 == threads_at_work()
-    assert seconds < 2
+    assert seconds < 60  # all of it would take two minutes
     assert 0 < len(line.part(wanted)) < BLOCK
     assert body.startswith(line.part(wanted))
 

@@ -72,7 +72,7 @@ def serve():
 def fetching(tmp_path, monkeypatch):
     @contextlib.asynccontextmanager
     async def opened(**settings):
-        config = Config(**({"retry_wait": 0.001, "retry_wait_max": 0.002, "read_timeout": 10.0} | settings))
+        config = Config(**({"retry_wait": 0.001, "retry_wait_max": 0.002, "read_timeout": 60.0} | settings))
         folder = Folder(tmp_path)
         folder.open()
         async with Http(config) as http:

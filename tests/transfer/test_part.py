@@ -260,7 +260,7 @@ async def test_a_slow_disk_is_waited_for(folder, archive, monkeypatch):
 
     def held(file, block):
         is_asked.set()
-        may_write.wait(10)
+        may_write.wait(60)
         write_all(file, block)
 
     async def many():

@@ -103,7 +103,7 @@ def serve():
 def fetching(tmp_path):
     @contextlib.asynccontextmanager
     async def opened(see=lambda event: None, **settings):
-        settings = {"retry_wait": 0.001, "retry_wait_max": 0.002, "read_timeout": 10.0, "retries": 2} | settings
+        settings = {"retry_wait": 0.001, "retry_wait_max": 0.002, "read_timeout": 60.0, "retries": 2} | settings
         config = Config(**settings)
         folder = Folder(tmp_path)
         folder.open()

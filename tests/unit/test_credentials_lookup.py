@@ -67,7 +67,7 @@ async def test_keyring_that_waits_for_its_user_does_not_hold_up_a_cancellation()
 
     def look():
         asked.set()
-        answered.wait(30)
+        answered.wait(120)
         return YOU
 
     lookup = Lookup(look)

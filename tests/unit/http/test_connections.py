@@ -19,7 +19,7 @@ CHUNK = 1 << 16
 @contextlib.asynccontextmanager
 async def client():
     transport = Transport(ssl.create_default_context())
-    async with httpx.AsyncClient(transport=transport, timeout=5) as opened:
+    async with httpx.AsyncClient(transport=transport, timeout=60) as opened:
         yield opened
 
 

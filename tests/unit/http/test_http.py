@@ -220,7 +220,7 @@ async def test_stream_redirect_is_followed_without_the_credentials():
     ],
 )
 async def test_stream_url_that_cannot_be_used_is_a_clear_error(url, expected):
-    async with Http(Config(connect_timeout=5)) as http:
+    async with Http(Config(connect_timeout=60)) as http:
         with pytest.raises(expected):
             async with http.stream(http.build("GET", url)):
                 pass

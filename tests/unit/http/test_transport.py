@@ -26,7 +26,7 @@ def authority(tmp_path_factory):
 @contextlib.asynccontextmanager
 async def client(authority, **timeouts):
     tls = ssl.create_default_context(cafile=authority.bundle)
-    async with httpx.AsyncClient(transport=Transport(tls), timeout=httpx.Timeout(5, **timeouts)) as opened:
+    async with httpx.AsyncClient(transport=Transport(tls), timeout=httpx.Timeout(60, **timeouts)) as opened:
         yield opened
 
 
