@@ -31,6 +31,7 @@ COMMANDS = {
     "status": ("status", "Tell what a folder's journal knows."),
     "resume": ("resume", "Go on with everything unfinished in a folder."),
     "verify": ("verify", "Check everything in a folder again; --repair fetches the bad ones."),
+    "catalog": ("catalog", "Write a STAC catalogue of what is on disk."),
     "collections": ("collections", "Show collections, types and filters of an archive."),
     "login": ("login", "Store your account for an archive."),
     "logout": ("login", "Remove what login stored."),

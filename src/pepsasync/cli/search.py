@@ -41,7 +41,11 @@ def search(
     file: Annotated[
         Path | None,
         Option(
-            "-o", "--output", metavar="FILE", rich_help_panel=RESULTS, help="write .geojson, .csv, .parquet or .gpkg"
+            "-o",
+            "--output",
+            metavar="FILE",
+            rich_help_panel=RESULTS,
+            help="write .geojson, .json (STAC), .csv, .parquet or .gpkg",
         ),
     ] = None,
     form: Annotated[

@@ -103,7 +103,7 @@ def provenance(directory: Path) -> Iterator[dict[str, Any]]:
     from pepsasync.folder.journal import JournalReader  # noqa: PLC0415 - not needed for help
 
     with JournalReader(directory) as reader:
-        queries = {order.id: _found_by(order) for order in reader.orders()}
+        queries = {order.id: found_by(order) for order in reader.orders()}
         for one in (one for batch in reader.provenance() for one in batch):
             known = one._asdict() | {"came": _instant(one.came), "query": queries.get(one.order or 0)}
             yield {name: known[name] for name in PROVENANCE}
@@ -127,7 +127,7 @@ def csv_rows(directory: Path) -> Iterator[str]:
         yield text.getvalue()
 
 
-def _found_by(order: Order) -> str:
+def found_by(order: Order) -> str:
     """The query of an order, or of the products that it lists, in words."""
     options = order.options if isinstance(order.options, Mapping) else {}
     return order_words(options.get("found_by") or order.wanted)

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 from pepsasync.errors import ConfigError, DiskFullError
 from pepsasync.folder.files import FULL
 from pepsasync.paths import in_home
+from pepsasync.results.stac import load_pystac, to_item_collection
 from pepsasync.text import as_cell, as_json
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ COLUMNS = (
 """Columns besides `geometry`, in the order of every table."""
 
 SUFFIXES = (".geojson", ".json", ".csv", ".parquet", ".gpkg")
-"""What `write_products` can write."""
+"""What `write_products` can write; `.json` is a STAC ItemCollection."""
 
 _INSTANTS = ("start", "end", "published")
 _INTEGERS = ("orbit", "relative_orbit", "size")
@@ -178,14 +179,18 @@ def check_suffix(path: Path) -> None:
         raise ConfigError(f"cannot tell the format of {path}", hint=f"Use one of {', '.join(SUFFIXES)}")
     if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise ConfigError("writing GeoParquet needs pyarrow", hint="Try: pip install 'pepsasync[parquet]'")
+    if path.suffix.lower() == ".json":
+        load_pystac()
 
 
 def _content(products: Sequence[Product], suffix: str) -> bytes:
     """The whole file: libraries write it into memory, since paths with `!` or odd bytes mean something else to them."""
     if suffix == ".csv":
         return to_csv(products).encode()
-    if suffix in (".geojson", ".json"):
+    if suffix == ".geojson":
         return to_geojson(products).encode()
+    if suffix == ".json":
+        return f"{as_json(to_item_collection(products))}\n".encode()
     file, table = io.BytesIO(), to_geodataframe(products)
     if suffix == ".parquet":
         table.to_parquet(file)

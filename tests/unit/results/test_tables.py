@@ -87,7 +87,7 @@ def test_csv_has_a_header_and_wkt():
     assert rows[1]["geometry"] == rows[1]["size"] == ""
 
 
-@pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".GPKG", ".json"])
+@pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".GPKG"])
 def test_written_file_reads_back(tmp_path, suffix):
     path = tmp_path / f"found{suffix}"
 
