@@ -41,7 +41,7 @@ def test_fetch_tells_what_it_did(run, clients, tmp_path):
     assert "found 2 products, 3.00 MB: 1 on disk, 1 on tape" in done.err
     assert "delivered 2/2 B, 2.00 MB" in done.err
     assert f"files are in {tmp_path}" in done.err
-    assert done.out == ""
+    assert done.out.splitlines() == [f"{tmp_path / name}.zip" for name in "AB"]
 
 
 def test_failed_product_makes_1_and_is_named_with_its_reason(run, clients):

@@ -14,8 +14,10 @@ import pytest
 
 from archives import account_file, right_files, root, running
 from fakes import product
-from pepsasync.cli.status import criterion_words, order_words, read_status
+from pepsasync.cli.status import criterion_words, order_words, read_status, text_lines
 from pepsasync.folder.journal import State, open_journal
+from pepsasync.folder.layout import Folder, PartNote, PartRecord
+from pepsasync.limits.estimate import TimeLeft, Work
 from pepsasync.query.criteria import build_query
 from pepsasync.query.saved import wanted_as_json
 
@@ -330,6 +332,49 @@ def test_an_order_that_matched_nothing_is_complete(run, tmp_path):
     assert "resume" not in run("status", tmp_path).out
 
 
+def write_part(directory, name, length, *filled):
+    """A part with gaps, as several connections leave it: its length is that of the last byte."""
+    folder = Folder(directory)
+    folder.parts.mkdir(parents=True, exist_ok=True)
+    (folder.parts / f"{name}.part").write_bytes(bytes(length))
+    folder.write_record(product(name), PartRecord(PartNote("peps", name, length), list(filled)))
+
+
+def learned(journal, **figures):
+    journal.note_now(wait_low=60.0, wait_high=90.0, interval_low=10.0, interval_high=20.0, updated=1000.0, **figures)
+
+
+def test_the_time_left_counts_line_tape_and_quota(run, tmp_path):
+    async def begin(journal):
+        products = [product(name, tier="disk" if name < "C" else "tape", size=600) for name in "ABCDEF"]
+        order = journal.record_order({}, ["peps"], {})
+        await journal.note_products(order, products)
+        journal.note_searched(order)
+        journal.note("A", State.DOWNLOADING)
+        for name in "CD":
+            journal.note(name, State.STAGING, staging_requests=1, last_asked_at=900.0)
+        learned(journal, speed=10.0, arrival=980.0)
+
+    write_journal(tmp_path, begin)
+    write_part(tmp_path, "A", 600, (0, 100), (500, 600))
+    found = read_status(tmp_path, now=1000.0)
+
+    assert found.work == Work(products=6, size=3_400, on_tape=2, maybe_on_tape=2, waited=0.0, idle=20.0)
+    assert found.time_left == TimeLeft(340.0, 60 + 4 * 20 + 340.0)
+    assert "what is left takes" in "\n".join(text_lines(found, 1000.0))
+
+
+def test_the_time_left_is_not_known_before_anything_was_measured(run, tmp_path):
+    async def begin(journal):
+        await journal.note_products(journal.record_order({}, ["peps"], {}), [product("A", tier="tape", size=600)])
+
+    write_journal(tmp_path, begin)
+
+    told = json.loads(run("status", tmp_path, "--format", "json").out)["time_left"]
+    assert told == {"least": 0.0, "most": None, "unknown": ["search", "speed", "tape"]}
+    assert "what is left takes" not in run("status", tmp_path).out
+
+
 def test_parts_of_an_ended_run_are_counted_and_called_begun(run, tmp_path):
     async def begin(journal):
         await journal.note_products(
@@ -338,11 +383,7 @@ def test_parts_of_an_ended_run_are_counted_and_called_begun(run, tmp_path):
         journal.note("A", State.DOWNLOADING)
 
     write_journal(tmp_path, begin)
-    segments = tmp_path / ".pepsasync" / "parts" / "A.segments"
-    segments.mkdir(parents=True)
-    (segments / "300").write_bytes(bytes(150))
-    (segments.parent / "A.part").write_bytes(bytes(100))
-    (segments.parent / "A.part.json").write_bytes(bytes(50))
+    write_part(tmp_path, "A", 500, (0, 100), (350, 500))
     told = run("status", tmp_path).out
 
     assert json.loads(run("status", tmp_path, "--format", "json").out)["part_bytes"] == 250
@@ -356,8 +397,7 @@ def test_all_bytes_are_not_yet_everything(run, tmp_path):
         await journal.note_products(journal.record_order({}, ["peps"], {}), [product("A", size=4)])
 
     write_journal(tmp_path, begin)
-    (tmp_path / ".pepsasync" / "parts").mkdir()
-    (tmp_path / ".pepsasync" / "parts" / "A.part").write_bytes(bytes(4))
+    write_part(tmp_path, "A", 4, (0, 4))
 
     assert " 99 %" in run("status", tmp_path).out
 

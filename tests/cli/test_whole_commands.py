@@ -235,7 +235,7 @@ def test_terminal_gets_a_live_display(archive, auth, tmp_path, options):
     assert process.returncode == 0, text
     assert "/16 products" in text
     assert f"files are in {tmp_path / 'data'}" in text
-    assert "\x1b[?25h" in text.rpartition("/16 products")[2]  # the cursor is back
+    assert "\x1b[?25l" not in text, "a killed run must not leave a terminal without a cursor"
     assert bool(re.search(r"\x1b\[[39]\d", text)) is not bool(options)
 
 

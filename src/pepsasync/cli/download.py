@@ -35,7 +35,7 @@ def download(
     download -` reads the names from the pipe.
     """
     wanted = list(dict.fromkeys(name for argument in names for name in expand(argument)))
-    raise Exit(Run(Session(output), archive, staging, delivery).perform(wanted, len(wanted)))
+    raise Exit(Run(Session(output), archive, staging, delivery, lists_paths=True).perform(wanted, len(wanted)))
 
 
 def expand(argument: str) -> list[str]:

@@ -49,9 +49,14 @@ def fetch(
     if order:
         save_order(order, query, archive, staging, delivery)
     if not dry_run:
-        raise Exit(Run(session, archive, staging, delivery, json).perform(wanted, len(wanted.names)))
-    useless = {"--report": delivery.report, "--events": delivery.events, "--on-delivered": delivery.on_delivered}
-    if given := [option for option, value in useless.items() if value is not None]:
+        raise Exit(Run(session, archive, staging, delivery, json, lists_paths=True).perform(wanted, len(wanted.names)))
+    useless = {
+        "--report": delivery.report,
+        "--events": delivery.events,
+        "--on-delivered": delivery.on_delivered,
+        "--null": delivery.null,
+    }
+    if given := [option for option, value in useless.items() if value]:
         raise ConfigError(f"-n fetches nothing: leave out {' and '.join(given)}")
     Config(**given_settings(archive, staging, delivery))  # refuses what the run itself would
     found = session.run(find, session, archive, wanted, json)

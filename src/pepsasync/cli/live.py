@@ -50,6 +50,9 @@ FIGURES = (5, 10, 12)
 
 LONGEST_NAME = 80
 
+USUAL = (80, 24)
+"""Columns and rows of a terminal that does not tell them."""
+
 WORDS = {"done": "done", "waiting": "waiting for tape", "under way": "under way", "queued": "queued"}
 
 _TILE = re.compile(r"_(T\d\d[A-Z]{3})(?=_|$)")
@@ -130,9 +133,10 @@ class Display:
     def _size(self) -> Size:
         # Asked anew each time: variables such as COLUMNS are those of the shell, from before a change of size.
         try:
-            return tuple(os.get_terminal_size(self._console.file.fileno()))  # type: ignore[return-value]
+            columns, rows = os.get_terminal_size(self._console.file.fileno())
         except (OSError, ValueError):
-            return self._console.size.width, self._console.size.height
+            columns = rows = 0
+        return columns or USUAL[0], rows or USUAL[1]  # some terminals do not know it themselves
 
 
 class Progress(Display):

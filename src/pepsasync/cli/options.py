@@ -358,6 +358,10 @@ class DeliveryOptions:
             help="run for each product that arrived, at $PEPSASYNC_PATH; its output is hidden, failures are reported",
         ),
     ] = None
+    null: Annotated[
+        bool,
+        _delivery("-0", "--null", help="end each delivered path on standard output with a zero byte, for xargs -0"),
+    ] = False
     windows: Annotated[bool, Option("--windows", hidden=True, help="accepted and ignored")] = False
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import select
 import stat
 import sys
 import threading
 from collections import Counter, deque
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from pepsasync.cli.units import show_count, show_size
 from pepsasync.errors import ConfigError
@@ -55,7 +56,7 @@ def tell(line: str) -> None:
         return
     text = f"{one_line(line)}\n"
     with contextlib.suppress(OSError):
-        if not _late.takes(text):
+        if not _late.takes(sys.stderr, text.encode(sys.stderr.encoding or "utf-8", "backslashreplace")):
             sys.stderr.write(text)
             sys.stderr.flush()
 
@@ -65,26 +66,32 @@ def settle(seconds: float = SETTLE_SECONDS) -> None:
     _late.settle(seconds)
 
 
-class _Late:
-    """Lines for a reader that is behind: a thread waits for it, so that nobody else has to."""
+class Late:
+    """Lines for a reader that is behind: a thread waits for it, so that nobody else has to.
 
-    def __init__(self) -> None:
+    Args:
+        most: Lines that wait for it; further ones are only counted.
+    """
+
+    def __init__(self, most: float = math.inf) -> None:
+        self._most = most
         self._changed = threading.Condition()
         self._lines: deque[bytes] = deque()
         self._lost = 0
         self._is_writing = False
+        self.error: OSError | None = None
+        """Why nothing can be written any more."""
 
-    def takes(self, text: str) -> bool:
+    def takes(self, stream: IO[str], line: bytes) -> bool:
         """Take a line, unless it can be written at once."""
         try:
-            number = sys.stderr.fileno()
+            number = stream.fileno()
         except (OSError, ValueError, AttributeError):  # no file of the system
             return False
-        line = text.encode(sys.stderr.encoding or "utf-8", "backslashreplace")
         with self._changed:
             if not self._is_writing and (_is_regular(number) or (len(line) <= SHORT and _has_room(number))):
                 return False
-            if len(self._lines) < MOST_WAITING:
+            if len(self._lines) < self._most:
                 self._lines.append(line)
             else:
                 self._lost += 1
@@ -93,16 +100,19 @@ class _Late:
                 threading.Thread(target=self._write, args=(number,), name="late lines", daemon=True).start()
         return True
 
-    def settle(self, seconds: float) -> None:
+    def settle(self, seconds: float | None) -> None:
+        """Wait until everything is written, for so long at most."""
         with self._changed:
             self._changed.wait_for(lambda: not self._is_writing, seconds)
 
     def _write(self, number: int) -> None:
         while line := self._next():
-            # Past `sys.stderr`, whose lock nobody may hold when the interpreter ends.
-            with contextlib.suppress(OSError):
+            # Past the stream, whose lock nobody may hold when the interpreter ends.
+            try:
                 while line:
                     line = line[_written(number, line) :]
+            except OSError as error:
+                self.error = error
 
     def _next(self) -> bytes:
         with self._changed:
@@ -135,7 +145,7 @@ def _written(number: int, line: bytes) -> int:
         return 0
 
 
-_late = _Late()
+_late = Late(MOST_WAITING)
 
 
 def show(line: str) -> None:

@@ -40,7 +40,7 @@ DISK_FULL = 5
 """Exit code for an order that does not fit."""
 
 
-@flatten(without=("--report", "--events", "--on-delivered"))
+@flatten(without=("--report", "--events", "--on-delivered", "-0", "--null"))
 def plan(
     *,
     query: QueryOptions,

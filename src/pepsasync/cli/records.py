@@ -1,16 +1,19 @@
-"""Files that a run writes about itself: events as JSON lines, the archive's search replies."""
+"""What a run writes about itself: events as JSON lines, paths of products, the archive's search replies."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from pepsasync.cli.output import SETTLE_SECONDS, Late
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
 from pepsasync.events import DownloadProgressed, SearchFinished
 from pepsasync.folder.files import FULL
+from pepsasync.model import DeliveryStatus
 from pepsasync.text import as_json
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pepsasync.events import Event
+    from pepsasync.model import Delivery
 
 
 def check_writable(path: Path | None, option: str) -> None:
@@ -116,6 +120,62 @@ class EventLog:
             self._file, self.is_unread = None, isinstance(error, BrokenPipeError)
         except OSError as error:
             self._file, self._error = None, error
+
+
+class PathList:
+    """Writes the path of each delivered product to standard output, as the user named the folder.
+
+    A slow reader holds up nothing; the end waits for it.
+
+    Args:
+        end: Of each path: a line end, or a zero byte.
+
+    Raises:
+        OSError: At the end: not everything could be written.
+    """
+
+    def __init__(self, end: bytes = b"\n") -> None:
+        self._end = end
+        self._late = Late()
+        self._error: OSError | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *exc: object) -> None:
+        self._late.settle(None if kind is None else SETTLE_SECONDS)
+        if kind is None and self.error is not None and not self.is_unread:
+            raise self.error
+
+    @property
+    def error(self) -> OSError | None:
+        """Why nothing can be written any more."""
+        return self._error or self._late.error
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether its reader went away."""
+        return isinstance(self.error, BrokenPipeError)
+
+    def take(self, delivery: Delivery) -> None:
+        """Write where a product is that this run has brought; never waits."""
+        if delivery.status is not DeliveryStatus.DELIVERED or delivery.path is None or self.error is not None:
+            return
+        line = os.fsencode(delivery.path) + self._end
+        try:
+            if not self._late.takes(sys.stdout, line):
+                self._write(line)
+        except OSError as error:
+            self._error = error
+
+    def _write(self, line: bytes) -> None:
+        try:
+            sys.stdout.fileno()
+        except (OSError, ValueError, AttributeError):  # whoever runs us has put another stream there
+            sys.stdout.write(line.decode("utf-8", "backslashreplace"))
+        else:
+            sys.stdout.buffer.write(line)
+        sys.stdout.flush()
 
 
 class SearchReplies:

@@ -54,7 +54,7 @@ def resume(
     if not jobs:
         session.say(f"nothing is unfinished in {directory.absolute()}")
         raise Exit(0)
-    given = CommandLine(session, archive, staging, replace(delivery, write_dir=directory))
+    given = CommandLine(session, archive, staging, replace(delivery, write_dir=directory), lists_paths=True)
     raise Exit(run_jobs(jobs, given, "going on with {}"))
 
 
@@ -111,6 +111,8 @@ class CommandLine:
     archive: ArchiveOptions
     staging: StagingOptions
     delivery: DeliveryOptions
+    lists_paths: bool = False
+    """Whether paths of delivered products go to standard output."""
 
 
 class OrderOptions:
@@ -377,6 +379,7 @@ def _run(options: JobOptions, given: CommandLine, number: int) -> Run:
             report=delivery.report and _numbered(delivery.report, number),
             events=delivery.events and _numbered(delivery.events, number),
         ),
+        lists_paths=given.lists_paths,
     )
 
 

@@ -18,7 +18,15 @@ from pepsasync.cli import READER_GONE
 from pepsasync.cli.counters import MOST_LISTED, Counters
 from pepsasync.cli.figures import earlier
 from pepsasync.cli.lines import QUIET, SPARE
-from pepsasync.cli.records import EventLog, SearchReplies, check_one_output, check_writable, opened
+from pepsasync.cli.records import (
+    EventLog,
+    PathList,
+    SearchReplies,
+    check_one_output,
+    check_writable,
+    is_output,
+    opened,
+)
 from pepsasync.cli.units import show_count, show_duration, show_size
 from pepsasync.errors import ConfigError, DiskFullError, NotFoundError, RefusedError
 from pepsasync.limits.estimate import TapePace
@@ -104,6 +112,9 @@ class Run:
     provider: str = ""
     is_kept: bool = True
     """Whether the files stay where they are."""
+    lists_paths: bool = False
+    """Whether paths of delivered products go to standard output."""
+    paths: PathList | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `Config` beside those of the options."""
     level: int | None = None
@@ -123,17 +134,22 @@ class Run:
             expected: Products that are wanted at least, when that is known.
 
         Returns:
-            The exit code: 1 when a product failed, 141 when nobody read the events any more.
+            The exit code: 1 when a product failed, 141 when nobody read the events or paths any more.
 
         Raises:
             PepsasyncError: The run could not go on.
         """
         check_writable(self.delivery.report, "--report")
-        check_one_output({"--report": self.delivery.report, "--events": self.delivery.events, "--json": self.json})
+        outputs = {"--report": self.delivery.report, "--events": self.delivery.events, "--json": self.json}
+        check_one_output(outputs | {"--null": "-" if self.delivery.null else None})
+        is_taken = any(map(is_output, outputs.values()))
         self.known = earlier(self.delivery.write_dir)
         started, began = datetime.now(UTC), time.monotonic()
         ended_by: BaseException | None = None
         with contextlib.ExitStack() as files:
+            # On a terminal the lines about deliveries say as much.
+            if self.lists_paths and not is_taken and (self.delivery.null or not sys.stdout.isatty()):
+                self.paths = files.enter_context(PathList(b"\0" if self.delivery.null else b"\n"))
             if self.delivery.report:
                 from pepsasync.report import ReportFile  # noqa: PLC0415 - not needed for help
 
@@ -152,7 +168,7 @@ class Run:
                     if ended_by is None:
                         raise
                     self.session.say(f"error: {error}", level=QUIET)  # what has ended the run is worse
-        if self.log and self.log.is_unread:
+        if (self.log and self.log.is_unread) or (self.paths and self.paths.is_unread):
             return READER_GONE
         return max(self.outcomes.exit_code, int(bool(self.counters.fell_short or self.failures)))
 
@@ -171,7 +187,9 @@ class Run:
                     files.enter_context(client.raw_replies(replies.take))
                     files.enter_context(client.listen(replies.watch))
                     files.callback(replies.write)
-                watching = self.session.watch(client, self.log, level=self.level)
+                is_shared = self.paths is not None and sys.stdout.isatty()
+                level = self.session.level if is_shared and self.level is None else self.level
+                watching = self.session.watch(client, self.log, level=level)
                 with watching as view, contextlib.ExitStack() as listening:
                     self.counters = view.counters
                     self.counters.expected = expected
@@ -190,6 +208,8 @@ class Run:
         async with contextlib.aclosing(outcomes):
             async for delivery in outcomes:
                 self.outcomes.take(delivery)
+                if self.paths:
+                    self.paths.take(delivery)
                 if self.report:
                     self.report.take(delivery)
 

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
+import math
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from pepsasync.cli.figures import pace_of
 from pepsasync.cli.options import OutputOptions, flatten
 from pepsasync.cli.output import show, show_exactly
-from pepsasync.cli.units import show_count, show_duration, show_size
+from pepsasync.cli.units import show_count, show_duration, show_size, time_left_words
 from pepsasync.errors import ConfigError
 from pepsasync.folder.layout import Folder
-from pepsasync.limits.estimate import transfer_seconds
-from pepsasync.model import Query
+from pepsasync.limits.estimate import Work, time_left, transfer_seconds
+from pepsasync.model import Query, Quota
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pepsasync.folder.journal import Count, JournalReader, Order, Owner, Row
+    from pepsasync.limits.estimate import TimeLeft
 
 BAR_WIDTH = 30
 """Characters."""
@@ -156,6 +159,8 @@ def text_lines(found: Status, now: float) -> list[str]:
             lines.append(f"'{command} --base-url {shlex.quote(found.needed_root)}' {trust}")
         else:
             lines.append(f"'{command}' goes on")
+        if found.time_left.most is not None and found.work.products:
+            lines.append(f"what is left takes {time_left_words(found.time_left).removesuffix(' left')}")
     return lines
 
 
@@ -183,9 +188,9 @@ def _count_lines(found: Status) -> list[str]:
 
 def _run_lines(found: Status, now: float) -> list[str]:
     lines = [f"a run is under way: {found.owner}"] if found.owner else []
-    if speed := found.figures["speed"]:
-        left = found.seconds_left
-        lines.append(f"  {show_size(speed)}/s{f', {show_duration(left)} left' if left else ''}")
+    speed = f"{show_size(found.figures['speed'])}/s, " if found.figures["speed"] else ""
+    if found.owner and found.work.products:
+        lines.append(f"  {speed}{time_left_words(found.time_left)}")
     if (poll := found.figures["next_poll"]) is not None:
         lines.append(f"  next look at the tape queue in {show_duration(poll - now)}")
     if (until := found.figures["quota_until"]) is not None:
@@ -232,6 +237,12 @@ class Status:
     """Products that were delivered and are not there any more, or not as they were noted; in no state of `counts`."""
     needed_root: str | None = None
     """What `resume` must be given as `--base-url`."""
+    work: Work = field(default_factory=partial(Work, products=0, size=0))
+    """What is still to be done."""
+    noted: Mapping[str, float | None] = field(default_factory=dict)
+    """Figures of the latest run, whether they hold now or not."""
+    quota_wait: float = 0.0
+    """Seconds until its account may have the next product, as far as is known."""
 
     @property
     def here(self) -> int:
@@ -282,6 +293,18 @@ class Status:
         to_come = self.counts["found"].bytes + self.counts["downloading"].bytes - self.part_bytes
         return transfer_seconds(max(0, to_come), self.figures["speed"])
 
+    @property
+    def time_left(self) -> TimeLeft:
+        """Until everything is here; of an ended run what its measurements make likely for the next one."""
+        products, seconds = self.noted.get("quota_products"), self.noted.get("quota_seconds")
+        return time_left(
+            self.work,
+            rate=self.figures["speed"] or self.noted.get("speed") or None,
+            pace=pace_of(self.noted),
+            quota=Quota(int(products), seconds) if products and seconds else None,
+            quota_wait=self.quota_wait,
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; the keys are explained in `docs/journal.md`."""
         waiting = self.waiting_longest
@@ -297,6 +320,7 @@ class Status:
             "owner": self.owner,
             "speed": self.figures["speed"],
             "seconds_left": self.seconds_left,
+            "time_left": self.time_left.as_dict(),
             "next_poll": _instant(self.figures["next_poll"]),
             "quota_until": _instant(self.figures["quota_until"]),
             "waiting_longest": waiting and {"name": waiting.name, "since": _instant(waiting.first_asked_at)},
@@ -325,19 +349,45 @@ def read_status(directory: Path, now: float | None = None, *, all_failures: bool
     with JournalReader(directory) as reader:
         owner, counts = reader.owner(), {state.value: count for state, count in reader.counts().items()}
         counts, lost = _without_gone(reader, counts)
-        orders = reader.orders()
+        orders, noted = reader.orders(), reader.now()
+        latest = _latest(orders)
+        part_bytes = sum(Folder(directory).unfinished_lengths().values())
+        figures = _current(noted, owner, now, is_downloading=counts["downloading"].products > 0)
         return Status(
             directory,
             counts,
-            _latest(orders),
+            latest,
             _all_failures(reader) if all_failures else reader.failures(MOST_FAILURES),
             _waiting_longest(reader),
             str(owner) if owner else None,
-            _current(reader.now(), owner, now, is_downloading=counts["downloading"].products > 0),
-            _part_bytes(directory),
+            figures,
+            part_bytes,
             lost,
             needed_root(orders),
+            _work(reader, counts, lost, part_bytes, now, is_searched=all(order.is_searched for order in latest)),
+            noted,
+            max(0.0, (figures["quota_until"] or now) - now),
         )
+
+
+def _work(
+    reader: JournalReader, counts: dict[str, Count], lost: Count, part_bytes: int, now: float, *, is_searched: bool
+) -> Work:
+    """What is still to be done, from the journal."""
+    todo = [counts[state] for state in ("found", "staging", "downloading")]
+    oldest, latest = reader.waits()
+    arrival = reader.now().get("arrival")
+    since = max(filter(None, (oldest, arrival)), default=now)
+    may_be = math.ceil(counts["found"].products * reader.tape_share())
+    return Work(
+        products=lost.products + sum(count.products for count in todo),
+        size=max(0, lost.bytes + sum(count.bytes for count in todo) - part_bytes),
+        on_tape=counts["staging"].products,
+        maybe_on_tape=may_be,
+        waited=max(0.0, now - latest) if latest and not may_be else 0.0,
+        idle=max(0.0, now - since),
+        is_searched=is_searched,
+    )
 
 
 def _without_gone(reader: JournalReader, counts: dict[str, Count]) -> tuple[dict[str, Count], Count]:
@@ -351,15 +401,6 @@ def _without_gone(reader: JournalReader, counts: dict[str, Count]) -> tuple[dict
         count = counts[one.state]
         counts[one.state.value] = Count(max(0, count.products - 1), max(0, count.bytes - one.counted))
     return counts, Count(products, size)
-
-
-def _part_bytes(directory: Path) -> int:
-    """Bytes in parts and their segments, which a run may finish meanwhile."""
-    parts, size = Folder(directory).parts, 0
-    for path in (*parts.glob("*.part"), *parts.glob("*.segments/*")):
-        with contextlib.suppress(FileNotFoundError):
-            size += path.stat().st_size
-    return size
 
 
 def _current(

@@ -51,7 +51,7 @@ TELL_EVERY = 100
 """Products between two lines of progress where there is no terminal."""
 
 
-@flatten()
+@flatten(without=("-0", "--null"))
 def verify(
     *,
     context: Context,

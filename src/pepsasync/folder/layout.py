@@ -288,6 +288,18 @@ class Folder:
         whole = [(0, product.exact_size)]
         return record is not None and record.filled == whole and record.note.is_same_file(self.note_for(product))
 
+    def unfinished_lengths(self) -> dict[str, int]:
+        """Bytes that unfinished downloads have left, by `safe_name` of their products; others may write meanwhile.
+
+        What the records say: the length of a part with gaps tells nothing.
+        """
+        lengths = {}
+        for part in self.parts.glob("*.part"):
+            with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+                record = _read_record(part.with_suffix(".part.record"), part)
+                lengths[part.name.removesuffix(".part")] = sum(end - start for start, end in record.filled)
+        return lengths
+
     def discard_part(self, product: Product) -> None:
         """Remove a part and its record."""
         self.check_owner()

@@ -227,6 +227,17 @@ class JournalReader:
         """What archives were asked for, by archive and id: products that wait for tape, or are ordered and not here."""
         return {(source, id_): Asked(*asked) for source, id_, *asked in self._rows(_ASKED)}
 
+    def tape_share(self) -> float:
+        """Part of the products that nothing was done for yet that are on tape, as the first thousand of them tell."""
+        query = "SELECT avg(tier IN ('tape', 'staging')) FROM (SELECT tier FROM products WHERE state = ? LIMIT ?)"
+        return float(self._rows(query, State.FOUND, BATCH)[0][0] or 0.0)
+
+    def waits(self) -> tuple[float | None, float | None]:
+        """When the first and the latest of those that wait for tape were asked for or awaited, wall times."""
+        query = "SELECT min(first_asked_at), max(first_asked_at) FROM products WHERE state = ?"
+        oldest, latest = self._rows(query, State.STAGING)[0]
+        return oldest, latest
+
     def owner(self) -> Owner | None:
         """Who writes the journal; None when nobody does, as far as this machine can tell."""
         try:
