@@ -47,7 +47,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, on asyncio and trio, against the installed package."""
-    session.install(".[map,sandbox,stac]", *group("test"))
+    session.install(".[map,sandbox,stac,trace]", *group("test"))
     session.run("pytest", "-n", str(min(4, os.cpu_count() or 1)), *session.posargs)
 
 

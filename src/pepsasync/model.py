@@ -331,6 +331,53 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What a traceability service says of the file of a product, and whether its signature is right."""
+
+    event: str
+    """`CREATE`, `COPY`, `DELETE` or `OBSOLETE`."""
+    algorithm: str
+    """Of its checksums, as `Checksum` writes it."""
+    checksum: str
+    """Of the file, hexadecimal digits, lower case."""
+    contents: Mapping[str, str] = field(default_factory=dict)
+    """Checksums of files in it, by their paths, as far as they were signed."""
+    origin: str = ""
+    """Who registered it, as the service says."""
+    registered: datetime | None = None
+    """UTC, aware."""
+    signer: str = ""
+    """Name in the certificate of the signature."""
+    obsolete: str = ""
+    """Why the product should not be used any more."""
+    problem: str = ""
+    """What is wrong with the signature; empty when it is right."""
+
+
+class TraceVerdict(StrEnum):
+    """What the traces of a product say of a file."""
+
+    RIGHT = "right"
+    """A trace whose signature is right has its checksum."""
+    WRONG = "wrong"
+    """Traces whose signatures are right have other checksums."""
+    FORGED = "forged"
+    """No signature of its traces is right."""
+    MISSING = "missing"
+    """There is no trace that could be compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A file compared with its traces."""
+
+    verdict: TraceVerdict
+    reason: str = ""
+    trace: Trace | None = None
+    """The one that decided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """The outcome of one product."""
 
@@ -356,6 +403,8 @@ class Delivery:
     """Name of the archive that the bytes came from."""
     error: PepsasyncError | None = None
     """Why it failed."""
+    trace: Traced | None = None
+    """Compared with the traces of the archive; None when that was not asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

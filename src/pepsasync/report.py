@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pepsasync.events import Event
-    from pepsasync.model import Delivery, Report
+    from pepsasync.model import Delivery, Report, Traced
 
 SCHEMA = 1
 """Version of the report's shape; grows when a reader of the old shape would go wrong."""
@@ -230,6 +230,7 @@ def _product(delivery: Delivery) -> dict[str, Any]:
         "resumed_bytes": delivery.resumed_bytes,
         "data_path": delivery.data_path,
         "source": delivery.source or None,
+        "trace": _trace(delivery.trace) if delivery.trace else None,
         "error": _error(error) if error else None,
     }
 
@@ -251,7 +252,23 @@ def _product_begun(event: ProductFound) -> dict[str, Any]:
         "resumed_bytes": 0,
         "data_path": None,
         "source": None,
+        "trace": None,
         "error": None,
+    }
+
+
+def _trace(traced: Traced) -> dict[str, Any]:
+    trace = traced.trace
+    told = {"verdict": str(traced.verdict), "reason": traced.reason or None}
+    if trace is None:
+        return told
+    return told | {
+        "event": trace.event,
+        "checksum": f"{trace.algorithm}:{trace.checksum}",
+        "origin": trace.origin or None,
+        "registered": _instant(trace.registered) if trace.registered else None,
+        "signer": trace.signer or None,
+        "obsolete": trace.obsolete or None,
     }
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from archives import root, sandbox
+from archives import root, running
 from pepsasync.providers import provider_names
 from pepsasync.providers.collections import names_of
 from pepsasync.providers.completion import attributes_of
@@ -17,10 +17,8 @@ OWN = ("peps", "geodes", "cdse")
 
 @pytest.fixture(scope="module")
 def archive():
-    served = sandbox(30, tape_fraction=0, geodes_version="2.2")
-    served.start()
-    yield served
-    served.stop()
+    with running(30, tape_fraction=0, geodes_version="2.2") as served:
+        yield served
 
 
 @pytest.mark.parametrize("provider", OWN)

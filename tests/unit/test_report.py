@@ -74,6 +74,7 @@ def test_report_keeps_the_order_of_fields():
         "resumed_bytes",
         "data_path",
         "source",
+        "trace",
         "error",
     ]
 
@@ -94,6 +95,7 @@ def test_delivered_product_is_described_in_full():
         "resumed_bytes": 12,
         "data_path": "drained",
         "source": "peps",
+        "trace": None,
         "error": None,
     }
 

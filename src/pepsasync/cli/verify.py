@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +37,8 @@ from pepsasync.cli.resume import (
 from pepsasync.cli.session import Session
 from pepsasync.cli.units import show_count, show_size
 from pepsasync.errors import ConfigError
+from pepsasync.model import Report
+from pepsasync.report import write_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,10 +46,14 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from pepsasync.folder.journal import JournalReader, Row
+    from pepsasync.model import Delivery, Traced
     from pepsasync.transfer.reverify import Finding, Known
 
 HERE = ("delivered", "skipped")
 """States of products that should stand in the folder."""
+
+TRACES_AT_ONCE = 4
+"""Products whose traces are asked for at the same time."""
 
 TELL_EVERY = 100
 """Products between two lines of progress where there is no terminal."""
@@ -63,24 +71,40 @@ def verify(
     repair: Annotated[
         bool, Option("--repair", rich_help_panel=DELIVERY, help="fetch what is wrong or missing again")
     ] = False,
+    trace: Annotated[
+        bool, Option("--trace", rich_help_panel=DELIVERY, help="compare products of CDSE with its signed traces, too")
+    ] = False,
 ) -> None:
     """Check sizes, checksums and zip structure of everything in DIR again.
 
     Every byte is read; folders are compared with their manifests. Lists what is wrong, missing, or unknown because
     there is nothing to compare it with; what is right is listed with --verbose. Ends with 1 when something is wrong
     or missing; with --repair that is fetched again, and a wrong file is replaced when the new one is verified.
+
+    With --trace, also with 1 when a trace is missing, its signature is wrong, or it tells of another file. --report
+    writes what was found of each product, unless something is repaired.
     """
     session = Session(output)
     directory = named_folder(directory, delivery, context)
     if not directory.is_dir():
         raise ConfigError(f"there is no folder {directory}")
-    found = session.run(audit, directory, session)
+    started, began = datetime.now(UTC), time.monotonic()
+    found = session.run(audit, directory, session, trace or (delivery.report is not None and not repair))
+    untraced = session.run(_trace_all, directory, found, archive, named_provider(archive, context)) if trace else 0
     for finding in found.doubtful:
         show(f"{finding.verdict!s:<8} {finding.name}: {finding.reason}")
+    for name, traced in sorted(found.traced.items()):
+        if traced.reason and str(traced.verdict) != "wrong":  # wrong ones were listed
+            show(f"{traced.verdict!s:<8} {name}: {traced.reason}")
     session.say(str(found))
     bad = found.bad
+    if delivery.report and not (bad and repair):
+        seconds = time.monotonic() - began
+        write_report(
+            Report(provider="", started=started, seconds=seconds, deliveries=found.deliveries()), delivery.report
+        )
     if not bad or not repair:
-        raise Exit(1 if bad else 0)
+        raise Exit(1 if bad or untraced else 0)
     jobs = repairs(directory, bad, named_provider(archive, context), skip_tape=staging.skip_tape)
     given = CommandLine(session, archive, staging, replace(delivery, write_dir=directory))
     raise Exit(run_jobs(jobs, given, "fetching {} again"))
@@ -97,6 +121,11 @@ class Audit:
     """Of zips that were looked at."""
     doubtful: list[Finding] = field(default_factory=list)
     """All that are not right."""
+    keeps_all: bool = False
+    """Whether the right ones are needed afterwards."""
+    all: dict[str, Finding] = field(default_factory=dict)
+    traced: dict[str, Traced] = field(default_factory=dict)
+    """What traces say, by product name."""
 
     @property
     def looked_at(self) -> int:
@@ -114,15 +143,33 @@ class Audit:
         self.bytes += finding.bytes
         if str(finding.verdict) != "right":
             self.doubtful.append(finding)
+        if self.keeps_all:
+            self.all[finding.name] = finding
+
+    def take_trace(self, name: str, traced: Traced) -> None:
+        """Note what traces say; a product that they tell otherwise of is wrong, whatever was found before."""
+        self.traced[name] = traced
+        before = self.all[name]
+        if str(traced.verdict) == "wrong" and str(before.verdict) != "wrong":
+            self.counts[str(before.verdict)] -= 1
+            self.bytes -= before.bytes
+            self.doubtful = [finding for finding in self.doubtful if finding.name != name]
+            self.take(replace(before, verdict=type(before.verdict)["WRONG"], reason=traced.reason))
+
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """What was found, in the form of a report."""
+        return tuple(_delivery(self.all[name], self.traced.get(name)) for name in sorted(self.all))
 
     def __str__(self) -> str:
         """`12 products, 9.4 GB: 11 right, 1 wrong`."""
         words = ("right", "unknown", "wrong", "missing")
         verdicts = ", ".join(f"{self.counts[word]:,} {word}" for word in words if self.counts[word])
-        return f"{show_count(self.looked_at)}{': ' + verdicts if verdicts else ''}"
+        traces = Counter(str(traced.verdict) for traced in self.traced.values())
+        told = ", ".join(f"{traces[word]:,} {word}" for word in ("right", "wrong", "forged", "missing") if traces[word])
+        return f"{show_count(self.looked_at)}{': ' + verdicts if verdicts else ''}{'; traces: ' + told if told else ''}"
 
 
-async def audit(directory: Path, session: Session) -> Audit:
+async def audit(directory: Path, session: Session, keeps_all: bool = False) -> Audit:
     """Read every product of a folder again, as many at once as there are processors.
 
     Nothing is written but the notes about what is wrong, where the folder can be written.
@@ -135,7 +182,7 @@ async def audit(directory: Path, session: Session) -> Audit:
     from pepsasync.transfer.reverify import recheck  # noqa: PLC0415
 
     known = await to_thread.run_sync(_known, directory, session)
-    names, found = iter(sorted(known)), Audit(len(known))
+    names, found = iter(sorted(known)), Audit(len(known), keeps_all=keeps_all)
 
     async def look(progress: Status | None) -> None:
         for name in names:
@@ -150,6 +197,80 @@ async def audit(directory: Path, session: Session) -> Audit:
                 readers.start_soon(look, progress)
     found.doubtful.sort(key=lambda finding: finding.name)
     return found
+
+
+async def _trace_all(directory: Path, found: Audit, archive: ArchiveOptions, named: str | None) -> int:
+    """Compare what stands in a folder and came from CDSE with its traces.
+
+    Returns:
+        How many could not be confirmed: their traces are missing, wrong or not to be believed.
+
+    Raises:
+        ConfigError: The library that checks signatures is missing.
+        UnreachableError: The traceability service cannot be reached.
+    """
+    from anyio import to_thread  # noqa: PLC0415 - not needed for help
+
+    from pepsasync.folder.layout import Folder  # noqa: PLC0415
+    from pepsasync.groups import task_group  # noqa: PLC0415
+    from pepsasync.model import TraceVerdict  # noqa: PLC0415
+    from pepsasync.providers.cdse import Cdse  # noqa: PLC0415
+    from pepsasync.transfer.traced import compare  # noqa: PLC0415
+    from pepsasync.transfer.verified import distrust  # noqa: PLC0415
+
+    ours, root = await to_thread.run_sync(_of_cdse, directory, found, named)
+    own = ArchiveOptions(provider="cdse", base_url=archive.base_url or root, ca_bundle=archive.ca_bundle)
+    async with own.client() as client:
+        cdse = client.provider
+        assert isinstance(cdse, Cdse)  # noqa: S101 - for the type checker
+        names = iter(ours)
+
+        async def look() -> None:
+            for name in names:
+                path = found.all[name].path
+                traces = await cdse.traces(name)
+                if path is None:
+                    continue
+                traced = await to_thread.run_sync(compare, path, traces, abandon_on_cancel=True)
+                found.take_trace(name, traced)
+                if traced.verdict is TraceVerdict.WRONG:
+                    with contextlib.suppress(OSError):  # removed meanwhile
+                        await to_thread.run_sync(distrust, path, Folder(directory))
+
+        async with task_group() as readers:
+            for _ in range(min(len(ours), TRACES_AT_ONCE)):
+                readers.start_soon(look)
+    return sum(traced.verdict is not TraceVerdict.RIGHT for traced in found.traced.values())
+
+
+def _of_cdse(directory: Path, found: Audit, named: str | None) -> tuple[list[str], str | None]:
+    """Products that stand in a folder and came from CDSE, or from nobody knows where; and the root of its orders."""
+    with _reader(directory) as reader:
+        ours = []
+        for name, finding in found.all.items():
+            row = reader.product(name) if reader else None
+            source = finding.source or (row.source if row else "")
+            if str(finding.verdict) != "missing" and source in ("", "cdse"):
+                ours.append(name)
+        options = OrderOptions(reader.orders() if reader else [], named).of_source("cdse")
+    return ours, options.roots.get("cdse")
+
+
+def _delivery(finding: Finding, traced: Traced | None) -> Delivery:
+    """What was found of a product as an outcome."""
+    from pepsasync.errors import IntegrityError  # noqa: PLC0415 - not needed for help
+    from pepsasync.model import Delivery, DeliveryStatus, Product  # noqa: PLC0415
+
+    is_bad = str(finding.verdict) in ("wrong", "missing")
+    return Delivery(
+        product=Product(id=finding.name, name=finding.name, provider=finding.source, collection="", download_url=""),
+        status=DeliveryStatus.FAILED if is_bad else DeliveryStatus.SKIPPED,
+        path=None if is_bad else finding.path,
+        bytes=finding.bytes,
+        source=finding.source,
+        error=IntegrityError(finding.reason) if is_bad else None,
+        trace=traced,
+    )
 
 
 def repairs(directory: Path, findings: Sequence[Finding], provider: str | None, *, skip_tape: bool) -> list[Job]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
+from anyio import to_thread
 
 from pepsasync.errors import (
     ForbiddenError,
@@ -29,13 +30,14 @@ from pepsasync.providers.cdse.lists import LIST_SIZE, Lists
 from pepsasync.providers.cdse.query import COLLECTIONS, LAST_PAGE, PAGE_SIZE, search_parameters, slices
 from pepsasync.providers.cdse.reply import parse_attributes, parse_page, parse_tier, product_url
 from pepsasync.providers.cdse.tokens import Tokens
+from pepsasync.providers.cdse.traces import parse_traces, traced_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from pepsasync.credentials.lookup import Lookup
     from pepsasync.http.client import Http
-    from pepsasync.model import Attribute, Product, Query
+    from pepsasync.model import Attribute, Product, Query, Trace
 
 DOMAIN = "dataspace.copernicus.eu"
 """Under which all hosts of the public service are."""
@@ -88,6 +90,7 @@ class Cdse:
         self._catalogue = own or f"https://catalogue.{DOMAIN}"
         self._lists = Lists(http, f"{self._catalogue}/odata/v1/Products")
         self._attributes = KnownAttributes(self._ask_attributes)
+        self._traces = f"{own or f'https://trace.{DOMAIN}'}/api/v1/traces/name"
         self._downloads = own or f"https://download.{DOMAIN}"
         identity = own or f"https://identity.{DOMAIN}"
         url = f"{identity}/auth/realms/CDSE/protocol/openid-connect/token"
@@ -117,6 +120,23 @@ class Cdse:
     async def _ask_attributes(self, collection: str) -> Mapping[str, Attribute]:
         url = f"{self._catalogue}/odata/v1/Attributes({quote(collection, safe='')})"
         return parse_attributes(await self._http.json(self._http.build("GET", url)))
+
+    async def traces(self, name: str) -> list[Trace]:
+        """Ask the traceability service what happened to a product, and check the signatures; nothing when it has none.
+
+        Args:
+            name: Product name.
+
+        Raises:
+            ConfigError: The library that checks signatures is missing.
+            ProviderError: The service did not answer as it should.
+        """
+        file = traced_name(name)
+        try:
+            reply = await self._http.json(self._http.build("GET", f"{self._traces}/{quote(file, safe='')}"))
+        except NotFoundError:
+            return []
+        return await to_thread.run_sync(parse_traces, reply, file)
 
     async def request_staging(self, product: Product) -> StagingReply:
         """Look whether the product is online: programs cannot order it."""

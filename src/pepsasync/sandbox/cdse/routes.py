@@ -12,6 +12,7 @@ from pepsasync.sandbox.cdse.nodes import nodes, quicklook, zipper_nodes
 from pepsasync.sandbox.cdse.replies import CdseError
 from pepsasync.sandbox.cdse.search import attributes, by_name, item, search
 from pepsasync.sandbox.cdse.service import Service
+from pepsasync.sandbox.cdse.traces import traces
 from pepsasync.sandbox.endpoints import Endpoints
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def routes(archive: Archive) -> Mount:
             route("/zipper" + one + "/Nodes{path:path}", "nodes", zipper_nodes),
             route("/odata/v1/Assets({identifier})/$value", "quicklook", quicklook),
             route("/odata/v1/Attributes({collection})", "describe", attributes),
+            route("/api/v1/traces/name/{productname}", "traces", traces),
             route(realm + "/.well-known/openid-configuration", "describe", configuration),
             route(realm + "/protocol/openid-connect/token", "token", token, "POST"),
             route(realm + "/protocol/openid-connect/logout", "logout", logout, "POST"),

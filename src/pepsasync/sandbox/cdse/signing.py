@@ -29,10 +29,24 @@ _INVERSE = pow(_Q, -1, _P)
 _LENGTH = (_MODULUS.bit_length() + 7) // 8
 _SHA256_PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")
 
+CERTIFICATE = (
+    "MIIDJjCCAg6gAwIBAgIBATANBgkqhkiG9w0BAQsFADBLMSEwHwYDVQQDDBh0cmFjZXMucGVwc2FzeW5jLmV4YW1wbGUxJjAkBgNVBAoMHUVtYm"
+    "VkZGVkIGFyY2hpdmUgb2YgcGVwc2FzeW5jMCAXDTAwMDEwMTAwMDAwMFoYDzIwOTkwMTAxMDAwMDAwWjBLMSEwHwYDVQQDDBh0cmFjZXMucGVw"
+    "c2FzeW5jLmV4YW1wbGUxJjAkBgNVBAoMHUVtYmVkZGVkIGFyY2hpdmUgb2YgcGVwc2FzeW5jMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCg"
+    "KCAQEAn1WFWohPh+BtSWyseJWr+aDQIOVzzBUOYeYStvw6ibsnmdT+D9cdwGjKBx1TrYj0+64iwyOkuAGNgwvK5NOBMJaxdVpKzYOueufIl7YD"
+    "pMZ9VzAJ1m2AzZ6FEtqpYEqQQI2LizlwjRxZ4KkVups+dzwgaM75ACkFygTFSn8hrZNwYKNJcSWgIhxnHh0EcvcFzbnXi/IpQYA5Ydk++dEb5r"
+    "CWzW/mmUTi9IhODIAjZrcCdXV91KMgG9vk4g/7QX3aTgdeY3hIwz4N6B90gfJUBS1shQv55gBypMD8jiefeE0Xj/llQGJinNm2KtrBPUoi6EJu"
+    "KCK5IBRQ39+WNas5EQIDAQABoxMwETAPBgNVHRMBAf8EBTADAQH/MA0GCSqGSIb3DQEBCwUAA4IBAQAz6kCFcF4tDKpJKNMuLhuUs0WHOPW5gC"
+    "D2ZLYPEaMqOcgKCK46KEr0I6pZj0Xh13spVkgM81HZ9l3G+YTy0WHhwfyUBQ6fRBUReC8cqZx3dQ7AtG5KcHy/fWovnxfO8Y3ge84AIgyPVdCz"
+    "lHeU/MOrdCy0RfvhkfgdBZPkAsg2LkYXCKCIAeMi1c/c1NZraE8dxo5y7mStauhm6QFMEtNCswu+dtTtJ41+2KnZEq8ntbA5zCeyqCWXWkfWsm"
+    "d48zfiV6lqryxtzwBZal+QLFz3LHcOrjFrER7ADu2FWr4KUFUgy3xUxDka3r100xuisTZXFAbCjZJrMG7v8KGMewqS"
+)
+"""Self-signed X.509 certificate of the key, DER as base64, for whoever checks a signature."""
+
 
 def token(claims: dict[str, Any]) -> str:
     """Return a signed JSON Web Token."""
-    return web_token({"alg": "RS256", "typ": "JWT", "kid": KEY_ID}, claims, _signature)
+    return web_token({"alg": "RS256", "typ": "JWT", "kid": KEY_ID}, claims, signature)
 
 
 def public_key() -> dict[str, str]:
@@ -41,7 +55,7 @@ def public_key() -> dict[str, str]:
     return {"kid": KEY_ID, "kty": "RSA", "alg": "RS256", "use": "sig", **numbers}
 
 
-def _signature(data: bytes) -> bytes:
+def signature(data: bytes) -> bytes:
     """Sign in the manner of PKCS #1 version 1.5 (RFC 8017, section 8.2.1)."""
     digest = _SHA256_PREFIX + hashlib.sha256(data).digest()
     padded = b"\x00\x01" + b"\xff" * (_LENGTH - len(digest) - 3) + b"\x00" + digest
