@@ -1,5 +1,6 @@
 """A run that is killed again and again ends like one that was not."""
 
+import io
 import json
 import os
 import random
@@ -17,11 +18,15 @@ RUN = """
 import sys, json, anyio
 from pepsasync import Client, Config, Credentials
 
+def tell(event):
+    print(json.dumps(event.as_dict(), default=str), flush=True)
+    sys.stdin.readline()
+
 async def main(url, username, password, folder):
     config = Config(poll_interval=0.05, poll_interval_max=0.2, retry_wait=0.01, retry_wait_max=0.05, limit_rate=20_000_000)
     credentials = Credentials(username=username, password=password)
     async with Client("peps", base_url=url, credentials=credentials, config=config) as client:
-        with client.listen(lambda event: print(json.dumps(event.as_dict(), default=str), flush=True)):
+        with client.listen(tell):
             products = [p for c in ("S1", "S2ST") async for p in client.search(collection=c)]
             async for delivery in client.fetch(products, folder):
                 assert delivery.error is None, delivery.error
@@ -36,17 +41,22 @@ def anyio_backend():
 
 
 def start(backend, archive, folder):
+    """Start a run that tells its events, and waits after each for a line, so that it is never far ahead."""
     command = [sys.executable, "-c", RUN, backend, archive.peps_url, archive.username, archive.password, folder]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes)
+    process.stdout = io.BufferedReader(process.stdout)
+    return process
 
 
 def kill_after(process, downloads):
     """Kill the process when so many downloads have started; its events and its exit code."""
     events, started = [], 0
-    with process.stdout:
+    with process.stdout, process.stdin:
         for line in process.stdout:
             events.append(json.loads(line))
             started += events[-1]["event"] == "download_started"
+            process.stdin.write(b"\n")
             if started >= downloads:
                 process.send_signal(signal.SIGKILL)
                 break

@@ -48,7 +48,7 @@ def test_killed_nights(tmp_path):
             archive.supersede(first.name)
             archive.withdraw(first.name)
             words = chance.choice([[], ["--replace"], ["--replace", "--prune"]])
-            kills += killed_after(pepsasync("sync", file, *words, "--events", "-"), chance.randint(1, 25))
+            kills += killed_after(pepsasync("sync", file, *words, "--events", "-"), chance.randint(1, 12))
         last = pepsasync("sync", file, "--replace", "--prune")
         last.communicate(timeout=120)
 

@@ -62,14 +62,17 @@ async def test_stopped_run_touches_nothing_when_another_has_had_its_folder(backe
     state = tmp_path / ".pepsasync"
     async with sandbox(8, tape_fraction=0, product_size=size) as archive:
         process = start(backend, archive, tmp_path)
-        with process, process.stdout:
-            events = iter(process.stdout)
-            assert any(json.loads(line)["event"] == "download_progressed" for line in events)
+        with process, process.stdin, process.stdout:
+            for line in process.stdout:
+                if json.loads(line)["event"] == "download_progressed":
+                    break
+                process.stdin.write(b"\n")
             stop(process, state / JOURNAL)
             declare_dead(state / LEASE)
             outcomes, _ = await fetch_all(archive, tmp_path)
             before = stands(tmp_path)
             process.send_signal(signal.SIGCONT)
+            process.stdin.close()
             process.stdout.read()
         code = process.wait()
 
