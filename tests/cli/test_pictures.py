@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.timeout(240)  # libraries of megabytes are loaded, perhaps on a busy machine
+
 
 @pytest.fixture
 def without(monkeypatch):
@@ -52,4 +54,25 @@ def test_a_file_that_cannot_be_written_is_refused_before_any_work(run, clients, 
 
     assert done.code == 2
     assert option in done.err
+    assert clients.all == []
+
+
+def test_fetch_writes_its_report_as_a_page_when_it_ends_with_html(run, clients, tmp_path):
+    pytest.importorskip("bokeh", reason="needs the extra map")
+
+    done = run("fetch", "-c", "S1", "-w", tmp_path, "--report", tmp_path / "report.html")
+
+    assert done.code == 0
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "2 delivered (3.00 MB)" in page
+
+
+def test_a_report_page_is_refused_without_its_library_before_any_work(run, clients, tmp_path, without):
+    without("bokeh")
+
+    done = run("fetch", "-c", "S1", "-w", tmp_path, "--report", tmp_path / "report.html")
+
+    assert done.code == 2
+    assert "--report FILE.html needs bokeh" in done.err
     assert clients.all == []

@@ -13,7 +13,7 @@ IS_VISIBLE_ROW = "one.matches('.slick-row') && one.checkVisibility({visibilityPr
 class Page:
     """A page that is drawn."""
 
-    def __init__(self, browser, path: Path, size=(1240, 960)):
+    def __init__(self, browser, path: Path, size=(1240, 2400)):
         self._browser = browser
         browser.open(path, size)
         browser.wait_for("return window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle")

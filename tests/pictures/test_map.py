@@ -6,17 +6,16 @@ from html.parser import HTMLParser
 import pytest
 
 from pages import Page
-from pepsasync.pictures.page import web_link
+from pepsasync.html import web_link
 from samples import HOSTILE, hostile, samples
 
 pytest.importorskip("bokeh", reason="needs the extra map")
 
 from pepsasync.pictures.map import map_page, write_map
 
-in_a_browser = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(240)  # a browser starts, or libraries of megabytes are loaded
 
 
-@in_a_browser
 @pytest.mark.parametrize("number", [0, 5, 500])
 def test_a_map_is_drawn_without_network_and_without_errors(browser, tmp_path, number):
     write_map(samples(number), tmp_path / "map.html", "Products of a test")
@@ -31,7 +30,6 @@ def test_a_map_is_drawn_without_network_and_without_errors(browser, tmp_path, nu
     assert [] == browser.console()
 
 
-@in_a_browser
 def test_a_click_lists_what_is_at_a_place_and_the_pointer_tells_facts(browser, tmp_path):
     products = samples(3)
     write_map(products, tmp_path / "map.html")
@@ -49,7 +47,6 @@ def test_a_click_lists_what_is_at_a_place_and_the_pointer_tells_facts(browser, t
     assert [] == browser.console()
 
 
-@in_a_browser
 def test_texts_of_archives_stay_texts(browser, tmp_path):
     write_map(hostile(), tmp_path / "map.html", HOSTILE[0] + HOSTILE[1])
     page = Page(browser, tmp_path / "map.html")

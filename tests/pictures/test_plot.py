@@ -11,6 +11,8 @@ pytest.importorskip("matplotlib", reason="needs the extra map")
 
 from pepsasync.pictures.plot import write_plot
 
+pytestmark = pytest.mark.timeout(240)  # a browser starts, or libraries of megabytes are loaded
+
 
 @pytest.mark.parametrize("number", [0, 1, 300])
 def test_a_png_has_the_size_of_a_figure_and_shows_products(tmp_path, number):

@@ -50,7 +50,7 @@ def test_the_window_holds_the_footprints_with_a_margin():
 
 
 def test_a_degree_of_longitude_is_drawn_as_wide_as_it_is():
-    view = view_of([shapely.box(0, 59, 3, 61)], 2)
+    view = view_of([shapely.box(0, 55, 3, 65)], 2)
 
     assert 2 == pytest.approx((view.east - view.west) * 0.5 / (view.north - view.south))  # cos(60 degrees)
 
@@ -58,7 +58,7 @@ def test_a_degree_of_longitude_is_drawn_as_wide_as_it_is():
 def test_one_small_footprint_is_shown_with_its_surroundings():
     view = view_of([shapely.box(1, 43, 1.001, 43.001)], 2)
 
-    assert 1 == pytest.approx(view.north - view.south)
+    assert 4 == pytest.approx(view.north - view.south)
 
 
 def test_nothing_to_show_is_the_world():
@@ -70,7 +70,7 @@ def test_nothing_to_show_is_the_world():
 def test_footprints_over_the_antimeridian_are_shown_in_one_piece():
     view = view_of([FIJI], 2)
 
-    assert view.east - view.west < 10
+    assert view.east - view.west < 20
     assert (179, -18, 181, -17) == view.moved(FIJI).bounds
     assert "Polygon" == view.moved(FIJI).geom_type
     assert ["179°", "180°", "-179°"] == [view.meridian(degrees) for degrees in (179, 180, 181)]
@@ -111,7 +111,7 @@ def test_coverage_goes_over_the_antimeridian():
 
     assert {0, 2} == set(counts.ravel().tolist())
     middle = counts[25].tolist()
-    assert [2] == list(set(middle[40:60]))
+    assert [2] == list(set(middle[45:55]))
 
 
 def test_coverage_of_a_pole_does_not_go_beyond_it():

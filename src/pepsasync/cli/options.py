@@ -345,7 +345,12 @@ class DeliveryOptions:
     quota: Annotated[Quota | None, _setting("--quota")] = None
     segments: Annotated[int | None, _setting("--segments")] = None
     report: Annotated[
-        Path | None, _delivery("--report", metavar="FILE|-", help="write what became of each product, as JSON")
+        Path | None,
+        _delivery(
+            "--report",
+            metavar="FILE|-",
+            help="write what became of each product: a page if it ends with .html, else JSON",
+        ),
     ] = None
     events: Annotated[
         Path | None, _delivery("--events", metavar="FILE|-", help="write what happens, one JSON object a line")

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pepsasync.client import Client
     from pepsasync.events import ProductFound
     from pepsasync.model import Delivery, Wanted
+    from pepsasync.pictures.report_page import ReportPage
     from pepsasync.report import ReportFile
 
 ONE_CONNECTION = "note: --segments has no effect here: this archive gets one connection per product"
@@ -106,7 +107,7 @@ class Run:
     json: Path | None = None
     """Where the archive's search replies go."""
     outcomes: Outcomes = field(default_factory=Outcomes)
-    report: ReportFile | None = None
+    report: ReportFile | ReportPage | None = None
     log: EventLog | None = None
     counters: Counters = field(default_factory=Counters)
     provider: str = ""
@@ -139,7 +140,7 @@ class Run:
         Raises:
             PepsasyncError: The run could not go on.
         """
-        check_writable(self.delivery.report, "--report")
+        check_report(self.delivery.report)
         outputs = {"--report": self.delivery.report, "--events": self.delivery.events, "--json": self.json}
         check_one_output(outputs | {"--null": "-" if self.delivery.null else None})
         is_taken = any(map(is_output, outputs.values()))
@@ -151,9 +152,8 @@ class Run:
             if self.lists_paths and not is_taken and (self.delivery.null or not sys.stdout.isatty()):
                 self.paths = files.enter_context(PathList(b"\0" if self.delivery.null else b"\n"))
             if self.delivery.report:
-                from pepsasync.report import ReportFile  # noqa: PLC0415 - not needed for help
-
-                self.report = files.enter_context(ReportFile(opened(self.delivery.report)))
+                self.report = open_report(self.delivery.report, self.delivery.write_dir)
+                files.enter_context(self.report)
             try:
                 self.session.run(self._bring, wanted, expected)
             except BaseException as error:
@@ -259,6 +259,40 @@ class Run:
         with contextlib.suppress(ConfigError), JournalReader(self.delivery.write_dir) as reader:
             for row in (row for batch in reader.unfinished() for row in batch if row.updated >= since):
                 yield ProductFound(id=row.id, name=row.name, tier=row.tier, size=row.size)
+
+
+def check_report(path: Path | None) -> None:
+    """Refuse a report that cannot be written, before hours of work are done.
+
+    Raises:
+        ConfigError: No such folder, or a page without the library for it.
+    """
+    check_writable(path, "--report")
+    if path is not None and is_page(path):
+        from pepsasync.pictures.page import check_page  # noqa: PLC0415 - not needed for help
+
+        check_page(path, "--report FILE.html")
+
+
+def open_report(path: Path, directory: Path) -> ReportFile | ReportPage:
+    """Return what takes the outcomes of a run: for a page, or for JSON.
+
+    Args:
+        path: Of the report; `-` is standard output.
+        directory: Folder of the products.
+    """
+    if is_page(path):
+        from pepsasync.pictures.report_page import ReportPage  # noqa: PLC0415 - not needed for help
+
+        return ReportPage(path, directory)
+    from pepsasync.report import ReportFile  # noqa: PLC0415 - not needed for help
+
+    return ReportFile(opened(path))
+
+
+def is_page(path: Path) -> bool:
+    """Whether a report is to be a page."""
+    return path.suffix.lower() in (".html", ".htm")
 
 
 def summary_lines(

@@ -8,10 +8,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.area.footprint import as_geometry
+from pepsasync.html import web_link
 from pepsasync.model import StorageTier
 from pepsasync.pictures.coverage import coverage, opacity
 from pepsasync.pictures.land import borders, land
-from pepsasync.pictures.page import heading, note, page, web_link, write_picture
+from pepsasync.pictures.page import heading, note, page, write_picture
 from pepsasync.pictures.view import view_of
 from pepsasync.text import one_line
 from pepsasync.units import show_count, show_size
@@ -83,7 +84,7 @@ class Maps:
 
     Args:
         products: From a search; those without a footprint are only listed.
-        colours: By product id, instead of by storage tier: a word and its colour.
+        colours: A word and its colour for each product, instead of its storage tier.
         by: What the words of `colours` are about.
         area: That was searched.
     """
@@ -224,7 +225,7 @@ class Maps:
             plot.multi_line(xs="xs", ys="ys", source=outline, line_color="#222222", line_width=1.5, line_dash=[6, 3])
         plot.grid.grid_line_color = "#8fa7ba"
         plot.grid.grid_line_alpha = 0.25
-        plot.axis.formatter = PrintfTickFormatter(format="%g°")
+        plot.axis.formatter = PrintfTickFormatter(format="%.8g°")
         if self._view.first != -180.0:
             halves = (number / 2 for number in range(360, 1081))
             plot.xaxis.major_label_overrides = {degrees: self._view.meridian(degrees) for degrees in halves}

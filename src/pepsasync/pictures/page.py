@@ -107,10 +107,3 @@ def write_picture(path: str | os.PathLike[str], content: bytes) -> None:
     except OSError as error:
         kind = DiskFullError if error.errno in FULL else ConfigError
         raise kind(f"cannot write {target}: {error.strerror or error}") from error
-
-
-def web_link(url: str | None) -> str:
-    """Return an address that a page may link to; empty for anything but http and https, such as `javascript:`."""
-    text = (url or "").strip()
-    has_scheme = text.lower().startswith(("https://", "http://"))
-    return text if has_scheme and not any(sign.isspace() or ord(sign) < 32 for sign in text) else ""

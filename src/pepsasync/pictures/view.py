@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from shapely.geometry.base import BaseGeometry
 
-LEAST = 1.0
-"""Degrees of latitude that a map shows at least."""
+LEAST = 4.0
+"""Degrees of latitude that a map shows at least, so that one product stands among coasts and borders."""
 
 MARGIN = 0.08
 """Of the extent of the footprints, on each side."""
