@@ -52,6 +52,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def eodag(session: nox.Session) -> None:
+    """The plugin for eodag, which is too heavy for the other tests, with the newest eodag."""
+    session.install(".[sandbox]", "eodag", *group("test"))
+    session.run("pytest", "tests/pipeline/test_eodag.py", *session.posargs)
+
+
+@nox.session
 def lowest(session: nox.Session) -> None:
     """The tests that meet other libraries, on the oldest versions that are declared."""
     session.install(".[sandbox]", *lower_bounds(), *group("test"))
