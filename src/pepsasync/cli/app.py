@@ -29,6 +29,7 @@ COMMANDS = {
     "sync": ("sync", "Bring what is new since the last time."),
     "order": ("sync", "Write an order for sync."),
     "status": ("status", "Tell what a folder's journal knows."),
+    "watch": ("watch", "Show the run in a folder as it goes on, from another terminal."),
     "resume": ("resume", "Go on with everything unfinished in a folder."),
     "verify": ("verify", "Check everything in a folder again; --repair fetches the bad ones."),
     "catalog": ("catalog", "Write a STAC catalogue of what is on disk."),

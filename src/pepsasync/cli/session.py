@@ -99,13 +99,18 @@ class Session:
 
         return Console(stderr=True, no_color=self.output.is_plain or None, highlight=False)
 
-    def _is_live(self, log: EventLog | None) -> bool:
-        # Events on the same terminal would be drawn over.
-        is_shared = log is not None and log.is_on(sys.stdout) and sys.stdout.isatty()
+    @property
+    def has_terminal(self) -> bool:
+        """Whether standard error is a terminal that can be drawn on, and the user wants to see anything."""
         # A console takes FORCE_COLOR, which many CI services set, for a terminal; colours in a log are one thing.
         console = self.console()
         is_able = sys.stderr.isatty() and not console.is_dumb_terminal and not console.legacy_windows
-        return self.level > QUIET and not is_shared and is_able
+        return self.level > QUIET and is_able
+
+    def _is_live(self, log: EventLog | None) -> bool:
+        # Events on the same terminal would be drawn over.
+        is_shared = log is not None and log.is_on(sys.stdout) and sys.stdout.isatty()
+        return not is_shared and self.has_terminal
 
 
 async def interruptible(work: Callable[..., Awaitable[T]], *arguments: Any) -> T:

@@ -352,7 +352,7 @@ def read_status(directory: Path, now: float | None = None, *, all_failures: bool
         orders, noted = reader.orders(), reader.now()
         latest = _latest(orders)
         part_bytes = sum(Folder(directory).unfinished_lengths().values())
-        figures = _current(noted, owner, now, is_downloading=counts["downloading"].products > 0)
+        figures = current(noted, owner, now, is_downloading=counts["downloading"].products > 0)
         return Status(
             directory,
             counts,
@@ -364,16 +364,25 @@ def read_status(directory: Path, now: float | None = None, *, all_failures: bool
             part_bytes,
             lost,
             needed_root(orders),
-            _work(reader, counts, lost, part_bytes, now, is_searched=all(order.is_searched for order in latest)),
+            work_of(reader, counts, lost, part_bytes, now, is_searched=all(order.is_searched for order in latest)),
             noted,
             max(0.0, (figures["quota_until"] or now) - now),
         )
 
 
-def _work(
+def work_of(
     reader: JournalReader, counts: dict[str, Count], lost: Count, part_bytes: int, now: float, *, is_searched: bool
 ) -> Work:
-    """What is still to be done, from the journal."""
+    """What is still to be done, from the journal.
+
+    Args:
+        reader: Of the journal.
+        counts: Products by state, of what is there.
+        lost: What was delivered and is not there any more.
+        part_bytes: Bytes of products that are not complete yet.
+        now: Wall time, seconds since 1970.
+        is_searched: Whether no further product will be found.
+    """
     todo = [counts[state] for state in ("found", "staging", "downloading")]
     oldest, latest = reader.waits()
     arrival = reader.now().get("arrival")
@@ -403,7 +412,7 @@ def _without_gone(reader: JournalReader, counts: dict[str, Count]) -> tuple[dict
     return counts, Count(products, size)
 
 
-def _current(
+def current(
     noted: dict[str, float | None], owner: Owner | None, now: float, *, is_downloading: bool
 ) -> dict[str, float | None]:
     """Figures that hold now: those of the run under way, a fresh speed, instants that are still to come."""

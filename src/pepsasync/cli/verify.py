@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Context, Exit, Option
 
-from pepsasync.cli.lines import QUIET, VERBOSE
+from pepsasync.cli.lines import VERBOSE
 from pepsasync.cli.options import (
     DELIVERY,
     ArchiveOptions,
@@ -341,11 +341,10 @@ def _reader(directory: Path, session: Session | None = None) -> Iterator[Journal
 @contextlib.contextmanager
 def _progress(session: Session) -> Iterator[Status | None]:
     """A line that changes, on a terminal."""
-    console = session.console() if session.level > QUIET else None
-    if console is None or not console.is_terminal or console.is_dumb_terminal:
+    if not session.has_terminal:
         yield None
         return
-    with console.status("looking") as status:
+    with session.console().status("looking") as status:
         yield status
 
 

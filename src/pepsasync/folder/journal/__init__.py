@@ -4,7 +4,7 @@
 """
 
 from pepsasync.folder.journal.journal import Journal, Pulse, open_journal
-from pepsasync.folder.journal.lease import JournalBusyError, Owner
+from pepsasync.folder.journal.lease import JournalBusyError, LeaseWatch, Owner
 from pepsasync.folder.journal.reading import JournalReader
 from pepsasync.folder.journal.rows import UNFINISHED, Asked, Changes, Count, Here, Now, Order, Provenance, Row, State
 
@@ -17,6 +17,7 @@ __all__ = [
     "Journal",
     "JournalBusyError",
     "JournalReader",
+    "LeaseWatch",
     "Now",
     "Order",
     "Owner",

@@ -49,7 +49,7 @@ from pepsasync.folder.layout import STATE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pepsasync.folder.journal.lease import Owner
+    from pepsasync.folder.journal.lease import Owner, Sight
 
 T = TypeVar("T")
 
@@ -240,11 +240,15 @@ class JournalReader:
 
     def owner(self) -> Owner | None:
         """Who writes the journal; None when nobody does, as far as this machine can tell."""
+        sight = self.lease()
+        return None if sight is None or sight.owner is None or sight.owner.is_dead else sight.owner
+
+    def lease(self) -> Sight | None:
+        """The lease of the latest run, also of one that was killed; None when it has ended and let others in."""
         try:
-            sight = look(self.path.with_name(LEASE))
+            return look(self.path.with_name(LEASE))
         except OSError:
             return None
-        return None if sight is None or sight.owner is None or sight.owner.is_dead else sight.owner
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._read(lambda connection: connection.execute(query, values).fetchall())
