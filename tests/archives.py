@@ -12,6 +12,22 @@ QUICK = {"poll_interval": 0.05, "poll_interval_max": 0.2, "retry_wait": 0.01, "r
 """Settings that make minutes of an archive's life pass in a second."""
 
 
+HOLDS = {"asf": ("S1",)}
+"""Collections of the sandbox that an archive has, where it has not all of them."""
+ALWAYS_ONLINE = {"asf"}
+"""Archives that have everything on disk."""
+
+
+def holds(provider, collection):
+    """Whether an archive has products of a collection of the sandbox."""
+    return collection in HOLDS.get(provider, ("S1", "S2ST"))
+
+
+def held(archive, provider):
+    """Products of the sandbox that an archive has."""
+    return [product for product in archive.catalogue if holds(provider, product.collection)]
+
+
 def sandbox(products=8, **options):
     """A small archive whose tape robot is quick and whose advice to wait is short."""
     quick = {"product_size": 200_000, "staging_seconds": 0.1, "mount_seconds": 0.02, "retry_after_ms": 200}
@@ -69,8 +85,9 @@ def portal(archive):
 
 
 async def everything(client):
-    """All products of both collections."""
-    return [product for collection in ("S1", "S2ST") async for product in client.search(collection=collection)]
+    """All products of the collections that the archive has."""
+    collections = [each for each in ("S1", "S2ST") if holds(client.provider.name, each)]
+    return [product for collection in collections async for product in client.search(collection=collection)]
 
 
 async def fetch_all(archive, folder, provider="peps", *, extract=False, settings=None):

@@ -9,12 +9,13 @@ from pepsasync import build_query
 from pepsasync.errors import IncompleteError, ProtocolError
 from pepsasync.model import DeliveryStatus
 from pepsasync.providers import provider_names
+from pepsasync.sandbox.asf import search as asf_search
 from pepsasync.sandbox.cdse import search as cdse_search
 from pepsasync.sandbox.geodes import search as geodes_search
 from pepsasync.sandbox.peps import search as peps_search
 
-MODULES = {"geodes": geodes_search, "cdse": cdse_search, "peps": peps_search}
-LISTS = {"geodes": "features", "cdse": "value", "peps": "features"}
+MODULES = {"geodes": geodes_search, "cdse": cdse_search, "peps": peps_search, "asf": asf_search}
+LISTS = {"geodes": "features", "cdse": "value", "peps": "features", "asf": "items"}
 
 
 @pytest.fixture(params=provider_names())
@@ -46,6 +47,8 @@ def announce(provider, document, total, *, exact=True):
     elif provider == "cdse":
         if "@odata.count" in document:
             document["@odata.count"] = total
+    elif provider == "asf":
+        document["hits"] = total
     else:
         document["properties"].update(totalResults=total, exactCount=exact)
 
@@ -56,13 +59,21 @@ def unreadable(provider, record):
         record["assets"] = None
     elif provider == "cdse":
         record["Id"] = None
+    elif provider == "asf":
+        record["umm"]["RelatedUrls"] = None
     else:
         record["id"] = None
 
 
 def garble(provider, record, what):
     """Put in place of a date or footprint what nobody can read."""
-    if provider == "cdse":
+    if provider == "asf":
+        umm = record["umm"]
+        if what == "date":
+            umm["TemporalExtent"]["RangeDateTime"]["BeginningDateTime"] = "2020-13-45T99:00:00Z"
+        else:
+            umm["SpatialExtent"]["HorizontalSpatialDomain"]["Geometry"]["GPolygons"] = [{"Boundary": "x"}]
+    elif provider == "cdse":
         if what == "date":
             record["ContentDate"]["Start"] = "yesterday"
         else:

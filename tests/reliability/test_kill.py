@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from archives import bytes_by_name, right_files, sandbox
+from archives import bytes_by_name, held, right_files, root, sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
@@ -22,12 +22,13 @@ def tell(event):
     print(json.dumps(event.as_dict(), default=str), flush=True)
     sys.stdin.readline()
 
-async def main(url, username, password, folder):
+async def main(provider, url, username, password, folder):
     config = Config(poll_interval=0.05, poll_interval_max=0.2, retry_wait=0.01, retry_wait_max=0.05, limit_rate=20_000_000)
     credentials = Credentials(username=username, password=password)
-    async with Client("peps", base_url=url, credentials=credentials, config=config) as client:
+    async with Client(provider, base_url=url, credentials=credentials, config=config) as client:
         with client.listen(tell):
-            products = [p for c in ("S1", "S2ST") async for p in client.search(collection=c)]
+            collections = ("S1",) if provider == "asf" else ("S1", "S2ST")
+            products = [p for c in collections async for p in client.search(collection=c)]
             async for delivery in client.fetch(products, folder):
                 assert delivery.error is None, delivery.error
 
@@ -40,9 +41,10 @@ def anyio_backend():
     return "asyncio"
 
 
-def start(backend, archive, folder):
+def start(backend, archive, folder, provider="peps"):
     """Start a run that tells its events, and waits after each for a line, so that it is never far ahead."""
-    command = [sys.executable, "-c", RUN, backend, archive.peps_url, archive.username, archive.password, folder]
+    account = archive.username, archive.password
+    command = [sys.executable, "-c", RUN, backend, provider, root(archive, provider), *account, folder]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
     process = subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes)
     process.stdout = io.BufferedReader(process.stdout)
@@ -92,3 +94,18 @@ async def test_killed_ten_times_ends_with_right_files(backend, tmp_path):
         assert resumed > 0
         assert not list((tmp_path / ".pepsasync" / "parts").iterdir())
         assert 10 == kills
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("provider", ["asf"])
+async def test_killed_runs_at_other_archives_end_with_right_files(provider, backend, tmp_path):
+    options = {"tape_fraction": 0.5, "product_size": 400_000, "faults": {"cut": 0.4, "error-503": 0.1}}
+    async with sandbox(16, **options) as archive:
+        codes = []
+        while not codes or codes[-1] == -signal.SIGKILL:
+            _, code = kill_after(start(backend, archive, tmp_path, provider), 3 if len(codes) < 2 else 1000)
+            codes.append(code)
+
+        assert 0 == codes[-1]
+        assert len(codes) > 1
+        assert len(held(archive, provider)) == right_files(archive, tmp_path)

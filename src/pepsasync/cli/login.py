@@ -90,11 +90,16 @@ def _ask(provider: str) -> Credentials:
     Raises:
         ConfigError: Standard input does not hold what is needed.
     """
-    from pepsasync.credentials import KEY_PROVIDERS, Credentials  # noqa: PLC0415 - not needed for help
+    from pepsasync.credentials import KEY_PROVIDERS, TOKEN_PROVIDERS, Credentials  # noqa: PLC0415 - not needed for help
 
     if provider in KEY_PROVIDERS:
         return Credentials(api_key=answer(f"API key for {provider}", is_secret=True).strip())
-    username = answer(f"User name for {provider} (e-mail)").strip()
+    if provider in TOKEN_PROVIDERS:
+        username = answer(f"User name for {provider}, or the word token to give one").strip()
+        if username == "token":
+            return Credentials(api_key=answer(f"Token for {provider}", is_secret=True).strip())
+    else:
+        username = answer(f"User name for {provider} (e-mail)").strip()
     return Credentials(username, answer("Password", is_secret=True))
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 KEY_PROVIDERS = frozenset({"geodes"})
 """Providers that want an API key; the others want user name and password."""
 
+TOKEN_PROVIDERS = frozenset({"asf"})
+"""Providers that take a token in the place of user name and password; it is kept as API key."""
+
 FIELDS = ("username", "password", "api_key")
 
 

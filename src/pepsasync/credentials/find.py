@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pepsasync.credentials.credentials import KEY_PROVIDERS, Credentials
+from pepsasync.credentials.credentials import KEY_PROVIDERS, TOKEN_PROVIDERS, Credentials
 from pepsasync.credentials.private import refuse_foreign, warn_of_exposed
 from pepsasync.credentials.stored import load
 from pepsasync.errors import ConfigError
@@ -28,6 +28,13 @@ CDSE_MACHINES = tuple(
     f"{name}dataspace.copernicus.eu" for name in ("catalogue.", "", "identity.", "download.", "zipper.")
 )
 """Hosts of the public Copernicus Data Space; all of them get the same account, and users know it by any of them."""
+
+
+MACHINES = {
+    **dict.fromkeys(CDSE_MACHINES, CDSE_MACHINES),
+    "datapool.asf.alaska.edu": ("urs.earthdata.nasa.gov",),  # where every program for NASA's archives has its account
+}
+"""By host of a public service, the other hosts in `~/.netrc` that have the same account."""
 
 
 def find_credentials(
@@ -91,7 +98,8 @@ def read_auth_file(path: str | os.PathLike[str], provider: str | None = None) ->
 
     Args:
         path: The file.
-        provider: Those of `KEY_PROVIDERS` want a key, all others e-mail and password.
+        provider: Those of `KEY_PROVIDERS` want a key, those of `TOKEN_PROVIDERS` take one word as a token, all others
+            want e-mail and password.
 
     Raises:
         ConfigError: Missing, unreadable, empty, another user's, or not what the provider wants. The message never shows
@@ -113,6 +121,8 @@ def read_auth_file(path: str | os.PathLike[str], provider: str | None = None) ->
             raise ConfigError(
                 f"the credentials file {path} has more than one word; {provider} needs one API key", hint=_MOVED
             )
+        return Credentials(api_key=username, source=f"the file {path}")
+    if not password and provider in TOKEN_PROVIDERS:
         return Credentials(api_key=username, source=f"the file {path}")
     if not password:
         raise ConfigError(f"the credentials file {path} has one word only", hint=hint)
@@ -165,7 +175,7 @@ def _from_netrc(host: str, path: Path | None) -> Credentials | None:
     except (OSError, UnicodeDecodeError):
         return None
     entries = {_machine(name): entry for name, entry in hosts.items()}
-    names = (host, *CDSE_MACHINES) if host in CDSE_MACHINES else (host,)
+    names = (host, *MACHINES.get(host, ()))
     login, password = next(((entry[0], entry[2]) for name in names if (entry := entries.get(name))), ("", ""))
     if not login or not password:
         return None

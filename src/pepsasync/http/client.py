@@ -167,7 +167,12 @@ class Http:
         return await retries.call(once)
 
     async def json(self, request: httpx.Request, *, is_search: bool = False) -> Any:
-        """Send patiently and decode the JSON body.
+        """Send patiently and decode the JSON body; see `json_with_headers`."""
+        decoded, _ = await self.json_with_headers(request, is_search=is_search)
+        return decoded
+
+    async def json_with_headers(self, request: httpx.Request, *, is_search: bool = False) -> tuple[Any, httpx.Headers]:
+        """Send patiently, decode the JSON body, and return it with the headers of the answer.
 
         Args:
             request: Idempotent.
@@ -183,7 +188,7 @@ class Http:
             raise ProtocolError("the archive redirects the search without its criteria", url=safe_url(response))
         if is_search and self.on_search_reply:
             self.on_search_reply(safe_url(response), response.content)
-        return decoded[-1]
+        return decoded[-1], response.headers
 
     @contextlib.asynccontextmanager
     async def stream(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:

@@ -28,6 +28,10 @@ COLLECTIONS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         ("S3", "Sentinel-3 (SENTINEL-3)", "", "orbit, place, period"),
         ("its own names", "SENTINEL-5P, LANDSAT-8, ...", "", "those that the collection has"),
     ),
+    "asf": (
+        ("S1", "Sentinel-1, all of it on disk", "GRD SLC OCN RAW", "sensor mode, orbit, satellite, place, period"),
+        ("its own names", "SENTINEL-1A_SLC, SENTINEL-1A_DP_GRD_HIGH, ...", "", "as S1"),
+    ),
     "peps": (
         ("S1", "Sentinel-1", "GRD SLC OCN", "sensor mode, orbit, satellite, place, period"),
         ("S2", "Sentinel-2, both collections, by period", "S2MSI1C S2MSI2A", "as S2ST"),

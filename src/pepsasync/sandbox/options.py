@@ -81,6 +81,10 @@ class Options:
     geodes_bad_key: str = "login"
     geodes_strict: bool = False
     geodes_version: str = "2.1"
+    asf_eula: bool = True
+    asf_cookie_seconds: float = 86_400.0
+    asf_signed_seconds: float = 3600.0
+    asf_burst_seconds: float = 2.0
     catalogue: Sequence[CatalogueProduct] | None = None
     held_back: int = 0
     publish_seconds: float | None = None
@@ -105,6 +109,8 @@ class Options:
         at_most(65535, port=self.port)
         above_zero(time_scale=self.time_scale, geodes_quota_seconds=self.geodes_quota_seconds)
         above_zero(peps_quota_seconds=self.peps_quota_seconds)
+        above_zero(asf_cookie_seconds=self.asf_cookie_seconds, asf_signed_seconds=self.asf_signed_seconds)
+        at_least(0, asf_burst_seconds=self.asf_burst_seconds)
         above_zero(token_seconds=self.token_seconds, refresh_seconds=self.refresh_seconds)
         one_of(RANGES, geodes_ranges=self.geodes_ranges)
         one_of(BAD_KEYS, geodes_bad_key=self.geodes_bad_key)

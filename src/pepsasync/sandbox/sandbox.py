@@ -11,9 +11,10 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from pepsasync.sandbox import cdse, geodes, peps
+from pepsasync.sandbox import asf, cdse, geodes, peps
 from pepsasync.sandbox.accounts import DEFAULT_API_KEY
 from pepsasync.sandbox.archive import Archive
+from pepsasync.sandbox.asf.tokens import earthdata_token
 from pepsasync.sandbox.options import Options, takes
 from pepsasync.sandbox.server import ServerThread
 
@@ -80,6 +81,10 @@ class Sandbox:
         geodes_bad_key: What a wrong key leads to: `login`, redirects without end, or `refuse`, a 401.
         geodes_strict: Whether GEODES refuses pages that are too long and unknown attributes.
         geodes_version: Version of GEODES' STAC layer, `2.1` or `2.2`.
+        asf_eula: Whether the accounts have accepted the licence of ASF.
+        asf_cookie_seconds: Life of a session of ASF in archive seconds.
+        asf_signed_seconds: Archive seconds for which ASF's signed addresses are good.
+        asf_burst_seconds: Archive seconds that ASF takes to make a burst.
         catalogue: Products to serve instead of generated ones, each in its own `mode`.
         held_back: Products at the end of the catalogue that are not published when the archive opens.
         publish_seconds: Archive seconds after which one of them is published, again and again, None for never.
@@ -97,7 +102,7 @@ class Sandbox:
         self.username, self.password = next(iter(accounts.items()))
         self.api_key = DEFAULT_API_KEY
         self._archive = Archive(options, accounts)
-        protocols = [protocol.routes(self._archive) for protocol in (peps, cdse, geodes)]
+        protocols = [protocol.routes(self._archive) for protocol in (peps, cdse, geodes, asf)]
         own_names = Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)
         self._server = ServerThread(Starlette(routes=protocols, middleware=[own_names]), options.port)
 
@@ -120,6 +125,16 @@ class Sandbox:
     def cdse_url(self) -> str:
         """Root of the CDSE service, under which `/odata/v1` and `/auth/realms/CDSE` stand."""
         return f"{self.url}/cdse"
+
+    @property
+    def asf_url(self) -> str:
+        """Root of the ASF service, under which each of its hosts is a folder, as `cmr.earthdata.nasa.gov`."""
+        return f"{self.url}/asf"
+
+    @property
+    def asf_token(self) -> str:
+        """Earthdata token of the first account."""
+        return earthdata_token(self._archive.options.seed, self.username)
 
     @property
     def catalogue(self) -> tuple[CatalogueProduct, ...]:

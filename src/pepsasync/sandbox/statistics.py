@@ -50,6 +50,10 @@ class Statistics:
     """OpenID sessions continued with a refresh token."""
     leaked_tokens: int = 0
     """Access tokens that arrived at a host that must not see them."""
+    asf_sessions: int = 0
+    """Sessions that ASF began, by a login or for a token."""
+    refused_logins: int = 0
+    """Passwords that Earthdata Login refused."""
     quota_refusals: int = 0
     """Downloads refused because the account had started too many (GEODES)."""
 
