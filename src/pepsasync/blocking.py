@@ -307,6 +307,11 @@ class Client:
         """Products that the account may have in a window of time, as given or published."""
         return self._running.client.quota
 
+    @property
+    def root(self) -> str:
+        """URL of the archive that is searched, without account and query."""
+        return self._running.client.root
+
     search = _loops(AsyncClient.search)
     attributes = _awaits(AsyncClient.attributes)
     stage = _awaits(AsyncClient.stage)
@@ -314,6 +319,8 @@ class Client:
     wait_online = _loops(AsyncClient.wait_online)
     download = _awaits(AsyncClient.download)
     events = _loops(AsyncClient.events, ends_with_client=True)
+    check = _loops(AsyncClient.check)
+    recorded = _same(AsyncClient.recorded)
     listen = _same(AsyncClient.listen)
     raw_replies = _same(AsyncClient.raw_replies)
 

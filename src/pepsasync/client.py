@@ -21,8 +21,10 @@ from pepsasync.folder.layout import Folder
 from pepsasync.folder.space import Space
 from pepsasync.groups import Background, Flattened, task_group
 from pepsasync.http.client import Http
+from pepsasync.http.errors import safe_url
 from pepsasync.limits.throttle import Throttle
 from pepsasync.model import Product
+from pepsasync.providers import public_url
 from pepsasync.query.saved import wanted_as_json
 from pepsasync.settings import read_settings
 from pepsasync.text import reason
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
     from pepsasync.arguments import Given
     from pepsasync.config import Config
     from pepsasync.credentials import Credentials
+    from pepsasync.engine.check import Finding
     from pepsasync.engine.recorder import Journals
     from pepsasync.events import Emit
+    from pepsasync.http.recording import Recording
     from pepsasync.model import Attribute, Delivery, Query, Quota, StorageTier
     from pepsasync.providers.base import Provider, StagingReply
 
@@ -142,6 +146,11 @@ class Client:
         None where that is no limit for all together: with several archives each has its own.
         """
         return self._archives[0].gate.quota.quota if len(self._archives) == 1 else None
+
+    @property
+    def root(self) -> str:
+        """URL of the archive that is searched, without account and query."""
+        return safe_url(self._archives[0].root or public_url(self.provider.name))
 
     def search(self, query: Query | Mapping[str, Any] | None = None, /, **criteria: object) -> Flattened[Product]:
         """Loop over products that match, newest acquisition first, each once.
@@ -359,6 +368,28 @@ class Client:
         finally:
             with contextlib.suppress(ValueError):  # it has raised
                 self._listeners.remove(listener)
+
+    def check(self) -> Background[Finding]:
+        """Look at everything that a fetch from the archive needs, and loop over what was found, step by step.
+
+        The last step asks for the first kilobyte of one product, which may count as one download of the quota. With
+        several archives the first is looked at.
+
+        Cancellation leaves nothing behind.
+        """
+        from pepsasync.engine.check import check  # noqa: PLC0415 - hardly ever
+
+        async def work(findings: MemoryObjectSendStream[Finding]) -> None:
+            async for finding in check(self._archives[0], self.root):
+                await findings.send(finding)
+
+        return Background(self._tasks, work, OUTCOMES_AHEAD)
+
+    @contextlib.contextmanager
+    def recorded(self) -> Iterator[Recording]:
+        """Keep what is asked and answered while the block lasts; `Recording.as_json()` shows it without secrets."""
+        with self._http.recorded() as recording:
+            yield recording
 
     @contextlib.contextmanager
     def raw_replies(self, listener: Callable[[str, bytes], None]) -> Iterator[None]:

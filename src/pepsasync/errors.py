@@ -89,6 +89,10 @@ class AuthError(ProviderError):
     """Credentials are missing or were refused (HTTP 401)."""
 
 
+class NoCredentialsError(AuthError):
+    """Credentials are missing; nothing was sent."""
+
+
 class ForbiddenError(ProviderError):
     """The account is right but may not have this product (HTTP 403)."""
 

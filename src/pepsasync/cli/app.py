@@ -34,6 +34,7 @@ COMMANDS = {
     "verify": ("verify", "Check everything in a folder again; --repair fetches the bad ones."),
     "catalog": ("catalog", "Write a STAC catalogue of what is on disk."),
     "collections": ("collections", "Show collections, types and filters of an archive."),
+    "check": ("check", "See whether everything works that a fetch needs."),
     "login": ("login", "Store your account for an archive."),
     "logout": ("login", "Remove what login stored."),
     "sandbox": ("sandbox", "Run the embedded archive on this machine."),

@@ -26,6 +26,7 @@ from pepsasync.errors import (
 )
 from pepsasync.hosts import is_loopback
 from pepsasync.http.errors import error_for_status, network_errors, safe_url, words_of
+from pepsasync.http.recording import Recording
 from pepsasync.http.replies import ENCODINGS, BoundsError, parse_json, read_error, read_reply, skip_body_of_redirect
 from pepsasync.http.secrets import SECRETS, Secrets, hidden
 from pepsasync.http.transport import Transport
@@ -34,7 +35,7 @@ from pepsasync.limits.circuit_breaker import CircuitBreaker
 from pepsasync.text import reason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from pepsasync.config import Config
 
@@ -90,6 +91,22 @@ class Http:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._client.aclose()
+
+    @contextlib.contextmanager
+    def recorded(self) -> Iterator[Recording]:
+        """Keep what is asked and answered over the network as long as the block lasts."""
+        recording = Recording(self.secrets)
+        if isinstance(self._transport, Transport):
+            self._transport.recording = recording
+        try:
+            yield recording
+        finally:
+            if isinstance(self._transport, Transport):
+                self._transport.recording = None
+
+    def proxy_of(self, url: httpx.URL) -> str | None:
+        """Host and port of the proxy that carries requests to an address; None when they go straight."""
+        return self._transport.proxy_of(url) if isinstance(self._transport, Transport) else None
 
     def build(self, method: str, url: str, **options: Any) -> httpx.Request:
         """Build a request for an absolute URL, without all that httpx may merge; options are those of `httpx.Request`.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import ssl
     from types import TracebackType
 
+    from pepsasync.http.recording import Recording
+
 IDLE = 32
 """Connections kept open for a next request."""
 
@@ -47,6 +49,8 @@ class Transport(httpx.AsyncBaseTransport):
             for idle in (IDLE, 0)
         )
         self._tls = tls
+        self.recording: Recording | None = None
+        """Is told of every answer, when there is one."""
         self._proxies = _proxies()
         self._proxied: dict[str, httpx.AsyncHTTPTransport] = {}
 
@@ -77,6 +81,19 @@ class Transport(httpx.AsyncBaseTransport):
             httpx.TransportError: No answer came.
             ConfigError: The environment names a proxy for it that cannot be used.
         """
+        response = await self._send(request)
+        if self.recording is not None:
+            self.recording.take(request, response)
+        return response
+
+    def proxy_of(self, url: httpx.URL) -> str | None:
+        """Host and port of the proxy that carries requests to an address; None when they go straight."""
+        if url.scheme not in self._proxies or _goes_straight(url.host):
+            return None
+        proxy = httpx.URL(self._proxies[url.scheme])
+        return f"{proxy.host}:{proxy.port or proxy.scheme}"
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         scheme = request.url.scheme
         if scheme in self._proxies and not _goes_straight(request.url.host):
             if scheme not in self._proxied:  # one that nothing needs may be as wrong as it likes

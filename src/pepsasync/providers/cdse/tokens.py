@@ -17,6 +17,7 @@ import httpx
 from pepsasync.errors import (
     AuthError,
     ForbiddenError,
+    NoCredentialsError,
     NotFoundError,
     ProtocolError,
     ProviderError,
@@ -157,7 +158,7 @@ class Tokens:
         """
         login = await self._credentials.find()
         if login is None or not login.username or login.password is None:
-            raise AuthError("no credentials for the Copernicus Data Space", hint=_MISSING_HINT)
+            raise NoCredentialsError("no credentials for the Copernicus Data Space", hint=_MISSING_HINT)
         self._http.secrets.add(login.password)
         form = {"grant_type": "password", "username": login.username, "password": login.password}
         refusal = self._refusal or ("the archive refused e-mail address or password", _LOGIN_HINT)

@@ -14,6 +14,7 @@ import httpx
 from pepsasync.errors import (
     AuthError,
     ForbiddenError,
+    NoCredentialsError,
     NotFoundError,
     OfflineError,
     PepsasyncError,
@@ -187,7 +188,7 @@ class Geodes:
     async def _request(self, method: str, url: str, **options: Any) -> httpx.Request:
         key = key_of(await self._credentials.find())
         if not key:
-            raise AuthError("no API key for GEODES", hint=KEY_HINT)
+            raise NoCredentialsError("no API key for GEODES", hint=KEY_HINT)
         self._http.secrets.add(key)
         return self._http.build(method, url, extensions=on_each_hop(Key(key, self._origin, self._refused)), **options)
 

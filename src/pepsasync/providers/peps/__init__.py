@@ -16,6 +16,7 @@ import httpx
 from pepsasync.errors import (
     AuthError,
     ForbiddenError,
+    NoCredentialsError,
     NotFoundError,
     OfflineError,
     ProtocolError,
@@ -201,7 +202,7 @@ class Peps:
             self._authorization = _basic(login)
             self._http.secrets.add(login.password, self._authorization.removeprefix("Basic "))
         if not self._authorization:
-            raise AuthError(
+            raise NoCredentialsError(
                 "no credentials for PEPS",
                 hint="Give a file with 'email password' with --auth, run 'pepsasync login peps', or set "
                 "PEPSASYNC_PEPS_USERNAME and PEPSASYNC_PEPS_PASSWORD",
