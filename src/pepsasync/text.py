@@ -16,6 +16,7 @@ _BEYOND_ASCII = (
 _CONTROL = re.compile(f"[\x00-\x1f{_BEYOND_ASCII}]")
 _CONTROL_IN_JSON = re.compile(f"[{_BEYOND_ASCII}]")
 _BREAK = re.compile(r"\r?\n|\t")
+_TILE = re.compile(r"_(T\d\d[A-Z]{3})(?=_|$)")
 
 
 _LONG_NUMBER = "set_int_max_str_digits"
@@ -29,6 +30,19 @@ def one_line(text: str) -> str:
     escapes such as `\x1b`.
     """
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), _BREAK.sub(" ", text))
+
+
+def shorten(name: str, width: int) -> str:
+    """Return a name cut in its middle, which stays on its line.
+
+    Mission, type and time, and the tile or the last letters, tell products apart.
+    """
+    name = one_line(name)
+    if len(name) <= width:
+        return name
+    tile = _TILE.search(name)
+    tail = tile[1] if tile else name[-max(4, width // 4) :]
+    return f"{name[: max(0, width - len(tail) - 1)]}…{tail}"
 
 
 def as_json(value: Any, **options: Any) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pepsasync.cli.counters import Counters
 from pepsasync.cli.lines import NORMAL, VERBOSE
-from pepsasync.cli.live import MOST_BARS, Progress, shorten
+from pepsasync.cli.live import MOST_BARS, Progress
 from pepsasync.cli.output import tell
 from pepsasync.events import (
     DownloadProgressed,
@@ -24,6 +24,7 @@ from pepsasync.events import (
     StagingRequested,
     TiersWatched,
 )
+from pepsasync.text import shorten
 
 pytest.importorskip("pyte", reason="screens are read by pyte")
 from screens import Terminal

@@ -14,12 +14,13 @@ from pepsasync.cli.options import (
     StagingOptions,
     flatten,
 )
-from pepsasync.cli.output import show_table, totals
+from pepsasync.cli.output import totals
 from pepsasync.cli.records import is_output
 from pepsasync.cli.run import Run
 from pepsasync.cli.search import find
 from pepsasync.cli.session import Session
 from pepsasync.cli.sync import SaveOrder, save_order
+from pepsasync.cli.table import show_table
 from pepsasync.config import Config, given_settings
 from pepsasync.errors import ConfigError
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -25,7 +24,7 @@ from pepsasync.cli.output import told_above
 from pepsasync.cli.region import EVERY, Region
 from pepsasync.cli.units import show_duration, show_size, time_left_words
 from pepsasync.cli.view import STATES, view_of
-from pepsasync.text import one_line
+from pepsasync.text import one_line, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,8 +53,6 @@ USUAL = (80, 24)
 """Columns and rows of a terminal that does not tell them."""
 
 WORDS = {"done": "done", "waiting": "waiting for tape", "under way": "under way", "queued": "queued"}
-
-_TILE = re.compile(r"_(T\d\d[A-Z]{3})(?=_|$)")
 
 
 class _Paper(io.StringIO):
@@ -284,16 +281,6 @@ def _queue(view: View, columns: int) -> RenderableType:
         trouble = f"      the last look failed: {view.trouble}"
         parts.append(_text(trouble, style="yellow", no_wrap=True, overflow="ellipsis"))
     return Group(*parts)
-
-
-def shorten(name: str, width: int) -> str:
-    """A name cut in its middle: mission, type and time, and the tile or the last letters, tell products apart."""
-    name = one_line(name)
-    if len(name) <= width:
-        return name
-    tile = _TILE.search(name)
-    tail = tile[1] if tile else name[-max(4, width // 4) :]
-    return f"{name[: max(0, width - len(tail) - 1)]}…{tail}"
 
 
 def _flow(words: Sequence[str], columns: int, *, style: str = "") -> RenderableType:

@@ -18,11 +18,12 @@ from pepsasync.cli.options import (
     Replies,
     flatten,
 )
-from pepsasync.cli.output import FORMATS, check_format, show_products, totals
+from pepsasync.cli.output import totals
 from pepsasync.cli.records import SearchReplies, check_one_output, check_writable, is_output
 from pepsasync.cli.session import Session
 from pepsasync.cli.sync import SaveOrder, save_order
-from pepsasync.errors import IncompleteError
+from pepsasync.cli.table import FORMATS, USUAL, check_format, parse_columns, show_products
+from pepsasync.errors import ConfigError, IncompleteError
 from pepsasync.text import one_line
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ def search(
     form: Annotated[
         str | None,
         Option("--format", metavar="FORMAT", rich_help_panel=RESULTS, help=f"to standard output: {', '.join(FORMATS)}"),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        Option("--columns", metavar="NAMES", rich_help_panel=RESULTS, help="of the table: name,size,tile,clouds,..."),
     ] = None,
     html_map: Annotated[
         Path | None,
@@ -82,6 +87,9 @@ def search(
     check_one_output({"--format": "-" if form else None, "--json": json})
     if form is not None:
         check_format(form)
+    if columns is not None and form not in (None, "table"):
+        raise ConfigError(f"--columns is for the table, not for --format {form}")
+    chosen = USUAL if columns is None else parse_columns(columns)
     if file is not None:
         check_suffix(file)
         check_writable(file, "-o")
@@ -92,8 +100,8 @@ def search(
         write_products(products, file)
     draw(products, wanted, html_map, plot)
     files = [str(path) for path in (file, html_map, plot) if path is not None]
-    if form is not None or not (files or is_output(json)):
-        show_products(products, form or "table")
+    if form is not None or columns is not None or not (files or is_output(json)):
+        show_products(products, form or "table", chosen)
     session.say(totals(products) + (f"; written to {' and '.join(files)}" if files else ""))
     raise Exit(found.exit_code)
 

@@ -34,11 +34,11 @@ from pepsasync.cli.resume import (
     named_provider,
     run_jobs,
 )
+from pepsasync.cli.run import check_report, open_report
 from pepsasync.cli.session import Session
 from pepsasync.cli.units import show_count, show_size
 from pepsasync.errors import ConfigError
 from pepsasync.model import Report
-from pepsasync.report import write_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,6 +88,7 @@ def verify(
     directory = named_folder(directory, delivery, context)
     if not directory.is_dir():
         raise ConfigError(f"there is no folder {directory}")
+    check_report(delivery.report)
     started, began = datetime.now(UTC), time.monotonic()
     found = session.run(audit, directory, session, trace or (delivery.report is not None and not repair))
     untraced = session.run(_trace_all, directory, found, archive, named_provider(archive, context)) if trace else 0
@@ -100,9 +101,11 @@ def verify(
     bad = found.bad
     if delivery.report and not (bad and repair):
         seconds = time.monotonic() - began
-        write_report(
-            Report(provider="", started=started, seconds=seconds, deliveries=found.deliveries()), delivery.report
-        )
+        report = Report(provider="", started=started, seconds=seconds)
+        with open_report(delivery.report, directory) as file:
+            for outcome in found.deliveries():
+                file.take(outcome)
+            file.write(report)
     if not bad or not repair:
         raise Exit(1 if bad or untraced else 0)
     jobs = repairs(directory, bad, named_provider(archive, context), skip_tape=staging.skip_tape)

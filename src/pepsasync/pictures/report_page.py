@@ -14,7 +14,7 @@ from pepsasync.model import Product
 from pepsasync.pictures.history import HERE_BEFORE, LEFT_OUT, UNFINISHED, History
 from pepsasync.pictures.map import WIDTH, Maps
 from pepsasync.pictures.page import heading, note, page, write_picture
-from pepsasync.text import one_line
+from pepsasync.text import one_line, shorten
 from pepsasync.units import show_count, show_duration, show_size
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def _summary(report: Report, history: History, directory: Path) -> list[str]:
     came = sum(history.throughput.bins.values())
     seconds = report.seconds
     speed = f", {show_size(came)} came ({show_size(came / seconds)}/s on average)" if came and seconds > 0 else ""
-    lines = [f"From {report.provider} in {show_duration(seconds)}{speed}. {_counted(this) or 'nothing matched'}."]
+    source = f"From {report.provider} in" if report.provider else "In"
+    lines = [f"{source} {show_duration(seconds)}{speed}. {_counted(this) or 'nothing matched'}."]
     if report.error is not None:
         lines.append(f"The run ended early: {str(report.error) or type(report.error).__name__}")
     for announced, sent in report.fell_short:
@@ -202,7 +203,7 @@ def _bars(rows: Sequence[Entry]) -> figure:
     plot.add_tools(HoverTool(renderers=drawn, tooltips=tips, limit=3))
     plot.yaxis.ticker = list(range(len(rows))) if len(rows) <= MOST_NAMED else []
     plot.yaxis.major_label_overrides = {
-        y: _shortened(entry.name) for y, entry in enumerate(rows) if len(rows) <= MOST_NAMED
+        y: shorten(entry.name, NAME_LENGTH) for y, entry in enumerate(rows) if len(rows) <= MOST_NAMED
     }
     plot.ygrid.grid_line_color = None
     if len(rows) > MOST_NAMED:
@@ -298,11 +299,6 @@ def _what(entry: Entry, begin: float | None, end: float | None) -> str:
         entry.error,
     ]
     return one_line(" · ".join(word for word in words if word))
-
-
-def _shortened(name: str) -> str:
-    name = one_line(name)
-    return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 17]}…{name[-16:]}"
 
 
 def _without_record(entry: Entry) -> Product:
