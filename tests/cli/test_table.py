@@ -39,7 +39,7 @@ def test_long_names_are_cut_in_the_middle_where_the_terminal_ends(width):
 
     assert width >= max(map(len, lines))
     assert all(line.startswith("S2A_MSIL1C_201701") and "…T31TCJ" in line for line in lines[1:])
-    assert lines[1].endswith("5.00 MB  tape      5 %")
+    assert lines[1].endswith("5.00 MB  tape     5 %")
 
 
 def test_a_wide_terminal_shows_names_in_full():
