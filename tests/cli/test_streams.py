@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pepsasync.cli import records
+from pepsasync.events import DownloadProgressed, Noticed
+
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 UNWRITABLE = """
@@ -168,3 +171,66 @@ output.tell("the end")
     assert lines[:kept] == [f"line {number}" for number in range(kept)]
     assert kept in (10_000, 10_001), "one may be under way"
     assert lines[kept] == f"{10_005 - kept} lines more were not told: nobody read them"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are asked otherwise there")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_run_goes_on_while_nobody_reads_its_events_and_tells_them_in_the_end(
+    archive, auth, tmp_path, full_pipe, backend
+):
+    read, write = full_pipe
+    line = ["fetch", "--base-url", archive.peps_url, "-a", auth, "-d", "2015-01-01", "-w", tmp_path]
+    more = ["--poll-interval", "0.1", "--backend", backend, "--events", "-"]
+    command = [sys.executable, "-m", "pepsasync", *map(str, line + more)]
+    with subprocess.Popen(command, stdout=write, stderr=-1, text=True) as process:
+        assert any(text.startswith("delivered: 16 products") for text in process.stderr)
+        assert len(list(tmp_path.glob("*.zip"))) == 16
+        events = [json.loads(text) for text in lines_until(read, '"product_delivered"', 16)]
+        process.communicate(timeout=120)
+
+    assert process.returncode == 0
+    delivered = [event["name"] for event in events if event["event"] == "product_delivered"]
+    assert sorted(delivered) == sorted(product.name for product in archive.catalogue)
+    assert [event["time"] for event in events] == sorted(event["time"] for event in events)
+
+
+def lines_until(read, word, times=1):
+    """Lines of a pipe, without the dots that had filled it, to the one in which a word occurs for the last time."""
+    came = b""
+    while came.count(word.encode()) < times or not came.endswith(b"\n"):
+        assert select.select([read], [], [], 120)[0]
+        came += os.read(read, 1 << 16)
+    return came.decode().lstrip(".").splitlines()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are asked otherwise there")
+def test_events_that_wait_for_their_reader_are_bounded_and_progress_does_not_wait(full_pipe, monkeypatch):
+    read, write = full_pipe
+    monkeypatch.setattr(records, "MOST_EVENTS", 3)
+    with os.fdopen(os.dup(write), "w") as stream:
+        monkeypatch.setattr("sys.stdout", stream)
+        with records.EventLog(Path("-")) as log:
+            for number in range(9):
+                log.take(Noticed(message=str(number)))
+                log.take(DownloadProgressed(id="A", name="A", received=number))
+            told = lines_until(read, "not told")
+            log.take(Noticed(message="the end"))
+        told += lines_until(read, "the end")
+
+    messages = [json.loads(text)["message"] for text in told]
+    kept = len(messages) - 2
+    assert messages[:kept] == [str(number) for number in range(kept)]
+    assert messages[kept:] == [f"{9 - kept} events more were not told: nobody read them", "the end"]
+    assert kept in (3, 4), "one may be under way"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes are asked otherwise there")
+def test_a_reader_of_events_that_goes_away_while_they_wait_ends_the_log_alone(monkeypatch):
+    read, write = os.pipe()
+    with os.fdopen(write, "w") as stream:
+        monkeypatch.setattr("sys.stdout", stream)
+        with records.EventLog(Path("-")) as log:
+            log.take(Noticed(message="." * (1 << 20)))
+            os.close(read)
+
+    assert log.is_unread

@@ -66,21 +66,32 @@ def settle(seconds: float = SETTLE_SECONDS) -> None:
     _late.settle(seconds)
 
 
+def _untold(count: int) -> str:
+    return f"{count:,} lines more were not told: nobody read them\n"
+
+
 class Late:
     """Lines for a reader that is behind: a thread waits for it, so that nobody else has to.
 
     Args:
         most: Lines that wait for it; further ones are only counted.
+        untold: The line that says how many were left out.
     """
 
-    def __init__(self, most: float = math.inf) -> None:
+    def __init__(self, most: float = math.inf, untold: Callable[[int], str] = _untold) -> None:
         self._most = most
+        self._untold = untold
         self._changed = threading.Condition()
         self._lines: deque[bytes] = deque()
         self._lost = 0
         self._is_writing = False
         self.error: OSError | None = None
         """Why nothing can be written any more."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether lines wait."""
+        return self._is_writing
 
     def takes(self, stream: IO[str], line: bytes) -> bool:
         """Take a line, unless it can be written at once."""
@@ -122,7 +133,7 @@ class Late:
             if not lost:
                 self._is_writing = False
                 self._changed.notify_all()
-            return f"{lost:,} lines more were not told: nobody read them\n".encode() if lost else b""
+            return self._untold(lost).encode() if lost else b""
 
 
 def _is_regular(number: int) -> bool:

@@ -7,11 +7,11 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, TextIO
 
 from pepsasync.cli.output import SETTLE_SECONDS, Late
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
-from pepsasync.events import DownloadProgressed, SearchFinished
+from pepsasync.events import DownloadProgressed, Noticed, SearchFinished
 from pepsasync.folder.files import FULL
 from pepsasync.model import DeliveryStatus
 from pepsasync.text import as_json
@@ -62,8 +62,14 @@ def opened(path: Path) -> Path | IO[str]:
     return sys.stdout if is_output(path) else path
 
 
+MOST_EVENTS = 100_000
+"""Events that wait for whoever reads them; further ones are only counted."""
+
+
 class EventLog:
     """Writes each event as one JSON object a line.
+
+    A slow reader holds up nothing; the end waits for it. Progress is not told while it is behind.
 
     Args:
         target: A file, which is written anew, or `-` for standard output.
@@ -77,9 +83,8 @@ class EventLog:
         self._now = now
         self._target = target
         self._error: OSError | None = None
-        self._file: IO[str] | None = sys.stdout
-        self.is_unread = False
-        """Whether its reader went away."""
+        self._file: TextIO | None = sys.stdout
+        self._late = Late(MOST_EVENTS, self._untold)
         self._is_ours = not is_output(target)
         if self._is_ours:
             check_writable(target, "--events")
@@ -92,32 +97,54 @@ class EventLog:
         return self
 
     def __exit__(self, kind: object, *exc: object) -> None:
+        self._late.settle(None if kind is None else SETTLE_SECONDS)
         if self._file is not None:
             self._attempt(self._file.close if self._is_ours else self._file.flush)
-        if self._error is not None and kind is None:
-            raise _unwritable("--events", self._target, self._error)
+        if self.error is not None and kind is None and not self.is_unread:
+            raise _unwritable("--events", self._target, self.error)
+
+    @property
+    def error(self) -> OSError | None:
+        """Why nothing can be written any more."""
+        return self._error or self._late.error
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether its reader went away."""
+        return isinstance(self.error, BrokenPipeError)
 
     def is_on(self, stream: object) -> bool:
         """Whether events are written to this stream."""
         return self._file is stream
 
     def take(self, event: Event) -> None:
-        """Write one event; a reader that went away ends the log, not the run, and so does a full disk until the end."""
-        if self._file is not None:
-            self._attempt(self._write, self._file, event)
+        """Write one event, or have it written; never waits.
 
-    def _write(self, file: IO[str], event: Event) -> None:
+        A reader that went away ends the log, not the run, and so does a full disk until the end.
+        """
+        if self._file is None or self.error is not None:
+            return
+        if not (isinstance(event, DownloadProgressed) and self._late.is_behind):
+            self._attempt(self._write, self._file, self._line(event))
+
+    def _line(self, event: Event) -> str:
         moment = self._now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        file.write(as_json({"time": moment} | event.as_dict(), default=str) + "\n")
-        if not isinstance(event, DownloadProgressed):
+        return as_json({"time": moment} | event.as_dict(), default=str) + "\n"
+
+    def _untold(self, count: int) -> str:
+        return self._line(Noticed(message=f"{count:,} events more were not told: nobody read them"))
+
+    def _write(self, file: TextIO, line: str) -> None:
+        if not self._late.takes(file, line.encode(file.encoding or "utf-8", "backslashreplace")):
+            file.write(line)
             file.flush()
 
     def _attempt(self, work: Callable[..., None], *arguments: object) -> None:
         """Write, and never again when that went wrong."""
         try:
             work(*arguments)
-        except (BrokenPipeError, ValueError) as error:  # a file that somebody closed is a ValueError
-            self._file, self.is_unread = None, isinstance(error, BrokenPipeError)
+        except ValueError:  # somebody closed the file
+            self._file = None
         except OSError as error:
             self._file, self._error = None, error
 

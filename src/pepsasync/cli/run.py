@@ -154,6 +154,8 @@ class Run:
             if self.delivery.report:
                 self.report = open_report(self.delivery.report, self.delivery.write_dir)
                 files.enter_context(self.report)
+            if self.delivery.events:
+                self.log = files.enter_context(EventLog(self.delivery.events))
             try:
                 self.session.run(self._bring, wanted, expected)
             except BaseException as error:
@@ -175,8 +177,6 @@ class Run:
     async def _bring(self, wanted: Wanted, expected: int) -> None:
         replies = SearchReplies(self.json) if self.json else None
         with contextlib.ExitStack() as files:
-            if self.delivery.events:
-                self.log = files.enter_context(EventLog(self.delivery.events))
             async with self.archive.client(self.staging, self.delivery, **self.settings) as client:
                 self.provider = client.provider.name
                 if (self.delivery.segments or 1) > 1 and not client.provider.limits.bounded_ranges:
