@@ -33,7 +33,7 @@ def test_nothing_of_a_name_is_a_command_for_the_terminal():
     assert ["PLATFORM", "", r"S2A\x1b[31m"] == table_lines(PRODUCTS, ("platform",))
 
 
-@pytest.mark.parametrize("width", [60, 80, 100])
+@pytest.mark.parametrize("width", [60, 80])
 def test_long_names_are_cut_in_the_middle_where_the_terminal_ends(width):
     lines = table_lines(PRODUCTS, ("name", "size", "tier", "clouds"), width)
 
@@ -54,7 +54,7 @@ def test_a_terminal_too_narrow_for_all_columns_gets_the_least_of_each():
 
 @pytest.mark.parametrize(
     ("columns", "words"),
-    [("name,siez", "no column 'siez'. Did you mean size?"), ("", "no column ''"), ("name,,size", "no column ''")],
+    [("name,siez", "no column 'siez'. Did you mean size?"), ("", "--columns is empty"), ("name,,size", "no column ''")],
 )
 def test_unknown_columns_are_refused_before_any_work(run, clients, columns, words):
     done = run("search", "-c", "S1", "--columns", columns)
