@@ -12,6 +12,7 @@ from pepsasync.credentials import Credentials, find_credentials, from_environmen
 from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import ConfigError
 from pepsasync.limits.gate import Gate
+from pepsasync.model import Account
 from pepsasync.providers import Choices, make_provider, public_url
 from pepsasync.transfer.buffers import BufferPool
 from pepsasync.transfer.context import ArchiveContext
@@ -23,18 +24,20 @@ if TYPE_CHECKING:
     from pepsasync.events import Emit
     from pepsasync.http.client import Http
     from pepsasync.limits.throttle import Throttle
+    from pepsasync.model import Limits, Shard
     from pepsasync.settings import Settings
 
 T = TypeVar("T")
 
 
-def run_options(archives: Sequence[ArchiveContext], *, extract: bool, skip_tape: bool) -> dict[str, object]:
+def run_options(archives: Sequence[ArchiveContext], config: Config, *, extract: bool) -> dict[str, object]:
     """What a later run must know to go on with one; holds no secret."""
-    return {
+    part = {"shard": str(config.shard)} if config.shard else {}
+    return part | {
         "provider": ",".join(archive.provider.name for archive in archives),
         "base_url": {archive.provider.name: archive.root for archive in archives if archive.root},
         "extract": extract,
-        "skip_tape": skip_tape,
+        "skip_tape": config.skip_tape,
     }
 
 
@@ -63,9 +66,44 @@ def open_archives(
         provider = make_provider(name, http, lookup, root, Choices(ask_code, config.restore))
         is_unlimited = len(names) > 1 and provider.limits.quota is None
         bounds = replace(config, quota=None) if is_unlimited else config
-        gate = Gate(name, provider.limits, provider.account, bounds, emit)
+        limits, account = provider.limits, provider.account
+        if shard := config.shard:
+            limits, bounds = share_of(shard, limits, bounds)
+            account = functools.partial(_share_of_account, shard, provider.account)
+        gate = Gate(name, limits, account, bounds, emit)
         archives.append(ArchiveContext(provider, http, gate, throttle, config, emit, buffers, root=root))
     return archives
+
+
+def share_of(shard: Shard, limits: Limits, config: Config) -> tuple[Limits, Config]:
+    """The limits of an archive and those of the user, for one of several programs that have them together.
+
+    Raises:
+        ConfigError: There are more programs than downloads at once, or products of a quota.
+    """
+    jobs, quota = config.jobs or limits.downloads, config.quota or limits.quota
+    for total, what in ((jobs, "downloads at once"), (quota.products if quota else shard.count, "products of a quota")):
+        if total < shard.count:
+            raise ConfigError(f"{shard.count} parts cannot share {total} {what}", hint=f"Take {total} parts at most")
+    given = config.quota and replace(config.quota, products=shard.share(config.quota.products))
+    published = limits.quota and replace(limits.quota, products=shard.share(limits.quota.products))
+    return replace(limits, downloads=shard.share(limits.downloads), quota=published), replace(
+        config,
+        jobs=shard.share(jobs),
+        staging_jobs=max(1, shard.share(config.staging_jobs or limits.staging_requests)),
+        quota=given,
+        staging_window=config.staging_window and max(1, shard.share(config.staging_window)),
+    )
+
+
+async def _share_of_account(shard: Shard, ask: Callable[[], Awaitable[Account]]) -> Account:
+    """What an archive tells of an account, as far as it is for one of several programs."""
+    account = await ask()
+    left, products = account.quota_left, account.quota_products
+    return Account(
+        quota_left=None if left is None else shard.share(left),
+        quota_products=None if products is None else shard.share(products),
+    )
 
 
 def _known(name: str, credentials: object) -> Lookup:

@@ -82,7 +82,8 @@ class Client:
         settings = read_settings(os.environ)
         names = settings.choose_all(provider or os.environ.get("PEPSASYNC_PROVIDER"))
         self._config = config or settings.config()
-        self._throttle = Throttle(self._config.limit_rate)
+        rate, shard = self._config.limit_rate, self._config.shard
+        self._throttle = Throttle(max(1, shard.share(rate)) if rate and shard else rate)
         self._http = Http(self._config)
         self._listeners: list[Callable[[Event], None]] = []
         self._stack = contextlib.AsyncExitStack()
@@ -301,7 +302,7 @@ class Client:
             folder = Folder(path, self._tell, space=space)
             await to_thread.run_sync(folder.open)
             names = [archive.name for archive in self._archives]
-            options = run_options(self._archives, extract=extract, skip_tape=self._config.skip_tape)
+            options = run_options(self._archives, self._config, extract=extract)
             if found_by is not None:
                 options["found_by"] = wanted_as_json(found_by)
             async with self._journals.recorder(folder.directory, names, options) as recorder:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pepsasync.model import Quota
+    from pepsasync.model import Quota, Shard
 
 T = TypeVar("T")
 
@@ -24,6 +24,7 @@ class Kind(Enum):
     SIZE = "size"
     TIME = "time"
     QUOTA = "products in a time"
+    SHARD = "part/parts"
     FLAG = "true or false"
     PATH = "path"
 
@@ -133,6 +134,13 @@ class Config:
         "connections per product; default: idle slots, when faster",
         note="at most, and only where the archive allows several",
         unset="idle slots, when faster",
+    )
+    shard: Shard | None = _setting(
+        None,
+        Kind.SHARD,
+        "only this part of the order, by name, with its share of all limits: 2/8",
+        note="for as many programs, each with a folder of its own, that have one account",
+        unset="all of it",
     )
     ca_bundle: Path | None = _setting(
         None, Kind.PATH, "PEM file with a further certificate authority", note="TLS is always verified", unset="none"

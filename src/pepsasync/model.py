@@ -5,6 +5,7 @@ Leaf module: it imports nothing of this package but the errors.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -78,6 +79,34 @@ class Quota:
     def __post_init__(self) -> None:
         if self.products < 1 or not self.seconds > 0:
             raise ConfigError(f"a quota of {self.products} products in {self.seconds:g} s is invalid")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of several parts of an order, each carried out by a program of its own: the second of eight.
+
+    A product belongs to the part that its name says, in every program and on every machine.
+    """
+
+    number: int
+    """From 1 on."""
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise ConfigError(f"there is no part {self.number} of {self.count}", hint="Parts are 1/8, 2/8, ... 8/8")
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    def has(self, name: str) -> bool:
+        """Whether a product belongs to this part."""
+        digest = hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest()
+        return int.from_bytes(digest) % self.count == self.number - 1
+
+    def share(self, total: int) -> int:
+        """This part's share of something that all parts have together."""
+        return total // self.count + (self.number <= total % self.count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -292,5 +292,6 @@ _BY_KIND: dict[Kind, Callable[[str, Any], Any]] = {
     Kind.FLAG: _flag,
     Kind.PATH: _path,
 }
-READERS = {name: _BY_KIND[setting.kind] for name, setting in SETTINGS.items()}
-"""By field of `Config`: takes name and value, returns the field's value."""
+READERS = {name: _BY_KIND[setting.kind] for name, setting in SETTINGS.items() if setting.kind in _BY_KIND}
+"""By field of `Config`: takes name and value, returns the field's value. `shard` is told to each program and is in no
+file."""

@@ -6,7 +6,7 @@ import math
 import re
 
 from pepsasync.errors import ConfigError
-from pepsasync.model import Quota
+from pepsasync.model import Quota, Shard
 
 MOST_DIGITS = 12
 """Of a number of products; Python refuses to read numbers of thousands of digits."""
@@ -91,6 +91,22 @@ def parse_quota(text: str, option: str = "quota") -> Quota:
     if not slash or not products.strip().isdecimal() or len(products) > MOST_DIGITS:
         raise ConfigError(f"{option} must be products and time, such as '50/1h', not {text!r}")
     return Quota(int(products), parse_duration(window, option))
+
+
+def parse_shard(text: str, option: str = "shard") -> Shard:
+    """Return a part of an order.
+
+    Args:
+        text: Number and count: `2/8`.
+        option: What to name in the error.
+
+    Raises:
+        ConfigError: Not a part.
+    """
+    number, slash, count = (word.strip() for word in text.partition("/"))
+    if not slash or not all(word.isascii() and word.isdecimal() and len(word) <= 6 for word in (number, count)):
+        raise ConfigError(f"{option} must be a part and the number of parts, such as '2/8', not {text!r}")
+    return Shard(int(number), int(count))
 
 
 def show_size(size: float) -> str:

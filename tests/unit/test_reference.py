@@ -122,7 +122,7 @@ def settings_text():
     }
     spelled = {name: f"`{spellings[name]}`" if name in spellings else "" for name in ("provider", *SETTINGS)}
     lines = [["`provider`", "name", f"`{DEFAULT_PROVIDER}`", "`--provider`", "the archive to take when none is named"]]
-    for name, setting in SETTINGS.items():
+    for name, setting in ((name, SETTINGS[name]) for name in READERS):
         what = f"{setting.help}; {setting.note}" if setting.note else setting.help
         lines.append([f"`{name}`", setting.kind.value, default(name), spelled[name], what])
     return table(["key", "value", "default", "option", "what"], lines)

@@ -29,10 +29,10 @@ from typer import Option
 from pepsasync.cli.complete import complete_attribute
 from pepsasync.config import SETTINGS, Kind, given_settings
 from pepsasync.errors import ConfigError
-from pepsasync.model import Quota  # noqa: TC001 - `flatten` evaluates the annotations
+from pepsasync.model import Quota, Shard  # noqa: TC001 - `flatten` evaluates the annotations
 from pepsasync.paths import in_home
 from pepsasync.query.values import parse_number, parse_whole
-from pepsasync.units import check_unit, parse_duration, parse_quota, parse_size
+from pepsasync.units import check_unit, parse_duration, parse_quota, parse_shard, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -65,6 +65,7 @@ _BY_KIND: dict[Kind, tuple[str | None, Callable[..., Any] | None]] = {
     Kind.SIZE: ("SIZE", lambda option, text: check_unit(parse_size(text, option), text, option)),
     Kind.TIME: ("TIME", lambda option, text, unit=1.0: parse_duration(text, option, unit=unit)),
     Kind.QUOTA: ("N/TIME", lambda option, text: parse_quota(text, option)),
+    Kind.SHARD: ("I/N", lambda option, text: parse_shard(text, option)),
     Kind.FLAG: (None, None),
     Kind.PATH: ("FILE", lambda option, text: in_home(text, option)),
 }
@@ -344,6 +345,7 @@ class DeliveryOptions:
     min_rate: Annotated[int | None, _setting("--min-rate")] = None
     quota: Annotated[Quota | None, _setting("--quota")] = None
     segments: Annotated[int | None, _setting("--segments")] = None
+    shard: Annotated[Shard | None, _setting("--shard")] = None
     report: Annotated[
         Path | None,
         _delivery(

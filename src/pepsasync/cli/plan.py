@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,9 @@ async def _find(
 ) -> tuple[Found, Quota | None]:
     """What matches, and the quota of the account that would fetch it."""
     async with archive.client(delivery) as client:
-        return await look_for(client, wanted, session), client.quota
+        found = await look_for(client, wanted, session)
+        mine = [one for one in found.products if delivery.shard is None or delivery.shard.has(one.name)]
+        return replace(found, products=mine), client.quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

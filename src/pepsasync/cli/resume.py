@@ -19,6 +19,7 @@ from pepsasync.cli.run import Run
 from pepsasync.cli.session import Session
 from pepsasync.cli.units import show_count
 from pepsasync.errors import AuthError, ConfigError, ServerError
+from pepsasync.units import parse_shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -68,6 +69,8 @@ class JobOptions:
     """Roots with commas between them, for each archive in its order; an empty one stands for the usual one."""
     extract: bool = False
     skip_tape: bool = False
+    shard: str = ""
+    """Which part of the order it is; empty for all of it."""
 
     def elsewhere(self, provider: str) -> JobOptions:
         """The same at other archives; their roots are known as far as they are among these."""
@@ -304,6 +307,7 @@ def _order_options(order: Order) -> JobOptions:
         _joined(names, roots),
         extract=bool(options.get("extract")),
         skip_tape=bool(options.get("skip_tape")),
+        shard=str(options.get("shard") or ""),
     )
 
 
@@ -376,6 +380,7 @@ def _run(options: JobOptions, given: CommandLine, number: int) -> Run:
         replace(
             delivery,
             extract=delivery.extract or options.extract,
+            shard=delivery.shard or (parse_shard(options.shard) if options.shard else None),
             report=delivery.report and _numbered(delivery.report, number),
             events=delivery.events and _numbered(delivery.events, number),
         ),

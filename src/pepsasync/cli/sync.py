@@ -66,6 +66,8 @@ def save_order(path: Path, query: QueryOptions, *groups: Any, is_new: bool = Fal
     criteria = {one.name: getattr(query, one.name) for one in dataclasses.fields(query)}
     criteria = {name: value for name, value in criteria.items() if not (value is None or value is False or value == [])}
     given = {name: value for group in groups for name, value in vars(group).items()}
+    if given.get("shard"):
+        raise ConfigError("an order for sync is carried out whole", hint="Leave out --shard")
     order = Order(
         criteria={
             name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in criteria.items()

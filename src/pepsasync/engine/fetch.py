@@ -65,7 +65,7 @@ async def fetch(
     async def look_for() -> None:
         try:
             with told_when_cancelled("the look for what is wanted"):
-                await feed(wanted, provider, recorder, send, outcomes.clone())
+                await feed(wanted, provider, recorder, send, outcomes.clone(), order.config.shard)
         except AuthError:
             raise
         except ProviderError as error:

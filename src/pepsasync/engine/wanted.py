@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pepsasync.engine.paging import Failures
 from pepsasync.engine.search import search
 from pepsasync.engine.seen import Seen
 from pepsasync.errors import NotFoundError
-from pepsasync.events import ProductFailed, ProductSuperseded, SearchFellShort
+from pepsasync.events import ProductFailed, ProductSuperseded, SearchFellShort, SearchFinished
 from pepsasync.model import Delivery, DeliveryStatus, Product, Query, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from anyio.streams.memory import MemoryObjectSendStream
 
     from pepsasync.engine.recorder import Recorder
     from pepsasync.errors import ProviderError
     from pepsasync.events import Emit, Event
+    from pepsasync.model import Shard
     from pepsasync.providers.base import Provider
 
 TOGETHER = 500
@@ -34,6 +36,7 @@ async def feed(  # noqa: C901 - one loop over all that may be wanted
     recorder: Recorder,
     pages: MemoryObjectSendStream[list[Product]],
     outcomes: MemoryObjectSendStream[Delivery],
+    shard: Shard | None = None,
 ) -> None:
     """Send every wanted product once, and a failed outcome for each name that the archive does not know or look up.
 
@@ -46,15 +49,21 @@ async def feed(  # noqa: C901 - one loop over all that may be wanted
         recorder: Notes what was asked for and what was found, and gets the events of the search.
         pages: Closed at the end.
         outcomes: Closed at the end.
+        shard: Only these products and names; a search is for all of them.
 
     Raises:
         ProviderError: The archive did not answer as it should, to a query or to any name.
         ConfigError: The archive cannot answer such a query.
     """
-    names, ids = Seen(), Seen()
+    names, ids, mine = Seen(), Seen(), Counter[str]()
+    if shard is not None and not isinstance(wanted, Query):
+        wanted = _of_shard(wanted, shard)
     names_order = await recorder.order(wanted) if isinstance(wanted, Collection) else None
 
     async def found(order: int | None, products: list[Product]) -> None:
+        if shard is not None:
+            products = [product for product in products if shard.has(product.name)]
+            mine.update(products=len(products), bytes=sum(product.size or 0 for product in products))
         new = [product for product in _newest(products).values() if names.add(product.name)]
         fetched = {product.id for product in new}
         for product in products:
@@ -69,6 +78,8 @@ async def feed(  # noqa: C901 - one loop over all that may be wanted
     def take(event: Event) -> None:
         if isinstance(event, SearchFellShort):
             short.append(event)
+        if isinstance(event, SearchFinished) and shard is not None:
+            event = replace(event, products=mine["products"], bytes=mine["bytes"])
         recorder.take(event)
 
     async with pages, outcomes:
@@ -78,6 +89,7 @@ async def feed(  # noqa: C901 - one loop over all that may be wanted
                 await found(order, [item for item in part if isinstance(item, Product)])
             missing: dict[str, ProviderError] = {}
             short.clear()
+            mine.clear()
             if query := _query(part):
                 missing = await _look_for(query, partial(found, order), provider, take)
                 for name, error in missing.items():
@@ -86,6 +98,15 @@ async def feed(  # noqa: C901 - one loop over all that may be wanted
             if order != names_order and is_whole:  # else another run searches again
                 recorder.search_finished(order)
         recorder.search_finished(names_order)
+
+
+def _of_shard(wanted: Iterable[Product | str | Query], shard: Shard) -> Collection[Any] | Iterator[Any]:
+    """What of a list, or of an iterator, belongs to a part, and all queries."""
+
+    def is_mine(item: Product | str | Query) -> bool:
+        return isinstance(item, Query) or shard.has(item.name if isinstance(item, Product) else item)
+
+    return [*filter(is_mine, wanted)] if isinstance(wanted, Collection) else filter(is_mine, wanted)
 
 
 def _newest(products: list[Product]) -> dict[str, Product]:
