@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import zipfile
 from collections import Counter
+from io import BytesIO
 
 from pepsasync import Client, Config, Credentials
 from pepsasync.events import ProductAwaited
@@ -110,6 +112,12 @@ def right_files(archive, folder):
 
 def final_names(folder):
     return sorted(path.name for path in folder.iterdir() if path.name != ".pepsasync")
+
+
+def members_of(archive, name):
+    """Content of the members of a product by path, as they should stand in its folder."""
+    with zipfile.ZipFile(BytesIO(archive.content(name).read())) as zipped:
+        return {info.filename.partition("/")[2]: zipped.read(info) for info in zipped.infolist()}
 
 
 def bytes_by_name(archive):

@@ -25,20 +25,28 @@ if TYPE_CHECKING:
     from pepsasync.http.client import Http
     from pepsasync.limits.throttle import Throttle
     from pepsasync.model import Limits, Shard
+    from pepsasync.query.members import Selection
     from pepsasync.settings import Settings
 
 T = TypeVar("T")
 
 
-def run_options(archives: Sequence[ArchiveContext], config: Config, *, extract: bool) -> dict[str, object]:
+def run_options(
+    archives: Sequence[ArchiveContext], config: Config, *, extract: bool, selection: Selection | None
+) -> dict[str, object]:
     """What a later run must know to go on with one; holds no secret."""
-    part = {"shard": str(config.shard)} if config.shard else {}
-    return part | {
-        "provider": ",".join(archive.provider.name for archive in archives),
-        "base_url": {archive.provider.name: archive.root for archive in archives if archive.root},
-        "extract": extract,
-        "skip_tape": config.skip_tape,
-    }
+    part: dict[str, object] = {"shard": str(config.shard)} if config.shard else {}
+    some: dict[str, object] = {"members": selection.as_dict()} if selection else {}
+    return (
+        part
+        | some
+        | {
+            "provider": ",".join(archive.provider.name for archive in archives),
+            "base_url": {archive.provider.name: archive.root for archive in archives if archive.root},
+            "extract": extract,
+            "skip_tape": config.skip_tape,
+        }
+    )
 
 
 def open_archives(

@@ -13,7 +13,7 @@ import contextlib
 import functools
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
@@ -318,6 +318,8 @@ class Client:
     tiers = _awaits(AsyncClient.tiers)
     wait_online = _loops(AsyncClient.wait_online)
     download = _awaits(AsyncClient.download)
+    members = _awaits(AsyncClient.members)
+    open = _awaits(AsyncClient.open)
     events = _loops(AsyncClient.events, ends_with_client=True)
     check = _loops(AsyncClient.check)
     recorded = _same(AsyncClient.recorded)
@@ -330,6 +332,9 @@ class Client:
         directory: str | os.PathLike[str] = ".",
         *,
         extract: bool = False,
+        include: str | Iterable[str] | None = None,
+        exclude: str | Iterable[str] | None = None,
+        bands: str | Iterable[str] | None = None,
         on_delivered: Callable[[Delivery], None] | None = None,
         found_by: Query | None = None,
     ) -> Results[Delivery]:
@@ -343,6 +348,9 @@ class Client:
             [*wanted] if isinstance(wanted, Iterator) else wanted,
             directory,
             extract=extract,
+            include=include,
+            exclude=exclude,
+            bands=bands,
             on_delivered=_in_thread(on_delivered) if on_delivered else None,
             found_by=found_by,
         )

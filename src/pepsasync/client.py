@@ -7,7 +7,7 @@ import functools
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Self
 
 import anyio
 from anyio import from_thread, to_thread
@@ -25,6 +25,8 @@ from pepsasync.http.errors import safe_url
 from pepsasync.limits.throttle import Throttle
 from pepsasync.model import Product
 from pepsasync.providers import public_url
+from pepsasync.query.members import build_selection
+from pepsasync.query.product_names import bare_name
 from pepsasync.query.saved import wanted_as_json
 from pepsasync.settings import read_settings
 from pepsasync.text import reason
@@ -32,7 +34,8 @@ from pepsasync.text import reason
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
-    from anyio.abc import TaskGroup
+    from anyio.abc import TaskGroup, TaskStatus
+    from anyio.from_thread import BlockingPortal
     from anyio.streams.memory import MemoryObjectSendStream
 
     from pepsasync.arguments import Given
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     from pepsasync.engine.recorder import Journals
     from pepsasync.events import Emit
     from pepsasync.http.recording import Recording
-    from pepsasync.model import Attribute, Delivery, Query, Quota, StorageTier
+    from pepsasync.model import Attribute, Delivery, Member, Query, Quota, StorageTier
     from pepsasync.providers.base import Provider, StagingReply
 
 OUTCOMES_AHEAD = 64
@@ -88,6 +91,7 @@ class Client:
         self._listeners: list[Callable[[Event], None]] = []
         self._stack = contextlib.AsyncExitStack()
         self._running: TaskGroup | None = None
+        self._portal: BlockingPortal | None = None
         self._was_opened = False
         self._archives = open_archives(
             names,
@@ -236,7 +240,14 @@ class Client:
         return Background(self._tasks, work, OUTCOMES_AHEAD)
 
     async def download(
-        self, product: Product | str, directory: str | os.PathLike[str] = ".", *, extract: bool = False
+        self,
+        product: Product | str,
+        directory: str | os.PathLike[str] = ".",
+        *,
+        extract: bool = False,
+        include: str | Iterable[str] | None = None,
+        exclude: str | Iterable[str] | None = None,
+        bands: str | Iterable[str] | None = None,
     ) -> Path:
         """Bring one product to disk: stage, wait, resume, verify.
 
@@ -244,6 +255,9 @@ class Client:
             product: From a search, or a product's name.
             directory: Folder to put it in, made when it does not exist; `~` is the home folder.
             extract: Unpack the zip and remove it.
+            include: Bring only some members, see `fetch`.
+            exclude: The same, without these.
+            bands: The same, by band.
 
         Returns:
             `DIRECTORY/NAME.zip`, or `DIRECTORY/NAME.SAFE`.
@@ -255,7 +269,8 @@ class Client:
         """
         if not isinstance(product, Product | str):
             raise TypeError(f"download() takes one product or its name, not {product!r}: fetch() takes several")
-        async for delivery in self.fetch(product, directory, extract=extract):
+        found = self.fetch(product, directory, extract=extract, include=include, exclude=exclude, bands=bands)
+        async for delivery in found:
             if delivery.error is not None:
                 raise delivery.error
             if delivery.path is not None:
@@ -268,6 +283,9 @@ class Client:
         directory: str | os.PathLike[str] = ".",
         *,
         extract: bool = False,
+        include: str | Iterable[str] | None = None,
+        exclude: str | Iterable[str] | None = None,
+        bands: str | Iterable[str] | None = None,
         on_delivered: Callable[[Delivery], Awaitable[None]] | None = None,
         found_by: Query | None = None,
     ) -> Background[Delivery]:
@@ -280,6 +298,12 @@ class Client:
                 any collection or iterator; a table of pandas or geopandas with a column `name`.
             directory: Folder to put them in, made when it does not exist; `~` is the home folder.
             extract: Unpack each zip and remove it.
+            include: Bring only members of products that match one of these patterns, such as `*.xml`, into a folder
+                `NAME.SAFE` that is noted to be partial. A pattern without `/` is compared with the name of the file,
+                others with its path in the folder of the product.
+            exclude: Do not bring members that match one of these patterns.
+            bands: Bring the members of these bands, with the metadata that is needed to read them: `B02`, `B02_10m`,
+                `SCL`; `VV`; `Oa08`; several with commas or as a list.
             on_delivered: Awaited for each product that this run brought, a few at once. What it raises becomes a
                 `HookFailed` event: the product stays delivered.
             found_by: The query that products were found by, for their provenance.
@@ -296,13 +320,14 @@ class Client:
         from pepsasync.engine.several_archives import sources_of  # noqa: PLC0415
 
         products, path = as_wanted(wanted), as_folder(directory)
+        selection = build_selection(include, exclude, bands)
 
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
             space = None if on_delivered else Space(path)  # a hook may move files away
             folder = Folder(path, self._tell, space=space)
             await to_thread.run_sync(folder.open)
             names = [archive.name for archive in self._archives]
-            options = run_options(self._archives, self._config, extract=extract)
+            options = run_options(self._archives, self._config, extract=extract, selection=selection)
             if found_by is not None:
                 options["found_by"] = wanted_as_json(found_by)
             async with self._journals.recorder(folder.directory, names, options) as recorder:
@@ -312,6 +337,7 @@ class Client:
                     recorder.take,
                     source=names[0],
                     extract=extract,
+                    selection=selection,
                     on_delivered=on_delivered,
                     asked_before=await recorder.asked_before(),
                     in_progress=recorder.in_progress,
@@ -321,6 +347,71 @@ class Client:
                     await fetch(products, self.provider, sources, order, recorder, outcomes.clone())
 
         return Background(self._tasks, work, OUTCOMES_AHEAD)
+
+    async def members(self, product: Product | str) -> list[Member]:
+        """List the files of a product that is online, without downloading it.
+
+        Where downloads are counted (a quota), this counts as one.
+
+        Args:
+            product: From a search, or a product's name.
+
+        Raises:
+            NotFoundError: The archive has no such product.
+            OfflineError: It is on tape; stage it before.
+            ProviderError: The archive serves no parts of this product, or does not answer as it should.
+        """
+        from pepsasync.transfer.open_member import list_members  # noqa: PLC0415 - as for journals
+
+        self._check_open()
+        return await list_members(await self._find(product), self._archives[0])
+
+    async def open(self, product: Product | str, member: str | None = None) -> BinaryIO:
+        """Open a file of a product that is online, to be read from a worker thread without downloading the product.
+
+        The file can be read and searched by whatever takes a binary file: `zipfile`, `rasterio`, `xarray`, `json`.
+        What is read comes by requests for ranges, of at least 1 MiB, and is kept in memory up to 32 MiB. A member
+        that is compressed in the zip comes whole when it is first read, and is compared with its CRC; of others only
+        what is read comes, and nothing is compared. Each request passes the limits of the archive: it waits for a slot
+        and for pauses, and counts where downloads are counted.
+
+        Args:
+            product: From a search, or a product's name.
+            member: Its path in the folder of the product, as `members` lists it; None for the zip itself.
+
+        Returns:
+            A binary file. Its methods block: call them in a thread (`anyio.to_thread.run_sync`, `asyncio.to_thread`),
+            never on the event loop. It can be read as long as the client is open.
+
+        Raises:
+            NotFoundError: There is no such product or member.
+            OfflineError: The product is on tape; stage it before.
+            ProviderError: The archive serves no parts of this product, or does not answer as it should.
+        """
+        from pepsasync.transfer.open_member import open_member  # noqa: PLC0415 - as for journals
+
+        self._check_open()
+        return await open_member(await self._find(product), member, self._archives[0], await self._blocking_portal())
+
+    async def _find(self, product: Product | str) -> Product:
+        """A product by its name.
+
+        Raises:
+            NotFoundError: The archive has none.
+        """
+        if isinstance(product, Product):
+            return product
+        if not isinstance(product, str):
+            raise TypeError(f"a product from a search, or its name, not {product!r}")
+        async for found in self.search(id=bare_name(product)):
+            return found
+        raise NotFoundError("the archive has no such product", product=product)
+
+    async def _blocking_portal(self) -> BlockingPortal:
+        """What lets threads call into the event loop of this client, as long as it is open."""
+        if self._portal is None:
+            self._portal = await self._tasks.start(_serve_portal)
+        return self._portal
 
     @contextlib.asynccontextmanager
     async def hold(self, directory: str | os.PathLike[str]) -> AsyncIterator[tuple[Folder, Emit]]:
@@ -424,3 +515,10 @@ class Client:
     def _tell(self, text: str) -> None:
         """Tell the user something, from a worker thread."""
         from_thread.run_sync(self._emit, Noticed(message=text))
+
+
+async def _serve_portal(*, task_status: TaskStatus[BlockingPortal]) -> None:
+    """Let threads call into this event loop, until cancelled."""
+    async with from_thread.BlockingPortal() as portal:
+        task_status.started(portal)
+        await portal.sleep_until_stopped()

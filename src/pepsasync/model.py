@@ -415,7 +415,7 @@ class Delivery:
     path: Path | None = None
     """Where it is: `NAME.zip`, or the folder `NAME.SAFE` when extracted; None when it failed."""
     bytes: int = 0
-    """Size of the verified zip in bytes."""
+    """Size of the verified zip in bytes; of the members, where some were asked for."""
     checksum: Checksum | None = None
     """What the archive of the bytes announced, and they have; None when it announced none."""
     staged_seconds: float = 0.0
@@ -430,6 +430,8 @@ class Delivery:
     """How they came: `drained`, past the event loop, or `plain`, over it; None when nothing came in this run."""
     source: str = ""
     """Name of the archive that the bytes came from."""
+    members: tuple[str, ...] | None = None
+    """Members that were asked for and are here, by path in the folder of the product; None for a whole product."""
     error: PepsasyncError | None = None
     """Why it failed."""
     trace: Traced | None = None
@@ -456,6 +458,22 @@ class Report:
     """What ended the run early."""
     matched: int = 0
     """Products that were wanted, as far as was known when the run was ended early."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One file of a product, as the directory of its zip lists it."""
+
+    path: str
+    """In the folder of the product."""
+    size: int
+    """Bytes of the file."""
+    packed_size: int
+    """Bytes in the zip."""
+    crc: int
+    """CRC-32."""
+    is_packed: bool
+    """Whether it is compressed in the zip; of one that is not, any part can be read without the rest."""
 
 
 @dataclass(frozen=True, slots=True)

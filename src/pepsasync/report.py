@@ -231,6 +231,7 @@ def _product(delivery: Delivery) -> dict[str, Any]:
         "data_path": delivery.data_path,
         "source": delivery.source or None,
         "trace": _trace(delivery.trace) if delivery.trace else None,
+        "members": None if delivery.members is None else list(delivery.members),
         "error": _error(error) if error else None,
     }
 
@@ -253,6 +254,7 @@ def _product_begun(event: ProductFound) -> dict[str, Any]:
         "data_path": None,
         "source": None,
         "trace": None,
+        "members": None,
         "error": None,
     }
 

@@ -18,7 +18,7 @@ LINES = [line for lines in EXAMPLES.values() for line in lines]
 
 @pytest.fixture(scope="module")
 def archive():
-    served = sandbox(80, product_size=20_000, tape_fraction=0)
+    served = sandbox(80, product_size=350_000, tape_fraction=0)  # large enough to have bands
     served.start()
     yield served
     served.stop()
@@ -27,7 +27,10 @@ def archive():
 @pytest.mark.parametrize("line", [*LINES, *(line for line in SHELL if line not in LINES)])
 def test_every_example_finds_something(line, archive, run, tmp_path, monkeypatch):
     config = tmp_path / "config.toml"
-    config.write_text(f'[geodes]\nbase_url = "{archive.geodes_url}"\napi_key = "{archive.api_key}"\n')
+    config.write_text(
+        f'[geodes]\nbase_url = "{archive.geodes_url}"\napi_key = "{archive.api_key}"\n'
+        f'[cdse]\nbase_url = "{archive.cdse_url}"\nusername = "{archive.username}"\npassword = "{archive.password}"\n'
+    )
     config.chmod(0o600)
     monkeypatch.setenv("PEPSASYNC_CONFIG", str(config))
     monkeypatch.setenv("PEPSASYNC_PROVIDER", "geodes")

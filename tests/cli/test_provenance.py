@@ -55,7 +55,9 @@ def test_json_says_the_same(words, run, tmp_path):
     run("fetch", "-d", "2014-01-01", *words)
     products = json.loads(run("status", tmp_path / "data", "--format", "json").out)["products"]
 
-    assert {p["name"]: {key: str(value) for key, value in p.items()} for p in products} == rows(run, tmp_path)
+    assert {
+        p["name"]: {key: "" if value is None else str(value) for key, value in p.items()} for p in products
+    } == rows(run, tmp_path)
 
 
 def test_a_sync_names_its_query_and_not_what_it_has_taken_out(archive, words, run, tmp_path):
@@ -87,7 +89,10 @@ def test_nothing_and_no_journal(words, run, tmp_path):
     assert (done.code, done.out) == (2, "")
     assert run("status", tmp_path / "data", "--format", "xml").code == 2
     run("fetch", "-d", "2040-01-01", *words)
-    assert run("status", tmp_path / "data", "--format", "csv").out == "name,source,checksum,came,bytes,path,query\n"
+    assert (
+        run("status", tmp_path / "data", "--format", "csv").out
+        == "name,source,checksum,came,bytes,path,query,members\n"
+    )
 
 
 @pytest.mark.anyio

@@ -75,6 +75,7 @@ def test_report_keeps_the_order_of_fields():
         "data_path",
         "source",
         "trace",
+        "members",
         "error",
     ]
 
@@ -96,6 +97,7 @@ def test_delivered_product_is_described_in_full():
         "data_path": "drained",
         "source": "peps",
         "trace": None,
+        "members": None,
         "error": None,
     }
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "plan": ("plan", "Tell what a fetch would take; fetch nothing."),
     "stage": ("stage", "Ask for staging only; download nothing."),
     "download": ("download", "Bring the products of a saved search, or by name."),
+    "ls": ("ls", "List the files of a product; fetch nothing."),
     "sync": ("sync", "Bring what is new since the last time."),
     "order": ("sync", "Write an order for sync."),
     "status": ("status", "Tell what a folder's journal knows."),
@@ -54,6 +55,7 @@ EXAMPLES = {
         "pepsasync fetch -c S2ST -t 31TCJ,31TDJ -d 2017 -f P1Y --months 1-3 --per day,tile",
         "pepsasync fetch -c S1 -p GRD,SLC -l Toulouse -d 2015-11-01 -f P2W --polarisation VV+VH",
         "pepsasync fetch -c S1,S2ST -t @tiles.txt --published-since 2017-01-15 -w data",
+        "pepsasync fetch -c S2ST -t 31TCJ -d 2017-01 -f 2017-02 --bands B02,B03,B04 -w data",
     ),
     "search": (
         "pepsasync search -c S1 --bbox 1,43,2,44 --orbit-direction ascending --cover 50",

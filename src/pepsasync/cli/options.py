@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pepsasync.client import Client
     from pepsasync.credentials import Credentials
     from pepsasync.model import Query
+    from pepsasync.query.members import Selection
 
 ALSO_SEVERAL = "several with commas, repeated, or as @FILE"
 
@@ -340,6 +341,18 @@ class DeliveryOptions:
         Path, _delivery("-w", "--write-dir", "--write_dir", metavar="DIR", help="folder for the products")
     ] = Path()
     extract: Annotated[bool, _delivery("-x", "--extract", help="unzip, then remove the zip")] = False
+    include: Annotated[
+        list[str],
+        _delivery("--include", metavar="PATTERN", help="bring only members that match: '*_B0[248]*.jp2'; also several"),
+    ] = field(default_factory=list)
+    exclude: Annotated[
+        list[str],
+        _delivery("--exclude", metavar="PATTERN", help="bring no members that match: 'preview/'; also several"),
+    ] = field(default_factory=list)
+    bands: Annotated[
+        list[str],
+        _delivery("--bands", metavar="BANDS", help="bring only these bands and their metadata: B02,B04 or VV or Oa08"),
+    ] = field(default_factory=list)
     jobs: Annotated[int | None, _setting("-j", "--jobs")] = None
     limit_rate: Annotated[int | None, _setting("--limit-rate")] = None
     min_rate: Annotated[int | None, _setting("--min-rate")] = None
@@ -370,6 +383,25 @@ class DeliveryOptions:
         _delivery("-0", "--null", help="end each delivered path on standard output with a zero byte, for xargs -0"),
     ] = False
     windows: Annotated[bool, Option("--windows", hidden=True, help="accepted and ignored")] = False
+
+    @property
+    def selection(self) -> Selection | None:
+        """Which members are wanted; None for all.
+
+        Raises:
+            ConfigError: There is no such band, or a pattern makes no sense.
+        """
+        if not (self.include or self.exclude or self.bands):
+            return None
+        from pepsasync.query.members import build_selection  # noqa: PLC0415 - not needed for help
+
+        return build_selection(self.include, self.exclude, self.bands)
+
+    def with_selection(self, selection: Selection | None) -> DeliveryOptions:
+        """The same for other members."""
+        some = selection.as_dict() if selection else {}
+        include, exclude, bands = (some.get(name, []) for name in ("include", "exclude", "bands"))
+        return dataclasses.replace(self, include=include, exclude=exclude, bands=bands)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ from pepsasync.cli.search import Found, look_for
 from pepsasync.cli.session import Session
 from pepsasync.cli.sync import SaveOrder, save_order
 from pepsasync.cli.units import show_count, show_duration, show_size, time_left_words
+from pepsasync.errors import PepsasyncError
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.space import MARGIN, UNPACKED, fits, free_bytes
 from pepsasync.limits.estimate import Work, quota_seconds, time_left, transfer_seconds
@@ -33,8 +34,15 @@ from pepsasync.model import StorageTier
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pepsasync.client import Client
     from pepsasync.limits.estimate import TapePace, TimeLeft
     from pepsasync.model import Product, Query, Quota
+    from pepsasync.query.members import Selection
+
+SAMPLED = 2
+"""Products of one type whose directories are read, to tell what the wanted members of all need."""
+
+MOST_TYPES = 4
 
 DISK_FULL = 5
 """Exit code for an order that does not fit."""
@@ -52,16 +60,19 @@ def plan(
 ) -> None:
     """Tell what an order would take: products, tape, room on the disk, time. Nothing is staged, fetched or written.
 
+    With --bands, --include or --exclude the directories of a few products that are online are read, to tell the bytes
+    that are saved; that needs an account.
+
     Ends with 5 when the disk is too small.
     """
     session, wanted, folder = Session(output), query.build(), Path(delivery.write_dir)
     Folder(folder).check()
     if order:
         save_order(order, query, archive, delivery)
-    found, quota = session.run(_find, session, archive, wanted, delivery)
+    found, quota, sample = session.run(_find, session, archive, wanted, delivery)
     rate, pace = earlier(folder)
     estimate = estimate_order(
-        found.products, Folder(folder), extract=delivery.extract, quota=quota, rate=rate, pace=pace
+        found.products, Folder(folder), extract=delivery.extract, quota=quota, rate=rate, pace=pace, sample=sample
     )
     for line in [json.dumps(estimate.as_dict(), indent=1)] if form == "json" else estimate.lines():
         show(line)
@@ -73,12 +84,79 @@ def plan(
 
 async def _find(
     session: Session, archive: ArchiveOptions, wanted: Query, delivery: DeliveryOptions
-) -> tuple[Found, Quota | None]:
-    """What matches, and the quota of the account that would fetch it."""
+) -> tuple[Found, Quota | None, Sample | None]:
+    """What matches, the quota of the account that would fetch it, and what is wanted of a few of them."""
+    selection = delivery.selection
     async with archive.client(delivery) as client:
         found = await look_for(client, wanted, session)
         mine = [one for one in found.products if delivery.shard is None or delivery.shard.has(one.name)]
-        return replace(found, products=mine), client.quota
+        sample = await look_into(client, mine, selection) if selection else None
+        return replace(found, products=mine), client.quota, sample
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What is wanted of a few products, to tell how much that is of all of them."""
+
+    selection: Selection
+    packed: dict[str | None, float]
+    """Bytes that come for one byte of a zip, by product type."""
+    unpacked: dict[str | None, float]
+    """Bytes on the disk for one byte of a zip."""
+    looked_at: int
+    """Products."""
+    trouble: str = ""
+    """Why nothing is known."""
+    is_whole: bool = False
+    """Whether the archive serves whole products only."""
+
+    def came(self, product: Product) -> int:
+        """Bytes that come of a product, about."""
+        return int((product.size or 0) * (1.0 if self.is_whole else _share(self.packed, product)))
+
+    def stays(self, product: Product) -> int:
+        """Bytes of a product that are on the disk then, about."""
+        return int((product.size or 0) * _share(self.unpacked, product))
+
+
+def _share(shares: dict[str | None, float], product: Product) -> float:
+    """Of products of the same type, else of all; everything where nothing is known."""
+    return shares.get(product.product_type, sum(shares.values()) / len(shares) if shares else 1.0)
+
+
+async def look_into(client: Client, products: Sequence[Product], selection: Selection) -> Sample:
+    """Read the directories of a few products that are online: the first of each type.
+
+    Args:
+        client: Open.
+        products: That were found.
+        selection: What is wanted of each.
+    """
+    from pepsasync.transfer.remote_zip import NoRangesError  # noqa: PLC0415 - not needed for help
+
+    online = [product for product in products if product.tier is StorageTier.DISK and product.size]
+    by_type: dict[str | None, list[Product]] = {}
+    for product in online:
+        by_type.setdefault(product.product_type, []).append(product)
+    sample = Sample(selection, {}, {}, 0, "" if online else "none of the products is online")
+    for kind, some in [*by_type.items()][:MOST_TYPES]:
+        size = packed = unpacked = 0
+        for product in some[:SAMPLED]:
+            try:
+                members = {member.path: member for member in await client.members(product)}
+            except NoRangesError:
+                return replace(sample, is_whole=True)
+            except PepsasyncError as error:
+                sample = replace(sample, trouble=str(error))
+                continue
+            chosen = [members[path] for path in selection.chosen(members)]
+            size += product.size or 0
+            packed += sum(member.packed_size for member in chosen)
+            unpacked += sum(member.size for member in chosen)
+            sample = replace(sample, looked_at=sample.looked_at + 1)
+        if size:
+            sample.packed[kind], sample.unpacked[kind] = packed / size, unpacked / size
+    return sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +182,10 @@ class Estimate:
     """That the line needs, at the rate that was last measured in this folder."""
     time_left: TimeLeft
     """Until everything is here, tape included."""
+    whole_size: int = 0
+    """Bytes that would have to be fetched of whole products."""
+    sample: Sample | None = None
+    """Of the members that are wanted; None for whole products."""
 
     @property
     def fits(self) -> bool:
@@ -131,6 +213,18 @@ class Estimate:
                 "transfer_seconds": self.transfer,
                 "time_left": self.time_left.as_dict(),
             },
+            "members": self._members_as_dict(),
+        }
+
+    def _members_as_dict(self) -> dict[str, Any] | None:
+        """What is known of the members that are wanted; None for whole products."""
+        if self.sample is None:
+            return None
+        return self.sample.selection.as_dict() | {
+            "looked_at": self.sample.looked_at,
+            "is_known": bool(self.sample.looked_at),
+            "is_whole": self.sample.is_whole,
+            "saved_bytes": self.whole_size - self.left_size,
         }
 
     def lines(self) -> list[str]:
@@ -143,9 +237,23 @@ class Estimate:
             ("disk", self._disk()),
             ("time", self._time()),
         ]
+        if self.sample is not None:
+            rows.insert(3, ("members", self._members(self.sample)))
         if self.unknown_sizes:
             rows.insert(1, ("without a size", f"{show_count(self.unknown_sizes)}, not counted in what follows"))
         return [f"{name:<15} {text}" for name, text in rows]
+
+    def _members(self, sample: Sample) -> str:
+        """What is saved by fetching members only."""
+        if sample.is_whole:
+            return "the archive does not serve parts: whole products are fetched, and what is not wanted is removed"
+        if not sample.looked_at:
+            return f"how much of the products is wanted is not known: {sample.trouble or 'nobody was asked'}"
+        if not self.whole_size:
+            return f"{sample.selection}"
+        saved = self.whole_size - self.left_size
+        share = f"{show_size(saved)} of {show_size(self.whole_size)} saved, {100 * saved / self.whole_size:.0f} %"
+        return f"about {share}; by the directories of {show_count(sample.looked_at)}"
 
     def _disk(self) -> str:
         kept_back = f"the last {show_size(MARGIN)} are kept back"
@@ -166,6 +274,7 @@ def estimate_order(
     quota: Quota | None,
     rate: float | None,
     pace: TapePace,
+    sample: Sample | None = None,
 ) -> Estimate:
     """Work out what an order would take; blocks, reads the folder, changes nothing.
 
@@ -176,15 +285,19 @@ def estimate_order(
         quota: Of the account.
         rate: Bytes a second; None when it was never measured.
         pace: Of the tape, as an earlier run has learned it.
+        sample: Of the members that are wanted; None for whole products.
     """
     from pepsasync.transfer.existing import is_here  # noqa: PLC0415 - loads zip and XML readers
 
-    left = [product for product in products if not is_here(product, folder)]
-    to_come = sum(max(0, (product.size or 0) - folder.unfinished_length(product)) for product in left)
+    selection = sample.selection if sample else None
+    left = [product for product in products if not is_here(product, folder, selection)]
+    whole = sum(max(0, (product.size or 0) - folder.unfinished_length(product)) for product in left)
+    to_come, unpacked = whole, sum(int((product.size or 0) * UNPACKED) for product in left) if extract else 0
+    if sample and not sample.is_whole:
+        to_come, unpacked = sum(map(sample.came, left)), sum(map(sample.stays, left))
     on_tape = sum(product.tier in ON_TAPE for product in left)
     unknown = sum(product.tier is StorageTier.UNKNOWN for product in left)
     work = Work(products=len(left), size=to_come, on_tape=on_tape, maybe_on_tape=unknown)
-    unpacked = sum(int((product.size or 0) * UNPACKED) for product in left) if extract else 0
     return Estimate(
         products=len(products),
         size=sum(product.size or 0 for product in products),
@@ -193,9 +306,11 @@ def estimate_order(
         here=len(products) - len(left),
         left=len(left),
         left_size=to_come,
-        disk_needed=to_come if not extract else max(unpacked, to_come),
+        disk_needed=max(unpacked, to_come),
         disk_free=free_bytes(folder.directory),
-        quota_wait=quota_seconds(len(left), quota),
+        quota_wait=quota_seconds(len(left) * (2 if sample and not sample.is_whole else 1), quota),  # with the directory
         transfer=transfer_seconds(to_come, rate),
         time_left=time_left(work, rate=rate, pace=pace, quota=quota),
+        whole_size=whole,
+        sample=sample,
     )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pepsasync.folder.journal import Here, JournalReader, Order, Row
     from pepsasync.model import Product, Query, Wanted
+    from pepsasync.query.members import Selection
 
 Directory = Annotated[Path, Argument(metavar="DIR", help="folder of the products; -w is the same", show_default=False)]
 
@@ -46,7 +47,8 @@ def resume(
     """Go on with everything unfinished in DIR: products, and searches that were cut short.
 
     What was delivered and is not there any more is fetched again; what was only changed is looked at before.
-    Archive, --extract and --skip-tape are those of the order that wanted a product, unless they are given. Orders to
+    Archive, --extract, --skip-tape and the members that are wanted (--bands, --include, --exclude) are those of the
+    order that wanted a product, unless they are given. Orders to
     different archives are gone on with one after the other.
     """
     session = Session(output)
@@ -71,6 +73,8 @@ class JobOptions:
     skip_tape: bool = False
     shard: str = ""
     """Which part of the order it is; empty for all of it."""
+    selection: Selection | None = None
+    """Members that are wanted of each product; None for all."""
 
     def elsewhere(self, provider: str) -> JobOptions:
         """The same at other archives; their roots are known as far as they are among these."""
@@ -298,6 +302,8 @@ def _joined(names: Sequence[str], roots: Mapping[str, object]) -> str | None:
 
 def _order_options(order: Order) -> JobOptions:
     """How an order is carried out; options that nobody wrote, as damage makes them, count for nothing."""
+    from pepsasync.query.members import selection_from  # noqa: PLC0415 - not needed for help
+
     options = order.options if isinstance(order.options, Mapping) else {}
     given, roots = options.get("provider"), options.get("base_url")
     names = given.split(",") if isinstance(given, str) and given else [str(name) for name in order.providers]
@@ -308,6 +314,7 @@ def _order_options(order: Order) -> JobOptions:
         extract=bool(options.get("extract")),
         skip_tape=bool(options.get("skip_tape")),
         shard=str(options.get("shard") or ""),
+        selection=selection_from(options.get("members")),
     )
 
 
@@ -373,6 +380,8 @@ def run_jobs(jobs: Sequence[Job], given: CommandLine, words: str) -> int:
 
 def _run(options: JobOptions, given: CommandLine, number: int) -> Run:
     archive, staging, delivery = given.archive, given.staging, given.delivery
+    if delivery.selection is None:
+        delivery = delivery.with_selection(options.selection)
     return Run(
         given.session,
         replace(archive, provider=options.provider or archive.provider, base_url=archive.base_url or options.base_url),

@@ -140,6 +140,7 @@ class Run:
         Raises:
             PepsasyncError: The run could not go on.
         """
+        _ = self.delivery.selection  # refuses bands that there are not
         check_report(self.delivery.report)
         outputs = {"--report": self.delivery.report, "--events": self.delivery.events, "--json": self.json}
         check_one_output(outputs | {"--null": "-" if self.delivery.null else None})
@@ -202,8 +203,10 @@ class Run:
 
     async def _fetch(self, client: Client, wanted: Wanted) -> None:
         hook = make_hook(self.delivery.on_delivered) if self.delivery.on_delivered else None
+        options, selection = self.delivery, self.delivery.selection
+        some: Mapping[str, Any] = selection.as_dict() if selection else {}
         outcomes = client.fetch(
-            wanted, self.delivery.write_dir, extract=self.delivery.extract, on_delivered=hook, **self.more
+            wanted, options.write_dir, extract=options.extract, on_delivered=hook, **some, **self.more
         )
         async with contextlib.aclosing(outcomes):
             async for delivery in outcomes:

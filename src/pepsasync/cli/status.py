@@ -93,7 +93,7 @@ def status(
         show(line)
 
 
-PROVENANCE = ("name", "source", "checksum", "came", "bytes", "path", "query")
+PROVENANCE = ("name", "source", "checksum", "came", "bytes", "path", "query", "members")
 """What `status` tells of each product in the folder."""
 
 
@@ -105,11 +105,22 @@ def provenance(directory: Path) -> Iterator[dict[str, Any]]:
     """
     from pepsasync.folder.journal import JournalReader  # noqa: PLC0415 - not needed for help
 
+    folder = Folder(directory)
     with JournalReader(directory) as reader:
         queries = {order.id: found_by(order) for order in reader.orders()}
         for one in (one for batch in reader.provenance() for one in batch):
             known = one._asdict() | {"came": _instant(one.came), "query": queries.get(one.order or 0)}
+            known["members"] = _members(folder, one.path)
             yield {name: known[name] for name in PROVENANCE}
+
+
+def _members(folder: Folder, path: str | None) -> int | None:
+    """How many members of a product are in its folder, where these are not all of them."""
+    from pepsasync.transfer.verified import members_of, partial_of  # noqa: PLC0415 - not needed for help
+
+    if not path or not path.endswith(".SAFE") or partial_of(Path(path), folder) is None:
+        return None
+    return len(members_of(Path(path), folder))
 
 
 def csv_rows(directory: Path) -> Iterator[str]:
@@ -148,6 +159,8 @@ def text_lines(found: Status, now: float) -> list[str]:
         f"{found.here:,} of {show_count(found.total)} {'is' if found.total == 1 else 'are'} here, {size}  {_bar(found)}"
     )
     lines = [*_order_lines(found), here, *_count_lines(found)]
+    if found.partial_products:
+        lines.append(f"  partial: {show_count(found.partial_products)}, with some members each")
     if found.searches_unfinished and found.owner is None:
         lines.append("the search was not finished: there may be more")
     lines += [*_run_lines(found, now), *_failure_lines(found)]
@@ -235,6 +248,8 @@ class Status:
     """Bytes of products that are not complete yet."""
     gone: Count
     """Products that were delivered and are not there any more, or not as they were noted; in no state of `counts`."""
+    partial_products: int = 0
+    """Folders here that hold some members of their product."""
     needed_root: str | None = None
     """What `resume` must be given as `--base-url`."""
     work: Work = field(default_factory=partial(Work, products=0, size=0))
@@ -313,6 +328,7 @@ class Status:
             "directory": str(self.directory.absolute()),
             "orders": [_order(order) for order in self.orders],
             "states": {state: {"products": one.products, "bytes": one.bytes} for state, one in self.counts.items()},
+            "partial": self.partial_products,
             "gone": {"products": self.gone.products, "bytes": self.gone.bytes},
             "part_bytes": self.part_bytes,
             "is_complete": self.is_complete,
@@ -363,6 +379,7 @@ def read_status(directory: Path, now: float | None = None, *, all_failures: bool
             figures,
             part_bytes,
             lost,
+            _partial(directory),
             needed_root(orders),
             work_of(reader, counts, lost, part_bytes, now, is_searched=all(order.is_searched for order in latest)),
             noted,
@@ -410,6 +427,14 @@ def _without_gone(reader: JournalReader, counts: dict[str, Count]) -> tuple[dict
         count = counts[one.state]
         counts[one.state.value] = Count(max(0, count.products - 1), max(0, count.bytes - one.counted))
     return counts, Count(products, size)
+
+
+def _partial(directory: Path) -> int:
+    """How many products stand in a folder of which it is noted that some members are here."""
+    from pepsasync.transfer.verified import partial_of  # noqa: PLC0415 - not needed for help
+
+    folder = Folder(directory)
+    return sum(partial_of(path, folder) is not None for path in directory.glob("*.SAFE"))
 
 
 def current(

@@ -63,6 +63,8 @@ def save_order(path: Path, query: QueryOptions, *groups: Any, is_new: bool = Fal
     from pepsasync.sync.run import check_query  # noqa: PLC0415
 
     check_query(query.build())
+    for group in groups:
+        _ = getattr(group, "selection", None)  # refuses bands that there are not
     criteria = {one.name: getattr(query, one.name) for one in dataclasses.fields(query)}
     criteria = {name: value for name, value in criteria.items() if not (value is None or value is False or value == [])}
     given = {name: value for group in groups for name, value in vars(group).items()}
@@ -77,6 +79,9 @@ def save_order(path: Path, query: QueryOptions, *groups: Any, is_new: bool = Fal
         base_url=given.get("base_url"),
         auth=given.get("auth"),
         extract=given.get("extract", False),
+        include=tuple(given.get("include", ())),
+        exclude=tuple(given.get("exclude", ())),
+        bands=tuple(given.get("bands", ())),
         on_delivered=given.get("on_delivered"),
         settings=given_settings(*groups),
     )
@@ -147,6 +152,9 @@ def sync(
     delivery = DeliveryOptions(
         write_dir=wanted.directory,
         extract=wanted.extract,
+        include=[*wanted.include],
+        exclude=[*wanted.exclude],
+        bands=[*wanted.bands],
         on_delivered=wanted.on_delivered,
         report=report,
         events=events,
@@ -171,7 +179,7 @@ async def _plan(session: Session, archive: ArchiveOptions, file: Path, wanted: O
     from pepsasync.sync.run import look_only  # noqa: PLC0415 - not needed for help
 
     async with archive.client(**wanted.settings) as client:
-        found = await look_only(client, wanted.query, wanted.directory, name=file.stem)
+        found = await look_only(client, wanted.query, wanted.directory, name=file.stem, selection=wanted.selection)
     for notice in found.notices:
         session.say(notice, level=QUIET)
     return found.changes
@@ -199,7 +207,10 @@ class _SyncRun(Run):
         from pepsasync.sync.run import opened  # noqa: PLC0415 - not needed for help
 
         back = timedelta(seconds=self.order.look_back)
-        async with opened(client, self.order.query, self.order.directory, name=self.name, look_back=back) as one:
+        order = self.order
+        async with opened(
+            client, order.query, order.directory, name=self.name, look_back=back, selection=order.selection
+        ) as one:
             self.done = one
             try:
                 await one.perform(

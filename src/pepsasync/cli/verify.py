@@ -129,6 +129,8 @@ class Audit:
     all: dict[str, Finding] = field(default_factory=dict)
     traced: dict[str, Traced] = field(default_factory=dict)
     """What traces say, by product name."""
+    partial: int = 0
+    """Folders that hold some members of their product."""
 
     @property
     def looked_at(self) -> int:
@@ -144,6 +146,7 @@ class Audit:
         """Count a verdict."""
         self.counts[str(finding.verdict)] += 1
         self.bytes += finding.bytes
+        self.partial += finding.partial is not None
         if str(finding.verdict) != "right":
             self.doubtful.append(finding)
         if self.keeps_all:
@@ -169,7 +172,9 @@ class Audit:
         verdicts = ", ".join(f"{self.counts[word]:,} {word}" for word in words if self.counts[word])
         traces = Counter(str(traced.verdict) for traced in self.traced.values())
         told = ", ".join(f"{traces[word]:,} {word}" for word in ("right", "wrong", "forged", "missing") if traces[word])
-        return f"{show_count(self.looked_at)}{': ' + verdicts if verdicts else ''}{'; traces: ' + told if told else ''}"
+        partial = f"; {self.partial:,} partial, with some members of the product" if self.partial else ""
+        found = f"{show_count(self.looked_at)}{': ' + verdicts if verdicts else ''}{partial}"
+        return f"{found}{'; traces: ' + told if told else ''}"
 
 
 async def audit(directory: Path, session: Session, keeps_all: bool = False) -> Audit:
@@ -292,7 +297,11 @@ def repairs(directory: Path, findings: Sequence[Finding], provider: str | None, 
             row = reader.product(finding.name) if reader else None
             options = options_of.of_product(row) if row else options_of.of_source(finding.source)
             is_folder = finding.path is not None and finding.path.suffix == ".SAFE"
-            wanted.setdefault(replace(options, extract=is_folder, skip_tape=skip_tape), []).append(finding.name)
+            options = replace(options, extract=is_folder, skip_tape=skip_tape)
+            if str(finding.verdict) == "wrong":  # what stands there is brought again, and no less of it
+                selections = finding.partial.selections if finding.partial else ()
+                options = replace(options, selection=selections[-1] if selections else None)
+            wanted.setdefault(options, []).append(finding.name)
     return [Job(options, names, count=len(names)) for options, names in wanted.items()]
 
 
@@ -358,4 +367,5 @@ def _say_progress(found: Audit, finding: Finding, session: Session, progress: St
         progress.update(f"{words}, {bad:,} wrong or missing")
     elif session.level < VERBOSE and found.looked_at % TELL_EVERY == 0:
         session.say(f"{words}, {bad:,} wrong or missing")
-    session.say(f"{finding.verdict} {finding.name} ({found.looked_at:,}/{found.total:,})", level=VERBOSE)
+    members = f", {finding.reason}" if finding.partial and str(finding.verdict) == "right" else ""
+    session.say(f"{finding.verdict} {finding.name} ({found.looked_at:,}/{found.total:,}{members})", level=VERBOSE)

@@ -20,6 +20,7 @@ from pepsasync.model import Delivery, DeliveryStatus
 from pepsasync.threads import FEWER_THREADS, lacks_threads
 from pepsasync.transfer.existing import Existing, find_existing
 from pepsasync.transfer.extract import extract
+from pepsasync.transfer.members import keep_members
 from pepsasync.transfer.part import is_small
 
 if TYPE_CHECKING:
@@ -52,17 +53,27 @@ async def deliver(product: Product, sources: Sources, order: Order, *, is_absent
     try:
         existing = Existing(None)
         if not is_absent:
-            existing = await find_existing(product, folder, extract=order.extract, limiter=order.looks)
+            existing = await find_existing(
+                product, folder, extract=order.extract, selection=order.selection, limiter=order.looks
+            )
         if existing.wrong:
             emit(Noticed(message=f"{product.name}: the existing file is wrong and will be replaced: {existing.wrong}"))
         path = existing.path
         if path is not None and (existing.is_folder or not order.extract):
+            log.members = existing.members
             return _skipped(log, path, existing.bytes, order)
         async with _room(product, sources, order, path):
             path = path or await sources.bring(product, log)
             if path is None:
                 return None
-            if order.extract:
+            if log.members is not None:  # they came alone
+                return _delivered(log, path, existing.bytes, order)
+            if order.selection and existing.path is None:  # they could not: all of the product is here
+                async with order.unpackers:
+                    brought = await keep_members(product, folder, order.selection)
+                path, log.members, log.bytes = brought.path, brought.members, brought.bytes
+                emit(ProductExtracted(**log.who, path=str(path)))
+            elif order.extract:
                 async with order.unpackers:
                     path = await extract(product, folder)
                 emit(ProductExtracted(**log.who, path=str(path)))
@@ -86,6 +97,8 @@ def _of_product(error: PepsasyncError | RuntimeError) -> PepsasyncError:
 async def _room(product: Product, sources: Sources, order: Order, zipped: Path | None) -> AsyncIterator[None]:
     """Reserve the disk space that a product still needs; one that is left out because it is on tape needs none."""
     space, size = order.folder.space, product.size or 0
+    if order.selection and not zipped:
+        size = 0  # how much its members need is known when the archive has told which it has
     if space is None or (zipped is None and order.config.skip_tape and not sources.may_be_online(product)):
         yield
         return
@@ -117,6 +130,7 @@ def _delivered(log: Log, path: Path, size: int, order: Order) -> Delivery:
         resumed_bytes=log.resumed_bytes,
         data_path=log.data_path,
         source=log.source,
+        members=log.members,
     )
 
 
@@ -129,6 +143,7 @@ def _skipped(log: Log, path: Path, size: int, order: Order) -> Delivery:
         bytes=size,
         checksum=log.product.checksum,
         source=log.source,
+        members=log.members,
     )
 
 

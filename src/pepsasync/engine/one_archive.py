@@ -20,11 +20,14 @@ from pepsasync.events import (
     ProductVerified,
     StagingRequested,
 )
+from pepsasync.folder.space import UNPACKED
 from pepsasync.limits.schedule import LONGEST_ADVICE
 from pepsasync.model import StorageTier
 from pepsasync.providers.base import StagingOutcome
 from pepsasync.transfer.download import download
+from pepsasync.transfer.members import fetch_members
 from pepsasync.transfer.part import is_small
+from pepsasync.transfer.remote_zip import NoRangesError
 from pepsasync.transfer.verify import verify_and_promote
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from pepsasync.engine.order import Log, Order
     from pepsasync.events import Event
     from pepsasync.model import Product
+    from pepsasync.query.members import Selection
     from pepsasync.transfer.context import ArchiveContext
 
 
@@ -87,7 +91,7 @@ class OneArchive:
         return await anyio.to_thread.run_sync(self.order.folder.has_complete_part, product)
 
     async def fetch(self, product: Product, log: Log) -> Path:
-        """Download and verify; once more from the start when the bytes are wrong.
+        """Download and verify, whole or only its wanted members; once more from the start when the bytes are wrong.
 
         Raises:
             OfflineError: The product is on tape after all.
@@ -95,6 +99,11 @@ class OneArchive:
         """
         folder, log.source = self.order.folder, self.archive.name
         archive = replace(self.archive, emit=partial(self._note_start, log))
+        if self.order.selection is not None:
+            try:
+                return await self._fetch_members(product, archive, self.order.selection, log)
+            except NoRangesError:
+                await self._expect_whole(product)
         for is_last in (False, True):
             try:
                 async with self.order.small if is_small(product) else contextlib.nullcontext():
@@ -121,6 +130,41 @@ class OneArchive:
             log.download_seconds = anyio.current_time() - log.download_began
         self.archive.emit(ProductVerified(**log.who, checksum=str(product.checksum) if product.checksum else None))
         return path
+
+    async def _fetch_members(self, product: Product, archive: ArchiveContext, selection: Selection, log: Log) -> Path:
+        """Download and verify some members; once more when they are not what the directory of the zip says.
+
+        Raises:
+            NoRangesError: The archive serves no parts of this product.
+            PepsasyncError: They cannot be had; those that are here and right stay.
+        """
+        try:
+            brought = await fetch_members(product, archive, self.order.folder, selection)
+        except IntegrityError as error:
+            self.archive.emit(Noticed(message=f"{product.name}: {error.message}; bringing its members again"))
+            brought = await fetch_members(product, archive, self.order.folder, selection)
+        log.members, log.bytes, log.data_path = brought.members, brought.bytes, "plain"
+        log.attempts += brought.requests
+        began = log.download_began
+        log.download_seconds = anyio.current_time() - began if began is not None else 0.0
+        self.archive.emit(ProductVerified(**log.who, checksum=None))
+        return brought.path
+
+    async def _expect_whole(self, product: Product) -> None:
+        """Say that all of a product is downloaded to keep some of it, and set room aside."""
+        if self.archive.provider.limits.bounded_ranges:  # it does, but of this one
+            what = f"{product.name}: the archive does not serve parts of it; all of it is downloaded, and what is not "
+            self.archive.emit(Noticed(message=f"{what}wanted is removed afterwards"))
+        else:
+            self.order.advise(
+                f"{self.archive.name} does not serve parts of products: whole ones are downloaded, and what is not "
+                "wanted of them is removed afterwards"
+            )
+        if space := self.order.folder.space:
+            size = product.size or 0
+            if space.must_look(size):
+                await anyio.to_thread.run_sync(space.look)
+            space.reserve(product.name, size, later=int(size * UNPACKED))
 
     async def bring_online(self, product: Product, log: Log) -> None:
         """Ask for staging and wait, again while the archive leaves the product on tape; its order is in the log then.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pepsasync.folder.journal import Asked
     from pepsasync.folder.layout import Folder
     from pepsasync.model import Checksum, Delivery, Product
+    from pepsasync.query.members import Selection
     from pepsasync.transfer.part import DataPath
 
     class Sources(Protocol):
@@ -93,6 +94,8 @@ class Order:
     source: str
     """Name of the archive that is searched."""
     extract: bool = False
+    selection: Selection | None = None
+    """Members of each product that are wanted; None for whole products."""
     on_delivered: Callable[[Delivery], Awaitable[None]] | None = None
     """Awaited for each product that this run delivered; what it raises is reported and changes nothing."""
     asked_before: dict[tuple[str, str], Asked] = field(default_factory=dict)
@@ -141,6 +144,8 @@ class Log:
     """Bytes of the product; None when none arrived."""
     resumed_bytes: int = 0
     data_path: DataPath | None = None
+    members: tuple[str, ...] | None = None
+    """Those that were asked for and are here; None for a whole product."""
     checksum: Checksum | None = None
     """That was verified, as the archive of the bytes announced it."""
 

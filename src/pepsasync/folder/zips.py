@@ -7,15 +7,14 @@ import errno
 import os
 import zipfile
 import zlib
-from io import BytesIO
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from pepsasync.text import reason
 from pepsasync.threads import check_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
-    from pathlib import Path
 
 READ_AT_ONCE = 1 << 20
 """Bytes of a member."""
@@ -46,7 +45,7 @@ MOST_MEMBERS = 200_000
 LARGEST_DIRECTORY = 32 << 20
 """Bytes of the directory, which is in memory, with much more for each member, before these can be counted."""
 
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """How members of products are packed; of other methods `zipfile` unpacks all that it has read, however much that is."""
 
 
@@ -77,15 +76,18 @@ class UnsafeZipError(zipfile.BadZipFile):
     """A zip that was made to do harm, or might as well have been."""
 
 
-def open_zip(zipped: Path | BytesIO) -> zipfile.ZipFile:
+def open_zip(zipped: Path | Any) -> zipfile.ZipFile:
     """Open a zip to be read.
+
+    Args:
+        zipped: A path, or a binary file that can be searched.
 
     Raises:
         UnsafeZipError: It has too many members, two of one name, or unpacks to too much.
         zipfile.BadZipFile: Its directory is damaged.
         OSError: The disk failed.
     """
-    with contextlib.nullcontext(zipped) if isinstance(zipped, BytesIO) else zipped.open("rb") as file:
+    with zipped.open("rb") if isinstance(zipped, Path) else contextlib.nullcontext(zipped) as file:
         packed = file.seek(0, os.SEEK_END)
         if (length := _directory_length(file, packed)) > LARGEST_DIRECTORY:
             raise UnsafeZipError(f"unsafe zip: a directory of {length:,} bytes")
@@ -149,7 +151,7 @@ def blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Generator[bytes, 
         zipfile.BadZipFile: It is damaged.
         OSError: The disk failed.
     """
-    if info.compress_type not in _METHODS:
+    if info.compress_type not in METHODS:
         raise zipfile.BadZipFile(f"unsupported compression method {info.compress_type} in {info.filename!r}")
     with zip_damage():
         member = archive.open(info)

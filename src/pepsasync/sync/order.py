@@ -15,6 +15,7 @@ from pepsasync.folder.files import disk_error
 from pepsasync.model import Quota
 from pepsasync.nearest import meant
 from pepsasync.query.criteria import build_query
+from pepsasync.query.members import build_selection
 from pepsasync.query.product_names import bare_name
 from pepsasync.settings import READERS
 from pepsasync.sync.run import LOOK_BACK
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pepsasync.model import Query
+    from pepsasync.query.members import Selection
 
 VERSION = 1
 """Of the form of the file."""
@@ -32,6 +34,9 @@ _HEAD = """\
 # What a folder shall hold. 'pepsasync sync {name}' brings what is new; --plan tells what it would do.
 # Criteria as on the command line, settings as in the config file. Relative paths begin at this file.
 """
+_MEMBERS = ("include", "exclude", "bands")
+"""Which members of products are wanted."""
+
 _PATHS = ("shape",)
 """Criteria that are files; of others, texts that begin with @ name one."""
 
@@ -48,12 +53,25 @@ class Order:
     auth: Path | None = None
     """File with the account; no secret stands in an order."""
     extract: bool = False
+    include: tuple[str, ...] = ()
+    """Patterns of the members that are wanted; with the next two empty all are."""
+    exclude: tuple[str, ...] = ()
+    bands: tuple[str, ...] = ()
     on_delivered: str | None = None
     """Command for each product that arrived."""
     look_back: float = LOOK_BACK.total_seconds()
     """Seconds before the latest publication that are looked at again."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `Config`."""
+
+    @property
+    def selection(self) -> Selection | None:
+        """Members that are wanted; None for all.
+
+        Raises:
+            ConfigError: There is no such band.
+        """
+        return build_selection(self.include, self.exclude, self.bands)
 
     @property
     def query(self) -> Query:
@@ -154,6 +172,12 @@ def _names(name: str, value: Any) -> str:
     return ",".join(_text(name, one) for one in value) if isinstance(value, list) else _text(name, value)
 
 
+def _patterns(name: str, value: Any) -> tuple[str, ...]:
+    texts = tuple(_text(name, one) for one in _listed(value))
+    build_selection(**{name: texts})  # refuses what makes no sense
+    return texts
+
+
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise ConfigError(f"{name} must be true or false, not {value!r}")
@@ -170,6 +194,7 @@ _READERS: dict[str, Any] = {
     "base_url": _names,
     "auth": lambda name, value: Path(_text(name, value)),
     "extract": _flag,
+    **dict.fromkeys(_MEMBERS, _patterns),
     "on_delivered": _text,
     "look_back": _seconds,
 }
@@ -212,6 +237,18 @@ def _with_paths(name: str, value: Any, base: Path) -> Any:
 def _lines(path: Path, order: Order) -> Iterator[str]:
     base = Path.cwd()
     yield _HEAD.format(name=path)
+    yield from _entries(order, base)
+    yield "\n[query]"
+    for name, value in order.criteria.items():
+        yield _line(name, _with_paths(name, value, base))
+    if order.settings:
+        yield "\n[settings]"
+        for name, value in order.settings.items():
+            yield _line(name, base / value if isinstance(value, Path) else value)
+
+
+def _entries(order: Order, base: Path) -> Iterator[str]:
+    """What stands above the tables."""
     yield _line("version", VERSION)
     yield _line("directory", base / order.directory.expanduser())
     for name in ("provider", "base_url"):
@@ -221,17 +258,11 @@ def _lines(path: Path, order: Order) -> Iterator[str]:
         yield _line("auth", base / order.auth.expanduser())
     if order.extract:
         yield _line("extract", value=True)
-    if order.on_delivered:
-        yield _line("on_delivered", order.on_delivered)
+    for name in (*_MEMBERS, "on_delivered"):
+        if value := getattr(order, name):
+            yield _line(name, value)
     if order.look_back != LOOK_BACK.total_seconds():
         yield _line("look_back", order.look_back)
-    yield "\n[query]"
-    for name, value in order.criteria.items():
-        yield _line(name, _with_paths(name, value, base))
-    if order.settings:
-        yield "\n[settings]"
-        for name, value in order.settings.items():
-            yield _line(name, base / value if isinstance(value, Path) else value)
 
 
 def _line(name: str, value: Any) -> str:

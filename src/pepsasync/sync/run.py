@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 
@@ -19,16 +19,17 @@ from pepsasync.paths import in_home
 from pepsasync.query.saved import wanted_as_json
 from pepsasync.sync.changes import Changes, decide, next_marker
 from pepsasync.sync.memory import Memory, read_memory, write_memory
-from pepsasync.transfer.existing import stands
+from pepsasync.transfer.existing import holds, stands
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from pathlib import Path
 
     from pepsasync.client import Client
     from pepsasync.events import Emit, Event
     from pepsasync.model import Delivery
+    from pepsasync.query.members import Selection
 
 LOOK_BACK = timedelta(days=3)
 """Time before the latest publication that is looked at again: archives publish late and out of order."""
@@ -52,6 +53,8 @@ class Sync:
     look_back: timedelta = LOOK_BACK
     emit: Emit = lambda _: None
     """Gets what was taken out."""
+    selection: Selection | None = None
+    """Members that are wanted of each product; None for whole products."""
     changes: Changes = field(default_factory=Changes)
     removed: list[str] = field(default_factory=list)
     """Names of products that were taken out of the folder."""
@@ -93,7 +96,7 @@ class Sync:
         asked = {"query": wanted_as_json(self.query), "provider": self.client.provider.name}
         if self.memory.wanted != asked:
             self.memory.wanted, self.memory.marker = asked, None
-        here, missing = await to_thread.run_sync(_products_here, self.folder, self.memory)
+        here, missing = await to_thread.run_sync(_products_here, self.folder, self.memory, self.selection)
         self._products = {product.name: product for product in here}
         self._here = set(self._products)
         names = [*missing, *(new for old, new in self.memory.replaced.items() if with_replaced and old in self._here)]
@@ -220,6 +223,7 @@ async def opened(
     *,
     name: str = "sync",
     look_back: timedelta = LOOK_BACK,
+    selection: Selection | None = None,
 ) -> AsyncIterator[Sync]:
     """Be the one program that works in a folder, with what an order remembers, while the block lasts.
 
@@ -229,6 +233,7 @@ async def opened(
         directory: Which folder.
         name: Of the order: several may be in one folder.
         look_back: See `LOOK_BACK`.
+        selection: Members that are wanted of each product; None for all.
 
     Raises:
         JournalBusyError: Another program works in the folder.
@@ -238,12 +243,19 @@ async def opened(
     check_query(query)
     async with client.hold(directory) as (folder, emit):
         memory = await to_thread.run_sync(read_memory, memory_path(folder, name))
-        sync = Sync(client, query, name, folder, memory, look_back, emit)
+        sync = Sync(client, query, name, folder, memory, look_back, emit, selection)
         with client.listen(sync.take):
             yield sync
 
 
-async def look_only(client: Client, query: Query, directory: str | os.PathLike[str], *, name: str = "sync") -> Sync:
+async def look_only(
+    client: Client,
+    query: Query,
+    directory: str | os.PathLike[str],
+    *,
+    name: str = "sync",
+    selection: Selection | None = None,
+) -> Sync:
     """Look at everything that the archive shows, and change nothing, here or in what the order remembers.
 
     Raises:
@@ -252,7 +264,7 @@ async def look_only(client: Client, query: Query, directory: str | os.PathLike[s
     check_query(query)
     folder = Folder(in_home(directory, "directory"))
     memory = await to_thread.run_sync(read_memory, memory_path(folder, name))
-    sync = Sync(client, query, name, folder, memory)
+    sync = Sync(client, query, name, folder, memory, selection=selection)
     with client.listen(sync.take):
         await sync.look(is_complete=True)
     if sync.trouble:
@@ -270,6 +282,7 @@ async def carry_out(
     replaces: bool = False,
     prunes: bool = False,
     extract: bool = False,
+    selection: Selection | None = None,
     on_delivered: Callable[[Delivery], Awaitable[None]] | None = None,
 ) -> Sync:
     """Bring what is new since the last time; what became of it is in `Sync.deliveries`.
@@ -283,16 +296,23 @@ async def carry_out(
         replaces: Bring newer processings of what is here, and then set the older ones aside.
         prunes: Remove what the archive has withdrawn, and what was replaced.
         extract: As for `Client.fetch`.
+        selection: Members that are wanted of each product; None for all.
         on_delivered: As for `Client.fetch`.
 
     Raises:
         PepsasyncError: As `Client.fetch`; the next time goes on.
     """
-    async with opened(client, query, directory, name=name, look_back=look_back) as sync:
+    some: Mapping[str, Any] = selection.as_dict() if selection else {}
+    async with opened(client, query, directory, name=name, look_back=look_back, selection=selection) as sync:
 
         async def bring(wanted: list[Product]) -> None:
             async for delivery in client.fetch(
-                wanted, directory, extract=extract, on_delivered=on_delivered, found_by=query
+                wanted,
+                directory,
+                extract=extract,
+                on_delivered=on_delivered,
+                found_by=query,
+                **some,
             ):
                 sync.deliveries.append(delivery)
 
@@ -315,7 +335,7 @@ def check_query(query: Query) -> None:
         raise ConfigError("an order that stays true has no limit", hint="Leave out the limit, or narrow the query")
 
 
-def _products_here(folder: Folder, memory: Memory) -> tuple[list[Product], list[str]]:
+def _products_here(folder: Folder, memory: Memory, selection: Selection | None) -> tuple[list[Product], list[str]]:
     """Products of an order that stand in its folder, as the journal knows them, and names of those that do not."""
     here, missing = list[Product](), list[str]()
     with contextlib.ExitStack() as closing:
@@ -324,7 +344,7 @@ def _products_here(folder: Folder, memory: Memory) -> tuple[list[Product], list[
             reader = closing.enter_context(JournalReader(folder.directory))
         for name in sorted(memory.names):
             row = reader.product(name) if reader else None
-            if name not in memory.moved and not stands(name, folder):
+            if name not in memory.moved and not (stands(name, folder) and holds(name, folder, selection)):
                 missing.append(name)
             elif row and row.product:
                 here.append(row.product)

@@ -74,10 +74,7 @@ async def download(product: Product, archive: ArchiveContext, folder: Folder) ->
                     with attempt:  # which swallows errors until the next step of the loop: nothing may follow it there
                         await fill_gaps(part, archive, progress)
         except PepsasyncError as error:
-            error.attempts = attempts.count
-            if isinstance(error, ForbiddenError):  # for this product only, or was the account closed meanwhile?
-                await archive.gate.quota.ask()
-            if given_up := _given_up(error, attempts, product, archive):
+            if given_up := await last_error(error, attempts, product, archive):
                 raise given_up from error
             raise
         await part.hash_what_is_here()
@@ -242,10 +239,13 @@ async def ask_whether_on_tape(refusal: OfflineError, product: Product, archive: 
     return refusal if is_on_tape else refusal.if_online
 
 
-def _given_up(
+async def last_error(
     error: PepsasyncError, attempts: Attempts, product: Product, archive: ArchiveContext
 ) -> TransferError | None:
     """The error of a download that has used up its tries; None when its last error says it all."""
+    error.attempts = attempts.count
+    if isinstance(error, ForbiddenError):  # for this product only, or was the account closed meanwhile?
+        await archive.gate.quota.ask()
     if isinstance(error, AddressError):
         error.product = product.name
         return None

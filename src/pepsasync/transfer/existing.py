@@ -18,9 +18,11 @@ from pepsasync.transfer.verified import (
     is_marked_wrong,
     is_remembered,
     members_of,
+    partial_of,
     read_note,
     remember,
     remember_folder,
+    remember_partial,
 )
 from pepsasync.transfer.verify import check_size, check_zip
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from pepsasync.folder.layout import Folder
     from pepsasync.model import Product
+    from pepsasync.query.members import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Existing:
     """Why a zip of that name cannot be trusted; it will be replaced."""
     bytes: int = 0
     is_folder: bool = False
+    members: tuple[str, ...] | None = None
+    """Of a folder that holds some members, those that were asked for; None for whole products."""
 
 
 async def find_absent(products: Iterable[Product], folder: Folder) -> frozenset[str]:
@@ -56,12 +61,17 @@ async def find_absent(products: Iterable[Product], folder: Folder) -> frozenset[
 
 
 async def find_existing(
-    product: Product, folder: Folder, *, extract: bool, limiter: anyio.CapacityLimiter | None = None
+    product: Product,
+    folder: Folder,
+    *,
+    extract: bool,
+    selection: Selection | None = None,
+    limiter: anyio.CapacityLimiter | None = None,
 ) -> Existing:
     """Look for a product that is already there and right.
 
     A folder counts whether or not `extract` was asked for; a zip counts in both cases too, and is unpacked by the
-    caller. A zip that pepsasync did not verify itself is hashed once.
+    caller. A zip that pepsasync did not verify itself is hashed once. Of some members, a folder counts that has them.
 
     Raises:
         DeliveryError: What stands under a final name is neither a zip nor a folder, but a link or the like.
@@ -70,7 +80,7 @@ async def find_existing(
 
     def work() -> Existing:
         folder.check_names(product.name)
-        existing = _look(product, folder, extract)
+        existing = _look(product, folder, extract, selection)
         if existing.path is not None:
             folder.discard_part(product)  # left by a run that was killed after the rename
         return existing
@@ -78,14 +88,17 @@ async def find_existing(
     return await to_thread.run_sync(work, limiter=limiter)
 
 
-def is_here(product: Product, folder: Folder) -> bool:
-    """Whether a product is there and known to be right, without reading it; blocks for a moment."""
+def is_here(product: Product, folder: Folder, selection: Selection | None = None) -> bool:
+    """Whether a product, or what is selected of it, is there and known to be right, without reading it.
+
+    Blocks for a moment.
+    """
     unpacked, zipped = folder.folder_path(product), folder.zip_path(product)
     try:
         folder.check_names(product.name)
     except PepsasyncError:
         return False
-    return _is_right_folder(unpacked, folder, may_read=False) or is_remembered(product, zipped, folder)
+    return _is_wanted_folder(unpacked, folder, selection, may_read=False) or is_remembered(product, zipped, folder)
 
 
 def stands(name: str, folder: Folder) -> bool:
@@ -107,6 +120,12 @@ def stands(name: str, folder: Folder) -> bool:
     return (stat.S_ISREG(found.st_mode) and is_right) or _is_right_folder(unpacked, folder, may_read=False)
 
 
+def holds(name: str, folder: Folder, selection: Selection | None) -> bool:
+    """Whether a product that stands is noted to be whole, or to hold what is selected; blocks for a moment."""
+    zipped, unpacked = folder.final_paths(name)
+    return zipped.exists() or _has_selected(unpacked, folder, selection)
+
+
 def _is_absent(product: Product, folder: Folder) -> bool:
     try:
         return not any(_stands(path) for path in (folder.zip_path(product), folder.folder_path(product)))
@@ -123,10 +142,15 @@ def _stands(path: Path) -> bool:
     return True
 
 
-def _look(product: Product, folder: Folder, extract: bool) -> Existing:
+def _look(product: Product, folder: Folder, extract: bool, selection: Selection | None) -> Existing:
     unpacked, zipped = folder.folder_path(product), folder.zip_path(product)
-    if (extract or not zipped.exists()) and _is_right_folder(unpacked, folder, may_read=True):
-        return Existing(unpacked, bytes=product.size or 0, is_folder=True)
+    if (extract or not zipped.exists()) and _is_wanted_folder(unpacked, folder, selection, may_read=True):
+        partial = partial_of(unpacked, folder)
+        if selection is None or partial is None:
+            return Existing(unpacked, bytes=product.size or 0, is_folder=True)
+        chosen = selection.chosen(partial.everything)
+        size = sum(partial.everything[path][0] for path in chosen)
+        return Existing(unpacked, bytes=size, is_folder=True, members=chosen)
     if not zipped.is_file():
         return Existing(None)
     with disk_errors(zipped):
@@ -151,8 +175,24 @@ def _check_digest(product: Product, path: Path, length: int) -> None:
         raise IntegrityError(f"its checksum is {found}, the archive announced {product.checksum}", product=product.name)
 
 
+def _is_wanted_folder(unpacked: Path, folder: Folder, selection: Selection | None, *, may_read: bool) -> bool:
+    """Whether a folder is right, and holds all of its product, or what is selected of it."""
+    return _has_selected(unpacked, folder, selection) and _is_right_folder(unpacked, folder, may_read=may_read)
+
+
+def _has_selected(unpacked: Path, folder: Folder, selection: Selection | None) -> bool:
+    """Whether a folder is noted to hold all of its product, or what is selected of it."""
+    partial = partial_of(unpacked, folder)
+    if partial is None:
+        return True
+    chosen = selection.chosen(partial.everything) if selection else ()
+    return bool(chosen) and members_of(unpacked, folder).keys() >= set(chosen)
+
+
 def _is_right_folder(unpacked: Path, folder: Folder, *, may_read: bool) -> bool:
     """Whether all that was unpacked is there; of a folder of which that is not noted, all that its manifest lists.
+
+    A partial folder is right with the members that are noted to be in it.
 
     Args:
         unpacked: Under its final name.
@@ -166,7 +206,10 @@ def _is_right_folder(unpacked: Path, folder: Folder, *, may_read: bool) -> bool:
         if foreign_member(unpacked, members or MANIFESTS):
             return False
         if not members:
-            if read_note(unpacked, folder).get("members") == {}:
+            note = read_note(unpacked, folder)
+            if "partial" in note:
+                return False  # a killed run noted what it was about to bring
+            if note.get("members") == {}:
                 return True  # nothing but folders was unpacked
             return may_read and _is_whole_folder(unpacked, folder)
         touched = [name for name, member in members.items() if not member.is_untouched(unpacked / name)]
@@ -174,7 +217,11 @@ def _is_right_folder(unpacked: Path, folder: Folder, *, may_read: bool) -> bool:
             return False
         if touched:
             source = str(read_note(unpacked, folder).get("source") or "")
-            remember_folder(source, unpacked, {name: (one.size, one.crc) for name, one in members.items()}, folder)
+            known = {name: (one.size, one.crc) for name, one in members.items()}
+            if partial := partial_of(unpacked, folder):
+                remember_partial(source, unpacked, known, partial, folder)
+            else:
+                remember_folder(source, unpacked, known, folder)
     except (OSError, ValueError, PepsasyncError):  # it cannot be read, or lists what no disk takes
         return False
     return True

@@ -73,10 +73,10 @@ def unpack(product: Product, folder: Folder) -> Path:
     scratch = unpacked / secrets.token_hex(8)  # nobody else unpacks into it, whoever has the folder
     try:
         with disk_errors(final), open_zip(zipped) as archive:
-            members = _safe_members(archive)
+            members = safe_members(archive)
             scratch.mkdir(parents=True)
             for info in members:
-                with _refused_names(product, info):
+                with refused_names(product, info):
                     _write_member(archive, info, scratch)
             whole = _single_folder(scratch)
             for directory, _, _ in os.walk(whole):
@@ -105,7 +105,12 @@ def unpack(product: Product, folder: Folder) -> Path:
     return final
 
 
-def _safe_members(archive: zipfile.ZipFile) -> Sequence[zipfile.ZipInfo]:
+def safe_members(archive: zipfile.ZipFile) -> Sequence[zipfile.ZipInfo]:
+    """Members of a zip, none of which must not be written.
+
+    Raises:
+        UnsafeZipError: Names that lead elsewhere or meet, links, or members that overlap.
+    """
     members = archive.infolist()
     _refuse_names_that_meet(members)
     if trouble := next((text for info in members if (text := unsafe_member(info))), None):
@@ -149,7 +154,7 @@ def unsafe_member(info: zipfile.ZipInfo) -> str | None:
 
 
 @contextlib.contextmanager
-def _refused_names(product: Product, info: zipfile.ZipInfo) -> Iterator[None]:
+def refused_names(product: Product, info: zipfile.ZipInfo) -> Iterator[None]:
     """Tell what is wrong with this zip from what is wrong with the folder, which the next product would meet, too."""
     try:
         yield

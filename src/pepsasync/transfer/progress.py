@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -13,8 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pepsasync.folder.space import Space
+    from pepsasync.model import Product
     from pepsasync.transfer.context import ArchiveContext
-    from pepsasync.transfer.part import Part
+
+    class Coming(Protocol):
+        """What is received of one product."""
+
+        product: Product
+
+        @property
+        def received(self) -> int:
+            """Bytes that are here."""
+
 
 INTERVAL = 0.1
 """Seconds between two progress events of one product."""
@@ -27,12 +37,12 @@ class Progress:
     """Reports how much of one product is here, over all connections.
 
     Args:
-        part: Of the product.
+        part: Of the product, or what counts its bytes.
         archive: Gets the events; its config says how slow a connection may be.
         space: Room set aside on the disk, of which less is needed with every byte; None when it is not watched.
     """
 
-    def __init__(self, part: Part, archive: ArchiveContext, space: Space | None) -> None:
+    def __init__(self, part: Coming, archive: ArchiveContext, space: Space | None) -> None:
         self._part = part
         self._archive = archive
         self._space = space

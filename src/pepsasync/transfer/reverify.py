@@ -16,7 +16,7 @@ from pepsasync.hashes import fastest
 from pepsasync.model import Checksum, Product
 from pepsasync.transfer.digest import digest_file
 from pepsasync.transfer.manifest import MANIFESTS, listed_files, manifest_of, parse_checksum
-from pepsasync.transfer.verified import distrust, members_of, read_note, trust
+from pepsasync.transfer.verified import Partial, distrust, members_of, partial_of, read_note, trust
 from pepsasync.transfer.verify import check_zip
 
 
@@ -49,6 +49,8 @@ class Finding:
     """That were read."""
     source: str = ""
     """Archive that it came from, where that is noted beside it."""
+    partial: Partial | None = None
+    """Of a folder that holds some members of its product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ def _judged(path: Path, name: str, noted: Known | None, folder: Folder) -> Findi
         reason = getattr(error, "message", None) or f"it cannot be read: {getattr(error, 'strerror', None) or error}"
     with contextlib.suppress(OSError):  # removed meanwhile
         (distrust if verdict is Verdict.WRONG else trust)(path, folder)
-    return Finding(name, verdict, reason, path, size, str(note.get("source") or ""))
+    partial = partial_of(path, folder) if path.suffix != ".zip" else None
+    return Finding(name, verdict, reason, path, size, str(note.get("source") or ""), partial)
 
 
 def _from_note(note: dict[str, object]) -> Known | None:
@@ -168,7 +171,12 @@ def _judge_folder(unpacked: Path, folder: Folder, *, is_ours: bool) -> tuple[Ver
         return Verdict.WRONG, what
     if members:
         changed = next((name for name, member in members.items() if not member.is_same(unpacked / name)), None)
-        return (Verdict.WRONG, f"{changed} differs from what was unpacked") if changed else (Verdict.RIGHT, "")
+        if changed:
+            return Verdict.WRONG, f"{changed} differs from what was unpacked"
+        partial = partial_of(unpacked, folder)
+        return Verdict.RIGHT, f"{len(members):,} of {len(partial.everything):,} members" if partial else ""
+    if partial_of(unpacked, folder):
+        return Verdict.WRONG, "it was to get some members of the product, and a run ended before"
     manifest = manifest_of(unpacked)
     if manifest is None:
         verdict = Verdict.WRONG if is_ours else Verdict.UNKNOWN

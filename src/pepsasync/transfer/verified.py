@@ -12,8 +12,9 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pepsasync.folder.files import make_own_folder, make_way, read_own, replace_text, write_new
+from pepsasync.folder.files import make_own_folder, make_way, read_own, replace_text, sync, write_new
 from pepsasync.folder.zips import crc_of
+from pepsasync.query.members import selection_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from pepsasync.folder.layout import Folder
     from pepsasync.model import Product
+    from pepsasync.query.members import Selection
 
 
 def remember(product: Product, path: Path, folder: Folder) -> None:
@@ -104,6 +106,63 @@ def remember_folder(
         record = {"source": source, "inode": unpacked.stat().st_ino if is_ours else None, "members": listed}
         make_way(path, folder.tell)
         _write_note(folder, unpacked, record, is_synced=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What is noted of a folder that holds some members of its product."""
+
+    everything: Mapping[str, tuple[int, int]]
+    """Size and CRC of all members of the product, by path."""
+    selections: tuple[Selection, ...]
+    """What was asked for."""
+
+
+def remember_partial(
+    source: str, unpacked: Path, members: Mapping[str, tuple[int, int]], partial: Partial, folder: Folder
+) -> None:
+    """Note which members of a product are in its folder, on the disk; without the note it must not be filled.
+
+    Args:
+        source: Archive that it came from.
+        unpacked: Under its final name; need not be there yet.
+        members: Size and CRC of each file that is there, by its path in the folder.
+        partial: All that the product has. A folder with all of it is a whole one.
+        folder: Where it stands.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    record: dict[str, object] = {
+        "source": source,
+        "inode": unpacked.stat().st_ino if unpacked.is_dir() else None,
+        "members": {name: [*known, os.lstat(unpacked / name).st_mtime_ns] for name, known in members.items()},
+    }
+    if members.keys() != partial.everything.keys():
+        record["partial"] = {
+            "members": {name: [*facts] for name, facts in partial.everything.items()},
+            "selections": [selection.as_dict() for selection in partial.selections],
+        }
+    for place in (folder.state, folder.records):
+        make_own_folder(place, folder.tell)
+    replace_text(folder.record_path(unpacked), json.dumps(record), folder.tell, is_synced=True)
+    sync(folder.records)
+
+
+def partial_of(unpacked: Path, folder: Folder) -> Partial | None:
+    """What is noted of a folder that holds some members of its product; None for a whole one.
+
+    A note that cannot be understood tells that it is partial, and nothing more.
+    """
+    noted = read_note(unpacked, folder).get("partial")
+    if noted is None:
+        return None
+    try:
+        everything = {str(name): (int(size), int(crc)) for name, (size, crc) in noted["members"].items()}
+        selections = filter(None, map(selection_from, noted["selections"]))
+        return Partial(everything, tuple(selections))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Partial({}, ())
 
 
 def members_of(unpacked: Path, folder: Folder) -> dict[str, Member]:

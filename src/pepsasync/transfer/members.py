@@ -1,0 +1,308 @@
+"""Some members of a product: a folder under its final name that is noted to be partial.
+
+`NAME.SAFE/` gets each member by one rename, when it is complete, compared with its CRC, and on the disk. The note in
+the state folder (`verified.py`) lists all members of the product, those that are here, and what was asked for; it is
+there before the first member is, so that no killed run leaves a partial folder that passes for a whole one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+import zipfile
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from anyio import to_thread
+
+from pepsasync.errors import DeliveryError, IntegrityError, NotFoundError
+from pepsasync.events import DownloadStarted, Noticed, ProductDownloaded
+from pepsasync.folder.files import disk_errors, foreign_member, make_way, remove_tree, sync
+from pepsasync.folder.zips import blocks, crc_of, open_zip
+from pepsasync.groups import task_group
+from pepsasync.threads import check_cancelled, clean_up
+from pepsasync.transfer.extract import SYNC_EVERY, refused_names
+from pepsasync.transfer.progress import Progress
+from pepsasync.transfer.remote_zip import GAP, LONGEST, RemoteZip, Run, Unpacker, entries_of, join
+from pepsasync.transfer.verified import Partial, is_marked_wrong, members_of, partial_of, remember_partial
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pepsasync.folder.layout import Folder
+    from pepsasync.model import Product
+    from pepsasync.query.members import Selection
+    from pepsasync.transfer.context import ArchiveContext
+    from pepsasync.transfer.remote_zip import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What was brought of a product."""
+
+    path: Path
+    members: tuple[str, ...]
+    """That were asked for; all of them are here."""
+    bytes: int
+    """Of these members, unpacked."""
+    requests: int = 0
+
+
+async def fetch_members(product: Product, archive: ArchiveContext, folder: Folder, selection: Selection) -> Brought:
+    """Bring some members of a product that is online into its folder, beside those that are there.
+
+    Args:
+        product: Believed to be online.
+        archive: Its connection and limits.
+        folder: Where it is put.
+        selection: Which members.
+
+    Raises:
+        NoRangesError: The archive serves no parts of this product; nothing was changed.
+        NotFoundError: No member matches.
+        IntegrityError: A member is not what the directory of the zip says, or the file was changed meanwhile.
+        PepsasyncError: As `download`.
+
+    Cancellation: members that are complete stay, others leave nothing.
+    """
+    remote = RemoteZip(product, archive)
+    entries = await remote.read_directory()
+    place = PartialFolder(product, folder, selection)
+    try:
+        missing = await to_thread.run_sync(place.prepare, _sizes(entries))
+        if bands := selection.missing_bands(entries):
+            archive.emit(Noticed(message=f"{product.name} has no {', '.join(bands)}; its other members are brought"))
+        if folder.space:
+            needed = sum(entries[path].info.file_size for path in missing)
+            if folder.space.must_look(needed):
+                await to_thread.run_sync(folder.space.look)
+            folder.space.reserve(product.name, needed)
+        if missing:
+            await _fetch_runs(remote, [entries[path] for path in missing], place)
+        return await to_thread.run_sync(place.finish, remote.requests)
+    finally:
+        await clean_up(place.close)
+
+
+async def _fetch_runs(remote: RemoteZip, wanted: list[Entry], place: PartialFolder) -> None:
+    """Bring members, several requests at a time, as the gate of the archive allows."""
+    product, archive = remote.product, remote.archive
+    # Where downloads are counted, one request for more than is needed is the cheaper one.
+    is_counted = archive.gate.quota.quota is not None
+    runs = join(wanted, *((float("inf"),) * 2 if is_counted else (GAP, LONGEST)))
+    remote.received = 0
+    remote.progress = progress = Progress(remote, archive, None)
+    archive.emit(
+        DownloadStarted(id=product.id, name=product.name, offset=0, size=sum(run.end - run.first for run in runs))
+    )
+
+    async def bring(run: Run) -> None:
+        unpacker = Unpacker(run, place.begin, place.done)
+
+        async def take(block: bytes) -> None:
+            with disk_errors(place.final):
+                await to_thread.run_sync(unpacker.feed, block)
+
+        try:
+            await remote.fetch(run.first, run.end, take)
+        except zipfile.BadZipFile as error:
+            raise IntegrityError(str(error), product=product.name) from error
+
+    async with task_group() as bringing:
+        for run in runs:
+            bringing.start_soon(bring, run)
+    archive.emit(
+        ProductDownloaded(
+            id=product.id,
+            name=product.name,
+            bytes=remote.received,
+            seconds=progress.seconds,
+            resumed_bytes=0,
+            data_path="plain",
+        )
+    )
+
+
+async def keep_members(product: Product, folder: Folder, selection: Selection) -> Brought:
+    """Unpack some members of a product's verified zip into its folder, then remove the zip.
+
+    For archives that serve no parts of products.
+
+    Raises:
+        NotFoundError: No member matches; the zip stays.
+        DeliveryError, ConfigError, DiskFullError: As `extract`; the zip stays.
+
+    Cancellation: ends at the next block; members that are complete stay, and so does the zip.
+    """
+    return await to_thread.run_sync(_keep, product, folder, selection)
+
+
+def _keep(product: Product, folder: Folder, selection: Selection) -> Brought:
+    zipped = folder.zip_path(product)
+    place = PartialFolder(product, folder, selection)
+    try:
+        with disk_errors(zipped), open_zip(zipped) as archive:
+            entries = entries_of(archive)
+            for path in place.prepare(_sizes(entries)):
+                with contextlib.closing(blocks(archive, entries[path].info)) as content:
+                    file = place.begin(entries[path])
+                    for block in content:
+                        file.write(block)
+                    place.done(entries[path])
+            brought = place.finish()
+            zipped.unlink()
+            return brought
+    except zipfile.BadZipFile as error:
+        raise DeliveryError(f"cannot unpack: {error}", product=product.name, hint="The zip was kept") from error
+    finally:
+        place.close()
+
+
+def _sizes(entries: Mapping[str, Entry]) -> dict[str, tuple[int, int]]:
+    return {path: (entry.info.file_size, entry.info.CRC) for path, entry in entries.items()}
+
+
+class PartialFolder:
+    """The folder of a product while members come into it. Everything blocks; several threads may bring members.
+
+    Args:
+        product: Whose members.
+        folder: Where it stands.
+        selection: What is asked for.
+    """
+
+    def __init__(self, product: Product, folder: Folder, selection: Selection) -> None:
+        self.final = folder.folder_path(product)
+        self._product = product
+        self._folder = folder
+        self._selection = selection
+        self._scratch = folder.unpack_path(product) / secrets.token_hex(8)
+        self._open: dict[str, _File] = {}
+        self._ours: set[str] = set()
+        self._goal: dict[str, tuple[int, int]] = {}
+        self._chosen: tuple[str, ...] = ()
+        self._partial = Partial({}, ())
+
+    def prepare(self, everything: Mapping[str, tuple[int, int]]) -> list[str]:
+        """Look at what is here and note what the folder will hold.
+
+        What stands there under the name of a member counts when it has its bytes, whoever put it there.
+
+        Args:
+            everything: Size and CRC of all members of the product, by path.
+
+        Returns:
+            Members that are to be brought: those that were asked for, now or before, and are not here.
+
+        Raises:
+            NotFoundError: No member matches.
+            DeliveryError: What stands in the folder leads elsewhere.
+            DiskFullError, ConfigError: It cannot be written.
+        """
+        name, folder, final = self._product.name, self._folder, self.final
+        self._chosen = self._selection.chosen(everything)
+        if not self._chosen:
+            hint = f"'pepsasync ls {name}' lists its members"
+            raise NotFoundError(f"no member matches {self._selection}", product=name, hint=hint)
+        folder.check_owner()
+        folder.check_names(name)
+        known, before = members_of(final, folder), partial_of(final, folder)
+        self._ours = {path for path, member in known.items() if member.is_untouched(final / path)}
+        self._goal = {path: facts for path, facts in everything.items() if path in known or path in self._chosen}
+        if what := foreign_member(final, self._goal):
+            raise DeliveryError(what, product=name, hint="Move it away and run the same command again")
+        with disk_errors(final):
+            trusted = set() if final.is_dir() and is_marked_wrong(final, folder) else self._ours
+            here = {
+                path: facts
+                for path, facts in self._goal.items()
+                if (path in trusted and (known[path].size, known[path].crc) == facts) or self._is_here(path, *facts)
+            }
+            for path in self._ours - everything.keys():  # of an earlier file of the archive
+                (final / path).unlink()
+            selections = dict.fromkeys((*(before.selections if before else ()), self._selection))
+            self._partial = Partial(everything, tuple(selections))
+            remember_partial(self._product.provider, final, here, self._partial, folder)
+            for place in (folder.unpacking, self._scratch.parent):
+                make_way(place, folder.tell, is_folder=True)
+            remove_tree(self._scratch.parent)  # of a killed run
+            self._scratch.mkdir(parents=True)
+            final.mkdir(exist_ok=True)
+            sync(final.parent)
+        return [path for path in self._goal if path not in here]
+
+    def _is_here(self, path: str, size: int, crc: int) -> bool:
+        """Whether a file has the bytes of a member; reads it."""
+        check_cancelled()
+        file = self.final / path
+        try:
+            found = os.lstat(file)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == size and crc_of(file) == crc
+
+    def begin(self, entry: Entry) -> IO[bytes]:
+        """Where the content of a member is written."""
+        file = _File(self._scratch / secrets.token_hex(8))
+        self._open[entry.path] = file
+        return file  # type: ignore[return-value]
+
+    def done(self, entry: Entry) -> None:
+        """Give a member that is complete and right its final name."""
+        target, file = self.final / entry.path, self._open.pop(entry.path)
+        file.close()
+        self._folder.check_owner()
+        with refused_names(self._product, entry.info):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if entry.path not in self._ours and os.path.lexists(target):
+                aside = self._folder.put_aside(target)
+                self._folder.tell(f"{target} differs from the product's; it was replaced, and is kept as {aside}")
+            file.path.replace(target)
+
+    def finish(self, requests: int = 0) -> Brought:
+        """Note what is here, with everything on the disk.
+
+        Args:
+            requests: That it took.
+        """
+        with disk_errors(self.final):
+            folders = {parent for path in self._goal for parent in (self.final / path).parents}
+            for place in sorted(place for place in folders if place.is_relative_to(self.final)):
+                sync(place)
+            self._folder.check_owner()
+            remember_partial(self._product.provider, self.final, self._goal, self._partial, self._folder)
+        size = sum(self._goal[path][0] for path in self._chosen)
+        return Brought(self.final, self._chosen, size, requests)
+
+    def close(self) -> None:
+        """Remove what was begun and is not complete."""
+        for file in self._open.values():
+            with contextlib.suppress(OSError):
+                file.file.close()
+        remove_tree(self._scratch)
+        with contextlib.suppress(OSError):  # not there, or another program works in it
+            self._scratch.parent.rmdir()
+
+
+class _File:
+    """A file that is on the disk when it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = path.open("xb")
+        self._waiting = 0
+
+    def write(self, block: bytes | memoryview) -> None:
+        self.file.write(block)
+        self._waiting += len(block)
+        if self._waiting >= SYNC_EVERY:
+            os.fsync(self.file.fileno())
+            self._waiting = 0
+
+    def close(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
