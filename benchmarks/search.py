@@ -1,5 +1,7 @@
 """How long does it take to list 100,000 products of each archive, and how much of that is our work?
 
+With `--tiles 40`, an order as people write them instead: so many tiles, a year, both collections.
+
 A sandbox in another process lists them. A bare client asks for the same pages, as many at once, and throws them away:
 that is the server's own time. The server makes its products when they are first asked for, so everything is listed once
 before. Both share the processors, so the processor seconds of client and server are told, too.
@@ -15,6 +17,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -35,12 +39,29 @@ PARSINGS = 7
 """Of one page; the quickest counts, since the others were disturbed."""
 
 
-def serve(count, pipe):
-    """Half of a catalogue is Sentinel-1."""
-    archive = Sandbox(products=2 * count, product_size=10_240, tape_fraction=1.0)
+YEAR = {"start": datetime(2017, 1, 1, tzinfo=UTC), "end": datetime(2018, 1, 1, tzinfo=UTC)}
+WIDE = (-3.0, 41.0, 6.0, 48.0)
+"""West, south, east, north in degrees."""
+OTHERS = [f"32T{column}{row}" for column in "LMNPQ" for row in "PQRS"]
+"""Tiles without products, when those with products are too few."""
+
+
+def serve(count, tiles, pipe):
+    """Half of a catalogue is Sentinel-1; with tiles, both spread over a year."""
+    spread = {**YEAR, "area": WIDE} if tiles else {}
+    archive = Sandbox(products=2 * count, product_size=10_240, tape_fraction=1.0, **spread)
     archive.start()
-    pipe.send({name: getattr(archive, f"{name}_url") for name in ARCHIVES})
+    known = Counter(product.tile for product in archive.catalogue if product.tile)
+    chosen = sorted([*(tile for tile, _ in known.most_common()), *OTHERS][:tiles])
+    pipe.send(({name: getattr(archive, f"{name}_url") for name in ARCHIVES}, chosen))
     pipe.recv()
+
+
+def wanted(tiles):
+    """What is listed: a collection, or an order for tiles."""
+    if not tiles:
+        return build_query(collection="S1")
+    return build_query(collection=["S1", "S2ST"], tile=tiles, start="2017-01-01", end="2018-01-01")
 
 
 def cpu_seconds(pid):
@@ -86,13 +107,14 @@ class Asked:
         http.json, http.on_search_reply = self._send, None
 
 
-async def measure(name, url, server, repeats):
+async def measure(name, url, server, repeats, tiles):
+    query = wanted(tiles)
     async with Http(Config()) as http:
         provider = make_provider(name, http, Lookup.of(None), url)
-        await list_all(provider)
+        await list_all(provider, query)
         peak = peak_bytes()  # before requests are kept, and without those of the bare client
         asked = Asked(http)
-        await list_all(provider)
+        await list_all(provider, query)
         asked.leave(http)
         bare, ours = [], []
         for _ in range(repeats):
@@ -100,9 +122,9 @@ async def measure(name, url, server, repeats):
                 await fetch_bare(asked.requests, provider.limits.search_pages)
             bare.append(cost)
             with Cost(server) as cost:
-                found = await list_all(provider)
+                found = await list_all(provider, query)
             ours.append(cost)
-        parsing, reading = await parse(provider, http, asked.page)
+        parsing, reading = await parse(provider, http, asked.page, query)
     return {
         "archive": name,
         "products": found,
@@ -126,10 +148,10 @@ def middle(costs, which):
     return statistics.median(getattr(cost, which) for cost in costs)
 
 
-async def list_all(provider):
-    """Products of the whole catalogue, each forgotten at once."""
+async def list_all(provider, query):
+    """Products that match, each forgotten at once."""
     found = 0
-    async with search(build_query(collection="S1"), provider, lambda _: None) as pages:
+    async with search(query, provider, lambda _: None) as pages:
         async for products in pages:
             found += len(products)
     return found
@@ -155,9 +177,9 @@ async def fetch_bare(requests, at_once):
             group.start_soon(fetch, client, request)
 
 
-async def parse(provider, http, body):
+async def parse(provider, http, body, whole):
     """Processor seconds a product: from decoded JSON to products, and from bytes to decoded JSON."""
-    query = provider.slices(build_query(collection="S1"))[0]
+    query = provider.slices(whole)[0]
     parsing = reading = float("inf")
     for _ in range(PARSINGS):
         began = time.process_time()
@@ -179,21 +201,24 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--products", type=int, default=100_000)
     options.add_argument("--repeats", type=int, default=3, help="in turns; medians are told")
+    options.add_argument("--tiles", type=int, default=0, help="so many tiles, a year, both collections")
     options.add_argument("--archives", nargs="+", choices=ARCHIVES, default=ARCHIVES)
     options.add_argument("--here", nargs=3, metavar=("ARCHIVE", "URL", "PID"), help="measure in this process")
+    options.add_argument("--of", nargs="*", default=[], metavar="TILE", help="these tiles, with --here")
     chosen = options.parse_args()
     if chosen.here:
         name, url, server = chosen.here
-        print(json.dumps(anyio.run(measure, name, url, int(server), chosen.repeats)), flush=True)
+        print(json.dumps(anyio.run(measure, name, url, int(server), chosen.repeats, chosen.of)), flush=True)
         return
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    server = context.Process(target=serve, args=(chosen.products, theirs), daemon=True)
+    server = context.Process(target=serve, args=(chosen.products, chosen.tiles, theirs), daemon=True)
     server.start()
-    urls = ours.recv()
+    theirs.close()  # so that a server that fails is an end of file, not a wait for ever
+    urls, tiles = ours.recv()
     try:
         for name in chosen.archives:
-            here = ["--here", name, urls[name], str(server.pid), "--repeats", str(chosen.repeats)]
+            here = ["--here", name, urls[name], str(server.pid), "--repeats", str(chosen.repeats), "--of", *tiles]
             subprocess.run([sys.executable, __file__, *here], check=True)
     finally:
         ours.send("done")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 from shapely.errors import ShapelyError
+from shapely.geometry.base import BaseGeometry
 
 from pepsasync.area.antimeridian import split
 from pepsasync.errors import AreaError
@@ -14,15 +15,17 @@ from pepsasync.errors import AreaError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from shapely.geometry.base import BaseGeometry
+    from numpy.typing import NDArray
 
 _DECIMALS = 12
+_RING, _FIRST_OF_SEVERAL = 2, 4
+"""Numbers of types of geometries: multi ones and collections come last."""
 FARTHEST_LONGITUDE = 540.0
 """Longitudes are also written as 0..360, and polygons that cross the antimeridian go on past 180; no more than that."""
 
 
-def clean(geometry: BaseGeometry, source: str) -> BaseGeometry:
-    """Check a geometry, repair it where that is safe, and bring it to the form that the rest relies on.
+def clean(geometry: BaseGeometry | NDArray[Any], source: str) -> BaseGeometry:
+    """Check a geometry, or several as one, repair it where that is safe, and bring it to the usual form.
 
     Heights are dropped, invalid rings repaired, collections merged, longitudes beyond 180 brought back and the shape
     cut at the antimeridian, rings turned counter-clockwise. Edges are read as straight lines in longitude and
@@ -39,27 +42,30 @@ def clean(geometry: BaseGeometry, source: str) -> BaseGeometry:
     Raises:
         AreaError: Empty, not finite, out of range, curved, or a polygon without an area.
     """
-    flat = shapely.force_2d(geometry)
-    if flat is None:  # shapely makes no curve, but lets one hide in a collection
+    flat = _as_array(shapely.force_2d(geometry))
+    if shapely.is_missing(flat).any():  # shapely makes no curve, but lets one hide in a collection
         raise curved(source)
-    parts = [part for part in single_parts(flat) if not part.is_empty]
-    if not parts:
+    parts = singles(flat)
+    parts = parts[~shapely.is_empty(parts)]
+    if not parts.size:
         raise AreaError(f"{source} is empty", hint="Give a point, a line or a polygon with coordinates")
-    _check_coordinates(np.concatenate([shapely.get_coordinates(part) for part in parts]), source)
+    _check_coordinates(shapely.get_coordinates(parts), source)
     try:
-        pieces = [split(piece) for part in parts for piece in _repaired(_rounded(part), source)]
-        if all(piece.is_empty for piece in pieces):
+        pieces = _within(_repaired(_rounded(parts), source))
+        pieces = pieces[~shapely.is_empty(pieces)]
+        if not pieces.size:
             raise _flat(source)
-        return merged(piece for piece in pieces if not piece.is_empty)
+        return merged(pieces)
     except ShapelyError as error:
         raise AreaError(f"{source} is invalid and cannot be repaired: {error}") from error
 
 
 def merged(pieces: Iterable[BaseGeometry]) -> BaseGeometry:
     """Union of valid geometries, outer rings counter-clockwise: some archives read the others inside out."""
-    flat = [part for piece in pieces for part in single_parts(piece) if not part.is_empty]
+    flat = singles(_as_array(pieces))
+    flat = flat[~shapely.is_empty(flat)]
     if len(flat) > 1:
-        flat = list(single_parts(_union_all(flat)))
+        flat = singles(_as_array(_union_all(flat)))
     turned = [_counter_clockwise(part) for part in flat]
     return turned[0] if len(turned) == 1 else _multi(turned)
 
@@ -83,24 +89,53 @@ def _counter_clockwise(part: BaseGeometry) -> BaseGeometry:
 
 def single_parts(geometry: BaseGeometry) -> Iterable[BaseGeometry]:
     """Points, lines and polygons, however deep they are nested."""
-    parts = shapely.get_parts(geometry)
-    if len(parts) == 1 and not hasattr(geometry, "geoms"):
-        # A bare ring is a line to GEOS, but not to archives.
-        yield shapely.LineString(geometry.coords) if geometry.geom_type == "LinearRing" else geometry
-        return
-    for part in parts:
-        yield from single_parts(part)
+    yield from singles(_as_array(geometry))
 
 
-def _rounded(part: BaseGeometry) -> BaseGeometry:
+def _as_array(geometries: BaseGeometry | Iterable[BaseGeometry] | NDArray[Any] | None) -> NDArray[Any]:
+    if isinstance(geometries, np.ndarray):
+        return geometries
+    several = [geometries] if geometries is None or isinstance(geometries, BaseGeometry) else [*geometries]
+    array = np.empty(len(several), dtype=object)
+    array[:] = several
+    return array
+
+
+def singles(geometries: NDArray[Any]) -> NDArray[Any]:
+    """The same of several geometries, all at once: a layer may have many."""
+    parts = shapely.get_parts(geometries)
+    while (shapely.get_type_id(parts) >= _FIRST_OF_SEVERAL).any():
+        parts = shapely.get_parts(parts)
+    for number in np.flatnonzero(shapely.get_type_id(parts) == _RING):
+        parts[number] = shapely.LineString(parts[number].coords)  # a bare ring is a line to GEOS, but not to archives
+    return parts
+
+
+def _rounded(parts: NDArray[Any]) -> NDArray[Any]:
     """Coordinates without the last bits, which make geometry fail that is a hair's breadth from being degenerate."""
-    return shapely.transform(part, lambda points: np.round(points, _DECIMALS))
+    rounded: NDArray[Any] = shapely.transform(parts, lambda points: np.round(points, _DECIMALS))
+    return rounded
 
 
-def _repaired(part: BaseGeometry, source: str) -> list[BaseGeometry]:
+def _within(pieces: NDArray[Any]) -> NDArray[Any]:
+    """Pieces cut at the antimeridian, where they go beyond."""
+    bounds = shapely.bounds(pieces)
+    for number in np.flatnonzero((bounds[:, 0] < -180) | (bounds[:, 2] > 180)):
+        pieces[number] = split(pieces[number])
+    return pieces
+
+
+def _repaired(parts: NDArray[Any], source: str) -> NDArray[Any]:
+    """Valid single geometries."""
+    is_valid = shapely.is_valid(parts)
+    if is_valid.all():
+        return parts
+    pieces = [[part] if is_right else _repair(part, source) for part, is_right in zip(parts, is_valid, strict=True)]
+    return np.array([piece for those in pieces for piece in those], dtype=object)
+
+
+def _repair(part: BaseGeometry, source: str) -> list[BaseGeometry]:
     """The valid parts of a single geometry; a polygon stays a polygon."""
-    if part.is_valid:
-        return [part]
     pieces = list(single_parts(shapely.make_valid(part)))
     if part.geom_type == "Polygon":
         pieces = [piece for piece in pieces if piece.area > 0]

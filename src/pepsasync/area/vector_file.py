@@ -78,7 +78,7 @@ def from_frame(frame: Any, source: str) -> BaseGeometry:
     if shapes.empty:
         raise AreaError(f"{source} holds no geometry")
     in_degrees = _degrees(shapes, source)
-    return clean(shapely.GeometryCollection(list(in_degrees)), source)
+    return clean(np.asarray(in_degrees, dtype=object), source)
 
 
 def _degrees(shapes: Any, source: str) -> Any:
