@@ -11,10 +11,12 @@ import contextvars
 import functools
 import ipaddress
 import itertools
+import math
 import os
 import select
 import socket
 import ssl
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -44,6 +46,9 @@ class Exchange:
 
 EXCHANGE: contextvars.ContextVar[Exchange | None] = contextvars.ContextVar("EXCHANGE", default=None)
 """Of the task that waits for the head of an answer."""
+
+LOOKED_AT_EVERY = 0.1
+"""Seconds between two looks at an idle connection."""
 
 NEXT_ADDRESS = 0.25
 """Seconds after which the next address of a host is tried beside those before it (RFC 8305, section 5)."""
@@ -98,6 +103,9 @@ class Connection(httpcore.AsyncNetworkStream):
     def __init__(self, connected: socket.socket) -> None:
         self.socket = connected
         """To be taken over only between two reads, and by nobody else until `aclose`."""
+        self._looked = -math.inf
+        self._is_between = False
+        """Whether the last thing was a read: what is written next begins a request."""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         """Up to so many bytes; none at the end.
@@ -106,6 +114,7 @@ class Connection(httpcore.AsyncNetworkStream):
             httpcore.ReadError, httpcore.ReadTimeout: The connection broke, or nothing came in time.
         """
         try:
+            self._is_between = True
             receive = functools.partial(self.socket.recv, max_bytes)
             return _noted(await self._when_ready(receive, anyio.wait_readable, timeout))
         except _FAILURES as error:
@@ -116,7 +125,12 @@ class Connection(httpcore.AsyncNetworkStream):
 
         Raises:
             httpcore.WriteError, httpcore.WriteTimeout: The connection broke, or nothing was taken in time.
+            httpcore.ConnectionNotAvailable: Before a request, something had come that was not asked for; nothing was
+                sent, and the pool takes another connection.
         """
+        if self._is_between and _is_readable(self.socket):
+            raise httpcore.ConnectionNotAvailable
+        self._is_between = False
         rest = memoryview(buffer)
         try:
             while rest:
@@ -166,7 +180,15 @@ class Connection(httpcore.AsyncNetworkStream):
 
     @property
     def is_readable(self) -> bool:
-        """Whether something came that was not asked for: for an idle connection, its end."""
+        """Whether something came that was not asked for: for an idle connection, its end.
+
+        The pool asks this of every idle connection several times for each request; the answer stands for a moment,
+        since `write` looks again before it begins a request.
+        """
+        now = time.monotonic()
+        if self.socket.fileno() >= 0 and now < self._looked + LOOKED_AT_EVERY:
+            return False
+        self._looked = now
         return _is_readable(self.socket)
 
     def get_extra_info(self, info: str) -> Any:

@@ -8,6 +8,7 @@ import anyio
 import httpx
 import pytest
 
+from pepsasync.http import sockets
 from pepsasync.http.transport import Transport
 from servers import File, Server, wait_until_gone, whole
 
@@ -178,3 +179,44 @@ async def test_fresh_connection_that_is_closed_without_an_answer_is_an_error():
             with pytest.raises(httpx.RemoteProtocolError):
                 await get(http, server)
         assert 1 == server.connections
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_what_comes_after_the_pool_has_looked_is_no_answer_to_the_next_request(method, monkeypatch):
+    monkeypatch.setattr(sockets, "LOOKED_AT_EVERY", 3600.0)  # the pool never looks a second time
+    go_on, sent = threading.Event(), threading.Event()
+    asked = []
+
+    def answer(connection, head):
+        asked.append(head)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        if len(asked) == 1:
+            go_on.wait(60)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong")
+            sent.set()
+        return True
+
+    with Server(answer) as server:
+        async with client() as http:
+            assert (await get(http, server)).text == "ok"
+            go_on.set()
+            assert await anyio.to_thread.run_sync(sent.wait, 60)
+            found = await http.request(
+                method, f"http://127.0.0.1:{server.port}/", content=b"x" if method == "POST" else b""
+            )
+
+    assert found.text == "ok"
+    assert server.connections == 2
+
+
+async def test_idle_connections_are_looked_at_about_once_for_each_request(monkeypatch):
+    looks = []
+    look = sockets._is_readable
+    monkeypatch.setattr(sockets, "_is_readable", lambda connected: looks.append(connected) or look(connected))
+    monkeypatch.setattr(sockets, "LOOKED_AT_EVERY", 3600.0)
+    with Server(File(b"here")) as server:
+        async with client() as http:
+            for _ in range(20):
+                assert (await get(http, server)).text == "here"
+
+    assert len(looks) <= 21
