@@ -39,7 +39,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Types of the package, and of its public names as users see them."""
-    session.install("-e", ".[sandbox]", *group("typing"))
+    session.install("-e", ".[sandbox,serve]", *group("typing"))
     session.run("mypy")
     session.run("mypy", "--strict", "tests/typing/api.py")
 
@@ -47,7 +47,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, on asyncio and trio, against the installed package."""
-    session.install(".[map,sandbox,stac,trace]", *group("test"))
+    session.install(".[map,sandbox,serve,stac,trace]", *group("test"))
     session.run("pytest", "-n", str(min(4, os.cpu_count() or 1)), *session.posargs)
 
 
@@ -56,6 +56,13 @@ def eodag(session: nox.Session) -> None:
     """The plugin for eodag, which is too heavy for the other tests, with the newest eodag."""
     session.install(".[sandbox]", "eodag", *group("test"))
     session.run("pytest", "tests/pipeline/test_eodag.py", *session.posargs)
+
+
+@nox.session
+def prometheus(session: nox.Session) -> None:
+    """Let a real Prometheus scrape the metrics of a run; needs Debian's `prometheus`, which has `promtool` too."""
+    session.install(".[sandbox,serve]", *group("test"))
+    session.run("pytest", "tests/cli/test_prometheus.py", *session.posargs)
 
 
 @nox.session

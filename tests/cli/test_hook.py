@@ -54,7 +54,7 @@ def test_command_runs_once_for_each_product(run, served, tmp_path):
 
 
 def test_command_sees_no_account(run, served, tmp_path, monkeypatch):
-    for name in ("PEPS_PASSWORD", "CDSE_USERNAME", "CDSE_PASSWORD", "GEODES_API_KEY"):
+    for name in ("PEPS_PASSWORD", "CDSE_USERNAME", "CDSE_PASSWORD", "GEODES_API_KEY", "SERVE_TOKEN"):
         monkeypatch.setenv(f"PEPSASYNC_{name}", "hunter2")
     monkeypatch.setenv("PEPSASYNC_PEPS_USERNAME", "you")
     monkeypatch.setenv("PEPSASYNC_BACKEND", "trio")

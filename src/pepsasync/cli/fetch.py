@@ -55,9 +55,10 @@ def fetch(
         "--report": delivery.report,
         "--events": delivery.events,
         "--on-delivered": delivery.on_delivered,
-        "--null": delivery.null,
+        "--null": delivery.null or None,
+        "--serve": delivery.serve,
     }
-    if given := [option for option, value in useless.items() if value]:
+    if given := [option for option, value in useless.items() if value is not None]:
         raise ConfigError(f"-n fetches nothing: leave out {' and '.join(given)}")
     Config(**given_settings(archive, staging, delivery))  # refuses what the run itself would
     found = session.run(find, session, archive, wanted, json)

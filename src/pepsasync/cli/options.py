@@ -382,6 +382,12 @@ class DeliveryOptions:
         bool,
         _delivery("-0", "--null", help="end each delivered path on standard output with a zero byte, for xargs -0"),
     ] = False
+    serve: Annotated[
+        int | None,
+        _delivery(
+            "--serve", metavar="PORT", help="show the run on a page of this machine; 0 for a free port; extra serve"
+        ),
+    ] = None
     windows: Annotated[bool, Option("--windows", hidden=True, help="accepted and ignored")] = False
 
     @property

@@ -48,7 +48,7 @@ DISK_FULL = 5
 """Exit code for an order that does not fit."""
 
 
-@flatten(without=("--report", "--events", "--on-delivered", "-0", "--null"))
+@flatten(without=("--report", "--events", "--on-delivered", "-0", "--null", "--serve"))
 def plan(
     *,
     query: QueryOptions,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from anyio.abc import ByteReceiveStream, Process
 
     from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, StagingOptions
+    from pepsasync.cli.serve.board import Board
     from pepsasync.cli.session import Session
     from pepsasync.client import Client
     from pepsasync.events import ProductFound
@@ -58,7 +59,7 @@ failed."""
 _SENSELESS = re.compile(r"[\x00\ufffd]+")
 """What binary output leaves in a line."""
 
-_ACCOUNT = re.compile(r"PEPSASYNC_\w+_(?:USERNAME|PASSWORD|API_KEY)", re.IGNORECASE)
+_ACCOUNT = re.compile(r"PEPSASYNC_\w+_(?:USERNAME|PASSWORD|API_KEY|TOKEN)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -116,6 +117,8 @@ class Run:
     lists_paths: bool = False
     """Whether paths of delivered products go to standard output."""
     paths: PathList | None = None
+    board: Board | None = None
+    """What a page about this run shows, with `--serve`."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `Config` beside those of the options."""
     level: int | None = None
@@ -157,6 +160,8 @@ class Run:
                 files.enter_context(self.report)
             if self.delivery.events:
                 self.log = files.enter_context(EventLog(self.delivery.events))
+            if self.delivery.serve is not None:
+                self.board = files.enter_context(self._served(self.delivery.serve))
             try:
                 self.session.run(self._bring, wanted, expected)
             except BaseException as error:
@@ -196,10 +201,28 @@ class Run:
                     self.counters.expected = expected
                     self.counters.usual_rate, self.counters.pace = self.known
                     self.counters.quota = lambda: client.quota
+                    if self.board:
+                        self.board.follow(client, expected)
+                        listening.enter_context(client.listen(self.board.take))
                     if self.report:
                         self.counters.names_kept = sys.maxsize
                         listening.enter_context(client.listen(self.report.watch))
                     await self._fetch(client, wanted)
+
+    @contextlib.contextmanager
+    def _served(self, port: int) -> Iterator[Board]:
+        """Serve a page about this run."""
+        try:
+            from pepsasync.cli.serve.board import Board  # noqa: PLC0415 - needs the extra
+            from pepsasync.cli.serve.server import serving  # noqa: PLC0415
+        except ImportError as error:
+            hint = "Try: pip install 'pepsasync[serve]'"
+            raise ConfigError("--serve needs more packages", hint=hint) from error
+        rate, pace = self.known
+        board = Board(Counters(usual_rate=rate, pace=pace), self.delivery.write_dir)
+        with serving(board, port) as url:
+            self.session.say(f"progress page: {url} (for this machine only; the address is a secret)", level=QUIET)
+            yield board
 
     async def _fetch(self, client: Client, wanted: Wanted) -> None:
         hook = make_hook(self.delivery.on_delivered) if self.delivery.on_delivered else None

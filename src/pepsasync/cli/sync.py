@@ -88,7 +88,7 @@ def save_order(path: Path, query: QueryOptions, *groups: Any, is_new: bool = Fal
     write_order(path, order, is_new=is_new)
 
 
-@flatten(without=("--report", "--events", "-0", "--null"))
+@flatten(without=("--report", "--events", "-0", "--null", "--serve"))
 def order(
     *,
     action: Annotated[str, Argument(metavar="new", help="what to do: make a new one")],

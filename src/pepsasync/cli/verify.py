@@ -59,7 +59,7 @@ TELL_EVERY = 100
 """Products between two lines of progress where there is no terminal."""
 
 
-@flatten(without=("-0", "--null"))
+@flatten(without=("-0", "--null", "--serve"))
 def verify(
     *,
     context: Context,
