@@ -24,7 +24,8 @@ from pepsasync.errors import (
 )
 from pepsasync.events import PageSearched, ProductFailed, SearchFellShort
 from pepsasync.limits.circuit_breaker import CircuitBreaker
-from pepsasync.model import several
+from pepsasync.model import Query, several
+from pepsasync.query.select import why_unwanted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from pepsasync.events import Emit
-    from pepsasync.model import Product, Query, StorageTier
+    from pepsasync.model import Product, StorageTier
     from pepsasync.providers.base import Provider, SearchPage
 
 UNREAD = 2
@@ -83,6 +84,9 @@ class Paging:
         """Of a slice that sent fewer results than were announced; the others go on."""
         self._breaker = CircuitBreaker()
         self._turns = anyio.CapacityLimiter(provider.limits.search_pages)
+        self._whole = Query()
+        self._arrived = Seen()
+        self._verdicts: dict[str, str | None] = {}
 
     async def products(self, query: Query) -> AsyncGenerator[tuple[Product, ...], None]:
         """Products of all slices: newest first, as far as slices are read at the same time; names one by one.
@@ -90,6 +94,7 @@ class Paging:
         Raises:
             ProviderError: The archive did not answer as it should.
         """
+        self._whole = query
         trouble: PepsasyncError | None = None
         most, read = 1 if query.names else MOST_MERGED, list[_Slice]()
         async with aclosing(self._slices(query)) as waiting:
@@ -113,6 +118,10 @@ class Paging:
         if trouble:
             yield _merged(read, _FIRST)
             raise trouble
+
+    def judged(self, products: Iterable[Product]) -> list[tuple[Product, str | None]]:
+        """Products that had not come before, each with the criterion that it fails, or None."""
+        return [(product, self._verdicts.pop(product.id)) for product in products if product.id in self._verdicts]
 
     async def _turn_page(self, part: _Slice, query: Query) -> None:
         """Read the next page of a slice, unless there is none or names of it could not be looked up.
@@ -273,9 +282,18 @@ class Paging:
         async with self._turns:
             try:
                 page = await self._provider.search_page(query, number)
-                asked.come(page if self._provider.limits.tiers_in_search else await _located(page, self._provider))
+                if not self._provider.limits.tiers_in_search:
+                    page = await _located(page, self._provider)
+                self._judge(page)
+                asked.come(page)
             except PepsasyncError as error:
                 asked.come(error)
+
+    def _judge(self, page: SearchPage) -> None:
+        """Compare products with the whole query as they come: the archive makes other pages meanwhile."""
+        for product in page.products:
+            if self._arrived.add(product.id):
+                self._verdicts[product.id] = why_unwanted(product, self._whole)
 
 
 class _Slice:

@@ -14,7 +14,6 @@ from anyio import to_thread
 
 from pepsasync.area.tile_grid import other_name
 from pepsasync.engine.paging import Paging
-from pepsasync.engine.seen import Seen
 from pepsasync.errors import ProviderError
 from pepsasync.events import Noticed, SearchFinished
 from pepsasync.groups import task_group
@@ -22,7 +21,7 @@ from pepsasync.model import several
 from pepsasync.query.attributes import check_conditions
 from pepsasync.query.missions import is_radar
 from pepsasync.query.rank import ranked
-from pepsasync.query.select import latest, why_unwanted
+from pepsasync.query.select import latest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -136,10 +135,10 @@ async def _explain_nothing(query: Query, provider: Provider, emit: Emit) -> None
 
 async def _wanted(query: Query, provider: Provider, emit: Emit, paging: Paging) -> AsyncGenerator[list[Product], None]:
     """Pages of products that match, each product once; products of other collections are reported once."""
-    seen, is_told = Seen(), False
+    is_told = False
     async with aclosing(paging.products(query)) as pages:
         async for products in pages:
-            new = [(product, why_unwanted(product, query)) for product in products if seen.add(product.id)]
+            new = paging.judged(products)
             if not is_told and (other := next((product for product, why in new if why == "collection"), None)):
                 is_told = True
                 asked = ", ".join(several(query.collection))
