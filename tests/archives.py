@@ -18,6 +18,8 @@ HOLDS = {"asf": ("S1",)}
 """Collections of the sandbox that an archive has, where it has not all of them."""
 ALWAYS_ONLINE = {"asf"}
 """Archives that have everything on disk."""
+ORDERS = {"wekeo"}
+"""Archives that do not say what is on disk before it is ordered, and have no checksums."""
 
 
 def holds(provider, collection):

@@ -1,5 +1,6 @@
 """Accounts on the command line: asked for, checked, kept, used, removed, and never shown."""
 
+import contextlib
 import json
 import os
 import stat
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from archives import sandbox
 from pepsasync.credentials import Credentials
 from pepsasync.credentials.private import HAS_MODES
 from pepsasync.credentials.stored import load, stored_file
@@ -407,3 +409,47 @@ def test_account_that_others_may_read_is_used_and_warned_of_once(archive, tmp_pa
     assert done.returncode == 0, done.stderr
     assert done.stderr.count(f"warning: others may read the credentials in {path}. Try: chmod 600 {path}") == 1
     assert done.stderr.count("others may read") == 1
+
+
+def test_a_token_is_taken_in_place_of_a_password(run, typed):
+    with running(sandbox(2)) as archive:
+        typed("token", archive.asf_token)
+        done = run("login", "asf", "--base-url", archive.asf_url)
+
+    assert 0 == done.code, done.err
+    assert "asf accepts this account" in done.err
+    assert archive.asf_token not in done.out + done.err
+    assert Credentials(api_key=archive.asf_token) == load("asf", "127.0.0.1")
+
+
+def test_terms_are_accepted_only_when_that_is_asked_for(run, typed):
+    with running(sandbox(2, wekeo_terms=False)) as archive:
+        address = ("--base-url", archive.wekeo_url)
+        typed(archive.username, archive.password)
+        without = run("login", "wekeo", *address)
+        search = run("search", "--provider", "wekeo", "-c", "S1", *address)
+        typed(archive.username, archive.password)
+        done = run("login", "wekeo", "--accept-terms", *address)
+        again = run("search", "--provider", "wekeo", "-c", "S1", *address)
+
+    assert (0, 3, 0, 0) == (without.code, search.code, done.code, again.code), (search.err, again.err)
+    assert "Copernicus_Sentinel_License" in search.err
+    assert "accepted for this account" not in without.err
+    assert "accepted for this account: Copernicus Sentinel Data Terms and Conditions" in done.err
+
+
+def test_other_archives_have_no_terms_to_accept(run, typed):
+    typed("who", SECRET)
+    done = run("login", "cdse", "--accept-terms")
+
+    assert 2 == done.code
+    assert "no terms that a program can accept" in done.err
+
+
+@contextlib.contextmanager
+def running(archive):
+    archive.start()
+    try:
+        yield archive
+    finally:
+        archive.stop()

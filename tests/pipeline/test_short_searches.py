@@ -13,9 +13,10 @@ from pepsasync.sandbox.asf import search as asf_search
 from pepsasync.sandbox.cdse import search as cdse_search
 from pepsasync.sandbox.geodes import search as geodes_search
 from pepsasync.sandbox.peps import search as peps_search
+from pepsasync.sandbox.wekeo import search as wekeo_search
 
-MODULES = {"geodes": geodes_search, "cdse": cdse_search, "peps": peps_search, "asf": asf_search}
-LISTS = {"geodes": "features", "cdse": "value", "peps": "features", "asf": "items"}
+MODULES = {"geodes": geodes_search, "cdse": cdse_search, "peps": peps_search, "asf": asf_search, "wekeo": wekeo_search}
+LISTS = {"geodes": "features", "cdse": "value", "peps": "features", "asf": "items", "wekeo": "features"}
 
 
 @pytest.fixture(params=provider_names())
@@ -49,6 +50,8 @@ def announce(provider, document, total, *, exact=True):
             document["@odata.count"] = total
     elif provider == "asf":
         document["hits"] = total
+    elif provider == "wekeo":
+        document["properties"]["totalResults"] = total
     else:
         document["properties"].update(totalResults=total, exactCount=exact)
 
@@ -61,6 +64,8 @@ def unreadable(provider, record):
         record["Id"] = None
     elif provider == "asf":
         record["umm"]["RelatedUrls"] = None
+    elif provider == "wekeo":
+        record["properties"]["location"] = None
     else:
         record["id"] = None
 
@@ -79,7 +84,9 @@ def garble(provider, record, what):
         else:
             record["GeoFootprint"] = record["Footprint"] = {"type": "Polygon", "coordinates": "x"}
     elif what == "date":
-        record["properties"]["startDate" if provider == "peps" else "start_datetime"] = "2020-13-45T99:00:00Z"
+        record["properties"][{"peps": "startDate", "wekeo": "startdate"}.get(provider, "start_datetime")] = (
+            "2020-13-45T99:00:00Z"
+        )
     else:
         record["geometry"] = {"type": "Polygon", "coordinates": [[[3e5, 4e6], [4e5, 4e6], [4e5, 5e6], [3e5, 4e6]]]}
 
@@ -115,7 +122,7 @@ async def test_a_page_that_is_empty_once_is_asked_for_again(provider, spoil):
             found.clear()
 
     spoil(empty)
-    async with sandbox(6) as archive, connect(archive, provider) as client:
+    async with sandbox(6, wekeo_totals=True) as archive, connect(archive, provider) as client:
         names = {product.name async for product in client.search(collection="S1")}
 
     assert {product.name for product in archive.catalogue if product.collection == "S1"} == names
@@ -222,7 +229,9 @@ def test_commands_say_how_much_is_missing_and_end_with_1(provider, spoil, comman
 
     assert 1 == done.code
     assert "announced 1,300 results and sent 3" in done.err
-    assert (sum(product.name in done.out for product in archive.catalogue) == 3) is (command in ("search", "fetch -n"))
+    assert (sum(product.name in done.out for product in archive.catalogue) == 3) is (
+        command in ("search", "fetch -n", "fetch")
+    )
     if is_run:
         written = json.loads((tmp_path / "report.json").read_text("utf-8"))
         assert (3, "IncompleteError") == (written["summary"]["delivered"], written["error"]["type"])

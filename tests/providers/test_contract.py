@@ -10,6 +10,7 @@ import shapely
 
 from archives import (
     ALWAYS_ONLINE,
+    ORDERS,
     connect,
     credentials,
     everything,
@@ -28,6 +29,8 @@ from pepsasync.sandbox.catalogue import generate
 
 pytestmark = pytest.mark.anyio
 TELLS_NO_TIMELINESS = {"asf"}
+WANTS_AN_ACCOUNT = {"wekeo"}
+"""Archives that cannot be searched without one."""
 
 
 @pytest.fixture(params=provider_names())
@@ -71,7 +74,7 @@ async def test_search_describes_products(connect_to, provider):
             ours = found[product.name]
             md5 = Checksum("md5", archive.content(product.name).md5)
             assert product.size == ours.size
-            assert md5 in ours.checksums
+            assert md5 in ours.checksums or provider in ORDERS
             assert (product.tile or None, product.platform, product.start) == (ours.tile, ours.platform, ours.start)
             assert (product.relative_orbit, product.orbit) == (ours.relative_orbit, ours.orbit)
             assert ours.footprint["type"] in ("Polygon", "MultiPolygon")
@@ -300,6 +303,11 @@ async def test_search_names_latest_and_limit(connect_to, provider):
 
 
 async def test_search_needs_no_account(provider, tmp_path):
+    if provider in WANTS_AN_ACCOUNT:
+        async with sandbox(4) as archive, Client(provider, base_url=root(archive, provider)) as anonymous:
+            with pytest.raises(AuthError, match="no credentials"):
+                await names(anonymous, collection="S1")
+        return
     async with (
         sandbox(4, tape_fraction=0) as archive,
         Client(provider, base_url=root(archive, provider), config=Config()) as anonymous,
@@ -315,6 +323,9 @@ async def test_tiers_are_what_the_archive_knows(connect_to, provider):
         products = [product async for product in client.search(collection="S1")]
         tiers = await client.tiers(products)
 
+        if provider in ORDERS:
+            assert tiers == {}
+            return
         where = {product.id: words[archive.tier(product.name)] for product in products}
         assert (dict.fromkeys(where, StorageTier.DISK) if provider in ALWAYS_ONLINE else where) == tiers
 
@@ -356,11 +367,11 @@ async def test_credentials_are_checked_against_the_account(provider, connect_to,
     async with sandbox(2, tape_fraction=0) as archive:
         async with connect_to(archive) as client:
             await client.provider.account()
+            [product] = [product async for product in client.search(collection="S1")]
         wrong = credentials(archive, provider, secret="not-it")
         async with Client(provider, base_url=root(archive, provider), credentials=wrong) as client:
             with pytest.raises(AuthError) as unchecked:
                 await client.provider.account()
-            [product] = [product async for product in client.search(collection="S1")]
             with pytest.raises(AuthError) as caught:
                 await client.download(product, tmp_path)
 

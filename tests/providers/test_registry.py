@@ -18,7 +18,7 @@ def test_a_name_makes_the_provider_of_that_name(name, root):
 @pytest.mark.parametrize("root", [None, "https://archive.example/"])
 @pytest.mark.parametrize("name", ["nasa", "", "PEPS"])
 def test_any_other_name_is_an_error_wherever_its_root_is(name, root):
-    with pytest.raises(ConfigError, match=r"there is no provider .*Known providers: geodes, cdse, peps, asf"):
+    with pytest.raises(ConfigError, match=r"there is no provider .*Known providers: geodes, cdse, peps, wekeo, asf"):
         make_provider(name, Http(Config()), Lookup.of(None), root)
     with pytest.raises(ConfigError, match="there is no provider"):
         public_url(name)

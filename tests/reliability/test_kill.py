@@ -97,7 +97,7 @@ async def test_killed_ten_times_ends_with_right_files(backend, tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("provider", ["asf"])
+@pytest.mark.parametrize("provider", ["asf", "wekeo"])
 async def test_killed_runs_at_other_archives_end_with_right_files(provider, backend, tmp_path):
     options = {"tape_fraction": 0.5, "product_size": 400_000, "faults": {"cut": 0.4, "error-503": 0.1}}
     async with sandbox(16, **options) as archive:
@@ -109,3 +109,4 @@ async def test_killed_runs_at_other_archives_end_with_right_files(provider, back
         assert 0 == codes[-1]
         assert len(codes) > 1
         assert len(held(archive, provider)) == right_files(archive, tmp_path)
+        assert archive.statistics.orders == (16 if provider == "wekeo" else 0), "an order was made twice"

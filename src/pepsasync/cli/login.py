@@ -12,7 +12,7 @@ from pepsasync.cli.options import ARCHIVE, PROVIDER_VARIABLE, ArchiveOptions, Ou
 from pepsasync.cli.output import answer
 from pepsasync.cli.session import Session
 from pepsasync.cli.units import show_count
-from pepsasync.errors import AuthError, PepsasyncError
+from pepsasync.errors import AuthError, ConfigError, PepsasyncError
 
 if TYPE_CHECKING:
     from pepsasync.credentials import Credentials
@@ -30,6 +30,9 @@ def login(
     no_check: Annotated[
         bool, Option("--no-check", rich_help_panel=ARCHIVE, help="store without asking the archive")
     ] = False,
+    accept_terms: Annotated[
+        bool, Option("--accept-terms", rich_help_panel=ARCHIVE, help="accept the terms of the archive (wekeo)")
+    ] = False,
 ) -> None:
     """Store your account for an archive.
 
@@ -43,7 +46,12 @@ def login(
     session = Session(output)
     name, host = _target(provider, archive)
     comes_first = from_environment(name, os.environ)
+    if accept_terms and name != "wekeo":
+        raise ConfigError(f"{name} has no terms that a program can accept", hint="Leave --accept-terms out")
     credentials = _ask(name)
+    if accept_terms:
+        for title in session.run(_accept, replace(archive, provider=name), credentials):
+            session.say(f"accepted for this account: {title}")
     if not no_check:
         account = _check(session, replace(archive, provider=name), credentials)
         left = "" if account.quota_left is None else f"; {show_count(account.quota_left)} may be downloaded now"
@@ -117,6 +125,13 @@ def _check(session: Session, archive: ArchiveOptions, credentials: Credentials) 
     except PepsasyncError:
         session.say("nothing was stored; --no-check stores without asking the archive")
         raise
+
+
+async def _accept(archive: ArchiveOptions, credentials: Credentials) -> tuple[str, ...]:
+    from pepsasync.providers.base import HasTerms  # noqa: PLC0415 - not needed for help
+
+    async with archive.client(credentials=credentials, retries=2) as client:
+        return await client.provider.accept_terms() if isinstance(client.provider, HasTerms) else ()
 
 
 async def _look(archive: ArchiveOptions, credentials: Credentials) -> Account:

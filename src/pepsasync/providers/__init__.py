@@ -58,10 +58,17 @@ def _make_asf(http: Http, credentials: Lookup, root: str, choices: Choices) -> P
     return Asf(http, credentials, root)
 
 
+def _make_wekeo(http: Http, credentials: Lookup, root: str, choices: Choices) -> Provider:  # noqa: ARG001 - as all others
+    from pepsasync.providers.wekeo import Wekeo  # noqa: PLC0415 - only the archive in use is loaded
+
+    return Wekeo(http, credentials, root)
+
+
 REGISTRY = {
     "geodes": Registered("https://geodes-portal.cnes.fr", _make_geodes),
     "cdse": Registered("https://catalogue.dataspace.copernicus.eu", _make_cdse),
     "peps": Registered("https://peps.cnes.fr/resto", _make_peps),
+    "wekeo": Registered("https://gateway.prod.wekeo2.eu", _make_wekeo),
     "asf": Registered("https://datapool.asf.alaska.edu", _make_asf),
 }
 """Every archive by its name."""

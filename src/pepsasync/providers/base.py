@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -176,5 +176,21 @@ class Provider(Protocol):
 
         Raises:
             AuthError: There are none, or the archive refused them.
+            ProviderError: The archive did not answer as it should.
+        """
+
+
+@runtime_checkable
+class HasTerms(Protocol):
+    """A provider whose archive gives nothing to accounts that have not accepted its terms."""
+
+    async def accept_terms(self) -> tuple[str, ...]:
+        """Accept all terms that the account has not accepted yet, on the word of the user.
+
+        Returns:
+            Their titles.
+
+        Raises:
+            AuthError: There are no credentials, or the archive refused them.
             ProviderError: The archive did not answer as it should.
         """

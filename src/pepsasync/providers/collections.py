@@ -28,6 +28,17 @@ COLLECTIONS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         ("S3", "Sentinel-3 (SENTINEL-3)", "", "orbit, place, period"),
         ("its own names", "SENTINEL-5P, LANDSAT-8, ...", "", "those that the collection has"),
     ),
+    "wekeo": (
+        ("S1", "Sentinel-1 (EO:ESA:DAT:SENTINEL-1)", "GRD SLC OCN RAW", "sensor mode, orbit, satellite, place, period"),
+        (
+            "S2, S2ST",
+            "Sentinel-2 (EO:ESA:DAT:SENTINEL-2)",
+            "S2MSI1C S2MSI2A",
+            "tile, clouds, orbit, satellite, place, period",
+        ),
+        ("S3", "Sentinel-3 (EO:ESA:DAT:SENTINEL-3)", "", "orbit, place, period"),
+        ("its own names", "EO:EUM:DAT:SENTINEL-3:OL_1_EFR___, ...", "", "place, period"),
+    ),
     "asf": (
         ("S1", "Sentinel-1, all of it on disk", "GRD SLC OCN RAW", "sensor mode, orbit, satellite, place, period"),
         ("its own names", "SENTINEL-1A_SLC, SENTINEL-1A_DP_GRD_HIGH, ...", "", "as S1"),

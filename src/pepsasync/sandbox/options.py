@@ -81,6 +81,20 @@ class Options:
     geodes_bad_key: str = "login"
     geodes_strict: bool = False
     geodes_version: str = "2.1"
+    wekeo_terms: bool = True
+    wekeo_terms_status: int = 404
+    wekeo_refusal: int = 401
+    wekeo_origin: str | None = None
+    wekeo_old_login: bool = False
+    wekeo_error_200: bool = False
+    wekeo_totals: bool = False
+    wekeo_quota: int | None = 100
+    wekeo_quota_seconds: float = 3600.0
+    wekeo_quota_headers: bool = True
+    wekeo_order_seconds: float = 0.0
+    wekeo_order_life: float = 86_400.0
+    wekeo_ranges: bool = False
+    wekeo_redirect: bool = False
     asf_eula: bool = True
     asf_cookie_seconds: float = 86_400.0
     asf_signed_seconds: float = 3600.0
@@ -110,6 +124,8 @@ class Options:
         above_zero(time_scale=self.time_scale, geodes_quota_seconds=self.geodes_quota_seconds)
         above_zero(peps_quota_seconds=self.peps_quota_seconds)
         above_zero(asf_cookie_seconds=self.asf_cookie_seconds, asf_signed_seconds=self.asf_signed_seconds)
+        at_least(0, wekeo_quota=self.wekeo_quota, wekeo_order_seconds=self.wekeo_order_seconds)
+        above_zero(wekeo_quota_seconds=self.wekeo_quota_seconds, wekeo_order_life=self.wekeo_order_life)
         at_least(0, asf_burst_seconds=self.asf_burst_seconds)
         above_zero(token_seconds=self.token_seconds, refresh_seconds=self.refresh_seconds)
         one_of(RANGES, geodes_ranges=self.geodes_ranges)

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from pepsasync.sandbox import asf, cdse, geodes, peps
+from pepsasync.sandbox import asf, cdse, geodes, peps, wekeo
 from pepsasync.sandbox.accounts import DEFAULT_API_KEY
 from pepsasync.sandbox.archive import Archive
 from pepsasync.sandbox.asf.tokens import earthdata_token
@@ -81,6 +81,20 @@ class Sandbox:
         geodes_bad_key: What a wrong key leads to: `login`, redirects without end, or `refuse`, a 401.
         geodes_strict: Whether GEODES refuses pages that are too long and unknown attributes.
         geodes_version: Version of GEODES' STAC layer, `2.1` or `2.2`.
+        wekeo_terms: Whether the accounts have accepted the terms of WEkEO.
+        wekeo_terms_status: HTTP status with which WEkEO refuses an account that has not.
+        wekeo_refusal: HTTP status with which WEkEO refuses a token, 401 or 403.
+        wekeo_origin: Where the accounts of WEkEO are from: None, `eumetsat` or `cmems`.
+        wekeo_old_login: Whether WEkEO hands out tokens where it did before July 2026.
+        wekeo_error_200: Whether WEkEO refuses passwords with status 200.
+        wekeo_totals: Whether WEkEO tells the number of results, instead of where the next page begins.
+        wekeo_quota: Products that an account of WEkEO may order in a window of time, None for no limit.
+        wekeo_quota_seconds: Length of that window in archive seconds.
+        wekeo_quota_headers: Whether WEkEO tells what is left of it.
+        wekeo_order_seconds: Archive seconds that every order of WEkEO takes at least.
+        wekeo_order_life: Archive seconds after which WEkEO forgets an order.
+        wekeo_ranges: Whether WEkEO sends parts of files.
+        wekeo_redirect: Whether WEkEO redirects downloads to another host name, which must not see the token.
         asf_eula: Whether the accounts have accepted the licence of ASF.
         asf_cookie_seconds: Life of a session of ASF in archive seconds.
         asf_signed_seconds: Archive seconds for which ASF's signed addresses are good.
@@ -102,7 +116,7 @@ class Sandbox:
         self.username, self.password = next(iter(accounts.items()))
         self.api_key = DEFAULT_API_KEY
         self._archive = Archive(options, accounts)
-        protocols = [protocol.routes(self._archive) for protocol in (peps, cdse, geodes, asf)]
+        protocols = [protocol.routes(self._archive) for protocol in (peps, cdse, geodes, asf, wekeo)]
         own_names = Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)
         self._server = ServerThread(Starlette(routes=protocols, middleware=[own_names]), options.port)
 
@@ -130,6 +144,11 @@ class Sandbox:
     def asf_url(self) -> str:
         """Root of the ASF service, under which each of its hosts is a folder, as `cmr.earthdata.nasa.gov`."""
         return f"{self.url}/asf"
+
+    @property
+    def wekeo_url(self) -> str:
+        """Root of the WEkEO service, under which `/hda-broker` and `/identity` stand."""
+        return f"{self.url}/wekeo"
 
     @property
     def asf_token(self) -> str:

@@ -50,6 +50,8 @@ class Statistics:
     """OpenID sessions continued with a refresh token."""
     leaked_tokens: int = 0
     """Access tokens that arrived at a host that must not see them."""
+    orders: int = 0
+    """Orders that WEkEO took and counted; one that was there already does not count."""
     asf_sessions: int = 0
     """Sessions that ASF began, by a login or for a token."""
     refused_logins: int = 0
