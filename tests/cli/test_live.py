@@ -1,5 +1,7 @@
 """The live display, on the screen of a terminal emulator."""
 
+import os
+import signal
 import threading
 from functools import partial
 
@@ -174,6 +176,18 @@ def test_after_a_change_of_size_nothing_old_is_left(sizes):
     fresh = story(Screen(*sizes[-1]))
 
     assert screen.terminal.lines == fresh.screen()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCONT"), reason="programs are not stopped there")
+def test_after_it_was_stopped_and_goes_on_nothing_old_is_left():
+    screen, before = story(Screen(80, 24)), signal.getsignal(signal.SIGCONT)
+    with screen.progress:
+        drawn = screen.screen()
+        screen.terminal.write("^Z\n[1]+  Stopped\n$ fg\npepsasync fetch\n")  # so does a shell
+        os.kill(os.getpid(), signal.SIGCONT)
+        assert drawn == screen.screen()
+
+    assert before == signal.getsignal(signal.SIGCONT)
 
 
 def test_the_display_is_gone_at_the_end_and_all_that_scrolled_by_is_there():

@@ -11,7 +11,7 @@ from pepsasync.cli.app import GroupedCommand
 from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, QueryOptions, StagingOptions, flatten
 from pepsasync.cli.status import order_words
 from pepsasync.config import SETTINGS, Kind
-from pepsasync.model import Query, Quota
+from pepsasync.model import Query, Quota, Shard
 from pepsasync.query.criteria import _CANONICAL
 
 TEXTS = {
@@ -20,6 +20,7 @@ TEXTS = {
     Kind.TIME: ("20m", 1_200.0),
     Kind.QUOTA: ("5/1h", Quota(5, 3_600.0)),
     Kind.FLAG: (None, True),
+    Kind.SHARD: ("2/8", Shard(2, 8)),
 }
 
 

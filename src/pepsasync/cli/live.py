@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -93,6 +94,9 @@ class Display:
     def __enter__(self) -> Self:
         self._stack.enter_context(self._region)
         self._stack.enter_context(told_above(self.print_above))
+        if hasattr(signal, "SIGCONT") and threading.current_thread() is threading.main_thread():
+            before = signal.signal(signal.SIGCONT, lambda *_: self._region.lose_place())
+            self._stack.callback(signal.signal, signal.SIGCONT, before)
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -1,8 +1,8 @@
 """The last lines of a terminal, which are drawn anew again and again, while other lines scroll by above them.
 
 A thread does all the writing, so that a terminal that is paused or slow holds up nothing else. After a change of size
-nobody knows where the lines stand now, since some terminals wrap them anew and others do not: the screen is cleared,
-and the latest lines are written once more.
+nobody knows where the lines stand now, since some terminals wrap them anew and others do not, nor after the program was
+stopped (Ctrl-Z): the screen is cleared, and the latest lines are written once more.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Region:
         self._size_now = size
         self._every = every
         self._size: Size | None = None
+        self._is_lost = False
         self._rows = 0
         self._to_write: deque[str] = deque()
         self._written: deque[str] = deque(maxlen=KEPT)
@@ -71,6 +72,10 @@ class Region:
             self._thread.join(PATIENCE)
         if not self._thread.is_alive():
             self._write(self._frame([]))
+
+    def lose_place(self) -> None:
+        """Know that others have written to the terminal, so that nobody knows where the region stands."""
+        self._is_lost = True
 
     def print_above(self, line: str) -> None:
         """Write a line above the region, with the next drawing; never waits."""
@@ -91,7 +96,8 @@ class Region:
         above = [self._to_write.popleft() for _ in range(len(self._to_write))]
         start = UP.format(self._rows) if self._rows else ""
         self._written.extend(above)
-        if before is not None and size != before and self._rows:
+        is_lost, self._is_lost = self._is_lost, False
+        if before is not None and (size != before or is_lost) and self._rows:
             start, above = CLEAR, list(self._written)[-size[1] :]
         self._size, self._rows = size, len(lines)
         return "\r" + start + "".join(f"{line}{ERASE_LINE}\n" for line in [*above, *lines]) + ERASE_BELOW
