@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import threading
 import zipfile
 
 import anyio
@@ -153,6 +154,35 @@ async def test_hashing_what_is_here_goes_on_where_it_ended(folder, cancel_in, mo
 
         assert sum(lengths) == len(body)
         assert part.checksum() == wanted.checksum
+
+
+async def test_a_disk_that_takes_long_to_take_a_part_is_not_waited_for(archive, folder, monkeypatch, tmp_path):
+    body = zipped(tmp_path / "elsewhere.zip")
+    wanted, fsync = product(body), os.fsync
+    leave_part(folder, wanted, body, (0, len(body)))
+    part = await download(wanted, archive, folder)
+    has_begun, may_end, has_ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(handle):
+        has_begun.set()
+        assert may_end.wait(120)
+        fsync(handle)
+        has_ended.set()
+
+    monkeypatch.setattr(os, "fsync", slow)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(verify_and_promote, part, folder)
+            await anyio.to_thread.run_sync(has_begun.wait, 120)
+            tasks.cancel_scope.cancel()
+        assert not may_end.is_set()
+    finally:
+        may_end.set()
+    await anyio.to_thread.run_sync(has_ended.wait, 120)
+
+    assert not folder.zip_path(wanted).exists()
+    assert folder.unfinished_length(wanted) == len(body)
+    assert (await verify_and_promote(part, folder)).read_bytes() == body
 
 
 @pytest.mark.parametrize(("has_checksum", "call"), [(True, (hashlib, "new")), (False, (zipfile.ZipFile, "open"))])

@@ -29,6 +29,7 @@ from pepsasync.folder.files import (
     make_own_folder,
     make_way,
     new_file,
+    open_own,
     read_own,
     remove_own,
     remove_tree,
@@ -316,6 +317,17 @@ class Folder:
                 for path in folder.glob(f"*{NEW}"):
                     path.unlink(missing_ok=True)
 
+    def sync_part(self, product: Product) -> None:
+        """Force the bytes of a part to the disk; changes nothing, so that nobody has to wait for the end.
+
+        Raises:
+            IntegrityError: The part was removed meanwhile.
+            DiskFullError, ConfigError, TransferError: The disk failed, or it is no file of ours.
+        """
+        part = self.part_path(product)
+        with disk_errors(part), self.has_part(product), open(part, "rb", opener=open_own) as file:
+            os.fsync(file.fileno())
+
     def promote(self, product: Product, verified: Stamp | bytearray) -> Path:
         """Give a verified product its final name; on return it is on the disk, not only in its cache.
 
@@ -324,8 +336,8 @@ class Folder:
 
         Args:
             product: Whose bytes.
-            verified: Stamp of the part that was verified; or the bytes of a small product, of which nothing is left
-                behind when they cannot be written.
+            verified: Stamp of the part that was verified after `sync_part`; or the bytes of a small product, of which
+                nothing is left behind when they cannot be written.
 
         Raises:
             TransferError: Another program has changed the part meanwhile.
@@ -339,10 +351,8 @@ class Folder:
                 part = new_file(part)
                 stack.enter_context(removed_on_error(part))
                 self._write_small(part, verified)
-            else:
-                if what := foreign(os.lstat(part)):
-                    raise OSError(errno.EBUSY, f"it is {what}, which pepsasync did not make")
-                sync(part)
+            elif what := foreign(os.lstat(part)):
+                raise OSError(errno.EBUSY, f"it is {what}, which pepsasync did not make")
             self.check_owner()
             if not isinstance(verified, bytearray) and stamp_of(part) != verified:
                 raise OSError(errno.EBUSY, "another program has changed it")

@@ -46,8 +46,11 @@ async def verify_and_promote(part: Part, folder: Folder, limiter: anyio.Capacity
         IntegrityError: Something is wrong; the part is still there.
         DiskFullError, ConfigError, TransferError: The disk failed.
 
-    Cancellation: the rename is done or not done; nothing in between.
+    Cancellation: the rename is done or not done; nothing in between. A disk that takes long to take the bytes of a part
+    is not waited for.
     """
+    if part.memory is None:
+        await to_thread.run_sync(folder.sync_part, part.product, limiter=limiter, abandon_on_cancel=True)
     return await to_thread.run_sync(_verify_and_promote, part, folder, limiter=limiter)
 
 
