@@ -27,7 +27,10 @@ from pepsasync.providers.geodes import ADVICE, Geodes
 
 ROOT = "https://archive.example"
 MD5 = "86f828c4c7e921615d1cd0476604f780"
-ITEM = product("A", download_url=f"{ROOT}/api/download/URN:1/files/{MD5}", checksum=Checksum("md5", MD5))
+STORE = "https://s3.example/bucket/A.zip"
+ITEM = product(
+    "A", download_url=f"{ROOT}/api/download/URN:1/files/{MD5}", checksum=Checksum("md5", MD5), storage_url=STORE
+)
 QUOTA = b'{"messages": ["Downloading products per hour exceeds quota limit"]}'
 pytestmark = pytest.mark.anyio
 
@@ -141,7 +144,8 @@ async def test_items_that_come_twice_do_not_end_a_search_too_soon():
 
 def feature(number):
     asset = {"href": f"/files/{number}", "roles": ["data"], "type": "application/zip"}
-    return {"id": f"id-{number}", "properties": {"identifier": f"P{number}", "dataset": "X"}, "assets": {"x": asset}}
+    properties = {"identifier": f"P{number}", "dataset": "X", "endpoint_url": STORE}
+    return {"id": f"id-{number}", "properties": properties, "assets": {"x": asset}}
 
 
 async def test_search_is_anonymous():
@@ -169,7 +173,7 @@ async def test_a_refused_search_is_explained(status, error):
 def availability(request, available):
     if request.url.path == "/fastavailability":
         (asked,) = json.loads(request.content)["availability"]
-        assert asked == {"href": ITEM.download_url, "endpointURL": None}
+        assert asked == {"href": ITEM.download_url, "endpointURL": STORE}
         return httpx.Response(
             200, json={"products": [{"id": ITEM.id, "files": [{"checksum": MD5, "available": available}]}]}
         )
@@ -206,8 +210,44 @@ async def test_tiers_are_asked_for_one_by_one_when_that_fails(status, keyless):
         await geodes(one_by_one(status), key=None).tiers([ITEM])
 
 
+async def test_products_without_an_address_in_the_store_are_asked_for_one_by_one():
+    asked = []
+
+    def answer(request):
+        asked.append(request.url.path)
+        if request.url.path == "/fastavailability":
+            return availability(request, available=False)
+        return httpx.Response(200, json={"id": "B", "files": [{"checksum": MD5, "available": True}]})
+
+    other = product("B", checksum=Checksum("md5", MD5))
+
+    assert await geodes(answer).tiers([ITEM, other]) == {ITEM.id: StorageTier.TAPE, other.id: StorageTier.DISK}
+    assert asked == ["/fastavailability", "/availability/B"]
+    assert await geodes(answer, key=None).tiers([other]) == {}
+
+
+@pytest.mark.parametrize(
+    ("collection", "there", "words"),
+    [
+        ("MUSCATE_SENTINEL2_L2A", ["PEPS_S1_L1", "THEIA_SENTINEL2_L2A"], "it has THEIA_SENTINEL2_L2A"),
+        ("Q", ["A_1", "B_2"], "it has A_1, B_2$"),
+        ("A_1", ["A_1"], "newer pepsasync"),
+        ("S1", ["A_1"], "newer pepsasync"),
+        ("Q", [], "newer pepsasync"),
+    ],
+)
+async def test_an_unknown_collection_is_told_with_those_that_there_are(collection, there, words):
+    def answer(request):
+        if request.url.path.endswith("/collections"):
+            return httpx.Response(200, json={"collections": [{"id": name} for name in there]})
+        return httpx.Response(400)
+
+    with pytest.raises(RefusedError, match=words):
+        await geodes(answer).search_page(Query(collection=collection), 1)
+
+
 async def test_a_product_that_is_not_known_one_by_one_is_missing():
-    items = [product(name, checksum=Checksum("md5", MD5)) for name in "ABC"]
+    items = [product(name, checksum=Checksum("md5", MD5), storage_url=STORE) for name in "ABC"]
 
     tiers = await geodes(one_by_one(500, unknown="B")).tiers(items)
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -119,7 +120,7 @@ def test_assets_that_no_web_client_can_have_are_not_the_product(elsewhere, caplo
     assert parse_item(item({"look": look, "b": asset()}), ROOT).quicklook_url is None
     assert not caplog.messages
     assert parse_item(item({"a": there}), ROOT) is None
-    assert caplog.messages == ["left out a search result without id or data"]
+    assert caplog.messages == ["left out a search result without id, name or data"]
 
 
 def test_xml_files_and_quicklooks_are_not_the_product():
@@ -130,6 +131,35 @@ def test_xml_files_and_quicklooks_are_not_the_product():
     assert product.download_url.endswith(MD5)
     assert product.quicklook_url == f"{ROOT}/api/quicklook/1?scope=gdh"
     assert parse_item(item({"a": extra}), ROOT) is None
+
+
+def stac_1_1(identity, assets, **properties):
+    return {"stac_version": "1.1.0", "id": identity, "properties": properties, "assets": assets}
+
+
+def test_items_of_stac_1_1_have_their_name_as_id_and_one_instant():
+    data = {"data": asset(title="Raw data"), "overview": {"roles": ["overview"], "href": "/look.jpg"}}
+
+    found = parse_item(stac_1_1(NAME, data, datetime="2017-01-05T10:54:32Z"), ROOT)
+
+    assert found.name == found.id == NAME
+    assert found.start == datetime(2017, 1, 5, 10, 54, 32, tzinfo=UTC)
+    assert found.published is None
+
+
+def test_where_there_are_two_instants_the_other_one_is_that_of_the_publication():
+    found = parse_item(item(start_datetime="2017-01-05T10:54:32Z", datetime="2017-01-06T00:00:00Z"), ROOT)
+
+    assert (found.start.day, found.published.day) == (5, 6)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [(f"2017/01/{NAME}.zip", NAME), ("data", None), (".zip", None), (f"{NAME}.h5.gz", f"{NAME}.h5")]
+)
+def test_no_name_is_made_of_a_title(key, name, caplog):
+    found = parse_item(stac_1_1("URN:FEATURE:DATA:gdh:1:V1", {key: asset(title="Download me.zip")}), ROOT)
+
+    assert (found and found.name) == name
 
 
 def test_superseded_versions_are_left_out():

@@ -6,6 +6,7 @@ Facts are from the GEODES protocol notes; the section numbers in comments are th
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -36,7 +37,7 @@ from pepsasync.providers.geodes.attributes import LISTED, parse_queryables
 from pepsasync.providers.geodes.key import Key, key_of
 from pepsasync.providers.geodes.query import COLLECTIONS, collections_of, search_body, slices
 from pepsasync.providers.geodes.reply import parse_availability, parse_files, parse_page
-from pepsasync.providers.reading import as_integer, as_mapping
+from pepsasync.providers.reading import as_integer, as_list, as_mapping, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -56,6 +57,16 @@ KEY_HINT = (
     "Make a key in the GEODES portal (My Profile, Authentication, API Key) and run 'pepsasync login geodes', or set "
     "PEPSASYNC_GEODES_API_KEY"
 )
+
+CHANGED = "GEODES has probably changed its catalogue: look for a newer pepsasync, or check --base-url"
+
+MOST_COLLECTIONS = 500
+"""Collections that are asked for at once; the archive has fewer than a hundred (1)."""
+
+MOST_NAMED = 20
+"""Collections that are named in a message."""
+
+LISTED_COLLECTIONS = frozenset(name for names in COLLECTIONS.values() for name in names)
 
 _HINTS = {
     403: KEY_HINT,
@@ -110,9 +121,27 @@ class Geodes:
         try:
             reply = await self._http.json(request, is_search=True)
         except (RefusedError, NotFoundError) as error:
-            error.hint = "GEODES has probably changed its catalogue: look for a newer pepsasync, or check --base-url"
+            error.hint = await self._unknown_collection(query) or CHANGED
             raise
         return parse_page(reply, self._root, query)
+
+    async def _unknown_collection(self, query: Query) -> str | None:
+        """What to say when there is no such collection (12); None when there is, or nobody knows."""
+        asked = [name for name in collections_of(query) if name not in LISTED_COLLECTIONS]
+        body = {"page": 1, "limit": MOST_COLLECTIONS}
+        request = self._http.build("POST", f"{self._root}/api/stac/collections", json=body)
+        try:
+            reply = as_mapping(await self._http.json(request) if asked else None)
+        except ProviderError:
+            return None
+        ids = [as_text(as_mapping(one).get("id")) for one in as_list(reply.get("collections"))]
+        there = sorted(name for name in ids if name)
+        unknown = [name for name in asked if name not in there]
+        if not (there and unknown):
+            return None
+        near = get_close_matches(unknown[0].upper(), there, n=3, cutoff=0.5)
+        more = "" if near or len(there) <= MOST_NAMED else ", ..."
+        return f"GEODES has no collection {unknown[0]}; it has {', '.join(near or there[:MOST_NAMED])}{more}"
 
     async def attributes(self, collection: str | None) -> Mapping[str, Attribute]:
         """Ask for names, types and values; see `Provider.attributes`."""
@@ -143,7 +172,18 @@ class Geodes:
         """Nothing: requests of this archive have no names."""
 
     async def tiers(self, products: Collection[Product]) -> Mapping[str, StorageTier]:
-        """Ask for all at once, one by one when that fails and there is a key; see `Provider.tiers`."""
+        """Ask for all at once, one by one when that fails and there is a key; see `Provider.tiers`.
+
+        What has no address in the store is asked for one by one: what a list makes of such products is not known (12).
+        """
+        listed = [product for product in products if product.storage_url]
+        alone = [product for product in products if not product.storage_url]
+        found = dict(await self._tiers_together(listed)) if listed else {}
+        if alone and key_of(await self._credentials.find()) is not None:
+            found |= await self._tiers_one_by_one(alone)
+        return found
+
+    async def _tiers_together(self, products: Sequence[Product]) -> Mapping[str, StorageTier]:
         wanted = [{"href": product.download_url, "endpointURL": product.storage_url} for product in products]
         request = self._http.build("POST", f"{self._root}/fastavailability", json={"availability": wanted})
         try:

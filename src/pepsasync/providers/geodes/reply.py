@@ -95,28 +95,45 @@ def _is_old(item: Any) -> bool:
 
 
 def _unclear(item: Any, product: Product) -> tuple[str, ...]:
-    return unclear(product, as_mapping(item.get("properties")).get("start_datetime"), item.get("geometry"))
+    p = as_mapping(item.get("properties"))
+    return unclear(product, p.get("start_datetime") or p.get("datetime"), item.get("geometry"))
 
 
 def _name(item: Any) -> str:
     """What to call an item that cannot be read."""
-    return as_text(as_mapping(as_mapping(item).get("properties")).get("identifier")) or name_of(item, "id")
+    return _named(as_mapping(item)) or name_of(item, "id")
+
+
+def _named(item: Mapping[str, Any]) -> str | None:
+    """The name of a product; items of STAC 1.1 have it as their id (section 12)."""
+    identity = as_text(item.get("id"))
+    is_name = identity is not None and not identity.upper().startswith("URN:")
+    return as_text(as_mapping(item.get("properties")).get("identifier")) or (identity if is_name else None)
+
+
+def _file_name(key: str) -> str | None:
+    """The name of a product from the key of its asset, which is the name of its file (section 4), or a mere role."""
+    stem, dot, _ = key.rpartition("/")[2].rpartition(".")
+    return stem if dot and stem else None
 
 
 def parse_item(item: Any, root: str, query: Query | None = None) -> Product | None:
-    """Parse one item; None for an old version, and, with a warning in the log, for one without id or data."""
+    """Parse one item; None for an old version, and, with a warning in the log, for one without id, name or data."""
     fields = as_mapping(item)
     p = as_mapping(fields.get("properties"))
     identity = as_text(fields.get("id"))
     if _is_old(item):
         return None
-    if identity is None or (found := _data_asset(fields.get("assets"))) is None:
-        _log.warning("left out a search result without id or data")
+    found = _data_asset(fields.get("assets"))
+    name = _named(fields) or (_file_name(found[0]) if found else None)
+    if identity is None or found is None or name is None:
+        _log.warning("left out a search result without id, name or data")
         return None
-    file, asset = found
-    name = as_text(p.get("identifier")) or file.removesuffix(".zip")
+    asset = found[1]
     platform, orbit = as_word(p.get("platform")), as_integer(p.get("sat:absolute_orbit"))
-    start = as_instant(p.get("start_datetime"))
+    # Where only one instant is told, it is that of the acquisition (section 12).
+    start, told = as_instant(p.get("start_datetime")), as_instant(p.get("datetime"))
+    start, published = (start, told) if start else (told, None)
     is_radar = (platform or name).startswith("S1")
     return Product(
         id=identity,
@@ -139,7 +156,7 @@ def parse_item(item: Any, root: str, query: Query | None = None) -> Product | No
         tile=(as_word(p.get("grid:code")) or "").removeprefix("T") or None,
         polarisation=as_word(p.get("sar:polarizations")),
         timeliness=as_word(p.get("product:timeliness")),
-        published=as_instant(p.get("datetime")),
+        published=published,
         quicklook_url=_quicklook(fields.get("assets"), root),
         storage_url=as_text(p.get("endpoint_url")),
         footprint=as_footprint(fields.get("geometry")),
@@ -187,7 +204,7 @@ def _assets(value: Any, role: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         fields = as_mapping(asset)
         href = as_text(fields.get("href"))
         if role in as_list(fields.get("roles")) and href and not _ELSEWHERE.match(href):
-            yield as_text(fields.get("title")) or key, fields
+            yield key, fields
 
 
 def _data_asset(value: Any) -> tuple[str, Mapping[str, Any]] | None:
