@@ -20,6 +20,12 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("steady")
 
+# Where tests run in the background, or under nohup, signals are ignored, and every program that they start would inherit
+# that.
+for _number, _default in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, _number) and signal.getsignal(getattr(signal, _number)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, _number), _default)
+
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request):
