@@ -173,7 +173,7 @@ def _check_bounds(bounds: Mapping[str, object]) -> None:
     """The collection has a default, so that a call without anything else would order all of it."""
     if all(bound is None for bound in bounds.values()):
         hint = "For example: tile='31TCJ', start_date='2017-01-01', end_date='2017-02-01'"
-        raise ConfigError("say where or when: otherwise it would be the whole collection", hint=hint)
+        raise ConfigError("no place or period is given; the query would mean the whole collection", hint=hint)
 
 
 def _patience(max_trials: int, wait: float) -> dict[str, Any]:

@@ -57,37 +57,37 @@ class Config:
     in_flight: int = _setting(
         6_000,
         Kind.COUNT,
-        "products that are worked on or waited for at once, or whose outcome nobody has taken",
-        note="the search pauses when it is reached, to bound memory; a waiting product costs about 15 kB",
+        "products in progress or waiting at once, until their outcome is consumed",
+        note="the search pauses at this number, to bound memory; a waiting product costs about 15 kB",
     )
     poll_interval: float | None = _setting(
-        None, Kind.TIME, "first pause between two looks at the tape queue", unset="the archive's"
+        None, Kind.TIME, "first pause between two polls of the tape queue", unset="the archive's"
     )
     poll_interval_max: float = _setting(
         600.0,
         Kind.TIME,
-        "longest pause between two looks at the tape queue",
-        note="the pause grows towards it while nothing moves",
+        "longest pause between two polls of the tape queue",
+        note="the pause grows up to it while no product changes its state",
     )
     trials: int | None = _setting(
-        None, Kind.COUNT, "looks without movement before a product is given up", unset="no limit"
+        None, Kind.COUNT, "polls without any change before a product is given up", unset="no limit"
     )
     staging_timeout: float = _setting(3 * 86_400.0, Kind.TIME, "longest wait for one product from tape: 12h, 3d")
     staging_window: int | None = _setting(
-        None, Kind.SIZE, "bytes asked for from tape and not downloaded yet: 500GB", unset="by the rate of downloads"
+        None, Kind.SIZE, "bytes asked for from tape and not downloaded yet: 500GB", unset="from the download rate"
     )
     unknown_requests: int = _setting(
         4,
         Kind.COUNT,
-        "staging requests of a product of which the archive knows nothing",
+        "staging requests for a product whose state the archive does not know",
         note="then it is reported as not available",
     )
     retries: int = _setting(
         6,
         Kind.COUNT,
-        "tries of a request",
-        note="counted anew whenever bytes have moved, and not while the archive is not responding, for which it "
-        "waits half an hour",
+        "tries for each request",
+        note="the count starts anew when bytes have arrived; an archive that is not responding is tried for half an "
+        "hour whatever the count",
     )
     retry_wait: float = _setting(
         1.0, Kind.TIME, "first pause between two tries", note="it doubles, with jitter, up to `retry_wait_max`"
@@ -99,35 +99,35 @@ class Config:
     read_timeout: float = _setting(
         90.0,
         Kind.TIME,
-        "longest silence on a connection",
-        note="also the longest time for a whole reply that is no product and, with `connect_timeout` added, for a "
-        "whole head; PEPS takes up to 30 s for a 202",
+        "longest time without data on a connection",
+        note="also the longest time for a complete reply that is no product and, with `connect_timeout` added, for "
+        "complete response headers; PEPS takes up to 30 s for a 202",
     )
     quota: Quota | None = _setting(
         None,
         Kind.QUOTA,
-        "products that the account may download in a time: 50/1h",
-        note="with several archives it is for those that publish one",
-        unset="what the archive tells, else what it publishes",
+        "download quota of the account, products per time: 50/1h",
+        note="with several archives, it applies to those that publish a quota",
+        unset="the quota that the archive reports, else the one it publishes",
     )
     quota_patience: float = _setting(
         7_200.0,
         Kind.TIME,
-        "how long an archive may go on refusing for a quota",
-        note="at least twice the time of the quota",
+        "longest time for which an archive may refuse downloads because of a quota",
+        note="at least twice the period of the quota",
     )
     restore: bool = _setting(
         False, Kind.FLAG, "geodes: let a REGARDS server restore from tape; the public one does not"
     )
-    skip_tape: bool = _setting(False, Kind.FLAG, "leave out what is on tape instead of waiting for it, and list it")
+    skip_tape: bool = _setting(False, Kind.FLAG, "skip products on tape and list them, instead of waiting")
     min_rate: int = _setting(
         1_000,
         Kind.SIZE,
-        "slower downloads begin again on a new connection; 0: never",
-        note="bytes a second, over a minute; not looked at with `limit_rate`",
+        "a slower download is restarted on a new connection; 0: never",
+        note="bytes per second over a minute; ignored with `limit_rate`",
         zero=True,
     )
-    limit_rate: int | None = _setting(None, Kind.SIZE, "bytes a second for all together: 10m, 500k", unset="no limit")
+    limit_rate: int | None = _setting(None, Kind.SIZE, "bytes per second in total: 10m, 500k", unset="no limit")
     segments: int | None = _setting(
         None,
         Kind.COUNT,

@@ -347,7 +347,7 @@ class Query:
                 raise ConfigError(f"{what} {percent:g} is not a percentage between 0 and 100")
         most = 100 if self.cloud_cover is None else self.cloud_cover
         if self.min_cloud_cover is not None and self.min_cloud_cover > most:
-            raise ConfigError(f"no cloud cover is from {self.min_cloud_cover:g} to {most:g} percent")
+            raise ConfigError(f"the lowest cloud cover {self.min_cloud_cover:g} is above the highest, {most:g} percent")
 
     def _check_choices(self) -> None:
         if wrong := [month for month in self.months if month not in range(1, 13)]:
@@ -356,7 +356,7 @@ class Query:
             for word in several(getattr(self, criterion)):
                 if word not in words:
                     what = f"{criterion.replace('_', ' ')} cannot be {word!r}"
-                    raise ConfigError(what, hint=f"There are {', '.join(words)}")
+                    raise ConfigError(what, hint=f"Use one of {', '.join(words)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,7 @@ def check_unit(size: int, text: str, option: str) -> int:
     if 0 < size < SMALLEST and not text.strip()[-1].isalpha():
         number = text.strip()
         raise ConfigError(
-            f"{option}: {number} would be {size} bytes, without a unit", hint=f"Write {number}m, {number}k or {number}b"
+            f"{option}: {number} without a unit would be {size} bytes", hint=f"Write {number}m, {number}k or {number}b"
         )
     return size
 

@@ -90,7 +90,7 @@ def test_folder_that_may_not_be_entered_is_told_in_clear_words(run, serve, folde
 
     done = run(*COMMANDS[command](served, folder))
 
-    assert "fault of pepsasync" not in done.err
+    assert "bug in pepsasync" not in done.err
     assert "Permission denied" in done.err
     can_go_on = closed == ".pepsasync" and command in ("verify", "repair")  # each zip tells whether it is whole
     assert done.code == (0 if can_go_on else 2), done.err
@@ -105,7 +105,7 @@ def test_folder_that_is_closed_during_a_run_is_told_in_clear_words(run, serve, f
     served = serve(product_size=size)
     done = run(*fetch(served, folder, "-j", "1", "--on-delivered", f"chmod 000 {folder / closed}"))
 
-    assert "fault of pepsasync" not in done.err
+    assert "bug in pepsasync" not in done.err
     assert done.code == (0 if closed.endswith("verified") else 2), done.err
     if done.code:
         assert "Permission denied" in done.err
@@ -122,7 +122,7 @@ def test_journal_that_another_program_locks_is_told_in_clear_words(run, serve, f
 
     assert done.code == 2, done.err
     assert "is locked. End the program that keeps it locked" in done.err
-    assert all("fault of pepsasync" not in one.err for one in (done, *told))
+    assert all("bug in pepsasync" not in one.err for one in (done, *told))
     assert not list((folder / ".pepsasync").glob("*.lease"))
 
 
@@ -172,7 +172,7 @@ def test_too_few_threads_are_told_in_clear_words(run, serve, folder, monkeypatch
     done = run(*fetch(served, folder, "--trials", "1", "--wait", "0.01"))
     monkeypatch.undo()
 
-    assert "fault of pepsasync" not in done.err
+    assert "bug in pepsasync" not in done.err
     assert done.code in (0, 1, 2), done.err
     if done.code:
         assert "can't start new thread" in done.err

@@ -63,9 +63,9 @@ def test_private_root_of_one_of_several_archives_is_kept(run, stranger, monkeypa
     refused = run("resume", folder)
 
     needed = f"--base-url ,{root(stranger, 'peps')}"
-    assert f"'pepsasync resume {folder} {needed}' goes on" in told.out
+    assert f"'pepsasync resume {folder} {needed}' continues" in told.out
     assert refused.code == 2
-    assert "takes peps from 127.0.0.1" in refused.err
+    assert "names 127.0.0.1 for peps" in refused.err
     assert f"give {needed}, or set PEPSASYNC_PEPS_BASE_URL" in refused.err
     assert not stranger.statistics.requests
 
@@ -76,7 +76,7 @@ def test_private_root_of_one_of_several_archives_is_kept(run, stranger, monkeypa
     done = run("resume", folder, *needed.split(" "))
     assert done.code == 0, done.err
     assert list(folder.glob("*.zip"))
-    assert f"'pepsasync resume {folder}' goes on" not in run("status", folder).out
+    assert f"'pepsasync resume {folder}' continues" not in run("status", folder).out
 
 
 def test_status_names_no_root_that_resume_does_not_need(run, stranger, monkeypatch, tmp_path):
@@ -84,8 +84,11 @@ def test_status_names_no_root_that_resume_does_not_need(run, stranger, monkeypat
     named = run("status", folder).out
     monkeypatch.setenv("PEPSASYNC_PEPS_BASE_URL", root(stranger, "peps"))
 
-    assert f"'pepsasync resume {folder} --base-url {root(stranger, 'peps')}' goes on; give it only if" in named
-    assert f"'pepsasync resume {folder}' goes on" in run("status", folder).out
+    assert (
+        f"'pepsasync resume {folder} --base-url {root(stranger, 'peps')}' continues; your account is sent to that address: give it only if"
+        in named
+    )
+    assert f"'pepsasync resume {folder}' continues" in run("status", folder).out
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,7 +99,7 @@ def test_root_that_only_the_folder_names_gets_no_account(run, stranger, monkeypa
     done = run(*command, foreign(tmp_path / "data", stranger, name), *options)
 
     assert done.code == 2, done.err
-    assert "takes " + name + " from 127.0.0.1" in done.err
+    assert f"names 127.0.0.1 for {name}" in done.err
     assert f"--base-url {root(stranger, name)}" in done.err
     assert f"PEPSASYNC_{name.upper()}_BASE_URL" in done.err
     assert not stranger.statistics.requests
@@ -107,7 +110,7 @@ def test_no_root_of_several_may_be_foreign(run, stranger, monkeypatch, tmp_path)
     done = run("resume", foreign(tmp_path / "data", stranger, "cdse", "peps"))
 
     assert done.code == 2
-    assert "takes peps from 127.0.0.1" in done.err
+    assert "names 127.0.0.1 for peps" in done.err
     assert not stranger.statistics.requests
 
 

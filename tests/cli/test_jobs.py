@@ -160,9 +160,9 @@ class TestTheirOrder:
     def test_one_after_the_other(self, line, runs, capsys):
         runs.codes["cdse"] = 1
 
-        assert run_jobs(jobs("peps", "cdse", "geodes"), line, "going on with {}") == 1
+        assert run_jobs(jobs("peps", "cdse", "geodes"), line, "continuing {}") == 1
         assert [run.archive.provider for run in runs.made] == ["peps", "cdse", "geodes"]
-        assert "going on with 1 product from cdse (2 of 3)" in capsys.readouterr().err
+        assert "continuing 1 product from cdse (2 of 3)" in capsys.readouterr().err
 
     @pytest.mark.parametrize("silent", ["peps", "geodes"])
     def test_an_archive_that_cannot_be_reached_keeps_no_other_from_being_done(self, line, runs, silent):
@@ -194,7 +194,7 @@ class TestTheirOrder:
 
     @pytest.mark.parametrize("given", [{"auth": "account.txt"}, {"base_url": "https://one.example"}])
     def test_what_is_for_one_archive_is_refused_for_several(self, line, runs, given):
-        with pytest.raises(ConfigError, match="one archive, and this is about cdse and peps"):
+        with pytest.raises(ConfigError, match="one archive, and these orders use cdse and peps"):
             run_jobs(jobs("peps", "cdse"), CommandLine(line.session, ArchiveOptions(**given), *rest(line)), "{}")
 
         assert runs.made == []
@@ -252,7 +252,7 @@ class TestResume:
         done = run("resume", tmp_path / "data", "-a", tmp_path / "account.txt")
 
         assert done.code == 2
-        assert "-a is for one archive, and this is about cdse and peps" in done.err
+        assert "-a is for one archive, and these orders use cdse and peps" in done.err
         assert not list((tmp_path / "data").glob("*.zip"))
 
     def test_an_archive_that_is_down_does_not_keep_the_other_waiting(self, run, two, tmp_path, monkeypatch):
@@ -262,7 +262,7 @@ class TestResume:
         done = run("resume", tmp_path / "data")
 
         assert done.code == 4, done.err
-        assert "the others go on" in done.err
+        assert "the others continue" in done.err
         assert len(list((tmp_path / "data").glob("*.SAFE"))) == len(s1(two.cdse)) > 0
 
     def test_the_archive_of_the_command_line_comes_before_that_of_the_orders(self, run, two, tmp_path):

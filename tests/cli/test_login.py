@@ -224,7 +224,7 @@ def test_environment_that_comes_first_is_told(run, typed, monkeypatch):
     typed("you@example.org", SECRET)
 
     done = run("login", "peps", "--no-check")
-    assert "note: the environment holds an account for peps too, which comes first" in done.err
+    assert "note: the environment also holds an account for peps, which is used first" in done.err
     assert "hunter3" not in done.err
 
     done = run("logout", "peps")

@@ -71,5 +71,5 @@ def test_the_place_of_refused_credentials_is_named(run, archive, monkeypatch, tm
 
     assert done.code == 3
     assert ARCHIVES[provider] in done.err
-    assert f"What was refused came from {source}" in " ".join(done.err.split())
+    assert f"The refused credentials came from {source}" in " ".join(done.err.split())
     assert "hunter2" not in done.err

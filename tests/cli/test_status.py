@@ -168,7 +168,7 @@ def test_files_that_are_gone_or_changed_are_told_and_fetched_again(*, run, onlin
     assert "6 of 8 products are here" in told
     assert re.search(r"gone, changed or unchecked +2 ", told)
     assert "pepsasync resume" in told
-    assert "going on with 2 products" in resumed.err
+    assert "continuing 2 products" in resumed.err
     assert resumed.code == 0, resumed.err
     assert right_files(online, tmp_path / "data") == 8
     assert status(run, tmp_path)["is_complete"] is True
@@ -245,7 +245,7 @@ def test_failures_are_told_and_tried_again(run, served, tmp_path):
     assert [failure["name"] for failure in found["failures"]] == [lost]
     assert lost in run("status", tmp_path / "data").out
     assert done.code == 1
-    assert "going on with 1 product from peps" in done.err
+    assert "continuing 1 product from peps" in done.err
 
 
 def test_what_was_left_out_stays_out_unless_the_run_waits_for_tape(run, served, tmp_path):
@@ -444,9 +444,9 @@ def test_orders_are_told_in_words(criteria, words):
         (["A"], "A"),
         (["A", "B"], "2 products by name"),
         ({}, "everything"),
-        (None, "what cannot be read any more"),
-        ({"cloud_cover": "x"}, "what cannot be read any more"),
-        ({"start": 5}, "what cannot be read any more"),
+        (None, "unreadable"),
+        ({"cloud_cover": "x"}, "unreadable"),
+        ({"start": 5}, "unreadable"),
     ],
 )
 def test_other_orders_too(wanted, words):

@@ -46,7 +46,7 @@ def test_full_output_makes_5_and_is_called_what_it_is(run, clients, line, monkey
 
     assert done.code == 5
     assert done.err.endswith("pepsasync: error: cannot write to standard output: No space left on device\n")
-    assert "fault of pepsasync" not in done.err
+    assert "bug in pepsasync" not in done.err
 
 
 @pytest.mark.parametrize("target", ["-", "events.jsonl"])
@@ -170,7 +170,7 @@ output.tell("the end")
     kept = len(lines) - 2
     assert lines[:kept] == [f"line {number}" for number in range(kept)]
     assert kept in (10_000, 10_001), "one may be under way"
-    assert lines[kept] == f"{10_005 - kept} lines more were not told: nobody read them"
+    assert lines[kept] == f"{10_005 - kept} further lines were dropped: the output was not read"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes are asked otherwise there")
@@ -213,14 +213,14 @@ def test_events_that_wait_for_their_reader_are_bounded_and_progress_does_not_wai
             for number in range(9):
                 log.take(Noticed(message=str(number)))
                 log.take(DownloadProgressed(id="A", name="A", received=number))
-            told = lines_until(read, "not told")
+            told = lines_until(read, "were dropped")
             log.take(Noticed(message="the end"))
         told += lines_until(read, "the end")
 
     messages = [json.loads(text)["message"] for text in told]
     kept = len(messages) - 2
     assert messages[:kept] == [str(number) for number in range(kept)]
-    assert messages[kept:] == [f"{9 - kept} events more were not told: nobody read them", "the end"]
+    assert messages[kept:] == [f"{9 - kept} further events were dropped: the output was not read", "the end"]
     assert kept in (3, 4), "one may be under way"
 
 

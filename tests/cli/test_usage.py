@@ -236,10 +236,10 @@ def test_version_is_that_of_the_installed_package(run):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        pytest.param("fetch", "say what to look for", id="no-criterion"),
-        pytest.param("fetch --latest --limit 3", "say what to look for", id="no-real-criterion"),
-        pytest.param("stage", "say what to look for", id="stage-no-criterion"),
-        pytest.param("search", "say what to look for", id="search-no-criterion"),
+        pytest.param("fetch", "no criterion is given", id="no-criterion"),
+        pytest.param("fetch --latest --limit 3", "no criterion is given", id="no-real-criterion"),
+        pytest.param("stage", "no criterion is given", id="stage-no-criterion"),
+        pytest.param("search", "no criterion is given", id="search-no-criterion"),
         pytest.param("search --id=", "--id is empty", id="no-name-at-all"),
         pytest.param("fetch -c S1 --tile=", "tile is empty", id="empty"),
         pytest.param("fetch -c S1 --shape=", "shape is empty", id="empty-path"),
@@ -260,9 +260,13 @@ def test_version_is_that_of_the_installed_package(run):
         pytest.param("fetch -c S1 --limit many", "--limit: 'many' is not a number", id="count"),
         pytest.param("sandbox --port http", "--port: 'http' is not a number", id="port"),
         pytest.param("sandbox --seed 1e99999", "--seed: '1e99999' is not a number", id="seed"),
-        pytest.param("fetch -c S1 --limit-rate 10", "--limit-rate: 10 would be 10 bytes", id="rate-without-unit"),
+        pytest.param(
+            "fetch -c S1 --limit-rate 10", "--limit-rate: 10 without a unit would be 10 bytes", id="rate-without-unit"
+        ),
         pytest.param("fetch -c S1 --min-rate 20", "Write 20m, 20k or 20b", id="min-rate-without-unit"),
-        pytest.param("fetch -c S1 --staging-window 500", "500 would be 500 bytes", id="window-without-unit"),
+        pytest.param(
+            "fetch -c S1 --staging-window 500", "500 without a unit would be 500 bytes", id="window-without-unit"
+        ),
         pytest.param("fetch -c S1 --cloud-cover 5", "did you mean --clouds?", id="meaning-clouds"),
         pytest.param("fetch -c S1 --from 2017-01-01", "did you mean --start?", id="meaning-start"),
         pytest.param("fetch -c S1 --until 2017-01-01", "did you mean --end?", id="meaning-end"),
@@ -296,7 +300,7 @@ def test_version_is_that_of_the_installed_package(run):
             for option, words in (
                 ("--limit-rate=-5", "'-5' is not a size"),
                 ("--limit-rate 0", "limit-rate must be more than 0 bytes"),
-                ("--limit-rate 10", "10 would be 10 bytes"),
+                ("--limit-rate 10", "10 without a unit would be 10 bytes"),
                 ("--limit-rate 1e1", "'1e1' is not a size"),
                 ("--limit-rate 10M/s", "'10M/s' is not a size"),
                 ("--staging-window 0", "staging-window must be more than 0 bytes"),

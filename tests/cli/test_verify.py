@@ -231,7 +231,7 @@ def test_in_a_folder_that_cannot_be_written(run, served, tmp_path, command):
 
     assert done.returncode == code, done.stderr
     assert words in done.stdout + done.stderr
-    assert "fault of pepsasync" not in done.stderr
+    assert "bug in pepsasync" not in done.stderr
 
 
 def manifest(tmp_path, algorithm, text, content=b"measured"):

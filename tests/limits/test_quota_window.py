@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pepsasync.errors import ConfigError
-from pepsasync.limits.quota_window import Window
+from pepsasync.limits.quota import Window
 from pepsasync.model import Quota
 
 

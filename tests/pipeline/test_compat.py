@@ -279,7 +279,7 @@ def test_wrong_credentials_raise(served, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        pytest.param({"start_date": None, "end_date": None}, "say where or when", id="everything"),
+        pytest.param({"start_date": None, "end_date": None}, "no place or period is given", id="everything"),
         pytest.param({"tile": ""}, "tile is empty", id="empty"),
         pytest.param({"lat": 1.0}, "lat without lon", id="half-a-point"),
         pytest.param({"lat": 1.0, "lon": 1.0, "location": "Toulouse"}, "each name an area", id="two-areas"),

@@ -71,7 +71,7 @@ def test_bits_flipped_anywhere_are_never_a_fault_of_the_program(run, filled):
         for command in (["status"], ["status", "--format", "json"], ["status", "--all"], ["verify"]):
             done = run(*command, filled.folder)
             assert done.code in (0, 1, 2), done.err
-            assert "fault of pepsasync" not in done.err
+            assert "bug in pepsasync" not in done.err
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_values_that_nobody_wrote_are_never_a_fault_of_the_program(run, filled, 
     for command in (["status"], ["status", "--format", "json"], ["verify"], ["resume", "--skip-tape"]):
         done = run(*command, filled.folder)
         assert done.code in (0, 1, 2, 3, 4), done.err
-        assert "fault of pepsasync" not in done.err, f"{command}: {done.err}"
+        assert "bug in pepsasync" not in done.err, f"{command}: {done.err}"
 
 
 def test_a_journal_of_a_newer_pepsasync_is_left_alone_and_files_are_still_verified(run, served, filled):

@@ -182,7 +182,7 @@ async def test_an_archive_that_shows_nothing_takes_nothing_away(few, tmp_path):
         done = await nights.night(prunes=True)
 
     assert final_names(tmp_path) == before
-    assert "none of them is taken for withdrawn" in done.notices[0]
+    assert "they are kept, and not treated as withdrawn" in done.notices[0]
 
 
 @pytest.mark.anyio

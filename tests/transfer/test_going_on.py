@@ -251,6 +251,33 @@ async def test_validator_decides_only_where_no_checksum_does(serve, fetching, ha
     assert [b'if-range: "one"' in head.lower() for head in answer.heads] == [not has_checksum] * 2
 
 
+async def test_rest_of_another_file_is_not_put_behind_the_part(serve, fetching):
+    """It has another validator, and no checksum would tell."""
+    other = f'HTTP/1.1 206 Partial Content\r\nETag: "two"\r\nContent-Range: bytes {PART}-{SIZE - 1}/{SIZE}\r\n'
+    server = serve(answer := Archive(f"{other}Content-Length: {SIZE - PART}\r\n\r\n".encode() + bytes(SIZE - PART)))
+
+    async with fetching() as line:
+        wanted = replace(product(server), checksum=None)
+        leave_part(line.folder, wanted, CONTENT, (0, PART), validator='"one"')
+        await download(wanted, line.archive, line.folder)
+
+    assert [PART, 0] == answer.asked
+    assert CONTENT == line.folder.part_path(wanted).read_bytes()
+
+
+async def test_part_that_is_longer_than_its_product_is_not_used(serve, fetching):
+    server = serve(answer := Archive())
+
+    async with fetching() as line:
+        wanted = product(server)
+        leave_part(line.folder, wanted, CONTENT + b"more", (0, SIZE + 4))
+        with anyio.fail_after(60):
+            await download(wanted, line.archive, line.folder)
+
+    assert [0] == answer.asked
+    assert CONTENT == line.folder.part_path(wanted).read_bytes()
+
+
 @pytest.mark.parametrize("announced", [SIZE - 250_000, SIZE, SIZE + 250_000, None])
 async def test_a_length_that_is_an_estimate_is_not_insisted_on(serve, fetching, announced):
     server = serve(answer := Archive(500_000, 600_000))

@@ -36,10 +36,11 @@ class Ranged:
         others: Requests that it waits for then.
         refuse: Status line for requests that name both ends; None serves them.
         cut: Bytes after which the first answer to such a request is cut.
+        total: Bytes of the file that such requests get a part of; another one has nothing but zeros.
     """
 
-    def __init__(self, *, hold=None, others=1, refuse=None, cut=None):
-        self.hold, self.others, self.refuse, self.cut = hold, others, refuse, cut
+    def __init__(self, *, hold=None, others=1, refuse=None, cut=None, total=SIZE):
+        self.hold, self.others, self.refuse, self.cut, self.total = hold, others, refuse, cut, total
         self._came = threading.Semaphore(0)
         self.is_let_go = False
         self.asked = []
@@ -61,9 +62,10 @@ class Ranged:
             connection.sendall(self.refuse + b"Content-Length: 0\r\n\r\n")
             return True
         status = b"HTTP/1.1 206 Partial Content\r\n" if found else b"HTTP/1.1 200 OK\r\n"
-        line = f"Content-Range: bytes {first}-{last}/{SIZE}\r\n".encode() if found else b""
+        total = self.total if is_bounded else SIZE
+        line = f"Content-Range: bytes {first}-{last}/{total}\r\n".encode() if found else b""
         connection.sendall(status + line + f"Content-Length: {last + 1 - first}\r\n\r\n".encode())
-        body = CONTENT[first : last + 1]
+        body = CONTENT[first : last + 1] if total == SIZE else bytes(last + 1 - first)
         if hold is not None:
             self._send(connection, body[:hold])
             body = body[hold:]
@@ -189,6 +191,16 @@ async def test_one_connection_brings_everything_where_others_are_refused(serve, 
 
     # Once for each connection, the one that leads included: all may have asked before the first is refused.
     assert len([last for _, last in answer.asked if last is not None]) <= 3
+
+
+async def test_a_segment_of_another_file_is_not_taken(serve, fetching):
+    server = serve(answer := Ranged(hold=2 * SMALLEST, total=SIZE + 1))
+
+    async with fetching(segments=3) as line:
+        received = await download(wanted := product(server), line.archive, line.folder)
+        check(line, wanted, received)
+
+    assert any(last is not None for _, last in answer.asked)
 
 
 async def test_a_segment_that_is_cut_is_gone_on_with(serve, fetching):

@@ -173,13 +173,6 @@ def test_what_is_no_root_is_refused_without_showing_secrets(url):
     assert "hunter2" not in str(caught.value)
 
 
-def test_file_comes_before_environment(tmp_path):
-    file = write(tmp_path / "peps.txt", "file secret")
-    environ = {"PEPSASYNC_PEPS_USERNAME": "env", "PEPSASYNC_PEPS_PASSWORD": "x"}
-
-    assert find_credentials("peps", "host", auth_file=file, environ=environ).username == "file"
-
-
 def test_environment_is_that_of_the_provider():
     environ = {
         "PEPSASYNC_PEPS_USERNAME": "you",

@@ -187,8 +187,10 @@ def test_named_file_must_be_there(tmp_path, name, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("limit_rate = 10", "limit_rate: 10 would be 10 bytes", id="rate-without-unit"),
-        pytest.param("limit_rate = '10'", "limit_rate: 10 would be 10 bytes", id="rate-text-without-unit"),
+        pytest.param("limit_rate = 10", "limit_rate: 10 without a unit would be 10 bytes", id="rate-without-unit"),
+        pytest.param(
+            "limit_rate = '10'", "limit_rate: 10 without a unit would be 10 bytes", id="rate-text-without-unit"
+        ),
         pytest.param("threads = 3", "no setting 'threads'. Did you mean 'jobs'?", id="meaning"),
         pytest.param("jobz = 3", "there is no setting 'jobz'. Did you mean 'jobs'?", id="typo"),
         pytest.param("limit-rate = '1m'", "no setting 'limit-rate'. Did you mean 'limit_rate'?", id="hyphen"),

@@ -86,7 +86,7 @@ def _explain(error: Exception, arguments: list[str]) -> int:
         return 130
     else:
         again = f"pepsasync {' '.join(arguments[:1])} ... -vv"
-        _say(f"error: unexpected {type(error).__name__}: {error}. This is a fault of pepsasync; {again} tells more")
+        _say(f"error: unexpected {type(error).__name__}: {error}. This is a bug in pepsasync; {again} shows details")
     return exit_code(error)
 
 

@@ -30,10 +30,10 @@ def check(
     ] = None,
     archive: ArchiveOptions,
     output: OutputOptions,
-    form: Annotated[str, Option("--format", metavar="text|json", help="for people or for programs")] = "text",
+    form: Annotated[str, Option("--format", metavar="text|json", help="text for people, json for programs")] = "text",
     record: Annotated[
         Path | None,
-        Option("--record", metavar="FILE", help="write what was said, without secrets, for a bug report"),
+        Option("--record", metavar="FILE", help="write the messages, without secrets, for a bug report"),
     ] = None,
 ) -> None:
     """Look whether everything works that a fetch needs, and say what to do if not.

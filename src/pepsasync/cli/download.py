@@ -28,7 +28,7 @@ def download(
     delivery: DeliveryOptions,
     output: OutputOptions,
 ) -> None:
-    """Bring the products of a saved search, or by name.
+    """Download the products of a saved search, or products by name.
 
     A saved search is what `pepsasync search -o FILE` wrote, STAC items, eodag's GeoJSON, an archive's search reply, a
     table with a column `name`, or a text file with a name a line. `pepsasync search ... --format ids | pepsasync

@@ -43,7 +43,7 @@ def fetch(
 ) -> None:
     """Search, stage, wait, download and verify.
 
-    Files that are already here are not fetched again and parts are continued, so the same command run again goes on
+    Files that are already here are not fetched again, and parts are continued: the same command run again continues
     where it stopped.
     """
     session, wanted = Session(output), query.build()

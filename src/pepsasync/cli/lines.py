@@ -171,13 +171,13 @@ class Lines:
     def _report_note(self, event: events.Event) -> None:
         match event:
             case events.ProductSuperseded():
-                self._report(f"note: {event.name} is there twice in the archive: {event.id} is not brought", SPARE)
+                self._report(f"note: {event.name} is listed twice in the archive; {event.id} is not downloaded", SPARE)
             case events.SearchFellShort():
                 self._report(short_words(event), QUIET)
             case events.QuotaReached():
                 self._report_quota(event)
             case events.HookFailed():
-                self._report(f"note: {event.name} is there, but its command failed: {event.message}", QUIET)
+                self._report(f"note: {event.name} was delivered, but its command failed: {event.message}", QUIET)
             case events.Noticed():
                 self._report(f"note: {event.message}", SPARE)
 

@@ -36,9 +36,9 @@ def login(
 ) -> None:
     """Store your account for an archive.
 
-    It is asked for, checked against the archive and put into the keyring of this system, or where there is none into
-    a file that only you can read. Without a terminal it is read from standard input, one line each: user name and
-    password, or the API key.
+    The account is asked for, checked against the archive and stored in the keyring of this system, or where there is
+    none in a file that only you can read. Without a terminal it is read from standard input, one value per line: user
+    name and password, or the API key.
     """
     from pepsasync.credentials import from_environment  # noqa: PLC0415 - not needed for help
     from pepsasync.credentials.stored import store  # noqa: PLC0415
@@ -59,7 +59,7 @@ def login(
     where = store(name, host, credentials)
     session.say(f"stored for {name} ({host}) in {where}")
     if comes_first:
-        session.say(f"note: the environment holds an account for {name} too, which comes first")
+        session.say(f"note: the environment also holds an account for {name}, which is used first")
 
 
 @flatten(without=("-a", "--auth", "--provider", "--ca-bundle"))

@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 ALSO_SEVERAL = "several with commas, repeated, or as @FILE"
 
-QUERY = "What to look for"
-ARCHIVE = "Where to look"
-DELIVERY = "How to bring it"
+QUERY = "Search criteria"
+ARCHIVE = "Archive and account"
+DELIVERY = "Download and staging"
 RESULTS = "Results"
 OUTPUT = "General"
 
@@ -130,7 +130,7 @@ class QueryOptions:
             "--start-date",
             "--start_date",
             metavar="DATE",
-            help="first instant; a bare date is 00:00:00 UTC; also 2017-03, today, -3d, P1M before the end or today",
+            help="start; a date alone is 00:00:00 UTC; also 2017-03, today, -3d, P1M before the end or today",
         ),
     ] = None
     end: Annotated[
@@ -147,7 +147,9 @@ class QueryOptions:
     published_since: Annotated[
         str | None,
         _query(
-            "--published-since", metavar="DATE", help="published by the archive since then, whenever it was acquired"
+            "--published-since",
+            metavar="DATE",
+            help="published by the archive since this date, whenever it was acquired",
         ),
     ] = None
     months: Annotated[
@@ -168,7 +170,7 @@ class QueryOptions:
     latmax: Annotated[float | None, _query("--latmax", metavar="DEG", help="north side of a box")] = None
     bbox: Annotated[
         str | None,
-        _query("--bbox", metavar="W,S,E,N", help="a box in one word: -5,43,2,44; W > E: across the antimeridian"),
+        _query("--bbox", metavar="W,S,E,N", help="a box as one value: -5,43,2,44; W > E: across the antimeridian"),
     ] = None
     shape: Annotated[
         list[str],
@@ -184,7 +186,7 @@ class QueryOptions:
     ] = None
     cover: Annotated[
         str | None,
-        _query("--cover", metavar="PERCENT", help="least share of the area that the footprint of a product covers"),
+        _query("--cover", metavar="PERCENT", help="least share of the area that a footprint covers"),
     ] = None
     orbit: Annotated[
         list[str],
@@ -195,7 +197,7 @@ class QueryOptions:
     ] = None
     polarisation: Annotated[
         str | None,
-        _query("--polarisation", "--polarization", metavar="CHANNELS", help="those that radar products have: VV+VH"),
+        _query("--polarisation", "--polarization", metavar="CHANNELS", help="channels of radar products: VV+VH"),
     ] = None
     timeliness: Annotated[str | None, _query("--timeliness", metavar="WORD", help="Fast-24h, NRT-3h, ...")] = None
     clouds: Annotated[
@@ -222,16 +224,16 @@ class QueryOptions:
             help="a product by name, or those in a file; @-: in standard input; also several",
         ),
     ] = field(default_factory=list)
-    latest: Annotated[bool, _query("--latest", help="of several processings of one acquisition only the newest")] = (
-        False
-    )
+    latest: Annotated[bool, _query("--latest", help="only the newest processing of each acquisition")] = False
     sort: Annotated[
         str | None,
         _query("--sort", metavar="WORD", help="date (newest first), clouds (clearest), size (largest) or cover (most)"),
     ] = None
     per: Annotated[
         list[str],
-        _query("--per", metavar="WORD", help="day, tile or day,tile: of each only the best, by --sort or the clearest"),
+        _query(
+            "--per", metavar="WORD", help="day, tile or day,tile: only the best of each, by --sort, else the clearest"
+        ),
     ] = field(default_factory=list)
     limit: Annotated[int | None, _query("--limit", metavar="N", help="at most N products")] = None
 
@@ -262,7 +264,7 @@ class ArchiveOptions:
     ] = None
     provider: Annotated[
         str | None,
-        _archive("--provider", metavar="NAME", envvar=PROVIDER_VARIABLE, help="which archive, or several: geodes,cdse"),
+        _archive("--provider", metavar="NAME", envvar=PROVIDER_VARIABLE, help="archive, or several: geodes,cdse"),
     ] = None
     base_url: Annotated[
         str | None, _archive("--base-url", metavar="URL", help="root of another instance; of several: URL,URL or ,URL")
@@ -343,15 +345,15 @@ class DeliveryOptions:
     extract: Annotated[bool, _delivery("-x", "--extract", help="unzip, then remove the zip")] = False
     include: Annotated[
         list[str],
-        _delivery("--include", metavar="PATTERN", help="bring only members that match: '*_B0[248]*.jp2'; also several"),
+        _delivery("--include", metavar="PATTERN", help="fetch only members that match: '*_B0[248]*.jp2'; also several"),
     ] = field(default_factory=list)
     exclude: Annotated[
         list[str],
-        _delivery("--exclude", metavar="PATTERN", help="bring no members that match: 'preview/'; also several"),
+        _delivery("--exclude", metavar="PATTERN", help="fetch no members that match: 'preview/'; also several"),
     ] = field(default_factory=list)
     bands: Annotated[
         list[str],
-        _delivery("--bands", metavar="BANDS", help="bring only these bands and their metadata: B02,B04 or VV or Oa08"),
+        _delivery("--bands", metavar="BANDS", help="fetch only these bands and their metadata: B02,B04 or VV or Oa08"),
     ] = field(default_factory=list)
     jobs: Annotated[int | None, _setting("-j", "--jobs")] = None
     limit_rate: Annotated[int | None, _setting("--limit-rate")] = None
@@ -364,18 +366,18 @@ class DeliveryOptions:
         _delivery(
             "--report",
             metavar="FILE|-",
-            help="write what became of each product: a page if it ends with .html, else JSON",
+            help="write the outcome of each product: a page if it ends with .html, else JSON",
         ),
     ] = None
     events: Annotated[
-        Path | None, _delivery("--events", metavar="FILE|-", help="write what happens, one JSON object a line")
+        Path | None, _delivery("--events", metavar="FILE|-", help="write all events, one JSON object per line")
     ] = None
     on_delivered: Annotated[
         str | None,
         _delivery(
             "--on-delivered",
             metavar="COMMAND",
-            help="run for each product that arrived, at $PEPSASYNC_PATH; its output is hidden, failures are reported",
+            help="run for each delivered product, which is at $PEPSASYNC_PATH; output is hidden, failures are reported",
         ),
     ] = None
     null: Annotated[
@@ -414,9 +416,9 @@ class DeliveryOptions:
 class OutputOptions:
     """How much is said, and how."""
 
-    quiet: Annotated[bool, _output("-q", "--quiet", help="say only what went wrong")] = False
+    quiet: Annotated[bool, _output("-q", "--quiet", help="print errors only")] = False
     verbose: Annotated[
-        int, _output("-v", "--verbose", count=True, show_default=False, help="say more; twice: tracebacks")
+        int, _output("-v", "--verbose", count=True, show_default=False, help="print more; twice: tracebacks")
     ] = 0
     no_color: Annotated[bool, _output("--no-color", help="no colours, also with NO_COLOR set")] = False
     backend: Annotated[str, Option("--backend", hidden=True, envvar="PEPSASYNC_BACKEND", help="asyncio or trio")] = (
@@ -441,7 +443,7 @@ Replies = Annotated[
 ]
 
 TextOrJson = Annotated[
-    str, Option("--format", metavar="text|json", parser=_text_or_json, help="for people or for programs")
+    str, Option("--format", metavar="text|json", parser=_text_or_json, help="text for people, json for programs")
 ]
 
 

@@ -67,7 +67,7 @@ def settle(seconds: float = SETTLE_SECONDS) -> None:
 
 
 def _untold(count: int) -> str:
-    return f"{count:,} lines more were not told: nobody read them\n"
+    return f"{count:,} further lines were dropped: the output was not read\n"
 
 
 class Late:

@@ -58,7 +58,7 @@ def plan(
     form: TextOrJson = "text",
     order: SaveOrder = None,
 ) -> None:
-    """Tell what an order would take: products, tape, room on the disk, time. Nothing is staged, fetched or written.
+    """Estimate a fetch: products, tape, disk space, time. Nothing is staged, fetched or written.
 
     With --bands, --include or --exclude the directories of a few products that are online are read, to tell the bytes
     that are saved; that needs an account.

@@ -132,7 +132,7 @@ class EventLog:
         return as_json({"time": moment} | event.as_dict(), default=str) + "\n"
 
     def _untold(self, count: int) -> str:
-        return self._line(Noticed(message=f"{count:,} events more were not told: nobody read them"))
+        return self._line(Noticed(message=f"{count:,} further events were dropped: the output was not read"))
 
     def _write(self, file: TextIO, line: str) -> None:
         if not self._late.takes(file, line.encode(file.encoding or "utf-8", "backslashreplace")):

@@ -44,12 +44,11 @@ def resume(
     delivery: DeliveryOptions,
     output: OutputOptions,
 ) -> None:
-    """Go on with everything unfinished in DIR: products, and searches that were cut short.
+    """Continue everything unfinished in DIR: products, and searches that were cut short.
 
-    What was delivered and is not there any more is fetched again; what was only changed is looked at before.
-    Archive, --extract, --skip-tape and the members that are wanted (--bands, --include, --exclude) are those of the
-    order that wanted a product, unless they are given. Orders to
-    different archives are gone on with one after the other.
+    A delivered product that is missing now is fetched again; one that was changed is verified first. Archive,
+    --extract, --skip-tape and the members (--bands, --include, --exclude) are those of the order that wanted a
+    product, unless they are given. Orders to different archives are continued one after the other.
     """
     session = Session(output)
     directory = named_folder(directory, delivery, context)
@@ -58,7 +57,7 @@ def resume(
         session.say(f"nothing is unfinished in {directory.absolute()}")
         raise Exit(0)
     given = CommandLine(session, archive, staging, replace(delivery, write_dir=directory), lists_paths=True)
-    raise Exit(run_jobs(jobs, given, "going on with {}"))
+    raise Exit(run_jobs(jobs, given, "continuing {}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +344,7 @@ def run_jobs(jobs: Sequence[Job], given: CommandLine, words: str) -> int:
     Args:
         jobs: At least one.
         given: What the command line says.
-        words: `{}` is the job, in the line before each: `going on with {}`.
+        words: `{}` is the job, in the line before each: `continuing {}`.
 
     Returns:
         The exit code: 1 when a product failed.
@@ -371,7 +370,7 @@ def run_jobs(jobs: Sequence[Job], given: CommandLine, words: str) -> int:
         except (AuthError, ServerError) as error:
             if number == len(jobs):
                 raise trouble or error from None
-            given.session.say(f"error: {error}; the others go on")
+            given.session.say(f"error: {error}; the others continue")
             trouble = trouble or error
     if trouble:
         raise trouble
@@ -408,13 +407,14 @@ def _check_one_archive(jobs: Sequence[Job], archive: ArchiveOptions) -> None:
     names = {job.options.provider or archive.provider or "" for job in jobs}
     if len(names) > 1 and (archive.auth or archive.base_url):
         raise ConfigError(
-            f"{given} is for one archive, and this is about {_listed(name or 'an unknown archive' for name in names)}",
+            f"{given} is for one archive, and these orders use "
+            f"{_listed(name or 'an unknown archive' for name in names)}",
             hint="Choose one with --provider, or run 'pepsasync login' for each of them",
         )
     roots = {job.options.base_url or "its public service" for job in jobs}
     if len(roots) > 1 and archive.auth and not archive.base_url:
         raise ConfigError(
-            f"-a is for one archive, and this is about {_listed(names)} at {_listed(roots)}",
+            f"-a is for one archive, and these orders use {_listed(names)} at {_listed(roots)}",
             hint="Choose one of them with --base-url",
         )
 
@@ -433,8 +433,8 @@ def _check_roots(jobs: Sequence[Job], archive: ArchiveOptions) -> None:
             if not settings.names_root(name, root):
                 given = f"give --base-url {shlex.quote(options.base_url or '')}, or " if len(every) == 1 else ""
                 raise ConfigError(
-                    f"this folder takes {name} from {host_of(root)}, which neither the command line, the environment "
-                    "nor your config file names: it gets no account of yours",
+                    f"the journal of this folder names {host_of(root)} for {name}; neither the command line, the "
+                    "environment nor your config file does: your account is not sent there",
                     hint=f"If you trust it, {given}set PEPSASYNC_{name.upper()}_BASE_URL to {shlex.quote(root)}, or "
                     f"base_url under [{name}] in the config file",
                 )

@@ -52,19 +52,19 @@ class SandboxOptions:
 
     port: Annotated[int, _option("--port", help="0 for a free one")] = 8765
     products: Annotated[int, _option("--products", help="how many")] = 50
-    product_size: Annotated[str, _option("--product-size", metavar="SIZE", help="of each: 1MiB")] = "1MiB"
-    tape_fraction: Annotated[float, _option("--tape-fraction", help="part that is on tape, 0-1")] = 0.5
-    tape_drives: Annotated[int, _option("--tape-drives", help="tapes read at once")] = 2
-    mount_seconds: Annotated[str, _option("--mount-seconds", metavar="TIME", help="to mount a tape")] = "0.5"
+    product_size: Annotated[str, _option("--product-size", metavar="SIZE", help="size of each product: 1MiB")] = "1MiB"
+    tape_fraction: Annotated[float, _option("--tape-fraction", help="share of products on tape, 0-1")] = 0.5
+    tape_drives: Annotated[int, _option("--tape-drives", help="number of tape drives")] = 2
+    mount_seconds: Annotated[str, _option("--mount-seconds", metavar="TIME", help="time to mount a tape")] = "0.5"
     staging_seconds: Annotated[
-        str, _option("--staging-seconds", metavar="TIME", help="to read one product from tape")
+        str, _option("--staging-seconds", metavar="TIME", help="time to read one product from tape")
     ] = "5"
     cache_size: Annotated[
         str | None,
         _option(
             "--cache-size",
             metavar="SIZE",
-            help="disk for staged products; unlimited if not given",
+            help="disk cache for staged products; default: unlimited",
         ),
     ] = None
     seed: Annotated[int, _option("--seed", help="the same seed makes the same archive")] = 1
@@ -73,10 +73,10 @@ class SandboxOptions:
         _option(
             "--fault",
             metavar="NAME=RATE",
-            help="how often something goes wrong, 0-1 (repeatable)",
+            help="rate of a fault, 0-1 (repeatable)",
         ),
     ] = None
-    time_scale: Annotated[float, _option("--time-scale", help="archive seconds that pass in a real one")] = 1.0
+    time_scale: Annotated[float, _option("--time-scale", help="archive seconds per real second")] = 1.0
     streaming: Annotated[
         str,
         _option("--streaming", metavar="MODE", help="php, xsendfile, nginx, php-behind-nginx"),
@@ -86,7 +86,7 @@ class SandboxOptions:
         _option(
             "--portal-seconds",
             metavar="TIME",
-            help="GEODES, CDSE: until a tape product is asked for in the portal; never if not given",
+            help="GEODES, CDSE: time until a tape product is requested in the portal; default: never",
         ),
     ] = None
     geodes_quota: Annotated[int, _option("--geodes-quota", help="GEODES: downloads an hour")] = 50
@@ -95,14 +95,14 @@ class SandboxOptions:
     )
     held_back: Annotated[int, _option("--held-back", help="products that are not published at first")] = 0
     publish_seconds: Annotated[
-        str | None, _option("--publish-seconds", metavar="TIME", help="until one of them is published, again and again")
+        str | None, _option("--publish-seconds", metavar="TIME", help="time between two publications of these")
     ] = None
     supersede_seconds: Annotated[
         str | None,
-        _option("--supersede-seconds", metavar="TIME", help="until a newer processing replaces a product, and so on"),
+        _option("--supersede-seconds", metavar="TIME", help="time between two replacements by a newer processing"),
     ] = None
     withdraw_seconds: Annotated[
-        str | None, _option("--withdraw-seconds", metavar="TIME", help="until a product is withdrawn, again and again")
+        str | None, _option("--withdraw-seconds", metavar="TIME", help="time between two withdrawals")
     ] = None
 
     def arguments(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def sandbox(*, options: SandboxOptions, output: OutputOptions) -> None:
 def demo(
     *,
     output: OutputOptions,
-    keep: Annotated[Path | None, Option("--keep", metavar="DIR", help="put the files there and leave them")] = None,
+    keep: Annotated[Path | None, Option("--keep", metavar="DIR", help="keep the files in this folder")] = None,
 ) -> None:
     """Run a real fetch against an embedded archive.
 

@@ -75,9 +75,9 @@ def search(
     json: Replies = None,
     order: SaveOrder = None,
 ) -> None:
-    """List what matches. Nothing is staged or downloaded.
+    """List matching products. Nothing is staged or downloaded.
 
-    -o FILE can be given to `pepsasync download` later. In this command -o is not the orbit; that is --orbit.
+    `pepsasync download` takes FILE of -o. In this command -o is the output file; the orbit is --orbit.
     """
     from pepsasync.results.tables import check_suffix, write_products  # noqa: PLC0415 - not needed for help
 

@@ -33,7 +33,7 @@ def stage(
     ] = False,
     order: SaveOrder = None,
 ) -> None:
-    """Ask for staging only; download nothing.
+    """Request staging only; download nothing.
 
     With --wait, the name of each product goes to standard output as soon as it is online.
     """

@@ -59,7 +59,7 @@ CURRENT = 30.0
 
 MIDNIGHT = "T00:00:00+00:00"
 
-UNREADABLE = "what cannot be read any more"
+UNREADABLE = "unreadable"
 
 
 @flatten()
@@ -68,15 +68,14 @@ def status(
     directory: Annotated[Path, Argument(metavar="DIR", help="folder of the products", show_default=False)] = Path(),
     output: OutputOptions,  # noqa: ARG001 - every command takes these options
     form: Annotated[
-        str, Option("--format", metavar="text|json|csv", help="for people or programs; csv: where products are from")
+        str, Option("--format", metavar="text|json|csv", help="text, json, or csv with the origin of each product")
     ] = "text",
     everything: Annotated[bool, Option("--all", help="list every failure, not only the latest 20")] = False,
 ) -> None:
-    """Tell what a folder's journal knows: orders, counts, failures, the run under way.
+    """Show the state of a folder from its journal: orders, counts, failures, the run in progress.
 
-    Sizes and times of what was delivered are looked at: what is gone, was changed since, or is not noted as verified
-    any more does not count as here.
-    Reads only, beside a running command as well as after a killed one.
+    Sizes and times of delivered files are compared: a file that is missing, was changed, or has no record of its
+    verification does not count as present. Reads only; works beside a running command and after a killed one.
     """
     if form not in ("text", "json", "csv"):
         raise ConfigError(f"--format {form!r} is unknown", hint="Use text, json or csv")
@@ -168,10 +167,10 @@ def text_lines(found: Status, now: float) -> list[str]:
     if found.owner is None and is_open:
         command = f"pepsasync resume {shlex.quote(str(found.directory))}"
         if found.needed_root:
-            trust = "goes on; give it only if you trust that address, which gets your account"
+            trust = "continues; your account is sent to that address: give it only if you trust it"
             lines.append(f"'{command} --base-url {shlex.quote(found.needed_root)}' {trust}")
         else:
-            lines.append(f"'{command}' goes on")
+            lines.append(f"'{command}' continues")
         if found.time_left.most is not None and found.work.products:
             lines.append(f"what is left takes {time_left_words(found.time_left).removesuffix(' left')}")
     return lines
@@ -217,7 +216,7 @@ def _run_lines(found: Status, now: float) -> list[str]:
 def _failure_lines(found: Status) -> list[str]:
     lines = ["failed:"] if found.failures else []
     for row in found.failures:
-        message = row.error_message or row.error_type or "nobody knows why"
+        message = row.error_message or row.error_type or "the cause is unknown"
         lines.append(f"  {message if row.name in message else f'{row.name}: {message}'}")
     more = found.counts["failed"].products - len(found.failures)
     return [*lines, f"  and {more:,} more; --all lists them"] if more > 0 else lines

@@ -1,4 +1,4 @@
-"""Orders that stay true: `sync` and `order`, and `--save-order` of the commands that take a query."""
+"""Orders that keep a folder up to date: `sync` and `order`, and `--save-order` of the commands that take a query."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def save_order(path: Path, query: QueryOptions, *groups: Any, is_new: bool = Fal
 @flatten(without=("--report", "--events", "-0", "--null", "--serve"))
 def order(
     *,
-    action: Annotated[str, Argument(metavar="new", help="what to do: make a new one")],
+    action: Annotated[str, Argument(metavar="new", help="new: write a new order")],
     file: Annotated[Path, Argument(metavar="FILE.toml", help="the order")],
     query: QueryOptions,
     archive: ArchiveOptions,
@@ -106,16 +106,17 @@ def order(
     if action != "new":
         raise ConfigError(f"order {action} is unknown", hint="Use: pepsasync order new FILE.toml")
     save_order(file, query, archive, staging, delivery, is_new=True)
-    Session(output).say(f"written to {file}; 'pepsasync sync {file}' carries it out")
+    Session(output).say(f"written to {file}; 'pepsasync sync {file}' runs it")
 
 
 @flatten()
 def sync(
     *,
     file: Annotated[Path, Argument(metavar="FILE.toml", help="the order, made by 'order new' or --save-order")],
-    plan: Annotated[bool, Option("--plan", help="tell what has changed, and do nothing")] = False,
+    plan: Annotated[bool, Option("--plan", help="show what has changed; do nothing")] = False,
     replace: Annotated[
-        bool, Option("--replace", rich_help_panel=DELIVERY, help="bring newer processings, set the older ones aside")
+        bool,
+        Option("--replace", rich_help_panel=DELIVERY, help="download newer processings and set the older ones aside"),
     ] = False,
     prune: Annotated[
         bool,
@@ -133,10 +134,10 @@ def sync(
     ] = None,
     output: OutputOptions,
 ) -> None:
-    """Bring what an archive has published since the last time.
+    """Download what an archive has published since the last run of an order.
 
-    Prints one line when something happened, nothing else. Nothing is ever set aside or removed without --replace or
-    --prune. Ends with the codes of `fetch`.
+    Prints one line when something happened, nothing otherwise. Products are set aside or removed only with --replace
+    or --prune. The exit codes are those of `fetch`.
     """
     from pepsasync.sync.order import read_order  # noqa: PLC0415 - not needed for help
 

@@ -72,13 +72,13 @@ def verify(
         bool, Option("--repair", rich_help_panel=DELIVERY, help="fetch what is wrong or missing again")
     ] = False,
     trace: Annotated[
-        bool, Option("--trace", rich_help_panel=DELIVERY, help="compare products of CDSE with its signed traces, too")
+        bool, Option("--trace", rich_help_panel=DELIVERY, help="also compare products of CDSE with its signed traces")
     ] = False,
 ) -> None:
-    """Check sizes, checksums and zip structure of everything in DIR again.
+    """Verify sizes, checksums and zip structure of all products in DIR again.
 
     Every byte is read; folders are compared with their manifests. Lists what is wrong, missing, or unknown because
-    there is nothing to compare it with; what is right is listed with --verbose. Ends with 1 when something is wrong
+    there is nothing to compare it with; correct products are listed with --verbose. Ends with 1 when something is wrong
     or missing; with --repair that is fetched again, and a wrong file is replaced when the new one is verified.
 
     With --trace, also with 1 when a trace is missing, its signature is wrong, or it tells of another file. --report

@@ -41,17 +41,15 @@ def find_credentials(
     provider: str,
     host: str,
     *,
-    auth_file: str | os.PathLike[str] | None = None,
     environ: Mapping[str, str],
     netrc_path: Path | None = None,
     configured: Credentials | None = None,
 ) -> Credentials | None:
-    """Take the first credentials there are: file, environment, keyring or what `login` kept, netrc, config file.
+    """Take the first credentials there are: environment, keyring or what `login` kept, netrc, config file.
 
     Args:
         provider: `peps`, `geodes`, ...
         host: Name of the host they are for, see `host_of`; what is kept for other hosts is not looked at.
-        auth_file: As for `read_auth_file`.
         environ: `PEPSASYNC_<PROVIDER>_USERNAME`, `_PASSWORD`, `_API_KEY` are read.
         netrc_path: None for the file that `NETRC` names, else `~/.netrc`.
         configured: What the config file holds for this provider and host.
@@ -65,8 +63,6 @@ def find_credentials(
     Warns:
         ExposedSecretWarning: Others may read or change the file that they come from.
     """
-    if auth_file is not None:
-        return read_auth_file(auth_file, provider)
     known = from_environment(provider, environ) or load(provider, host)
     return known or _from_netrc(host, netrc_path or _netrc_path(environ)) or configured
 

@@ -57,5 +57,5 @@ class Lookup:
         """Say in the hint of an error where the credentials came from that it says were refused; returns that error."""
         source = self._found.source if self._found else ""
         if isinstance(error, AuthError) and source:
-            error.hint = f"{error.hint}. What was refused came from {source}"
+            error.hint = f"{error.hint}. The refused credentials came from {source}"
         return error

@@ -166,7 +166,7 @@ class Paging:
             if words := [word for word in page.unclear.get(product.id, ()) if asked[word]]:
                 what = " and ".join(_UNCLEAR[word] for word in words)
                 self._tell_unread(
-                    product.id, product.name, f"{what} that cannot be read, so nobody knows if it matches"
+                    product.id, product.name, f"{what} that cannot be read, so it is unknown whether it matches"
                 )
             else:
                 clear.append(product)

@@ -169,9 +169,7 @@ def replace_text(path: Path, text: str, tell: Callable[[str], None] = _ignore, *
         new.replace(path)
 
 
-def write_new(
-    path: Path, content: bytes | bytearray, *, is_synced: bool = False, tell: Callable[[str], None] = _ignore
-) -> None:
+def write_new(path: Path, content: bytes | bytearray, *, is_synced: bool = False) -> None:
     """Write a small file in the place of any other, which is never opened.
 
     In as few calls to the system as there can be: each gives the interpreter lock away. What cannot be written is
@@ -181,7 +179,6 @@ def write_new(
         path: In the state folder.
         content: All of it.
         is_synced: Whether it is forced to the disk.
-        tell: Gets a sentence for the user when something stood there that is not ours.
 
     Raises:
         OSError: It could not be written.
@@ -190,7 +187,7 @@ def write_new(
     try:
         handle = os.open(path, flags, 0o666)
     except FileExistsError:
-        make_way(path, tell)
+        make_way(path)
         path.unlink(missing_ok=True)
         handle = os.open(path, flags, 0o666)
     with removed_on_error(path):

@@ -233,7 +233,7 @@ class Http:
             with anyio.fail_after(seconds):
                 return await self._send_on(request)
         except TimeoutError as error:
-            raise ServerError(f"no answer began within {seconds:g} s", url=safe_url(request)) from error
+            raise ServerError(f"no response headers within {seconds:g} s", url=safe_url(request)) from error
 
     async def _skip_body_of_redirect(self, response: httpx.Response) -> None:
         await skip_body_of_redirect(response, self._config.read_timeout)
@@ -251,7 +251,7 @@ class Http:
             request = httpx.Request(
                 method, url, headers=headers, content=request.content, extensions=request.extensions
             )
-        raise httpx.TooManyRedirects("redirects in circles", request=request)
+        raise httpx.TooManyRedirects("endless redirects", request=request)
 
 
 class _NoCookies(CookieJar):

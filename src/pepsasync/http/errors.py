@@ -126,7 +126,7 @@ def network_errors(request: httpx.Request) -> Iterator[None]:
     Raises:
         UnreachableError: No connection.
         ServerError: The connection broke or went silent.
-        ProtocolError: The answer is not HTTP, or redirects in circles.
+        ProtocolError: The answer is not HTTP, or endless redirects.
         AddressError: The URL cannot be used.
     """
     try:

@@ -175,9 +175,7 @@ def _check_sense(query: Query) -> None:
     if is_optical(query) and query.polarisation:
         raise ConfigError("Sentinel-2 products have no polarisation", hint="It is for Sentinel-1")
     if (query.cover is not None or query.sort == "cover") and not (query.area or query.tile or query.location):
-        raise ConfigError(
-            "cover is a share of an area, and none is given", hint="Give a tile, a place, a box or a shape"
-        )
+        raise ConfigError("cover needs an area, and none is given", hint="Give a tile, a place, a box or a shape")
 
 
 def _given(criteria: Mapping[str, object]) -> dict[str, object]:
@@ -195,7 +193,7 @@ def _given(criteria: Mapping[str, object]) -> dict[str, object]:
         given[canonical], written[canonical] = value, name
     if not given.keys() - {"latest", "limit"}:
         raise ConfigError(
-            "say what to look for: a query without any criterion would mean the whole archive",
+            "no criterion is given; the query would mean the whole archive",
             hint="For example: collection S2ST, tile 31TCJ, start 2017-01-01, end 2017-02-01",
         )
     return given

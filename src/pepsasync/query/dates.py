@@ -137,7 +137,7 @@ def _shifted(
     try:
         return _later(instant, direction * duration[0], direction * duration[1])
     except (ValueError, OverflowError) as error:
-        raise ConfigError(f"{criterion}: {value} leads out of the calendar", hint=HINT) from error
+        raise ConfigError(f"{criterion}: {value} is outside the calendar", hint=HINT) from error
 
 
 def _later(instant: datetime, months: int, more: timedelta) -> datetime:

@@ -123,7 +123,7 @@ def parse_direction(criterion: str, value: object) -> str:
     text = parse_text(criterion, value).lower()
     found = [word for word in CHOICES["orbit_direction"] if text and word.startswith(text)]
     if not found:
-        raise ConfigError(f"{criterion}: {value!r} is no direction", hint="Write ascending or descending")
+        raise ConfigError(f"{criterion}: {value!r} is not a direction", hint="Write ascending or descending")
     return found[0]
 
 
@@ -135,7 +135,7 @@ def parse_polarisation(criterion: str, value: object) -> str:
         if channels == set(polarisation.split()):
             return polarisation
     known = ", ".join(polarisation.replace(" ", "+") for polarisation in POLARISATIONS)
-    raise ConfigError(f"{criterion}: no product has {value!r}", hint=f"There are {known}")
+    raise ConfigError(f"{criterion}: {value!r} is not a polarisation", hint=f"Use one of {known}")
 
 
 def parse_timeliness(criterion: str, value: object) -> str:
@@ -152,7 +152,10 @@ def parse_months(criterion: str, value: object) -> tuple[int, ...]:
         begin = parse_whole(criterion, first)
         end = parse_whole(criterion, last) if dash else begin
         if not (1 <= begin <= 12 and 1 <= end <= 12):
-            raise ConfigError(f"{criterion}: {each} are no months", hint="Write numbers, such as 6-8 or 12,1,2")
+            raise ConfigError(
+                f"{criterion}: {each!r} is not a month or a range of months",
+                hint="Write numbers, such as 6-8 or 12,1,2",
+            )
         months += [(begin - 1 + step) % 12 + 1 for step in range((end - begin) % 12 + 1)]
     return tuple(sorted(set(months)))
 

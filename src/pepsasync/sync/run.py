@@ -37,7 +37,9 @@ LOOK_BACK = timedelta(days=3)
 MOST_NAMES = 200
 """Products that are looked up one by one; for more of them everything is looked at."""
 
-_SHOWS_NOTHING = "the archive shows nothing of this order, of which {} are here: none of them is taken for withdrawn"
+_SHOWS_NOTHING = (
+    "the archive lists nothing of this order, of which {} are here: they are kept, and not treated as withdrawn"
+)
 
 
 @dataclass(slots=True)
@@ -332,7 +334,9 @@ def check_query(query: Query) -> None:
         ConfigError: It has a limit.
     """
     if query.limit is not None:
-        raise ConfigError("an order that stays true has no limit", hint="Leave out the limit, or narrow the query")
+        raise ConfigError(
+            "an order that is kept up to date cannot have a limit", hint="Leave out the limit, or narrow the query"
+        )
 
 
 def _products_here(folder: Folder, memory: Memory, selection: Selection | None) -> tuple[list[Product], list[str]]:

@@ -146,7 +146,7 @@ def unsafe_member(info: zipfile.ZipInfo) -> str | None:
     if any(_FOREIGN.search(part) or one_line(part) != part for part in parts):
         return f"name {name!r} means something else on other systems"
     if len(parts) > DEEPEST:
-        return f"{len(parts):,} folders in each other"
+        return f"{len(parts):,} nested folders"
     mode = stat.S_IFMT(info.external_attr >> 16)
     if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
         return f"{name!r} is a link or a special file"
