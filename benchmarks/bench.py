@@ -32,6 +32,7 @@ HERE = Path(__file__).parent
 SCRIPTS = {
     "page.py": {"full": ["--repeats", "9"], "half": ["--repeats", "5"], "quick": ["--repeats", "3"]},
     "makespan.py": {"full": ["--repeats", "3"], "half": ["--repeats", "1"], "quick": ["--quick"]},
+    "bands.py": {"full": ["--repeats", "3"], "half": ["--repeats", "1"], "quick": ["--quick"]},
     "search.py": {
         "full": ["--products", "100000"],
         "half": ["--products", "20000"],

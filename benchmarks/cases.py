@@ -151,6 +151,7 @@ SCRIPT_TARGETS = (
     ScriptTarget("search.py", "Parsing, microseconds a product", "parse_us", 50),
     ScriptTarget("length.py", "Memory of the longest file, times that of the shortest", "peak_MB", 1.1, growth),
     ScriptTarget("scale.py", "Memory of ten times as many products, times", "peak_MB", 1.25, growth),
+    ScriptTarget("bands.py", "Three bands of 20 products, times their bytes on the line", "of_bound", 1.3),
     ScriptTarget("makespan.py", "A whole order with tape, times the lower bound", "of_bound", 1.03, way="pepsasync"),
 )
 

@@ -73,6 +73,18 @@ async def test_members_come_without_the_rest(tmp_path, provider):
         assert sent < 3 * 200_000
 
 
+async def test_members_come_from_asf_over_its_redirects(tmp_path):
+    async with archive_of() as archive:
+        names = [product.name for product in archive.catalogue if product.collection == "S1"]
+        outcomes, _ = await bring(archive, tmp_path, "asf", names=names, include="*.png")
+
+        assert {None} == {delivery.error for delivery in outcomes.values()}
+        for name in names:
+            assert {"preview/quick-look.png": members_of(archive, name)["preview/quick-look.png"]} == files_in(
+                tmp_path, name
+            )
+
+
 @pytest.mark.parametrize("streaming", ["php", "xsendfile", "nginx", "php-behind-nginx"])
 async def test_however_peps_streams_its_files(tmp_path, streaming):
     async with archive_of(streaming=streaming) as archive:

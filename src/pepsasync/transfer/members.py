@@ -11,13 +11,14 @@ import contextlib
 import os
 import secrets
 import stat
+import threading
 import zipfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from anyio import to_thread
 
-from pepsasync.errors import DeliveryError, IntegrityError, NotFoundError
+from pepsasync.errors import DeliveryError, IntegrityError, NotFoundError, PepsasyncError
 from pepsasync.events import DownloadStarted, Noticed, ProductDownloaded
 from pepsasync.folder.files import disk_errors, foreign_member, make_way, remove_tree, sync
 from pepsasync.folder.zips import blocks, crc_of, open_zip
@@ -108,8 +109,13 @@ async def _fetch_runs(remote: RemoteZip, wanted: list[Entry], place: PartialFold
 
         try:
             await remote.fetch(run.first, run.end, take)
+        except PepsasyncError:
+            await to_thread.run_sync(place.settle)  # what came whole before is right
+            raise
         except zipfile.BadZipFile as error:
+            await to_thread.run_sync(place.settle)
             raise IntegrityError(str(error), product=product.name) from error
+        await to_thread.run_sync(place.settle)  # not sooner: the disk would be waited for with a slot
 
     async with task_group() as bringing:
         for run in runs:
@@ -152,6 +158,7 @@ def _keep(product: Product, folder: Folder, selection: Selection) -> Brought:
                     for block in content:
                         file.write(block)
                     place.done(entries[path])
+                    place.settle()
             brought = place.finish()
             zipped.unlink()
             return brought
@@ -181,6 +188,8 @@ class PartialFolder:
         self._selection = selection
         self._scratch = folder.unpack_path(product) / secrets.token_hex(8)
         self._open: dict[str, _File] = {}
+        self._ready: dict[Entry, _File] = {}
+        self._settling = threading.Lock()
         self._ours: set[str] = set()
         self._goal: dict[str, tuple[int, int]] = {}
         self._chosen: tuple[str, ...] = ()
@@ -251,16 +260,26 @@ class PartialFolder:
         return file  # type: ignore[return-value]
 
     def done(self, entry: Entry) -> None:
-        """Give a member that is complete and right its final name."""
-        target, file = self.final / entry.path, self._open.pop(entry.path)
-        file.close()
-        self._folder.check_owner()
-        with refused_names(self._product, entry.info):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if entry.path not in self._ours and os.path.lexists(target):
-                aside = self._folder.put_aside(target)
-                self._folder.tell(f"{target} differs from the product's; it was replaced, and is kept as {aside}")
-            file.path.replace(target)
+        """Take a member as complete and right; `settle` gives it its name."""
+        self._ready[entry] = self._open.pop(entry.path)
+
+    def settle(self) -> None:
+        """Force the members that are complete to the disk, and give them their final names."""
+        with self._settling, disk_errors(self.final):
+            while self._ready:
+                entry, file = self._ready.popitem()
+                file.close()
+                self._folder.check_owner()
+                with refused_names(self._product, entry.info):
+                    self._name(file.path, entry.path)
+
+    def _name(self, file: Path, path: str) -> None:
+        target = self.final / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path not in self._ours and os.path.lexists(target):
+            aside = self._folder.put_aside(target)
+            self._folder.tell(f"{target} differs from the product's; it was replaced, and is kept as {aside}")
+        file.replace(target)
 
     def finish(self, requests: int = 0) -> Brought:
         """Note what is here, with everything on the disk.
@@ -279,7 +298,7 @@ class PartialFolder:
 
     def close(self) -> None:
         """Remove what was begun and is not complete."""
-        for file in self._open.values():
+        for file in (*self._open.values(), *self._ready.values()):
             with contextlib.suppress(OSError):
                 file.file.close()
         remove_tree(self._scratch)

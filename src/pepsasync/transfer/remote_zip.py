@@ -57,7 +57,7 @@ class NoRangesError(ProviderError):
     """The archive does not serve parts of this product."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     """A member of a zip, as its directory says."""
 
