@@ -81,6 +81,7 @@ def lowest(session: nox.Session) -> None:
         "tests/limits",
         "tests/engine",
         "tests/pipeline",
+        "tests/sync",
         "tests/cli/test_startup.py",
     )
 
