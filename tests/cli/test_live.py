@@ -246,7 +246,8 @@ class Stopped(Terminal):
         return super().write(text)
 
 
-def test_a_paused_terminal_holds_up_nothing():
+def test_a_paused_terminal_holds_up_nothing(monkeypatch):
+    monkeypatch.setattr("pepsasync.cli.region.PATIENCE", 60.0)  # of a busy machine
     terminal = Stopped()
     console = Console(file=terminal, force_terminal=True, legacy_windows=False, _environ={})
     progress = Progress(console, size=lambda: terminal.size, every=0.001)

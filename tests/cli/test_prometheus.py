@@ -30,7 +30,7 @@ PATIENCE = 60.0
 """Seconds: the machine may be busy."""
 
 CONFIG = """
-global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}
+global: {{scrape_interval: 1s, scrape_timeout: 1s}}
 scrape_configs:
 - job_name: pepsasync
   authorization: {{credentials: "{token}"}}

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 
+import anyio
 import httpx
 import pytest
 
 from archives import account_file, running
+from fakes import product
 from pepsasync.cli.counters import Counters
 from pepsasync.events import (
     DownloadStarted,
@@ -22,6 +24,7 @@ from pepsasync.events import (
     SearchFinished,
     StagingRequested,
 )
+from pepsasync.folder.journal import open_journal
 
 pytest.importorskip("sse_starlette", reason="needs the extra serve")
 pytest.importorskip("prometheus_client", reason="needs the extra serve")
@@ -84,6 +87,46 @@ def test_changes_are_told_once(board):
 
     board.take(ProductDelivered(**who("A"), path="A.zip", bytes=100))
     assert board.changes(moment)[1] == [{"n": 0, "state": "delivered", "message": ""}]
+
+
+@pytest.mark.parametrize(
+    ("shape", "rings"),
+    [
+        (None, []),
+        (
+            {"type": "Polygon", "coordinates": [[[1, 43], [2.00049, 43], [2, 44], [1, 43]]]},
+            [[[1, 43], [2, 43], [2, 44], [1, 43]]],
+        ),
+        ({"type": "MultiPolygon", "coordinates": [[[[1, 1, 0]]], [[[2, 2, 0]]]]}, [[[1, 1]], [[2, 2]]]),
+        ({"type": "Polygon", "coordinates": [[[179, 1], [-179, 1], [-179, 2]]]}, [[[179, 1], [181, 1], [181, 2]]]),
+        ({"type": "Polygon", "coordinates": [[["x", 1]]]}, []),
+        ({"type": "Polygon"}, []),
+        ({"type": "Point", "coordinates": [1, 2]}, []),
+    ],
+)
+def test_footprints_are_outlines_or_nothing(tmp_path, shape, rings):
+    async def fill():
+        async with open_journal(tmp_path, tell=pytest.fail) as journal:
+            await journal.note_products(None, [product("A", footprint=shape)])
+
+    anyio.run(fill)
+    [first, *_] = fed(Board(Counters(), tmp_path)).described(0)
+
+    assert first == {"n": 0, "name": "A", "size": 100, "tier": "disk", "footprint": rings}
+
+
+def test_products_that_the_journal_has_not_got_yet_come_later(tmp_path):
+    async def fill():
+        async with open_journal(tmp_path, tell=pytest.fail) as journal:
+            await journal.note_products(None, [product("A"), product(EVIL)])
+
+    anyio.run(fill)
+    board = fed(Board(Counters(), tmp_path))
+    described = [[one["name"] for one in board.described(first)] for first in (0, 1, 2, 3)]
+    board.end()
+
+    assert described == [["A"], [], [EVIL], []]
+    assert [one["name"] for one in board.described(0)] == ["A", "B", EVIL]
 
 
 def test_the_stream_tells_the_run_and_its_end(board):

@@ -70,7 +70,7 @@ def watch(
         if is_begun:
             life = _follow(look, session)
     words = "the run has ended" if is_begun else "no run is under way"
-    session.say(f"the run is dead: {look.owner}, is gone or was stopped" if life is Life.DEAD else words)
+    session.say(f"the run is dead: {look.owner} is gone or was stopped" if life is Life.DEAD else words)
     found = read_status(directory)
     for line in text_lines(found, time.time()):
         show(line)

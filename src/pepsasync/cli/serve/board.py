@@ -160,12 +160,20 @@ class Board:
 
 
 def _rings(row: Row | None) -> list[list[list[float]]]:
-    """Outer rings of a footprint, longitude before latitude, degrees; none when it is not known or is no area."""
+    """Outer rings of a footprint, longitude before latitude, degrees; none when it is not known or is no area.
+
+    One over the antimeridian goes on beyond 180 degrees, as it would be drawn.
+    """
     shape = row.product.footprint if row and row.product else None
     if not shape:
         return []
     try:
         polygons = shape["coordinates"] if shape["type"] == "MultiPolygon" else [shape["coordinates"]]
-        return [[[round(float(x), DIGITS) for x in point[:2]] for point in polygon[0]] for polygon in polygons]
+        rings = [[[round(float(x), DIGITS) for x in point[:2]] for point in polygon[0]] for polygon in polygons]
+        return [_whole(ring) if max(ring)[0] - min(ring)[0] > 180 else ring for ring in rings]
     except (KeyError, IndexError, TypeError, ValueError):  # what archives write is not always a shape
         return []
+
+
+def _whole(ring: list[list[float]]) -> list[list[float]]:
+    return [[round(x + 360, DIGITS) if x < 0 else x, y] for x, y in ring]

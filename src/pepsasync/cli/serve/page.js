@@ -177,7 +177,7 @@ async function askForProducts() {
 // ---- the map: longitude and latitude as they are, narrowed by the cosine of the middle
 
 function boxOf(rings) {
-  let [west, south, east, north] = [180, 90, -180, -90];
+  let [west, south, east, north] = [Infinity, 90, -Infinity, -90];
   for (const ring of rings) {
     for (const [x, y] of ring) {
       west = Math.min(west, x); east = Math.max(east, x);
@@ -186,7 +186,7 @@ function boxOf(rings) {
   }
   const wider = Math.max(1, (east - west) * 0.3);
   const higher = Math.max(1, (north - south) * 0.3);
-  return [Math.max(-180, west - wider), Math.max(-90, south - higher), Math.min(180, east + wider), Math.min(90, north + higher)];
+  return [Math.max(-180, west - wider), Math.max(-90, south - higher), Math.min(360, east + wider), Math.min(90, north + higher)];
 }
 
 function drawMap() {
