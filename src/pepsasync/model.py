@@ -308,6 +308,8 @@ class Query:
     """Products by name, without extension; when given, the other criteria only narrow them."""
     latest: bool = False
     """Of several processings of one acquisition keep the newest."""
+    twins: bool = False
+    """Of a Sentinel-1 GRD product and its cloud-optimised copy (`_COG`) take the copy when only that one is online."""
     limit: int | None = None
     """At most this many products."""
 

@@ -225,6 +225,7 @@ class QueryOptions:
         ),
     ] = field(default_factory=list)
     latest: Annotated[bool, _query("--latest", help="only the newest processing of each acquisition")] = False
+    twins: Annotated[bool, _query("--twins", help="the COG copy of a GRD product that is offline, at CDSE")] = False
     sort: Annotated[
         str | None,
         _query("--sort", metavar="WORD", help="date (newest first), clouds (clearest), size (largest) or cover (most)"),

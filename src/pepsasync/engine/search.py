@@ -21,7 +21,7 @@ from pepsasync.model import several
 from pepsasync.query.attributes import check_conditions
 from pepsasync.query.missions import is_radar
 from pepsasync.query.rank import ranked
-from pepsasync.query.select import latest
+from pepsasync.query.select import latest, online_twins
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -81,7 +81,7 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
     if query.location is not None and (not provider.limits.knows_places or query.cover or query.sort == "cover"):
         query = await _placed(query, emit)
     count = size = 0
-    found = _by_instant(_wanted(query, provider, emit, paging), newest_only=query.latest)
+    found = _by_instant(_wanted(query, provider, emit, paging), query)
     async with aclosing(_in_order(found, query) if query.sort or query.per else found) as pages:
         async for products in pages:
             chosen = products if query.limit is None else products[: query.limit - count]
@@ -177,16 +177,20 @@ async def _placed(query: Query, emit: Emit) -> Query:
     return replace(query, location=None, area=aoi.together(areas))
 
 
-async def _by_instant(
-    pages: AsyncGenerator[list[Product], None], *, newest_only: bool
-) -> AsyncGenerator[list[Product], None]:
-    """Pages without an acquisition instant that goes on in the next: processings of one are compared with each other.
+def _choose(products: list[Product], query: Query) -> list[Product]:
+    """Of the products of each acquisition those that are wanted."""
+    if query.latest:
+        products = latest(products)
+    return online_twins(products) if query.twins else products
+
+
+async def _by_instant(pages: AsyncGenerator[list[Product], None], query: Query) -> AsyncGenerator[list[Product], None]:
+    """Pages without an acquisition instant that goes on in the next: products of one are compared with each other.
 
     Relies on results ordered by acquisition, so that all processings of one acquisition are neighbours.
     """
     held: list[Product] = []
     trouble: ProviderError | None = None
-    choose = latest if newest_only else list
     async with aclosing(pages):
         try:
             async for products in pages:
@@ -194,10 +198,10 @@ async def _by_instant(
                 last = held[-1].start if held and len(held) < MOST_HELD else None
                 ready = [p for p in held if last is None or p.start != last]
                 held = [p for p in held if last is not None and p.start == last]
-                yield choose(ready)
+                yield _choose(ready, query)
         except ProviderError as error:
             trouble = error
     if held:
-        yield choose(held)
+        yield _choose(held, query)
     if trouble:
         raise trouble

@@ -63,6 +63,7 @@ _PLAIN: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "per": ("per", values.parse_words),
     "property": ("property", attributes.parse_conditions),
     "latest": ("latest", values.parse_flag),
+    "twins": ("twins", values.parse_flag),
     "limit": ("limit", values.parse_whole),
 }
 """Field of `Query` and parser of the other criteria that stand for themselves."""
@@ -129,11 +130,12 @@ def build_query(**criteria: object) -> Query:
             - `property`: conditions on attributes as the archive names them, `cloudCover<20`, `processingLevel=L1`,
               `orbitNumber=100..200`; a text, several, or a mapping of names to values;
             - `id` (`ids`, `names`): product names; `@FILE` also reads those of a saved search;
-            - `latest`: of several processings of an acquisition the newest; `limit`: at most so many products.
+            - `latest`: of several processings of an acquisition the newest; `twins`: the cloud-optimised copy of a
+              GRD product of Sentinel-1 that is not online itself; `limit`: at most so many products.
 
     Raises:
         ConfigError: Unknown criterion, impossible or empty value, criteria of which nothing fulfils all, or none but
-            `latest` and `limit`.
+            `latest`, `twins` and `limit`.
         AreaError: The area of interest cannot be used.
     """
     given = _given(criteria)
@@ -191,7 +193,7 @@ def _given(criteria: Mapping[str, object]) -> dict[str, object]:
         if canonical in given:
             raise ConfigError(f"{written[canonical]} and {name} are the same criterion", hint="Give one of them")
         given[canonical], written[canonical] = value, name
-    if not given.keys() - {"latest", "limit"}:
+    if not given.keys() - {"latest", "twins", "limit"}:
         raise ConfigError(
             "no criterion is given; the query would mean the whole archive",
             hint="For example: collection S2ST, tile 31TCJ, start 2017-01-01, end 2017-02-01",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from pepsasync.area.footprint import as_geometry
-from pepsasync.model import several
+from pepsasync.model import StorageTier, several
 from pepsasync.query.attributes import are_met
 from pepsasync.query.missions import NEUTRAL, mission_of
 from pepsasync.query.orbits import relative_orbit
@@ -311,6 +311,37 @@ def latest(products: Iterable[Product]) -> list[Product]:
         groups[processing.acquisition].append((processing.age, number))
     kept = {number for group in groups.values() for number in _newest(group, wanted)}
     return [product for number, product in enumerate(wanted) if number in kept]
+
+
+def online_twins(products: Iterable[Product]) -> list[Product]:
+    """Of a GRD product and its cloud-optimised copy keep one: the copy where only that one is online.
+
+    CDSE has most GRD products offline after a year, and a copy online whose name ends with `_COG` (CDSE protocol notes,
+    news of 2026-11-30). The two agree in their names but for the last four digits and that ending.
+
+    Args:
+        products: Of one or several acquisitions, any order.
+
+    Returns:
+        Those that are kept, in the order in which they came.
+    """
+    found = list(products)
+    pairs: dict[str, list[Product]] = defaultdict(list)
+    for product in found:
+        if match := _S1_NAME.match(product.name):
+            pairs[match[1]].append(product)
+    dropped: set[int] = set()
+    for pair in pairs.values():
+        copies = [product for product in pair if product.name.endswith("_COG")]
+        originals = [product for product in pair if not product.name.endswith("_COG")]
+        if copies and originals:
+            takes_copy = not any(map(_is_online, originals)) and any(map(_is_online, copies))
+            dropped |= {id(product) for product in (originals if takes_copy else copies)}
+    return [product for product in found if id(product) not in dropped]
+
+
+def _is_online(product: Product) -> bool:
+    return product.tier is StorageTier.DISK
 
 
 def newer_processings(here: Iterable[Product], shown: Iterable[Product]) -> dict[str, Product]:

@@ -331,8 +331,11 @@ def check_query(query: Query) -> None:
     """Refuse a query that no folder can follow.
 
     Raises:
-        ConfigError: It has a limit.
+        ConfigError: It has a limit, or depends on what is online.
     """
+    if query.twins:
+        what = "an order that is kept up to date cannot have twins: which of the two is online changes"
+        raise ConfigError(what, hint="Leave out --twins")
     if query.limit is not None:
         raise ConfigError(
             "an order that is kept up to date cannot have a limit", hint="Leave out the limit, or narrow the query"

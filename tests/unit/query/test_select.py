@@ -7,8 +7,8 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.model import Product, Query
-from pepsasync.query.select import is_wanted, latest, why_unwanted
+from pepsasync.model import Product, Query, StorageTier
+from pepsasync.query.select import is_wanted, latest, online_twins, why_unwanted
 
 S1 = "S1C_IW_GRDH_1SDV_20251217T230248_20251217T230317_005497_00AF3C_C5D6"
 S2 = "S2A_MSIL1C_20200815T005251_N0209_R002_T55PCR_20200815T023440"
@@ -293,6 +293,30 @@ S3_EARLY, S3_LATE = (
 )
 def test_latest(products, expected):
     assert latest(products) == expected
+
+
+DISK, TAPE = {"tier": StorageTier.DISK}, {"tier": StorageTier.TAPE}
+COPY = S1[:-4] + "CCCC_COG"
+
+
+@pytest.mark.parametrize(
+    ("products", "expected"),
+    [
+        pytest.param([product(S1, **TAPE), product(COPY, **DISK)], [COPY], id="copy"),
+        pytest.param([product(COPY, **DISK), product(S1, **TAPE)], [COPY], id="copy-first"),
+        pytest.param([product(S1, **DISK), product(COPY, **DISK)], [S1], id="both-online"),
+        pytest.param([product(S1, **TAPE), product(COPY, **TAPE)], [S1], id="both-offline"),
+        pytest.param([product(S1, **TAPE)], [S1], id="original-alone"),
+        pytest.param([product(COPY, **DISK)], [COPY], id="copy-alone"),
+        pytest.param(
+            [product(S1, **TAPE), product(COPY.replace("S1C", "S1B"), **DISK)],
+            [S1, COPY.replace("S1C", "S1B")],
+            id="other",
+        ),
+    ],
+)
+def test_online_twins(products, expected):
+    assert [one.name for one in online_twins(products)] == expected
 
 
 @given(st.permutations([OLD, MIDDLE, NEW, OTHER_TILE, S1_EARLY, S1_LATE, S3_EARLY, S3_LATE]))

@@ -45,7 +45,8 @@ DOMAIN = "dataspace.copernicus.eu"
 ADVICE = (
     "The Copernicus Data Space keeps some of the products offline, and programs cannot order them: log in at "
     f"https://{DOMAIN}, find the products by name in the Data Workspace and order them there. This run goes on by "
-    "itself as they come online; with --skip-tape it leaves them out"
+    "itself as they come online; with --skip-tape it leaves them out. Of many GRD products that are offline a "
+    "cloud-optimised copy is online: --twins takes that"
 )
 
 _BEARER = "Bearer "

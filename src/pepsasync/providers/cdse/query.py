@@ -96,7 +96,7 @@ def search_filter(query: Query, known: Mapping[str, Attribute] | None = None) ->
     terms = [
         collection and f"Collection/Name eq {_quoted(collection)}",
         *(f"contains(Name,{_quoted(name)})" for name in query.names),
-        _either(_product_type(kind) for kind in several(query.product_type)),
+        _either(_product_type(kind, with_copies=query.twins) for kind in several(query.product_type)),
         _either(_attribute("operationalMode", "eq", mode) for mode in several(query.sensor_mode)),
         _either(f"startswith(Name,{_quoted(satellite + '_')})" for satellite in several(query.platform)),
         query.start and f"ContentDate/Start ge {_instant(query.start)}",
@@ -128,10 +128,11 @@ def collection_name(word: str | None) -> str | None:
     return COLLECTIONS.get(word, word) if word else None
 
 
-def _product_type(kind: str) -> str:
-    """A radar word is looked for in the name, without the products that exist a second time as cloud-optimised."""
+def _product_type(kind: str, *, with_copies: bool) -> str:
+    """A radar word is looked for in the name, and cloud-optimised copies left out unless they are wanted."""
     if kind.upper() in RADAR_TYPES:
-        return f"contains(Name,{_quoted(kind.upper())}) and not contains(Name,'_COG')"
+        has_word = f"contains(Name,{_quoted(kind.upper())})"
+        return has_word if with_copies else f"{has_word} and not contains(Name,'_COG')"
     return _attribute("productType", "eq", kind) or ""
 
 
