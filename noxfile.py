@@ -52,6 +52,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def man(session: nox.Session) -> None:
+    """The manual pages, into `man/`."""
+    session.install(".")
+    session.run("python", "tools/man_pages.py", "man")
+
+
+@nox.session
 def eodag(session: nox.Session) -> None:
     """The plugin for eodag, which is too heavy for the other tests, with the newest eodag."""
     session.install(".[sandbox]", "eodag", *group("test"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import cmath
 import contextlib
 import math
+import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from pepsasync.errors import ConfigError
 from pepsasync.model import parse_tile
@@ -17,7 +19,9 @@ FALSE_NORTHING_METRES = 10_000_000.0
 _FALSE_EASTING_METRES = 500_000.0
 _ROW_CYCLE_METRES = 2_000_000.0
 _METRES_PER_DEGREE = 111_100.0
-_BANDS = "CDEFGHJKLMNPQRSTUVWX"
+BANDS = "CDEFGHJKLMNPQRSTUVWX"
+"""Letters of the latitude bands, from the south."""
+_CLOSE = 0.6
 _ROWS = "ABCDEFGHJKLMNPQRSTUV"
 _COLUMNS = ("STUVWXYZ", "ABCDEFGH", "JKLMNPQR")
 """Letters of the eight columns, by zone modulo 3."""
@@ -80,11 +84,27 @@ def find_square(tile: str) -> Square:
     name = parse_tile(tile)
     columns, row = _COLUMNS[int(name[:2]) % 3], name[4]
     if name[:3] not in _NO_ZONES and name[3] in columns and row in _ROWS:
-        easting = (columns.index(name[3]) + 1) * SQUARE_METRES
-        square = Square(name, easting, _northing(name))
+        square = _square(name)
         if _is_in_cell(square):
             return square
-    raise ConfigError(f"there is no MGRS tile {name}", hint="Tiles look like 31TCJ: zone, band, column and row letter")
+    close = get_close_matches(name, tiles_of(name[:3]), n=3, cutoff=_CLOSE)
+    hint = (
+        f"Did you mean {' or '.join(close)}?" if close else "Tiles look like 31TCJ: zone, band, column and row letter"
+    )
+    raise ConfigError(f"there is no MGRS tile {name}", hint=hint)
+
+
+def tiles_of(cell: str) -> list[str]:
+    """Return the tiles of a zone and band, `31T`; none when there is no such cell."""
+    if not re.fullmatch(rf"\d{{2}}[{BANDS}]", cell) or not 1 <= int(cell[:2]) <= 60 or cell in _NO_ZONES:
+        return []
+    names = (f"{cell}{column}{row}" for column in _COLUMNS[int(cell[:2]) % 3] for row in _ROWS)
+    return [name for name in names if _is_in_cell(_square(name))]
+
+
+def _square(name: str) -> Square:
+    columns = _COLUMNS[int(name[:2]) % 3]
+    return Square(name, (columns.index(name[3]) + 1) * SQUARE_METRES, _northing(name))
 
 
 def other_name(tile: str) -> str | None:
@@ -94,8 +114,8 @@ def other_name(tile: str) -> str | None:
         ConfigError: There is no such tile.
     """
     square = find_square(tile)
-    number = _BANDS.index(square.band)
-    for band in _BANDS[max(number - 1, 0) : number + 2]:
+    number = BANDS.index(square.band)
+    for band in BANDS[max(number - 1, 0) : number + 2]:
         with contextlib.suppress(ConfigError):
             other = find_square(square.tile[:2] + band + square.tile[3:])
             if other.tile != square.tile and (other.northing, other.is_south) == (square.northing, square.is_south):
@@ -116,7 +136,7 @@ def _northing(name: str) -> float:
 
 def _band(letter: str) -> tuple[float, float]:
     """South and north border of a latitude band, degrees; Sentinel-2 stretches the southernmost one."""
-    south = -80.0 + 8 * _BANDS.index(letter)
+    south = -80.0 + 8 * BANDS.index(letter)
     return (_SOUTHERNMOST if letter == "C" else south), south + (12 if letter == "X" else 8)
 
 

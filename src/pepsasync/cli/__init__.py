@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = _run(arguments or _being_completed() or ["--help"])
     except KeyboardInterrupt:
         code = 130
-    except SystemExit:  # so typer ends when nobody reads the output any more, and when it has completed a line
-        code = 0 if COMPLETION in os.environ else READER_GONE
+    except SystemExit as end:  # so typer ends when nobody reads the output any more, and when it is about completion
+        code = READER_GONE if end.code and COMPLETION not in os.environ else 0
     except Exception as error:  # noqa: BLE001 - every error ends in one line and an exit code
         if _wants_traceback(arguments):
             _show_traceback(error)

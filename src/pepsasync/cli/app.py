@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from pepsasync.errors import ConfigError
@@ -44,12 +44,32 @@ COMMANDS = {
 """Module in this folder and short help by command, in the order in which the help lists them."""
 
 
+GROUPS = {
+    "Find and fetch": ("fetch", "search", "plan", "stage", "download", "ls"),
+    "Repeated orders": ("order", "sync"),
+    "What is in a folder": ("status", "watch", "resume", "verify", "catalog"),
+    "Archives and accounts": ("collections", "login", "logout"),
+    "Without an account": ("demo", "sandbox"),
+}
+"""Commands as the help shows them; those that are missing here come last."""
+
+SHORT_OPTIONS = {"-d": "-d début, the start", "-f": "-f fin, the end"}
+"""Of `peps_download.py`, whose authors speak French."""
+
+WIDEST = 120
+"""Columns that help takes of a wide terminal."""
+
 NEEDS_VALUE = "option {option} needs a value, but {value} follows, which is an option itself"
 
 ONE_VALUE = "Give it once; for several values run the command once for each of them"
 
 
 EXAMPLES = {
+    "pepsasync": (
+        "pepsasync demo",
+        "pepsasync search -c S2ST -t 31TCJ -d 2017-01 -f 2017-02 --clouds 20",
+        "pepsasync fetch -c S2ST -t 31TCJ -d 2017-01 -f 2017-02 --clouds 20 -w data",
+    ),
     "fetch": (
         "pepsasync fetch -c S2ST -t 31TCJ -d 2017-01 -f 2017-02 --clouds 20 -w data",
         "pepsasync fetch -c S2ST -t 31TCJ,31TDJ -d 2017 -f P1Y --months 1-3 --per day,tile",
@@ -67,6 +87,17 @@ EXAMPLES = {
         "pepsasync collections geodes",
         "pepsasync collections geodes S1",
     ),
+    "stage": ("pepsasync stage -c S2ST -t 31TCJ -d 2017-01 -f 2017-02 --wait",),
+    "download": (
+        "pepsasync download found.geojson -w data",
+        "pepsasync download S2A_MSIL1C_20170105T105433_N0204_R051_T31TCJ_20170105T105433 -w data -x",
+    ),
+    "status": ("pepsasync status data", "pepsasync status data --format json"),
+    "resume": ("pepsasync resume data",),
+    "verify": ("pepsasync verify data", "pepsasync verify data --repair"),
+    "catalog": ("pepsasync catalog data",),
+    "login": ("pepsasync login geodes",),
+    "sandbox": ("pepsasync sandbox --port 8765 --products 50 --tape-fraction 0.5",),
     "plan": ("pepsasync plan -c S2ST -t 31TCJ -t 31TDJ -d 2017 -f 2018 --latest",),
 }
 """Command lines for the help of some commands."""
@@ -110,7 +141,8 @@ class GroupedCommand(TyperCommand):
                 raise ConfigError(f"{name} is empty", hint="Leave it out, or give it a value")
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write one section a group, in the order of their first options."""
+        """Write the examples, then one section a group of options, in the order of their first options."""
+        _write_examples(ctx.info_name, formatter)
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
@@ -122,18 +154,43 @@ class GroupedCommand(TyperCommand):
             with formatter.section(title):
                 formatter.write_dl(records, col_max=34)
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the examples of the command, each on a line that can be copied."""
-        if examples := EXAMPLES.get(ctx.info_name):
-            with formatter.section("Examples"):
-                for line in examples:
-                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the signature of click
+        """Explain short options that no English word begins with."""
+        names = {name for name, _ in self._options()}
+        if told := [why for short, why in SHORT_OPTIONS.items() if short in names]:
+            formatter.write_paragraph()
+            formatter.write_text(f"Short options are those of peps_download.py ({'; '.join(told)}).")
 
     def _options(self) -> Iterator[tuple[str, Any]]:
         for param in self.params:
             if param.param_type_name == "option":
                 for name in (*param.opts, *param.secondary_opts):
                     yield name, param
+
+
+class GroupedCommands(TyperGroup):
+    """The program, whose help shows commands by group."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write examples, then the commands by group, then the options."""
+        _write_examples(ctx.info_name, formatter)
+        grouped = {name for names in GROUPS.values() for name in names}
+        others = {"More": tuple(name for name in COMMANDS if name not in grouped)}
+        for title, names in (GROUPS | others).items():
+            if names:
+                with formatter.section(title):
+                    formatter.write_dl([(name, COMMANDS[name][1]) for name in names])
+        records = [record for param in self.get_params(ctx) if (record := param.get_help_record(ctx))]
+        with formatter.section("Options"):
+            formatter.write_dl(records)
+
+
+def _write_examples(command: str | None, formatter: Any) -> None:
+    """Each on a line that can be copied."""
+    if examples := EXAMPLES.get(command or ""):
+        with formatter.section("Examples"):
+            for line in examples:
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
 
 def make_command(arguments: Sequence[str]) -> Any:
@@ -144,10 +201,11 @@ def make_command(arguments: Sequence[str]) -> Any:
     """
     app = typer.Typer(
         name="pepsasync",
+        cls=GroupedCommands,
         epilog="pepsasync COMMAND --help lists its options. A command that is run again continues where it stopped.",
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST},
     )
     app.callback()(_program)
     for name, (module, line) in COMMANDS.items():

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from typer import Argument, Exit
 
+from pepsasync.cli.complete import complete_file_or_name
 from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions, flatten
 from pepsasync.cli.run import Run
 from pepsasync.cli.session import Session
@@ -20,7 +21,9 @@ def download(
     names: Annotated[
         list[str],
         Argument(
-            metavar="FILE|NAME...", help="saved search, text file of names, products by name, or - for standard input"
+            metavar="FILE|NAME...",
+            autocompletion=complete_file_or_name,
+            help="saved search, text file of names, products by name, or - for standard input",
         ),
     ],
     archive: ArchiveOptions,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
+from pepsasync.cli.complete import complete_provider
 from pepsasync.cli.options import ARCHIVE, PROVIDER_VARIABLE, ArchiveOptions, OutputOptions, flatten
 from pepsasync.cli.output import answer
 from pepsasync.cli.session import Session
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from pepsasync.credentials import Credentials
     from pepsasync.model import Account
 
-ProviderArgument = Annotated[str | None, Argument(metavar="PROVIDER", envvar=PROVIDER_VARIABLE, help="which archive")]
+ProviderArgument = Annotated[
+    str | None,
+    Argument(metavar="PROVIDER", autocompletion=complete_provider, envvar=PROVIDER_VARIABLE, help="which archive"),
+]
 
 
 @flatten(without=("-a", "--auth", "--provider"))

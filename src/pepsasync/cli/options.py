@@ -26,7 +26,15 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from typer import Option
 
-from pepsasync.cli.complete import complete_attribute
+from pepsasync.cli.complete import (
+    complete_attribute,
+    complete_collection,
+    complete_name,
+    complete_provider,
+    complete_tile,
+    complete_type,
+    words,
+)
 from pepsasync.config import SETTINGS, Kind, given_settings
 from pepsasync.errors import ConfigError
 from pepsasync.model import Quota, Shard  # noqa: TC001 - `flatten` evaluates the annotations
@@ -104,7 +112,11 @@ class QueryOptions:
     collection: Annotated[
         list[str],
         _query(
-            "-c", "--collection", metavar="NAME", help=f"S1, S2, S2ST, S3, or the archive's own name; {ALSO_SEVERAL}"
+            "-c",
+            "--collection",
+            metavar="NAME",
+            autocompletion=complete_collection,
+            help=f"S1, S2, S2ST, S3, or the archive's own name; {ALSO_SEVERAL}",
         ),
     ] = field(default_factory=list)
     product: Annotated[
@@ -115,12 +127,20 @@ class QueryOptions:
             "--product-type",
             "--product_type",
             metavar="TYPE",
+            autocompletion=complete_type,
             help="GRD, SLC, OCN, S2MSI1C, S2MSI2A, ...; also several",
         ),
     ] = field(default_factory=list)
     sensor_mode: Annotated[
         list[str],
-        _query("-m", "--sensor-mode", "--sensor_mode", metavar="MODE", help="IW, EW, SM, WV, INS-NOBS; also several"),
+        _query(
+            "-m",
+            "--sensor-mode",
+            "--sensor_mode",
+            metavar="MODE",
+            autocompletion=words("IW", "EW", "SM", "WV", "INS-NOBS"),
+            help="IW, EW, SM, WV, INS-NOBS; also several",
+        ),
     ] = field(default_factory=list)
     start: Annotated[
         str | None,
@@ -156,7 +176,14 @@ class QueryOptions:
         list[str], _query("--months", metavar="M-M", help="only these months of any year: 6-8, 11-2 or 3,9")
     ] = field(default_factory=list)
     tile: Annotated[
-        list[str], _query("-t", "--tile", metavar="TILE", help=f"MGRS tile: 31TCJ or T31TCJ; {ALSO_SEVERAL}")
+        list[str],
+        _query(
+            "-t",
+            "--tile",
+            metavar="TILE",
+            autocompletion=complete_tile,
+            help=f"MGRS tile: 31TCJ or T31TCJ; {ALSO_SEVERAL}",
+        ),
     ] = field(default_factory=list)
     location: Annotated[
         list[str],
@@ -193,13 +220,33 @@ class QueryOptions:
         _query("-o", "--orbit", metavar="N", help="relative orbit: S1 1-175, S2 1-143, S3 1-385; also several"),
     ] = field(default_factory=list)
     orbit_direction: Annotated[
-        str | None, _query("--orbit-direction", metavar="WORD", help="ascending or descending")
+        str | None,
+        _query(
+            "--orbit-direction",
+            metavar="WORD",
+            autocompletion=words("ascending", "descending"),
+            help="ascending or descending",
+        ),
     ] = None
     polarisation: Annotated[
         str | None,
-        _query("--polarisation", "--polarization", metavar="CHANNELS", help="channels of radar products: VV+VH"),
+        _query(
+            "--polarisation",
+            "--polarization",
+            metavar="CHANNELS",
+            autocompletion=words("VV", "VH", "HH", "HV", "VV+VH", "HH+HV"),
+            help="channels of radar products: VV+VH",
+        ),
     ] = None
-    timeliness: Annotated[str | None, _query("--timeliness", metavar="WORD", help="Fast-24h, NRT-3h, ...")] = None
+    timeliness: Annotated[
+        str | None,
+        _query(
+            "--timeliness",
+            metavar="WORD",
+            autocompletion=words("Fast-24h", "NRT-3h", "Nominal"),
+            help="Fast-24h, NRT-3h, ...",
+        ),
+    ] = None
     clouds: Annotated[
         str | None,
         _query("--cc", "--clouds", metavar="PERCENT", help="highest cloud cover, or lowest and highest: 5..20"),
@@ -214,13 +261,21 @@ class QueryOptions:
         ),
     ] = field(default_factory=list)
     satellite: Annotated[
-        list[str], _query("--sat", "--satellite", metavar="NAME", help="S1A, S2B, ...; also several")
+        list[str],
+        _query(
+            "--sat",
+            "--satellite",
+            metavar="NAME",
+            autocompletion=words("S1A", "S1B", "S1C", "S2A", "S2B", "S2C", "S3A", "S3B"),
+            help="S1A, S2B, ...; also several",
+        ),
     ] = field(default_factory=list)
     id: Annotated[
         list[str],
         _query(
             "--id",
             metavar="NAME|@FILE",
+            autocompletion=complete_name,
             help="a product by name, or those in a file; @-: in standard input; also several",
         ),
     ] = field(default_factory=list)
@@ -228,12 +283,20 @@ class QueryOptions:
     twins: Annotated[bool, _query("--twins", help="the COG copy of a GRD product that is offline, at CDSE")] = False
     sort: Annotated[
         str | None,
-        _query("--sort", metavar="WORD", help="date (newest first), clouds (clearest), size (largest) or cover (most)"),
+        _query(
+            "--sort",
+            metavar="WORD",
+            autocompletion=words("date", "clouds", "size", "cover"),
+            help="date (newest first), clouds (clearest), size (largest) or cover (most)",
+        ),
     ] = None
     per: Annotated[
         list[str],
         _query(
-            "--per", metavar="WORD", help="day, tile or day,tile: only the best of each, by --sort, else the clearest"
+            "--per",
+            metavar="WORD",
+            autocompletion=words("day", "tile"),
+            help="day, tile or day,tile: only the best of each, by --sort, else the clearest",
         ),
     ] = field(default_factory=list)
     limit: Annotated[int | None, _query("--limit", metavar="N", help="at most N products")] = None
@@ -265,7 +328,13 @@ class ArchiveOptions:
     ] = None
     provider: Annotated[
         str | None,
-        _archive("--provider", metavar="NAME", envvar=PROVIDER_VARIABLE, help="archive, or several: geodes,cdse"),
+        _archive(
+            "--provider",
+            metavar="NAME",
+            autocompletion=complete_provider,
+            envvar=PROVIDER_VARIABLE,
+            help="archive, or several: geodes,cdse",
+        ),
     ] = None
     base_url: Annotated[
         str | None, _archive("--base-url", metavar="URL", help="root of another instance; of several: URL,URL or ,URL")
