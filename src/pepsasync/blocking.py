@@ -7,7 +7,6 @@ for those that take a coroutine function there and a plain function here.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import functools
@@ -15,17 +14,17 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import anyio
-import sniffio
 from anyio import to_thread
 from anyio.from_thread import BlockingPortal
 
 from pepsasync.client import Client as AsyncClient
 from pepsasync.errors import ConfigError
 from pepsasync.events import Noticed
+from pepsasync.groups import poster
 
 if TYPE_CHECKING:
     import os
@@ -61,8 +60,6 @@ class _Running:
     thread: threading.Thread
     starting: threading.Lock
     """Held while a call begins, so that no event loop ends before it has taken up a call."""
-    loops: set[Background[Any] | Flattened[Any]] = field(default_factory=set)
-    """What is looped over; here, so that the garbage collector of another thread never ends any of it."""
 
     def call(self, function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
         """Call a function on the event loop, await its result, and return that; cancelled when this is interrupted.
@@ -87,16 +84,6 @@ class _Running:
     def is_here(self) -> bool:
         """Whether it runs in this very thread."""
         return threading.current_thread() is self.thread
-
-    def drop(self, items: Background[Any] | Flattened[Any]) -> None:
-        """Ask it to cancel what is looped over."""
-
-        def cancel() -> None:
-            items.cancel()
-            self.loops.discard(items)
-
-        with contextlib.suppress(RuntimeError):  # the event loop has ended
-            self.post(cancel)
 
     def end(self) -> None:
         """Ask it to cancel all that is under way, and to close the client."""
@@ -132,12 +119,9 @@ def _start(make: Callable[[], AsyncClient], backend: str) -> _Running:
     async def live() -> None:
         async with make() as client, BlockingPortal() as portal:
             stop, thread = anyio.Event(), threading.current_thread()
-            running = _Running(client, portal, stop, threading.Event(), _poster(), thread, threading.Lock())
-            ready.set_result(running)
+            ready.set_result(_Running(client, portal, stop, threading.Event(), poster(), thread, threading.Lock()))
             await stop.wait()
             await portal.stop(cancel_remaining=True)
-            for items in tuple(running.loops):
-                items.cancel()
 
     def run() -> None:
         try:
@@ -158,15 +142,6 @@ def _start(make: Callable[[], AsyncClient], backend: str) -> _Running:
     return running
 
 
-def _poster() -> Callable[[Callable[[], object]], object]:
-    """What has this event loop call a function, from any thread; raises RuntimeError when the loop has ended."""
-    if sniffio.current_async_library() == "trio":
-        import trio  # noqa: PLC0415 - an extra
-
-        return trio.lowlevel.current_trio_token().run_sync_soon
-    return asyncio.get_running_loop().call_soon_threadsafe
-
-
 class Results(Iterator[T]):
     """An iterator over what comes from a client; may be shared by threads.
 
@@ -180,7 +155,6 @@ class Results(Iterator[T]):
         # The client, too: it ends when nobody has it any more.
         self._client, self._running = client, running
         self._items, self._ends_with_client = items, ends_with_client
-        running.loops.add(items)
 
     def __next__(self) -> T:
         try:
@@ -195,15 +169,13 @@ class Results(Iterator[T]):
 
     def close(self) -> None:
         """Cancel what goes on for this loop; the loop ends."""
-        self._running.drop(self._items)
+        with contextlib.suppress(RuntimeError):  # closed with its client
+            self._running.post(self._items.cancel)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
         self.close()
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import contextlib
+import functools
 import math
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+import threading
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import anyio
+import sniffio
 
 from pepsasync.threads import explained
 
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from anyio.abc import TaskGroup
-    from anyio.streams.memory import MemoryObjectSendStream
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 T = TypeVar("T")
 
@@ -100,6 +104,7 @@ class Background(Generic[T]):
         self._work = work
         self._send, self._receive = anyio.create_memory_object_stream[T](ahead)
         self._scope = anyio.CancelScope()
+        self._thread, self._post = threading.get_ident(), poster()
         self._errors: list[Exception] = []
         self._is_started = False
 
@@ -122,30 +127,59 @@ class Background(Generic[T]):
 
     def _start(self) -> None:
         try:
-            self._tasks.start_soon(_run, self._work, self._send, self._scope, self._errors)
+            self._tasks.start_soon(_run, self._work, self._send, self._receive, self._scope, self._errors)
         except RuntimeError as error:
             raise RuntimeError("the client is closed: loop inside 'async with Client(...) as client:'") from error
         self._is_started = True
 
     def cancel(self) -> None:
         """Cancel the task; the loop ends. To be called on the event loop."""
-        self._scope.cancel()
-        self._receive.close()
-        if not self._is_started:
-            self._send.close()
+        _end(self._scope, self._receive, self._send, self._is_started)
 
     async def aclose(self) -> None:
         """The same, for `contextlib.aclosing`."""
         self.cancel()
 
     def __del__(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the event loop is gone, and the task with it
-            self.cancel()
+        if threading.get_ident() == self._thread:
+            with contextlib.suppress(RuntimeError):  # the event loop is gone, and the task with it
+                self.cancel()
+            return
+        # The garbage collector of another thread: a task that still runs can only be cancelled on its event loop.
+        if self._is_started and self._receive.statistics().open_send_streams:
+            with contextlib.suppress(RuntimeError):  # the event loop is gone
+                self._post(functools.partial(_end, self._scope, self._receive, self._send, self._is_started))
+                return
+        _close(self._receive, self._send, self._is_started)
+
+
+def _end(scope: anyio.CancelScope, *streams: Any) -> None:
+    scope.cancel()
+    _close(*streams)
+
+
+def _close(receive: Any, send: Any, is_started: bool) -> None:
+    receive.close()
+    if not is_started:
+        send.close()
+
+
+def poster() -> Callable[[Callable[[], object]], object]:
+    """What has this event loop call a function soon, from any thread; waits for nothing and takes no lock.
+
+    It raises RuntimeError when the event loop has ended.
+    """
+    if sniffio.current_async_library() == "trio":
+        import trio  # noqa: PLC0415 - an extra
+
+        return trio.lowlevel.current_trio_token().run_sync_soon
+    return asyncio.get_running_loop().call_soon_threadsafe
 
 
 async def _run(
     work: Callable[[MemoryObjectSendStream[T]], Awaitable[None]],
     send: MemoryObjectSendStream[T],
+    receive: MemoryObjectReceiveStream[T],  # noqa: ARG001 - else it were garbage together with the iterator
     scope: anyio.CancelScope,
     errors: list[Exception],
 ) -> None:

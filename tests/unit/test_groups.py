@@ -1,9 +1,12 @@
 """Which error leaves a task group, and what becomes of the others."""
 
+import gc
+import threading
 import traceback
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from pepsasync.groups import Background, chosen_error, task_group
 
@@ -101,3 +104,44 @@ async def test_cancellation_leaves_as_it_came():
             await anyio.sleep_forever()
 
     assert scope.cancelled_caught
+
+
+async def test_a_loop_that_another_thread_collects_is_cancelled_on_its_event_loop():
+    """Garbage is collected in whichever thread runs just then, and circles only so."""
+    ended, threads = anyio.Event(), []
+
+    async def work(items):
+        try:
+            await items.send(1)
+            await anyio.sleep_forever()
+        finally:
+            threads.append(threading.current_thread())
+            ended.set()
+
+    async with task_group() as tasks:
+        items = Background(tasks, work, 1)
+        items.itself = items
+        assert await anext(items) == 1
+        gc.disable()
+        try:
+            del items
+            await to_thread.run_sync(gc.collect)
+        finally:
+            gc.enable()
+        with anyio.fail_after(30):
+            await ended.wait()
+
+    assert threads == [threading.current_thread()]
+
+
+async def test_a_loop_that_outlives_its_event_loop_is_closed_in_silence(anyio_backend_name):
+    def elsewhere():
+        async def begin():
+            async with task_group() as tasks:
+                return Background(tasks, anyio.sleep_forever, 1)
+
+        return anyio.run(begin, backend=anyio_backend_name)
+
+    items = await to_thread.run_sync(elsewhere)
+    del items  # warnings are errors
+    gc.collect()
