@@ -48,7 +48,7 @@ GROUPS = {
     "Find and fetch": ("fetch", "search", "plan", "stage", "download", "ls"),
     "Repeated orders": ("order", "sync"),
     "What is in a folder": ("status", "watch", "resume", "verify", "catalog"),
-    "Archives and accounts": ("collections", "login", "logout"),
+    "Archives and accounts": ("collections", "check", "login", "logout"),
     "Without an account": ("demo", "sandbox"),
 }
 """Commands as the help shows them; those that are missing here come last."""
