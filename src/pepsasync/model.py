@@ -243,6 +243,9 @@ SEVERAL = ("collection", "product_type", "sensor_mode", "tile", "location", "rel
 """Criteria of a `Query` that may have several values."""
 
 
+FARTHEST = 20_000_000.0
+"""Metres from one end of the earth to the other."""
+
 CHOICES = {
     "orbit_direction": ("ascending", "descending"),
     "sort": ("date", "clouds", "size", "cover"),
@@ -276,6 +279,9 @@ class Query:
     """Place name."""
     area: BaseGeometry | None = None
     """Area of interest, EPSG:4326, longitude first, degrees; already split at the antimeridian."""
+    buffer: float | None = None
+    """Metres on the ground by which the area is widened, or that of the tiles or places, which are searched as an area
+    then."""
     relative_orbit: int | tuple[int, ...] | None = None
     """1-175 for Sentinel-1, 1-143 for Sentinel-2, 1-385 for Sentinel-3."""
     cloud_cover: float | None = None
@@ -339,6 +345,8 @@ class Query:
             if not 1 <= orbit <= 385:
                 hint = "Sentinel-1 has 1-175, Sentinel-2 1-143, Sentinel-3 1-385"
                 raise ConfigError(f"relative orbit {orbit} does not exist", hint=hint)
+        if self.buffer is not None and not 0 < self.buffer < FARTHEST:
+            raise ConfigError(f"a buffer of {self.buffer:g} metres is no distance", hint="Write 5km or 500m")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit {self.limit} is not a positive number")
 

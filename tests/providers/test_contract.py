@@ -21,9 +21,11 @@ from archives import (
     root,
     sandbox,
 )
-from pepsasync import AuthError, Checksum, Client, Config, ConfigError, StorageTier
+from pepsasync import AreaError, AuthError, Checksum, Client, Config, ConfigError, StorageTier
+from pepsasync.area import aoi, places, widen
 from pepsasync.providers import provider_names
 from pepsasync.providers.base import StagingOutcome
+from pepsasync.providers.collections import KNOW_PLACES
 from pepsasync.query.criteria import build_query
 from pepsasync.sandbox.catalogue import generate
 
@@ -411,3 +413,30 @@ async def test_all_hosts_of_the_public_cdse_are_its_own(host):
         assert client.provider.is_own(httpx.URL(f"https://{host}.dataspace.copernicus.eu/x"))
         assert not client.provider.is_own(httpx.URL(f"http://{host}.dataspace.copernicus.eu/x"))
         assert not client.provider.is_own(httpx.URL(f"https://{host}.dataspace.copernicus.eu.example/x"))
+
+
+async def test_a_place_that_may_be_several_is_refused_unless_the_archive_knows_it(provider, connect_to):
+    async with sandbox(4) as archive, connect_to(archive) as client:
+        knows = client.provider.limits.knows_places
+        assert (provider in KNOW_PLACES) is knows
+        if not knows:
+            with pytest.raises(AreaError, match="may be Córdoba, AR; Córdoba, ES"):
+                await names(client, collection="S1", location="Cordoba")
+
+
+async def test_search_with_a_buffer_around_an_area_a_tile_or_a_place(provider, connect_to):
+    async with sandbox(60) as archive, connect_to(archive) as client:
+        radar = [product for product in archive.catalogue if product.collection == "S1"]
+        for criteria, area in (
+            ({"lon": 1.0, "lat": 44.5}, aoi.point(1.0, 44.5)),
+            ({"tile": "31TCJ"}, aoi.tile("31TCJ")),
+            ({"location": "Toulouse"}, places.place_area(places.find_place("Toulouse"))),
+        ):
+            wide = widen.widen(area, 60_000)
+            found = await names(client, collection="S1", buffer="60km", **criteria)
+            near = await names(client, collection="S1", **criteria)
+            assert sorted(found) == sorted(p.name for p in radar if p.footprint.intersects(wide)), criteria
+            assert {*near} <= {*found}
+        if holds(provider, "S2ST"):
+            around = await names(client, collection="S2ST", tile="31TCJ", buffer="1km")
+            assert {product.tile for product in archive.catalogue if product.name in around} > {"31TCJ"}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["Place", "describe", "find_place", "fold", "place_area"]
+__all__ = ["AmbiguousPlaceError", "Place", "describe", "find_one", "find_place", "fold", "place_area", "rivals"]
 
 _PARTS = re.compile(r"[,;()]")
 _SAINT = re.compile(r"\bst(e?)\b\W+(?=\w)")
@@ -48,6 +48,14 @@ _TOWN_DENSITY = 3000.0
 _SMALLEST_KM = 2.5
 _LARGEST_KM = 25.0
 _KM_PER_DEGREE = 111.2
+
+
+_RIVAL = 0.1
+"""Share of the weight of the likeliest town from which on another one may be meant as well."""
+
+
+class AmbiguousPlaceError(AreaError):
+    """Several towns may be meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,39 @@ def find_place(text: str) -> Place:
             f"the place {_shortened(text)!r} is not known", hint=f"There is {'; '.join(map(str, found[:3]))}"
         )
     return replace(chosen[0], others=tuple(chosen[1 : 1 + _OTHERS]))
+
+
+def rivals(place: Place, text: str) -> tuple[Place, ...]:
+    """Other towns that a text may mean as well: not much less likely, and with other words to tell them by.
+
+    Args:
+        place: What `find_place` has found.
+        text: For this.
+    """
+    name = fold(_PARTS.split(text)[0])
+    least = _RIVAL * _weight(place, name)
+    found = {str(other): other for other in reversed(place.others) if _weight(other, name) >= least}
+    found.pop(str(place), None)
+    return tuple(reversed(found.values()))
+
+
+def find_one(text: str) -> Place:
+    """Find the town that a text means; see `find_place`.
+
+    Raises:
+        AmbiguousPlaceError: Others may be meant as well.
+        AreaError: As `find_place`.
+    """
+    place = find_place(text)
+    if others := rivals(place, text):
+        listed = "; ".join(map(str, (place, *others)))
+        hint = f"Name one of them in full, such as {str(place)!r}"
+        raise AmbiguousPlaceError(f"the place {_shortened(text)!r} may be {listed}", hint=hint)
+    return place
+
+
+def _weight(place: Place, name: str) -> float:
+    return place.population * (1.0 if fold(place.name) == name else _FOREIGN_WEIGHT)
 
 
 def split_places(text: str) -> list[str]:

@@ -209,7 +209,7 @@ class QueryOptions:
     ] = field(default_factory=list)
     geometry: Annotated[str | None, _query("--geometry", metavar="WKT", help="area as WKT, longitude first")] = None
     buffer: Annotated[
-        str | None, _query("--buffer", metavar="DISTANCE", help="widen the point, box, shape or geometry: 5km, 500m")
+        str | None, _query("--buffer", metavar="DISTANCE", help="widen the area, also of tiles and places: 5km, 500m")
     ] = None
     cover: Annotated[
         str | None,
@@ -300,6 +300,22 @@ class QueryOptions:
         ),
     ] = field(default_factory=list)
     limit: Annotated[int | None, _query("--limit", metavar="N", help="at most N products")] = None
+
+    def settled(self, archive: ArchiveOptions) -> QueryOptions:
+        """Return the same with places that only one town can be: where several may be meant, the user is asked.
+
+        Args:
+            archive: That is searched: some know places themselves.
+
+        Raises:
+            AreaError: There is no such place; or several, and nobody can be asked.
+            ConfigError: A value is empty, or the answer is none of those.
+        """
+        if not self.location:
+            return self
+        from pepsasync.cli.places import settle  # noqa: PLC0415 - loads the gazetteer, and needed only with a place
+
+        return dataclasses.replace(self, location=settle(self.location, archive.provider, with_area=bool(self.buffer)))
 
     def build(self) -> Query:
         """Return the query.

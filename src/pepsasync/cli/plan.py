@@ -65,6 +65,7 @@ def plan(
 
     Ends with 5 when the disk is too small.
     """
+    query = query.settled(archive)
     session, wanted, folder = Session(output), query.build(), Path(delivery.write_dir)
     Folder(folder).check()
     if order:

@@ -81,6 +81,7 @@ def search(
     """
     from pepsasync.results.tables import check_suffix, write_products  # noqa: PLC0415 - not needed for help
 
+    query = query.settled(archive)
     session, wanted = Session(output), query.build()
     if order:
         save_order(order, query, archive)

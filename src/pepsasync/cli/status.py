@@ -563,6 +563,7 @@ _WORDS = {
     "sort": "by {}",
     "per": "the best per {}",
     "property": "{}",
+    "buffer": "with {:g} m around",
     "platform": "{}",
     "latest": "newest processing only",
 }

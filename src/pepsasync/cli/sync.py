@@ -105,7 +105,7 @@ def order(
     """
     if action != "new":
         raise ConfigError(f"order {action} is unknown", hint="Use: pepsasync order new FILE.toml")
-    save_order(file, query, archive, staging, delivery, is_new=True)
+    save_order(file, query.settled(archive), archive, staging, delivery, is_new=True)
     Session(output).say(f"written to {file}; 'pepsasync sync {file}' runs it")
 
 

@@ -26,6 +26,8 @@ from pepsasync.query.select import latest, online_twins
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
+    from shapely.geometry.base import BaseGeometry
+
     from pepsasync.engine.paging import Failures
     from pepsasync.events import Emit
     from pepsasync.model import Attribute, Product, Query
@@ -78,8 +80,11 @@ async def _chosen(query: Query, provider: Provider, emit: Emit, paging: Paging) 
         await _check_properties(query, provider)
     if query.cloud_cover is not None and is_radar(query):
         emit(Noticed(message="cloud cover does not apply to radar products; the limit is ignored"))
-    if query.location is not None and (not provider.limits.knows_places or query.cover or query.sort == "cover"):
+    needs_area = query.cover is not None or query.sort == "cover" or query.buffer is not None
+    if query.location is not None and (needs_area or not provider.limits.knows_places):
         query = await _placed(query, emit)
+    if query.buffer is not None:
+        query = await _widened(query)
     count = size = 0
     found = _by_instant(_wanted(query, provider, emit, paging), query)
     async with aclosing(_in_order(found, query) if query.sort or query.per else found) as pages:
@@ -165,16 +170,31 @@ async def _placed(query: Query, emit: Emit) -> Query:
     """The query with an area in place of place names.
 
     Raises:
-        AreaError: There is no such place.
+        AreaError: There is no such place, or there are several of the name.
     """
     from pepsasync.area import aoi, places  # noqa: PLC0415 - loads the gazetteer, and needed only with a place
 
     areas = []
     for text in several(query.location):
-        place = await to_thread.run_sync(places.find_place, text)
+        place = await to_thread.run_sync(places.find_one, text)
         emit(Noticed(message=places.describe(place)))
         areas.append(places.place_area(place))
     return replace(query, location=None, area=aoi.together(areas))
+
+
+async def _widened(query: Query) -> Query:
+    """The query with a wider area in place of its own, or of its tiles.
+
+    Raises:
+        AreaError: It would reach a pole.
+    """
+    from pepsasync.area import aoi, widen  # noqa: PLC0415 - slow to import, and needed only with a buffer
+
+    def work() -> BaseGeometry:
+        area = query.area or aoi.together([aoi.tile(tile) for tile in several(query.tile)])
+        return widen.widen(area, query.buffer or 0.0)
+
+    return replace(query, area=await to_thread.run_sync(work), tile=None, buffer=None)
 
 
 def _choose(products: list[Product], query: Query) -> list[Product]:

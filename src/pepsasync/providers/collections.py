@@ -65,6 +65,9 @@ def names_of(provider: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*ours, *own]))
 
 
+KNOW_PLACES = ("peps",)
+"""Archives that search by the name of a place themselves."""
+
 _OWN = re.compile(r"\b[A-Z][A-Z0-9]+[-_][A-Z0-9_-]*[A-Z0-9]\b")
 """An archive's own name of a collection in what is listed of it."""
 

@@ -61,6 +61,7 @@ _PLAIN: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "cover": ("cover", values.parse_percent),
     "sort": ("sort", lambda criterion, value: values.parse_text(criterion, value).lower()),
     "per": ("per", values.parse_words),
+    "buffer": ("buffer", values.parse_length),
     "property": ("property", attributes.parse_conditions),
     "latest": ("latest", values.parse_flag),
     "twins": ("twins", values.parse_flag),
@@ -86,7 +87,6 @@ _KNOWN = {
     "start",
     "end",
     "clouds",
-    "buffer",
     "id",
     *(name for names in _AREAS.values() for name in names),
 }
@@ -123,7 +123,7 @@ def build_query(**criteria: object) -> Query:
               lowest and highest, `5..20`;
             - `orbit_direction`: `ascending`, `descending`; `polarisation` (`polarization`): the channels that radar
               products have, `VV+VH`; `timeliness`: `Fast-24h`; `months`: `6-8`, of any year;
-            - `buffer`: `5km`, `500m` or metres by which a point, box, shape or geometry is widened;
+            - `buffer`: `5km`, `500m` or metres by which the area is widened; tiles and places are areas then;
             - `cover`: least share of the area, percent, that the footprint covers;
             - `sort`: `date` (newest first), `clouds`, `size` or `cover`;
             - `per`: `day`, `tile` or both, the best product of each;
@@ -159,8 +159,6 @@ def build_query(**criteria: object) -> Query:
         _check_missions(fields["names"], fields.get("collection", ()))
     if way is not None:
         fields["area"] = _area(way, given, fields)
-    if "buffer" in given:
-        fields["area"] = _widened(fields.get("area"), way, given["buffer"])
     query = Query(**fields)
     check_words(query)
     _check_sense(query)
@@ -176,6 +174,9 @@ def _check_sense(query: Query) -> None:
         raise ConfigError("radar products have no tile, so there is no best one per tile", hint="Use per day")
     if is_optical(query) and query.polarisation:
         raise ConfigError("Sentinel-2 products have no polarisation", hint="It is for Sentinel-1")
+    if query.buffer is not None and not (query.area or query.tile or query.location):
+        hint = "Give one: a point, box, shape, geometry, tile or place"
+        raise ConfigError("a buffer goes around an area, and none is given", hint=hint)
     if (query.cover is not None or query.sort == "cover") and not (query.area or query.tile or query.location):
         raise ConfigError("cover needs an area, and none is given", hint="Give a tile, a place, a box or a shape")
 
@@ -248,17 +249,6 @@ def _tile(text: str) -> str:
     from pepsasync.area.tile_grid import find_square  # noqa: PLC0415 - needed only with a tile
 
     return find_square(text).tile
-
-
-def _widened(area: BaseGeometry | None, way: str | None, buffer: object) -> BaseGeometry:
-    """The area with a buffer around it."""
-    metres = values.parse_length("buffer", buffer)
-    if area is None or way in ("tile", "location"):
-        hint = "Give one of them: point, box, shape or geometry"
-        raise ConfigError(f"a buffer goes around an area, and {way or 'nothing'} is none", hint=hint)
-    from pepsasync.area.widen import widen  # noqa: PLC0415 - slow to import, and needed only with a buffer
-
-    return widen(area, metres)
 
 
 def _check_orbits(orbits: Iterable[int], collections: Iterable[str]) -> None:
