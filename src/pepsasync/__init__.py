@@ -37,7 +37,17 @@ if TYPE_CHECKING:
         TransferError,
         UnreachableError,
     )
-    from pepsasync.model import Checksum, Delivery, DeliveryStatus, Member, Product, Query, Report, StorageTier
+    from pepsasync.model import (
+        Checksum,
+        Delivery,
+        DeliveryStatus,
+        Member,
+        Product,
+        Query,
+        Quicklook,
+        Report,
+        StorageTier,
+    )
     from pepsasync.query.criteria import build_query
     from pepsasync.results.tables import to_geodataframe
     from pepsasync.version import __version__ as __version__
@@ -68,7 +78,17 @@ _HOMES = {
         "TransferError",
         "UnreachableError",
     ),
-    "model": ("Checksum", "Delivery", "DeliveryStatus", "Member", "Product", "Query", "Report", "StorageTier"),
+    "model": (
+        "Checksum",
+        "Delivery",
+        "DeliveryStatus",
+        "Member",
+        "Product",
+        "Query",
+        "Quicklook",
+        "Report",
+        "StorageTier",
+    ),
     "query.criteria": ("build_query",),
     "results.tables": ("to_geodataframe",),
     "version": ("__version__",),
@@ -98,6 +118,7 @@ __all__ = [
     "ProtocolError",
     "ProviderError",
     "Query",
+    "Quicklook",
     "QuotaError",
     "ReplacedError",
     "Report",

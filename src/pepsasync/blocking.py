@@ -289,6 +289,7 @@ class Client:
     stage = _awaits(AsyncClient.stage)
     tiers = _awaits(AsyncClient.tiers)
     wait_online = _loops(AsyncClient.wait_online)
+    quicklooks = _loops(AsyncClient.quicklooks)
     download = _awaits(AsyncClient.download)
     members = _awaits(AsyncClient.members)
     open = _awaits(AsyncClient.open)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pepsasync.engine.recorder import Journals
     from pepsasync.events import Emit
     from pepsasync.http.recording import Recording
-    from pepsasync.model import Attribute, Delivery, Member, Query, Quota, StorageTier
+    from pepsasync.model import Attribute, Delivery, Member, Query, Quicklook, Quota, StorageTier
     from pepsasync.providers.base import Provider, StagingReply
 
 OUTCOMES_AHEAD = 64
@@ -236,6 +236,32 @@ class Client:
             archive = self._archives[0]
             order = Order(Folder(Path()), self._config, self._emit, source=archive.name)
             await bring_all_online(wanted, online, OneArchive(archive, order), order)
+
+        return Background(self._tasks, work, OUTCOMES_AHEAD)
+
+    def quicklooks(
+        self, products: Product | Iterable[Product], directory: str | os.PathLike[str] = "."
+    ) -> Background[Quicklook]:
+        """Bring the pictures that the archive shows of products, and loop over the outcomes as they are known.
+
+        What is no picture by its first bytes is not written; pictures that are here are not fetched again.
+
+        Args:
+            products: From a search.
+            directory: Folder for them, made when it does not exist: `DIRECTORY/NAME.jpg`; `~` is the home folder.
+
+        Raises:
+            ConfigError, DiskFullError: The folder cannot be written.
+
+        Cancellation, or leaving the loop early, leaves whole pictures only.
+        """
+        from pepsasync.transfer.quicklooks import bring_quicklooks  # noqa: PLC0415 - as for journals
+
+        wanted, path = as_products(products, "quicklooks"), as_folder(directory)
+        is_local = self.root.startswith("http://")
+
+        async def work(done: MemoryObjectSendStream[Quicklook]) -> None:
+            await bring_quicklooks(wanted, path, self._http, done, is_local=is_local)
 
         return Background(self._tasks, work, OUTCOMES_AHEAD)
 

@@ -449,6 +449,17 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quicklook:
+    """The picture that an archive shows of a product."""
+
+    product: Product
+    path: Path | None = None
+    """Where it is; None when there is none."""
+    error: PepsasyncError | None = None
+    """Why there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What a whole run did."""
 

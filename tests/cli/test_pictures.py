@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+from pepsasync.errors import NotFoundError
+from pepsasync.model import Quicklook
+
 pytestmark = pytest.mark.timeout(240)  # libraries of megabytes are loaded, perhaps on a busy machine
 
 
@@ -76,3 +79,35 @@ def test_a_report_page_is_refused_without_its_library_before_any_work(run, clien
     assert done.code == 2
     assert "--report FILE.html needs bokeh" in done.err
     assert clients.all == []
+
+
+@pytest.mark.parametrize("provider", ["geodes", "cdse"])
+def test_quicklooks_of_an_archive_and_their_page(run, archive, tmp_path, provider):
+    folder = tmp_path / "looks"
+    where = ("--provider", provider, "--base-url", getattr(archive, f"{provider}_url"))
+
+    done = run("search", "-c", "S2ST", *where, "--quicklooks", folder)
+    again = run("search", "-c", "S2ST", *where, "--quicklooks", folder)
+
+    assert (0, 0) == (done.code, again.code)
+    assert f"written to {folder / 'index.html'}" in done.err
+    names = sorted(path.stem for path in folder.glob("*.jpg"))
+    assert names
+    page = (folder / "index.html").read_text("utf-8")
+    assert all(f'src="{name}.jpg"' in page for name in names)
+    assert all((folder / f"{name}.jpg").read_bytes().startswith(b"\xff\xd8\xff") for name in names)
+
+
+def test_products_without_a_quicklook_are_named(run, clients, tmp_path, monkeypatch):
+    async def quicklooks(products, directory):
+        directory.mkdir()
+        for one in products:
+            yield Quicklook(product=one, error=NotFoundError("the archive shows no quicklook", product=one.name))
+
+    clients.prepare = lambda client: setattr(client, "quicklooks", quicklooks)
+
+    done = run("search", "-c", "S1", "--quicklooks", tmp_path / "looks")
+
+    assert done.code == 0
+    assert "no quicklook: A: the archive shows no quicklook" in done.err
+    assert "2 without a quicklook" in (tmp_path / "looks" / "index.html").read_text("utf-8")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path  # noqa: TC003 - `flatten` evaluates the annotations
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option
 
+from pepsasync.cli.counters import MOST_LISTED
 from pepsasync.cli.lines import QUIET, SPARE, VERBOSE
 from pepsasync.cli.options import (
     RESULTS,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pepsasync.client import Client
-    from pepsasync.model import Product, Query
+    from pepsasync.model import Product, Query, Quicklook
 
 
 @flatten(without=("-o",))
@@ -72,6 +73,15 @@ def search(
             "--plot", metavar="FILE", rich_help_panel=RESULTS, help="draw them as .png or .svg; needs the extra map"
         ),
     ] = None,
+    quicklooks: Annotated[
+        Path | None,
+        Option(
+            "--quicklooks",
+            metavar="DIR",
+            rich_help_panel=RESULTS,
+            help="fetch the picture of each product into this folder, and write DIR/index.html that shows them all",
+        ),
+    ] = None,
     json: Replies = None,
     order: SaveOrder = None,
 ) -> None:
@@ -95,12 +105,13 @@ def search(
         check_suffix(file)
         check_writable(file, "-o")
     check_pictures(html_map, plot)
-    found = session.run(find, session, archive, wanted, json)
+    found = session.run(find, session, archive, wanted, json, quicklooks)
     products = found.products
     if file is not None:
         write_products(products, file)
     draw(products, wanted, html_map, plot)
-    files = [str(path) for path in (file, html_map, plot) if path is not None]
+    sheet = show_quicklooks(found.quicklooks, wanted, quicklooks, session) if quicklooks is not None else None
+    files = [str(path) for path in (file, html_map, plot, sheet) if path is not None]
     if form is not None or columns is not None or not (files or is_output(json)):
         show_products(products, form or "table", chosen)
     session.say(totals(products) + (f"; written to {' and '.join(files)}" if files else ""))
@@ -133,10 +144,7 @@ def draw(products: Sequence[Product], wanted: Query, html_map: Path | None, plot
     """
     if html_map is None and plot is None:
         return
-    from pepsasync.cli.status import order_words  # noqa: PLC0415
-    from pepsasync.query.saved import wanted_as_json  # noqa: PLC0415
-
-    title = one_line(order_words(wanted_as_json(wanted)))
+    title = title_of(wanted)
     if html_map is not None:
         from pepsasync.pictures.map import write_map  # noqa: PLC0415 - heavy
 
@@ -147,7 +155,33 @@ def draw(products: Sequence[Product], wanted: Query, html_map: Path | None, plot
         write_plot(products, plot, title, wanted.area)
 
 
-async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: Path | None = None) -> Found:
+def show_quicklooks(found: Sequence[Quicklook], wanted: Query, directory: Path, session: Session) -> Path:
+    """Write the page of all quicklooks, and say which are missing; returns the page.
+
+    Raises:
+        ConfigError, DiskFullError: It cannot be written.
+    """
+    from pepsasync.pictures.contact_sheet import write_contact_sheet  # noqa: PLC0415 - not needed for help
+
+    missing = [one for one in found if one.path is None]
+    for one in missing[:MOST_LISTED]:
+        session.say(f"no quicklook: {one.error}")
+    if len(missing) > MOST_LISTED:
+        session.say(f"and {len(missing) - MOST_LISTED:,} more without a quicklook")
+    return write_contact_sheet(found, directory, title_of(wanted))
+
+
+def title_of(wanted: Query) -> str:
+    """The query in words."""
+    from pepsasync.cli.status import order_words  # noqa: PLC0415 - not needed for help
+    from pepsasync.query.saved import wanted_as_json  # noqa: PLC0415
+
+    return one_line(order_words(wanted_as_json(wanted)))
+
+
+async def find(
+    session: Session, archive: ArchiveOptions, wanted: Query, json: Path | None = None, quicklooks: Path | None = None
+) -> Found:
     """Return everything that matches.
 
     Args:
@@ -155,6 +189,7 @@ async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: P
         archive: Where to look.
         wanted: What to look for.
         json: File for the archive's replies.
+        quicklooks: Folder for the pictures of the products; None for none.
 
     Raises:
         PepsasyncError: The archive did not answer as it should, or cannot answer such a query.
@@ -163,6 +198,9 @@ async def find(session: Session, archive: ArchiveOptions, wanted: Query, json: P
     async with archive.client() as client:
         with client.raw_replies(replies.take) if replies else contextlib.nullcontext():
             found = await look_for(client, wanted, session)
+        if quicklooks is not None:
+            pictures = {one.product.id: one async for one in client.quicklooks(found.products, quicklooks)}
+            found = replace(found, quicklooks=[pictures[product.id] for product in found.products])
     if replies:
         replies.write()
     return found
@@ -175,6 +213,9 @@ class Found:
     products: list[Product]
     is_complete: bool
     """False when a name is unknown, a record cannot be read, or fewer results came than were announced; it was said."""
+
+    quicklooks: Sequence[Quicklook] = ()
+    """Of each product, when they were wanted."""
 
     @property
     def exit_code(self) -> int:
