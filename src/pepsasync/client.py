@@ -296,11 +296,12 @@ class Client:
         if not isinstance(product, Product | str):
             raise TypeError(f"download() takes one product or its name, not {product!r}: fetch() takes several")
         found = self.fetch(product, directory, extract=extract, include=include, exclude=exclude, bands=bands)
-        async for delivery in found:
-            if delivery.error is not None:
-                raise delivery.error
-            if delivery.path is not None:
-                return delivery.path
+        async with contextlib.aclosing(found):  # else the error, which knows this frame, would keep it open
+            async for delivery in found:
+                if delivery.error is not None:
+                    raise delivery.error
+                if delivery.path is not None:
+                    return delivery.path
         raise NotFoundError("the archive has no such product", product=str(product))
 
     def fetch(

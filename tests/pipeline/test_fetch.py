@@ -23,6 +23,7 @@ from pepsasync import (
 )
 from pepsasync.errors import PepsasyncError
 from pepsasync.events import Noticed, ProductSuperseded
+from pepsasync.groups import Background
 from pepsasync.providers import provider_names
 from pepsasync.providers.base import SearchPage
 
@@ -440,3 +441,19 @@ async def test_a_loop_over_events_that_raises_ends_no_run(tmp_path):
             outcomes = [delivery async for delivery in client.fetch(await everything(client), tmp_path)]
 
     assert [delivery.error for delivery in outcomes] == [None] * 4
+
+
+async def test_a_download_that_fails_leaves_nothing_open(tmp_path, monkeypatch):
+    made = []
+
+    class Remembered(Background):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr("pepsasync.client.Background", Remembered)
+    async with sandbox(products=1) as archive, connect(archive) as client:
+        with pytest.raises(NotFoundError):
+            await client.download("S1A_no_such_product", tmp_path)
+
+    assert [0] == [one._receive.statistics().open_receive_streams for one in made]
