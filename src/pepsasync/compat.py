@@ -229,7 +229,7 @@ class _Job:
         folder = Folder(self.directory)
         return {
             product.name: EXISTING
-            if folder.zip_path(product).exists() or folder.folder_path(product).exists()
+            if any(path.exists() for path in folder.final_paths(product.name))
             else TIER_WORDS[product.tier]
             for product in found
         }

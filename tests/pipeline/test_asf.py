@@ -9,6 +9,8 @@ from anyio import to_thread
 from archives import QUICK, connect, credentials, everything, fetch_all, held, right_files, root, sandbox
 from pepsasync import AuthError, Client, Config, Credentials, DeliveryStatus
 from pepsasync.query.criteria import build_query
+from pepsasync.sandbox.asf.download import burst_content
+from pepsasync.sandbox.asf.records import burst_id
 
 pytestmark = pytest.mark.anyio
 FAULTS = {
@@ -90,6 +92,24 @@ async def test_a_product_comes_over_several_connections(tmp_path):
         assert {delivery.error for delivery in outcomes.values()} == {None}
         assert right_files(archive, tmp_path) == 1
         assert len(archive.statistics.transfers) > 1
+
+
+@pytest.mark.parametrize("secret", ["password", "token"])
+async def test_bursts_are_made_on_request(secret, tmp_path):
+    async with sandbox(24, asf_burst_seconds=0.3) as archive:
+        account = credentials(archive, "asf") if secret == "password" else Credentials(api_key=archive.asf_token)
+        async with Client("asf", base_url=archive.asf_url, credentials=account, config=Config(**QUICK)) as client:
+            products = [each async for each in client.search(collection="S1", product="BURST")]
+            named = [each.name async for each in client.search(id=[each.name for each in products])]
+            outcomes = [each async for each in client.fetch(products, tmp_path)]
+
+        scenes = [each for each in held(archive, "asf") if each.product_type == "SLC" and each.sensor_mode == "IW"]
+        assert len(outcomes) == len(scenes) == len(named) > 0
+        assert {each.error for each in outcomes} == {None}
+        for scene in scenes:
+            path = tmp_path / f"{burst_id(scene)}.tiff"
+            assert path.read_bytes() == burst_content(f"/bursts/{scene.name}/IW3/VV/5.tiff")
+        assert archive.statistics.leaked_tokens == 0
 
 
 async def test_radar_comes_from_both_archives_that_have_it(tmp_path):

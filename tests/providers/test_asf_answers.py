@@ -324,6 +324,22 @@ def test_each_answer_has_its_error(url, status, body, expected):
     assert type(asf().judge_download(ITEM, response, body)) is expected
 
 
+def test_the_file_of_another_burst_is_refused():
+    mine, other = "S1_000001_IW3_20180815T151558_VV_6BD3-BURST.tiff", "S1_000002_IW3_20180815T151558_VV_6BD3-BURST.tiff"
+    burst = product(mine, product_type="BURST")
+    judged = {}
+    for name in (mine, other, "5.tiff"):
+        headers = {"Content-Type": "image/tiff", "Content-Disposition": f'attachment; filename="{name}"'}
+        response = httpx.Response(200, headers=headers, request=httpx.Request("GET", AT_STORE))
+        judged[name] = asf().judge_download(burst, response, b"II*")
+
+    assert {name: type(error) for name, error in judged.items()} == {
+        mine: type(None),
+        other: ServerError,
+        "5.tiff": type(None),
+    }
+
+
 def test_signed_addresses_are_not_shown():
     response = httpx.Response(403, request=httpx.Request("GET", f"{AT_STORE}?A-userid=who&X-Amz-Signature=abc"))
     error = asf().judge_download(ITEM, response, XML)

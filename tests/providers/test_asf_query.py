@@ -34,6 +34,7 @@ def test_everything_is_all_collections_without_metadata():
             {"product": "GRD", "satellite": "S1C"},
             {f"SENTINEL-1C_{beams}_GRD_{detail}" for beams in ("DP", "SP") for detail in ("FULL", "HIGH", "MEDIUM")},
         ),
+        ({"product": "BURST"}, {"SENTINEL-1_BURSTS"}),
     ],
 )
 def test_types_and_satellites_choose_collections(criteria, expected):

@@ -188,7 +188,7 @@ def test_recorded_records_become_products(recordings):
     for feature in said:
         told, ours = feature["properties"], found[feature["properties"]["fileID"]]
         is_burst = told["processingLevel"] == "BURST"
-        assert ours.name == told["sceneName"]
+        assert ours.name == told["sceneName"] + (".tiff" if is_burst else "")
         assert ours.download_url == told["url"]
         assert ours.size == int(told["bytes"])
         assert (ours.checksum.value if ours.checksum else None) == told["md5sum"]

@@ -38,7 +38,7 @@ from pepsasync.folder.files import (
     sync,
     write_new,
 )
-from pepsasync.folder.names import safe_name
+from pepsasync.folder.names import is_single_file, safe_name
 from pepsasync.folder.parts import is_locked, stamp_of
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Folder:
         Raises:
             DeliveryError: A link, a device, a folder in place of a zip, or a file in place of a folder stands there.
         """
-        for path, is_right in zip(self.final_paths(name), (stat.S_ISREG, stat.S_ISDIR), strict=True):
+        for path, is_right in zip(self.final_paths(name), (stat.S_ISREG, stat.S_ISDIR, stat.S_ISREG), strict=False):
             with disk_errors(path):
                 try:
                     mode = os.lstat(path).st_mode
@@ -192,10 +192,11 @@ class Folder:
                     hint="Move it away and run the same command again",
                 )
 
-    def final_paths(self, name: str) -> tuple[Path, Path]:
-        """Final names of the zip and of the folder of a product of a name."""
+    def final_paths(self, name: str) -> tuple[Path, ...]:
+        """Final names that a product of a name may have: of its zip, of its folder, and of a file that is no zip."""
         plain = safe_name(name)
-        return self.directory / f"{plain}.zip", self.directory / f"{plain}.SAFE"
+        files = (f"{plain}.zip", f"{plain}.SAFE", *([plain] if is_single_file(plain) else []))
+        return tuple(self.directory / file for file in files)
 
     def zip_path(self, product: Product) -> Path:
         """Final name of a product's zip."""
@@ -204,6 +205,10 @@ class Folder:
     def folder_path(self, product: Product) -> Path:
         """Final name of a product's folder."""
         return self.final_paths(product.name)[1]
+
+    def file_path(self, product: Product) -> Path | None:
+        """Final name of a product that is one file and no zip; None for those whose names are not such."""
+        return next(iter(self.final_paths(product.name)[2:]), None)
 
     def record_path(self, final: Path) -> Path:
         """What is known of a zip or folder under its final name."""
@@ -328,7 +333,7 @@ class Folder:
         with disk_errors(part), self.has_part(product), open(part, "rb", opener=open_own) as file:
             os.fsync(file.fileno())
 
-    def promote(self, product: Product, verified: Stamp | bytearray) -> Path:
+    def promote(self, product: Product, verified: Stamp | bytearray, *, is_zip: bool = True) -> Path:
         """Give a verified product its final name; on return it is on the disk, not only in its cache.
 
         Replaces a file of that name: it was looked at before and found wrong. One that pepsasync never found right
@@ -338,6 +343,7 @@ class Folder:
             product: Whose bytes.
             verified: Stamp of the part that was verified after `sync_part`; or the bytes of a small product, of which
                 nothing is left behind when they cannot be written.
+            is_zip: Otherwise it keeps the name that the archive gave it.
 
         Raises:
             TransferError: Another program has changed the part meanwhile.
@@ -346,6 +352,8 @@ class Folder:
             DiskFullError, ConfigError: The disk failed.
         """
         part, final = self.part_path(product), self.zip_path(product)
+        if not is_zip:
+            final = self.file_path(product) or final
         with disk_errors(part), self.has_part(product), contextlib.ExitStack() as stack:
             if isinstance(verified, bytearray):
                 part = new_file(part)

@@ -12,6 +12,18 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._\-]+")
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 
+_SINGLE = re.compile(
+    r"\.(nc|nc4|cdf|h5|hdf|hdf5|he5|tiff?|jp2|eof|xml|kml|csv|grib2?|grb2?|tar|tgz|tbz2?|txz|(\w+\.)?(gz|bz2|xz))$",
+    re.IGNORECASE,
+)
+"""Ends of names of products that are one file."""
+
+
+def is_single_file(name: str) -> bool:
+    """Whether the name of a product is that of one file, which is kept as it is when it is no zip."""
+    return _SINGLE.search(name) is not None
+
+
 def safe_name(name: str) -> str:
     """Turn a product name from an archive's reply into a plain file name.
 

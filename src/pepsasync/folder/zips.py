@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 READ_AT_ONCE = 1 << 20
 """Bytes of a member."""
 
+ZIP_START = b"PK\x03\x04"
+"""First bytes of a zip with something in it."""
 _ENTRY = b"PK\x01\x02"
 """What the entry of each member begins with, in the directory at the end of a zip (APPNOTE.TXT, 4.3.12)."""
 

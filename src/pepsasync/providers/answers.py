@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from pepsasync.errors import AuthError, ProtocolError, ServerError
+from pepsasync.folder.names import is_single_file
+from pepsasync.folder.zips import ZIP_START
 from pepsasync.http.errors import safe_url, words_of
 from pepsasync.http.secrets import hidden
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from pepsasync.model import Product
 
-ZIP_START = b"PK\3\4"
+_PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
 EMPTY_ZIP_START = b"PK\5\6"
 EMPTY_ZIP_LENGTH = 22
 """Bytes of a zip without any file in it."""
@@ -55,9 +58,12 @@ def not_a_zip(product: Product, response: httpx.Response, head: bytes) -> Protoc
         head: First bytes of the file, as many as are known.
 
     Returns:
-        None as long as it can be a zip.
+        None as long as it can be a zip, or a file as the name of the product says.
     """
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    is_page = kind in ("text/html", "application/json") or _PAGE.match(head)
+    if is_single_file(product.name) and not is_page:
+        return None
     if kind not in ("text/html", "application/json") and ZIP_START.startswith(head[:4]):
         return None
     said = words_of(response, head)

@@ -40,7 +40,12 @@ COLLECTIONS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         ("its own names", "EO:EUM:DAT:SENTINEL-3:OL_1_EFR___, ...", "", "place, period"),
     ),
     "asf": (
-        ("S1", "Sentinel-1, all of it on disk", "GRD SLC OCN RAW", "sensor mode, orbit, satellite, place, period"),
+        (
+            "S1",
+            "Sentinel-1, all of it on disk",
+            "GRD SLC OCN RAW BURST",
+            "sensor mode, orbit, satellite, place, period",
+        ),
         ("its own names", "SENTINEL-1A_SLC, SENTINEL-1A_DP_GRD_HIGH, ...", "", "as S1"),
     ),
     "peps": (

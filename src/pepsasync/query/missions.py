@@ -33,7 +33,9 @@ _MISSION = re.compile(r"(?<![A-Z])S(?:ENTINEL[-_ ]?)?(\d)", re.IGNORECASE)
 _SATELLITE = re.compile(r"S(\d)[A-Z]")
 _RADAR_TYPE = re.compile(r"(?:^|_)(?:GRD|SLC|OCN|RAW)", re.IGNORECASE)
 _TYPES = {
-    "1": re.compile(r"(?:GRD|SLC|OCN|RAW)|\w\w_(?:GRD[FHM]?|SLC|OCN|RAW)(?:[_-].*)?|(?!.*(?:GRD|SLC|OCN|RAW)).*[_-].*"),
+    "1": re.compile(
+        r"(?:GRD|SLC|OCN|RAW|BURST)|\w\w_(?:GRD[FHM]?|SLC|OCN|RAW)(?:[_-].*)?|(?!.*(?:GRD|SLC|OCN|RAW)).*[_-].*"
+    ),
     "2": re.compile(r"S2MSI[0-3][ABC]?P?|.*[_-].*"),
 }
 """Product types that an archive may have: besides the usual ones their long forms, and auxiliary files, whose words

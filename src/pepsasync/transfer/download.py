@@ -23,6 +23,7 @@ from pepsasync.errors import (
 )
 from pepsasync.events import DownloadStarted, ProductDownloaded
 from pepsasync.folder.files import disk_errors
+from pepsasync.folder.names import is_single_file
 from pepsasync.folder.zips import has_end_record
 from pepsasync.http.client import origin_of
 from pepsasync.model import StorageTier
@@ -211,6 +212,8 @@ async def _judge_end(segment: Segment, part: Part, response: httpx.Response, tot
     if product.exact_size is not None:
         return
     if expected is None and product.checksum is None and "Transfer-Encoding" not in response.headers:
+        if is_single_file(product.name):
+            raise ServerError("the archive does not say how long the file is", product=product.name)
         with disk_errors(part.path):
             if not await to_thread.run_sync(has_end_record, part.path):
                 raise ServerError("the transfer ended before the end of the zip", product=product.name)

@@ -98,7 +98,10 @@ def is_here(product: Product, folder: Folder, selection: Selection | None = None
         folder.check_names(product.name)
     except PepsasyncError:
         return False
-    return _is_wanted_folder(unpacked, folder, selection, may_read=False) or is_remembered(product, zipped, folder)
+    files = [path for path in (zipped, folder.file_path(product)) if path is not None]
+    return _is_wanted_folder(unpacked, folder, selection, may_read=False) or any(
+        is_remembered(product, path, folder) for path in files
+    )
 
 
 def stands(name: str, folder: Folder) -> bool:
@@ -110,25 +113,31 @@ def stands(name: str, folder: Folder) -> bool:
         name: Of the product.
         folder: Where it should stand.
     """
-    zipped, unpacked = folder.final_paths(name)
+    zipped, unpacked, *single = folder.final_paths(name)
+    is_there = any(_is_noted_file(path, folder) for path in (zipped, *single))
+    return is_there or _is_right_folder(unpacked, folder, may_read=False)
+
+
+def _is_noted_file(path: Path, folder: Folder) -> bool:
+    """Whether a file is as it was when it was found right."""
     try:
-        found = os.lstat(zipped)
+        found = os.lstat(path)
     except OSError:
-        return _is_right_folder(unpacked, folder, may_read=False)
-    note = read_note(zipped, folder)
+        return False
+    note = read_note(path, folder)
     is_right = (note.get("bytes"), note.get("mtime_ns")) == (found.st_size, found.st_mtime_ns) and "wrong" not in note
-    return (stat.S_ISREG(found.st_mode) and is_right) or _is_right_folder(unpacked, folder, may_read=False)
+    return stat.S_ISREG(found.st_mode) and is_right
 
 
 def holds(name: str, folder: Folder, selection: Selection | None) -> bool:
     """Whether a product that stands is noted to be whole, or to hold what is selected; blocks for a moment."""
-    zipped, unpacked = folder.final_paths(name)
-    return zipped.exists() or _has_selected(unpacked, folder, selection)
+    zipped, unpacked, *single = folder.final_paths(name)
+    return any(path.exists() for path in (zipped, *single)) or _has_selected(unpacked, folder, selection)
 
 
 def _is_absent(product: Product, folder: Folder) -> bool:
     try:
-        return not any(_stands(path) for path in (folder.zip_path(product), folder.folder_path(product)))
+        return not any(map(_stands, folder.final_paths(product.name)))
     except OSError:
         return False  # a closer look will tell
 
@@ -152,7 +161,8 @@ def _look(product: Product, folder: Folder, extract: bool, selection: Selection 
         size = sum(partial.everything[path][0] for path in chosen)
         return Existing(unpacked, bytes=size, is_folder=True, members=chosen)
     if not zipped.is_file():
-        return Existing(None)
+        single = folder.file_path(product)
+        return _look_at_file(product, single, folder) if single is not None and single.is_file() else Existing(None)
     with disk_errors(zipped):
         length = zipped.stat().st_size
     if is_remembered(product, zipped, folder):
@@ -165,6 +175,23 @@ def _look(product: Product, folder: Folder, extract: bool, selection: Selection 
         return Existing(None, wrong=error.message)
     remember(product, zipped, folder)
     return Existing(zipped, bytes=length)
+
+
+def _look_at_file(product: Product, path: Path, folder: Folder) -> Existing:
+    """Look at a product that is no zip: only size and checksum can tell whether it is right."""
+    with disk_errors(path):
+        length = path.stat().st_size
+    if is_remembered(product, path, folder):
+        return Existing(path, bytes=length)
+    try:
+        check_size(product, length)
+        _check_digest(product, path, length)
+    except IntegrityError as error:
+        return Existing(None, wrong=error.message)
+    if product.exact_size is None and product.checksum is None:
+        return Existing(None, wrong="neither its size nor a checksum is known")
+    remember(product, path, folder)
+    return Existing(path, bytes=length)
 
 
 def _check_digest(product: Product, path: Path, length: int) -> None:

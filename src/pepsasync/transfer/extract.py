@@ -49,7 +49,7 @@ _NAME_REFUSED = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
 async def extract(product: Product, folder: Folder) -> Path:
-    """Unpack a product's zip into its folder, then remove the zip.
+    """Unpack a product's zip into its folder, then remove the zip. A product that is no zip stays as it is.
 
     Raises:
         ExtractError: The zip holds absolute names, `..`, links, names that the disk does not take, or unpacks to too
@@ -66,6 +66,9 @@ def unpack(product: Product, folder: Folder) -> Path:
     zipped, unpacked, final = folder.zip_path(product), folder.unpack_path(product), folder.folder_path(product)
     folder.check_owner()
     folder.check_names(product.name)
+    single = folder.file_path(product)
+    if single is not None and single.is_file() and not zipped.exists():
+        return single
     with disk_errors(unpacked):
         for place in (folder.unpacking, unpacked):
             make_way(place, folder.tell, is_folder=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from pepsasync.errors import ConfigError, IntegrityError, PepsasyncError
 from pepsasync.folder.files import foreign_member
 from pepsasync.folder.layout import Folder
-from pepsasync.folder.names import safe_name
+from pepsasync.folder.names import is_single_file, safe_name
 from pepsasync.hashes import fastest
 from pepsasync.model import Checksum, Product
 from pepsasync.transfer.digest import digest_file
@@ -91,8 +91,16 @@ def noted_in(directory: Path) -> dict[str, Known]:
             ]
     except OSError:  # nothing was noted, or nobody may see it, which was told of the journal
         return {}
-    finals = [directory / note.removesuffix(".json") for note in notes if note.endswith((".zip.json", ".SAFE.json"))]
-    return {final.stem: Known(path=str(final)) for final in finals if read_note(final, folder)}
+    finals = [directory / note.removesuffix(".json") for note in notes if note.endswith(".json")]
+    named = {final: _name_of(final) for final in finals}
+    return {name: Known(path=str(final)) for final, name in named.items() if name and read_note(final, folder)}
+
+
+def _name_of(final: Path) -> str | None:
+    """Name of the product that has a final name; None for what is none."""
+    if final.suffix in (".zip", ".SAFE"):
+        return final.stem
+    return final.name if is_single_file(final.name) else None
 
 
 def recheck(directory: Path, name: str, noted: Known | None) -> Finding:
@@ -106,16 +114,16 @@ def recheck(directory: Path, name: str, noted: Known | None) -> Finding:
         noted: From the journal, None when it knows nothing; the note beside a verified zip comes first.
     """
     folder, plain = Folder(directory), safe_name(name)
-    zipped, unpacked = directory / f"{plain}.zip", directory / f"{plain}.SAFE"
-    if noted is not None or any(map(os.path.islink, (zipped, unpacked))):
+    zipped, unpacked, *single = folder.final_paths(plain)
+    if noted is not None or any(map(os.path.islink, (zipped, unpacked, *single))):
         try:
             folder.check_names(name)
         except PepsasyncError as error:
             return Finding(name, Verdict.WRONG, error.message, zipped)
     findings = [
         _judged(path, name, noted, folder)
-        for path, stands in ((zipped, zipped.is_file()), (unpacked, unpacked.is_dir()))
-        if stands
+        for path in (zipped, unpacked, *single)
+        if (path.is_dir() if path == unpacked else path.is_file())
     ]
     if findings:
         return max(findings, key=lambda finding: finding.verdict)
@@ -128,9 +136,9 @@ def _judged(path: Path, name: str, noted: Known | None, folder: Folder) -> Findi
     """The verdict on one zip or folder, also for later runs."""
     note = read_note(path, folder)
     try:
-        if path.suffix == ".zip":
+        if path.suffix != ".SAFE":
             size = path.stat().st_size
-            verdict, reason = _judge_zip(path, name, size, _from_note(note) or noted or Known())
+            verdict, reason = _judge_file(path, name, size, _from_note(note) or noted or Known())
         else:
             size = 0
             verdict, reason = _judge_folder(path, folder, is_ours=noted is not None)
@@ -139,7 +147,7 @@ def _judged(path: Path, name: str, noted: Known | None, folder: Folder) -> Findi
         reason = getattr(error, "message", None) or f"it cannot be read: {getattr(error, 'strerror', None) or error}"
     with contextlib.suppress(OSError):  # removed meanwhile
         (distrust if verdict is Verdict.WRONG else trust)(path, folder)
-    partial = partial_of(path, folder) if path.suffix != ".zip" else None
+    partial = partial_of(path, folder) if path.suffix == ".SAFE" else None
     return Finding(name, verdict, reason, path, size, str(note.get("source") or ""), partial)
 
 
@@ -149,8 +157,8 @@ def _from_note(note: dict[str, object]) -> Known | None:
     return Known(size, fastest(filter(None, known))) if isinstance(size, int) else None
 
 
-def _judge_zip(path: Path, name: str, length: int, known: Known) -> tuple[Verdict, str]:
-    """Compare a zip with what is known; with the checksum right, its structure is."""
+def _judge_file(path: Path, name: str, length: int, known: Known) -> tuple[Verdict, str]:
+    """Compare a zip, or another file, with what is known; with the checksum right, the structure of a zip is."""
     if known.size is not None and length != known.size:
         return Verdict.WRONG, f"{length:,} bytes instead of {known.size:,}"
     if known.checksum is not None:
@@ -158,6 +166,9 @@ def _judge_zip(path: Path, name: str, length: int, known: Known) -> tuple[Verdic
         if found != known.checksum.value:
             return Verdict.WRONG, f"its checksum is {found} instead of {known.checksum.value}"
         return Verdict.RIGHT, ""
+    if path.suffix != ".zip":
+        verdict = Verdict.RIGHT if known.size is not None else Verdict.UNKNOWN
+        return verdict, "no checksum is known; its size is as it was"
     try:
         check_zip(Product(id=name, name=name, provider="", collection="", download_url=""), path, every_member=True)
     except IntegrityError as error:

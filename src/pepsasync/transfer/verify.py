@@ -12,8 +12,9 @@ from anyio import to_thread
 
 from pepsasync.errors import IntegrityError
 from pepsasync.folder.files import disk_errors
+from pepsasync.folder.names import is_single_file
 from pepsasync.folder.parts import stamp_of
-from pepsasync.folder.zips import check_end, open_zip, read_members
+from pepsasync.folder.zips import ZIP_START, check_end, open_zip, read_members
 from pepsasync.transfer.digest import Digest, digest_file
 from pepsasync.transfer.verified import remember
 
@@ -40,7 +41,7 @@ async def verify_and_promote(part: Part, folder: Folder, limiter: anyio.Capacity
         limiter: Of the threads that do this.
 
     Returns:
-        `DIR/NAME.zip`, on the disk.
+        `DIR/NAME.zip`, on the disk; `DIR/NAME` of a product that is one file and no zip.
 
     Raises:
         IntegrityError: Something is wrong; the part is still there.
@@ -74,10 +75,20 @@ def _verify_and_promote(part: Part, folder: Folder) -> Path:
         found = _checksum_of(body, product.checksum)
     if product.checksum is not None and found != product.checksum:
         raise IntegrityError(f"checksum is {found}, the archive announced {product.checksum}", product=product.name)
-    check_zip(product, part.path if body is None else BytesIO(body), product.checksum is None)
-    final = folder.promote(product, stamp if body is None else body)
+    is_zip = not is_single_file(product.name) or _begins_as_zip(part)
+    if is_zip:
+        check_zip(product, part.path if body is None else BytesIO(body), product.checksum is None)
+    final = folder.promote(product, stamp if body is None else body, is_zip=is_zip)
     remember(product, final, folder)
     return final
+
+
+def _begins_as_zip(part: Part) -> bool:
+    """Whether what came begins as zips do, whatever the product is called."""
+    if part.memory is not None:
+        return part.memory.startswith(ZIP_START)
+    with part.on_disk(), part.path.open("rb") as file:
+        return file.read(len(ZIP_START)) == ZIP_START
 
 
 def _checksum_of(body: bytearray, announced: Checksum | None) -> Checksum | None:

@@ -5,6 +5,7 @@ Facts are from the ASF protocol notes; the section numbers in comments are their
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -25,10 +26,10 @@ from pepsasync.http.client import on_each_hop
 from pepsasync.http.errors import error_for_status, safe_url
 from pepsasync.model import Account, Limits, StorageTier
 from pepsasync.providers.answers import not_a_zip
-from pepsasync.providers.asf.hosts import CATALOGUE, DATAPOOL, Hosts
+from pepsasync.providers.asf.hosts import CATALOGUE, DATAPOOL, EGRESS, Hosts
 from pepsasync.providers.asf.query import BURST, PAGE_SIZE, search_parameters, slices
 from pepsasync.providers.asf.reply import parse_page
-from pepsasync.providers.asf.session import Session, is_about_licence, licence_missing
+from pepsasync.providers.asf.session import Entry, Session, is_about_licence, licence_missing
 from pepsasync.providers.base import SearchPage, StagingOutcome, StagingReply
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pepsasync.http.client import Http
     from pepsasync.model import Attribute, Product, Query
 
+_BURST_FILE = re.compile(r"S1_\w+-BURST\.tiff")
 _NO_FILE = "ASF lists the product but does not have its file; try --provider cdse"
 
 
@@ -150,7 +152,30 @@ class Asf:
     async def download_request(self, product: Product) -> httpx.Request:
         """GET with cookie or token for the hosts of ASF only, none of which sends the bytes (5.2)."""
         entry = await self._session.entry()
+        if product.product_type == BURST and entry.header != "Cookie":
+            entry = await self._cookie_for(product, entry)
+        return self._request(product.download_url, entry)
 
+    async def _cookie_for(self, product: Product, token: Entry) -> Entry:
+        """A session for a token, which the service that makes bursts does not take: the egress gives one (6).
+
+        Raises:
+            ProviderError: It does not.
+        """
+        scene = next((part for part in httpx.URL(product.download_url).path.split("/") if part.startswith("S1")), "")
+        url = self._hosts.url(EGRESS, f"/SLC/S{scene[2:3]}/{scene}.zip")
+        request = self._request(url, token)
+        request.headers["Range"] = "bytes=0-0"
+        async with self._http.stream(request) as response:
+            self._session.take(response)
+            head = b"" if response.status_code in (200, 206) else await self._http.error_body(response)
+            error = None if response.status_code in (200, 206) else self._refusal(response, head)
+        if error is not None:
+            error.product = product.name
+            raise error
+        return await self._session.entry()
+
+    def _request(self, url: str, entry: Entry) -> httpx.Request:
         def authorize(request: httpx.Request) -> None:
             for header in ("Authorization", "Cookie"):
                 request.headers.pop(header, None)
@@ -159,7 +184,7 @@ class Asf:
             elif self._hosts.is_login(request.url):
                 raise self._session.refuse(entry)
 
-        return self._http.build("GET", product.download_url, extensions=on_each_hop(authorize))
+        return self._http.build("GET", url, extensions=on_each_hop(authorize))
 
     def is_own(self, url: httpx.URL) -> bool:
         """Whether an address is at ASF, the login or the catalogue; see `Provider.is_own`."""
@@ -171,7 +196,7 @@ class Asf:
         error: ProviderError | None
         if status in (200, 206, 416):
             self._session.take(response)
-            error = None if status == 416 else not_a_zip(product, response, head)
+            error = None if status == 416 else _another_burst(product, response) or not_a_zip(product, response, head)
         elif status == 202:
             self._session.take(response)
             error = OfflineError("ASF is making the product", url=safe_url(response))
@@ -204,3 +229,11 @@ class Asf:
         if isinstance(error_of_status, ForbiddenError):
             error_of_status.hint = "ASF does not give out this product at the moment"
         return error_of_status
+
+
+def _another_burst(product: Product, response: httpx.Response) -> ServerError | None:
+    """Whether the service sent the file of another burst, which it was seen to do when it makes several at once (6)."""
+    told = _BURST_FILE.search(response.headers.get("Content-Disposition", ""))
+    if product.product_type != BURST or told is None or told[0] == product.name:
+        return None
+    return ServerError(f"ASF sent {told[0]} instead", url=safe_url(response))

@@ -9,6 +9,7 @@ import httpx
 from pepsasync.http.client import origin_of
 
 DATAPOOL = "datapool.asf.alaska.edu"
+EGRESS = "sentinel1.asf.alaska.edu"
 LOGIN = "urs.earthdata.nasa.gov"
 CATALOGUE = "cmr.earthdata.nasa.gov"
 CALLBACK = "cumulus.asf.alaska.edu"

@@ -80,7 +80,7 @@ def search_parameters(query: Query, page_size: int = PAGE_SIZE) -> list[tuple[st
     return [
         ("provider", "ASF"),
         *(("shortName", name) for name in short_names(query)),
-        *(("readable_granule_name[]", name) for name in query.names),
+        *(("readable_granule_name[]", name.removesuffix(".tiff")) for name in query.names),
         *([("temporal", f"{_instant(query.start)},{_instant(query.end)}")] if query.start or query.end else []),
         *([("updated_since", _instant(query.published_since))] if query.published_since else []),
         *(_shape(query.area) if query.area is not None else ()),
@@ -103,7 +103,7 @@ def short_names(query: Query) -> Iterator[str]:
     for kind in kinds if wanted and not query.names else LEVELS:
         for level in LEVELS[kind]:
             yield from (f"SENTINEL-1{satellite[-1].upper()}_{level}" for satellite in satellites)
-    if BURST in wanted or any(name.endswith(BURST) for name in query.names):
+    if BURST in wanted or any(name.endswith(f"{BURST}.tiff") for name in query.names):
         yield BURSTS
 
 

@@ -77,9 +77,11 @@ def _id(item: Any) -> str | None:
 
 
 def _name(item: Any) -> str:
-    """Name of the product, the same in every archive; of a burst its id."""
+    """Name of the product, the same in every archive; of a burst that of the file that is made of it."""
     identity = _id(item) or ""
-    return identity if identity.endswith(f"-{BURST}") else _producer_name(_umm(item)) or _LEVEL.sub("", identity)
+    if identity.endswith(f"-{BURST}"):
+        return f"{identity}.tiff"
+    return _producer_name(_umm(item)) or _LEVEL.sub("", identity)
 
 
 def _is_metadata(item: Any) -> bool:

@@ -185,7 +185,7 @@ async def store(service: Service, request: Request) -> Reply:
     if service.archive.clock.now() >= ends or service.archive.faults.strikes("signature-ended", name):
         raise StoreError(403, "AccessDenied", "Request has expired")
     if path.startswith("/bursts/"):
-        return _burst_file(request, path)
+        return _burst_file(service, request, path)
     product = service.archive.product(name.removesuffix(".zip"))
     if service.archive.falls_back(product):
         raise StoreError(403, "InvalidObjectState", "The operation is not valid for the object's storage class")
@@ -241,12 +241,13 @@ async def burst(service: Service, request: Request) -> Reply:
     return redirect(307, signed(service, request, f"/bursts{path}", email))
 
 
-def _burst_file(request: Request, path: str) -> Reply:
+def _burst_file(service: Service, request: Request, path: str) -> Reply:
     content = burst_content(path)
     part = by_web_server(request.headers.get("range"), len(content))
     if part.status == 416:
         raise StoreError(416, "InvalidRange", "The requested range is not satisfiable")
-    name = path.removeprefix("/bursts/").replace("/", "_")
+    product = service.archive.product(path.split("/")[2])
+    name = f"{records.burst_id(product)}.{path.rpartition('.')[2]}"
     headers = [("Content-Disposition", f'attachment; filename="{name}"'), *part.range_headers]
     return content_reply("image/tiff", content[part.start : part.start + part.sent], part.status, headers)
 
