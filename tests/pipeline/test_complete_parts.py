@@ -14,13 +14,13 @@ pytestmark = pytest.mark.anyio
 LARGE = 1_000_000
 
 
-async def left_complete(client, archive, directory, body=None):
+async def left_complete(client, archive, directory, body=None, **note):
     """A product of an archive all of whose bytes are in its part."""
     product = (await everything(client))[0]
     folder = Folder(directory)
     folder.open()
     body = body or archive.content(product.name).read()
-    leave_part(folder, product, body, (0, len(body)))
+    leave_part(folder, product, body, (0, len(body)), **note)
     return product
 
 
@@ -84,3 +84,15 @@ async def test_complete_part_that_is_wrong_is_staged_and_downloaded_anew(provide
         assert DeliveryStatus.DELIVERED == delivery.status
         assert 1 == right_files(archive, tmp_path)
         assert any("downloading it again from the start" in notice for notice in notices)
+
+
+async def test_complete_part_of_another_file_is_none_of_a_product_on_tape(tmp_path):
+    async with (
+        sandbox(1, tape_fraction=1, product_size=LARGE) as archive,
+        connect(archive, "peps", skip_tape=True) as client,
+    ):
+        product = await left_complete(client, archive, tmp_path, checksums=[f"md5:{'0' * 32}"])
+        outcomes = [delivery async for delivery in client.fetch([product], tmp_path)]
+
+        assert [] == outcomes
+        assert not archive.statistics.stagings

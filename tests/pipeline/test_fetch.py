@@ -24,6 +24,7 @@ from pepsasync import (
 from pepsasync.errors import PepsasyncError
 from pepsasync.events import Noticed, ProductSuperseded
 from pepsasync.groups import Background
+from pepsasync.limits.staging_window import StagingWindow
 from pepsasync.providers import provider_names
 from pepsasync.providers.base import SearchPage
 
@@ -251,6 +252,25 @@ async def test_fetch_left_early_keeps_parts_and_goes_on(tmp_path):
         assert [] == names_after_cancel
         assert 4 == right_files(archive, tmp_path)
         assert kept == sum(delivery.resumed_bytes for delivery in outcomes.values())
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_fetch_only_what_was_delivered_lets_the_staging_window_grow(tmp_path, monkeypatch, is_lost):
+    arrivals, leave = [], StagingWindow.leave
+
+    def noted(window, size=0, *, arrived=False):
+        arrivals.append(arrived)
+        leave(window, size, arrived=arrived)
+
+    monkeypatch.setattr(StagingWindow, "leave", noted)
+    async with sandbox(1, tape_fraction=1) as archive, connect(archive) as client:
+        [product] = await everything(client)
+        if is_lost:
+            archive.drop_file(product.name)
+        [delivery] = [delivery async for delivery in client.fetch([product], tmp_path)]
+
+    assert (FAILED if is_lost else DELIVERED) == delivery.status
+    assert [not is_lost] == arrivals
 
 
 async def test_fetch_small_window_still_delivers_everything(tmp_path):

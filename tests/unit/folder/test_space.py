@@ -68,6 +68,15 @@ def test_what_came_is_on_the_disk_and_not_needed_any_more(tmp_path):
             pass
 
 
+def test_what_came_twice_sets_no_more_aside(tmp_path):
+    room = space(Disk(100), tmp_path)
+    with room.reserved("A", 60):
+        room.shrink("A", 10)
+        room.shrink("A", 50)
+        with room.reserved("B", 90):
+            pass
+
+
 def test_what_is_unpacked_later_stays_set_aside(tmp_path):
     room = space(Disk(100), tmp_path)
     with room.reserved("A", 40, later=50):
