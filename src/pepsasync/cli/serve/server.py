@@ -46,7 +46,8 @@ def serving(board: Board, port: int) -> Iterator[str]:
     """
     token = _token()
     with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name != "nt":  # where it would let two programs have the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as error:
