@@ -365,8 +365,23 @@ def test_states_add_up():
         "done": Amount(1, 101),
         "waiting": Amount(1, 100),
         "under way": Amount(1, 100),
-        "queued": Amount(2, 199),
+        "queued": Amount(2, 200),
     }
+
+
+def test_sizes_are_those_of_what_comes_not_of_what_was_announced():
+    counters = Counters(Clock())
+    counters.take(SearchFinished(products=3, bytes=300))
+    for name in "ABC":
+        counters.take(found(name, size=100))
+    counters.take(DownloadStarted(**who("A"), offset=0, size=10))
+    assert counters.total_bytes == 210
+
+    counters.take(DownloadStarted(**who("A"), offset=5, size=10))
+    counters.take(ProductDelivered(**who("A"), path="A.SAFE", bytes=12))
+    counters.take(ProductSkipped(**who("B"), path="B.SAFE", bytes=8))
+    counters.take(ProductFailed(**who("C"), error="X", message="no"))
+    assert (counters.total_bytes, counters.present_bytes, counters.lost_bytes) == (120, 20, 100)
 
 
 def test_speed_forgets_the_past():

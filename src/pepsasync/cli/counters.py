@@ -150,6 +150,8 @@ class Counters:
     began: float = 0.0
     """When the run did, on the clock."""
     _sizes: dict[str, int] = field(default_factory=dict)
+    _correction: int = 0
+    """Bytes that products have beyond what was announced; fewer, where only some members of them are brought."""
     _on_tape: set[str] = field(default_factory=set)
     """Products that are on tape and not online yet, as far as is known."""
     _found_on_tape: int = 0
@@ -203,7 +205,7 @@ class Counters:
     @property
     def total_bytes(self) -> int:
         """Of the products that are wanted, as far as is known."""
-        return max(self.found_bytes, self.searched.bytes if self.searched else 0)
+        return max(0, max(self.found_bytes, self.searched.bytes if self.searched else 0) + self._correction)
 
     @property
     def finished(self) -> int:
@@ -314,6 +316,8 @@ class Counters:
 
     def _download(self, event: events.ProductEvent) -> None:
         """Starts, retries and phases of a download."""
+        if isinstance(event, events.DownloadStarted) and event.size:
+            self._correct(event.name, event.size)
         download = self.active.get(event.name)
         match event:
             case events.DownloadStarted() if download is None:
@@ -335,10 +339,18 @@ class Counters:
             case events.ProductVerified() if download:
                 download.phase = "finishing"
 
+    def _correct(self, name: str, size: int) -> None:
+        """Take a size for the one that was announced."""
+        if name in self._sizes:
+            self._correction += size - self._sizes[name]
+            self._sizes[name] = size
+
     def _finish(self, event: events.ProductEvent) -> None:
         self.waiting.pop(event.name, None)
         self.active.pop(event.name, None)
         self._on_tape.discard(event.name)
+        if isinstance(event, (events.ProductDelivered, events.ProductSkipped)):
+            self._correct(event.name, event.bytes)
         size = self._sizes.pop(event.name, 0)
         match event:
             case events.ProductDelivered():
