@@ -1,6 +1,8 @@
 """Every check of the project: `nox` runs what a change must pass, `nox -s bench` measures."""
 
 import os
+import tarfile
+from pathlib import Path
 
 import nox
 
@@ -91,6 +93,29 @@ def lowest(session: nox.Session) -> None:
         "tests/sync",
         "tests/cli/test_startup.py",
     )
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Wheel and sdist into `dist/`: both are the same bytes when the sdist builds them again, and the wheel works."""
+    session.install("build")
+    scratch = Path(session.create_tmp())
+    for old in (*Path("dist").glob("pepsasync-*"), *(scratch / "again").glob("*")):
+        old.unlink()
+    session.run("python", "-m", "build", "--outdir", "dist")
+    (sdist,) = Path("dist").glob("*.tar.gz")
+    with tarfile.open(sdist) as packed:
+        packed.extractall(scratch, filter="data")
+    session.run(
+        "python", "-m", "build", "--outdir", str(scratch / "again"), str(scratch / sdist.name[: -len(".tar.gz")])
+    )
+    for again in (scratch / "again").iterdir():
+        if again.read_bytes() != Path("dist", again.name).read_bytes():
+            session.error(f"{again.name} is not the same when it is built again")
+    (wheel,) = Path("dist").glob("*.whl")
+    session.install(f"{wheel}[sandbox]")
+    session.chdir(scratch)
+    session.run("pepsasync", "demo")
 
 
 @nox.session
