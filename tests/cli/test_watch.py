@@ -133,7 +133,7 @@ def test_it_ends_with_the_run_and_tells_how(waiting_run, spawn, tmp_path, number
     assert "4 waiting for tape, " in first
     assert words in err
     assert "of 8 products are here" in out
-    assert "goes on" in out
+    assert "pepsasync resume " in out
     assert watching.returncode == 1
 
 
