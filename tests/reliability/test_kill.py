@@ -14,13 +14,16 @@ from archives import bytes_by_name, held, right_files, root, sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
-RUN = """
-import sys, json, anyio
-from pepsasync import Client, Config, Credentials
+TELL = """
+import json, sys
 
 def tell(event):
     print(json.dumps(event.as_dict(), default=str), flush=True)
     sys.stdin.readline()
+"""
+RUN = """
+import anyio
+from pepsasync import Client, Config, Credentials
 
 async def main(provider, url, username, password, folder):
     config = Config(poll_interval=0.05, poll_interval_max=0.2, retry_wait=0.01, retry_wait_max=0.05, limit_rate=20_000_000)
@@ -41,14 +44,17 @@ def anyio_backend():
     return "asyncio"
 
 
-def start(backend, archive, folder, provider="peps"):
-    """Start a run that tells its events, and waits after each for a line, so that it is never far ahead."""
-    account = archive.username, archive.password
-    command = [sys.executable, "-c", RUN, backend, provider, root(archive, provider), *account, folder]
+def in_step(program, *arguments):
+    """Start a program that tells its events, and waits after each for a line, so that it is never far ahead."""
+    command = [sys.executable, "-c", TELL + program, *arguments]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
     process = subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1"}, **pipes)
     process.stdout = io.BufferedReader(process.stdout)
     return process
+
+
+def start(backend, archive, folder, provider="peps"):
+    return in_step(RUN, backend, provider, root(archive, provider), archive.username, archive.password, folder)
 
 
 def kill_after(process, downloads):

@@ -1,29 +1,28 @@
 """A run that brings members and is killed again and again leaves only right members behind, and ends with all of them."""
 
-import os
+import json
 import random
 import signal
-import subprocess
-import sys
 
 import pytest
+from test_kill import in_step
 
 from archives import members_of, sandbox
 from pepsasync.folder.layout import Folder
 from pepsasync.transfer.existing import stands
 from pepsasync.transfer.verified import partial_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 RUN = """
-import sys, json, anyio
+import anyio
 from pepsasync import Client, Config, Credentials
 
 async def main(url, username, password, folder):
     config = Config(retry_wait=0.01, retry_wait_max=0.05, limit_rate=20_000_000)
     credentials = Credentials(username=username, password=password)
     async with Client("cdse", base_url=url, credentials=credentials, config=config) as client:
-        with client.listen(lambda event: print(event.event, flush=True)):
+        with client.listen(tell):
             products = [p for c in ("S1", "S2ST") async for p in client.search(collection=c)]
             async for delivery in client.fetch(products, folder, include=["*.xml", "*.jp2", "*.tiff"]):
                 assert delivery.error is None, delivery.error
@@ -39,15 +38,15 @@ def anyio_backend():
 
 
 def start(backend, archive, folder):
-    command = [sys.executable, "-c", RUN, backend, archive.cdse_url, archive.username, archive.password, folder]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    return in_step(RUN, backend, archive.cdse_url, archive.username, archive.password, folder)
 
 
 def kill_after(process, count):
     """Kill the process after so many events of downloads; its exit code."""
-    with process.stdout:
+    with process.stdout, process.stdin:
         for line in process.stdout:
-            count -= line.startswith(b"download")
+            count -= json.loads(line)["event"].startswith("download")
+            process.stdin.write(b"\n")
             if count <= 0:
                 process.send_signal(signal.SIGKILL)
                 break

@@ -316,11 +316,15 @@ class Folder:
         remove_tree(part.with_suffix(".segments"))  # of version 0.1
 
     def remove_leftovers(self) -> None:
-        """Remove what killed runs left half written; for the one who has just got the folder."""
+        """Remove what killed runs left half written or half unpacked; for the one who has just got the folder."""
         for folder in (self.parts, self.records):
             with contextlib.suppress(OSError):
                 for path in folder.glob(f"*{NEW}"):
                     path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if not self.unpacking.is_symlink():
+                for path in self.unpacking.iterdir():
+                    remove_tree(path)
 
     def sync_part(self, product: Product) -> None:
         """Force the bytes of a part to the disk; changes nothing, so that nobody has to wait for the end.
