@@ -231,3 +231,52 @@ def test_what_only_a_plan_can_print(run, tmp_path):
     assert run("order", "new", tmp_path / "a.toml", "-c", "S1").code == 0
     assert run("sync", tmp_path / "a.toml", "--format", "json").code == 2
     assert run("order", "old", tmp_path / "a.toml", "-c", "S1").code == 2
+
+
+@pytest.mark.parametrize("provider", ["cdse", "peps"])
+def test_fetch_of_what_was_published_since_the_last_time(provider, archive, account, run, tmp_path):
+    command = (
+        *("fetch", "-d", "2014-01-01", "-f", "2030-01-01", "-w", tmp_path / "data", "--provider", provider),
+        *("--base-url", root(archive, provider), "-a", account[provider], "--published-since", "last"),
+    )
+    first, again = run(*command), run(*command)
+    assert (first.code, again.code) == (0, 0), first.err + again.err
+    assert "since the last time: 4 products delivered" in first.err
+    assert "delivered" not in again.err
+
+    added = archive.publish()
+    third = run(*command)
+    assert "since the last time: 1 product delivered" in third.err
+    assert added in zips(tmp_path)
+    other = run(*command[:-2], "-c", "S1", "--published-since", "LAST")
+    assert other.code == 0, other.err  # another query has another last time
+
+
+def test_a_failure_is_asked_for_again_by_the_next_time(archive, account, run, tmp_path):
+    command = (
+        *("fetch", "-d", "2014-01-01", "-f", "2030-01-01", "-w", tmp_path / "data", "--provider", "peps"),
+        *("--base-url", archive.peps_url, "--published-since", "last"),
+    )
+    wrong = tmp_path / "wrong.txt"
+    wrong.write_text("who@example.org nothing")
+    wrong.chmod(0o600)
+
+    assert run(*command, "-a", wrong).code == 3
+    assert "4 products delivered" in run(*command, "-a", account["peps"]).err
+
+
+@pytest.mark.parametrize("command", ["search", "plan", "stage"])
+def test_the_last_time_is_for_those_who_bring_products(command, run):
+    done = run(command, "-c", "S1", "--published-since", "last")
+
+    assert done.code == 2
+    assert "pepsasync fetch" in done.err
+    assert run("fetch", "-c", "S1", "--published-since", "last", "--limit", "3").code == 2
+
+
+def test_an_order_of_the_last_time_is_what_every_order_is(archive, run, tmp_path):
+    given = ("-c", "S1", "--published-since", "last", "-w", tmp_path)
+    assert run("order", "new", tmp_path / "order.toml", *given).code == 0
+    assert read_order(tmp_path / "order.toml").query.published_since is None
+    (tmp_path / "own.toml").write_text('directory = "d"\n[query]\ncollection = "S1"\npublished_since = "last"\n')
+    assert read_order(tmp_path / "own.toml").query.published_since is None

@@ -440,3 +440,35 @@ async def test_search_with_a_buffer_around_an_area_a_tile_or_a_place(provider, c
         if holds(provider, "S2ST"):
             around = await names(client, collection="S2ST", tile="31TCJ", buffer="1km")
             assert {product.tile for product in archive.catalogue if product.name in around} > {"31TCJ"}
+
+
+async def test_search_latest_of_sentinel_3(provider, connect_to):
+    if not holds(provider, "S2ST"):
+        pytest.skip(f"{provider} has Sentinel-1 only")
+    template = generate(2, size=50_000)[0]
+    start = datetime(2018, 3, 1, 9, 30, tzinfo=UTC)
+    made = {
+        ("NR", "2160"): "20180301T120000",
+        ("NT", "2160"): "20180402T120000",
+        ("NR", "2340"): "20180301T120500",
+    }
+    catalogue = [
+        dataclasses.replace(
+            template,
+            name=f"S3A_OL_1_EFR____20180301T093000_20180301T093300_{when}_0179_028_250_{frame}_LN1_O_{kind}_002",
+            id="",
+            collection="S3",
+            product_type="OL_1_EFR___",
+            platform="S3A",
+            start=start,
+            published=None,
+            mode="disk",
+        )
+        for (kind, frame), when in made.items()
+    ]
+    async with sandbox(catalogue=catalogue) as archive, connect_to(archive) as client:
+        everything = await names(client, collection="S3")
+        newest = await names(client, collection="S3", latest=True)
+
+    assert len(everything) == 3
+    assert sorted(name[-21:-4] for name in newest) == sorted(["250_2160_LN1_O_NT", "250_2340_LN1_O_NR"])

@@ -19,7 +19,7 @@ from pepsasync.cli.records import is_output
 from pepsasync.cli.run import Run
 from pepsasync.cli.search import find
 from pepsasync.cli.session import Session
-from pepsasync.cli.sync import SaveOrder, save_order
+from pepsasync.cli.sync import SaveOrder, fetch_since_last, is_since_last, save_order
 from pepsasync.cli.table import show_table
 from pepsasync.config import Config, given_settings
 from pepsasync.errors import ConfigError
@@ -47,9 +47,12 @@ def fetch(
     where it stopped.
     """
     query = query.settled(archive)
-    session, wanted = Session(output), query.build()
+    session = Session(output)
     if order:
         save_order(order, query, archive, staging, delivery)
+    if is_since_last(query) and not (dry_run or json):
+        raise Exit(fetch_since_last(session, query, archive, staging, delivery))
+    wanted = query.build()
     if not dry_run:
         raise Exit(Run(session, archive, staging, delivery, json, lists_paths=True).perform(wanted, len(wanted.names)))
     useless = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from pepsasync.sync.order import Order
     from pepsasync.sync.run import Sync
 
+LAST = "last"
+"""Word for the last time in place of a date."""
+
 SaveOrder = Annotated[
     Path | None,
     Option("--save-order", metavar="FILE.toml", rich_help_panel=RESULTS, help="write the order for 'pepsasync sync'"),
@@ -58,8 +62,62 @@ def save_order(path: Path, query: QueryOptions, *groups: Any, is_new: bool = Fal
     Raises:
         ConfigError: It has a limit, or the file cannot be written.
     """
+    from pepsasync.sync.order import write_order  # noqa: PLC0415 - not needed for help
+
+    write_order(path, _order_of(dataclasses.replace(query, published_since=_since(query)), *groups), is_new=is_new)
+
+
+def _since(query: QueryOptions) -> str | None:
+    """Publication of the products of an order: since the last time is what `sync` does anyway."""
+    return None if is_since_last(query) else query.published_since
+
+
+def is_since_last(query: QueryOptions) -> bool:
+    """Whether what was published since the last time is wanted."""
+    return (query.published_since or "").strip().lower() == LAST
+
+
+def fetch_since_last(session: Session, query: QueryOptions, *groups: Any) -> int:
+    """Bring what was published since the same query was last fetched into the same folder; returns the exit code.
+
+    Args:
+        session: Speaks with the user.
+        query: What to look for.
+        *groups: Archive, staging, delivery.
+
+    Raises:
+        ConfigError: It has a limit.
+    """
+    from pepsasync.query.saved import wanted_as_json  # noqa: PLC0415 - not needed for help
+
+    archive, staging, delivery = groups
+    plain = dataclasses.replace(query, published_since=None)
+    order, wanted = _order_of(plain, *groups), plain.build()
+    text = json.dumps(wanted_as_json(wanted), sort_keys=True, default=str)
+    name = f"last-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    work = _SyncRun(
+        session,
+        archive,
+        staging,
+        delivery,
+        more={"found_by": wanted},
+        order=order,
+        name=name,
+        title="since the last time",
+        replaces=False,
+        prunes=False,
+    )
+    return work.perform(())
+
+
+def _order_of(query: QueryOptions, *groups: Any) -> Order:
+    """What was given on the command line as an order.
+
+    Raises:
+        ConfigError: It has a limit, or is for a part only.
+    """
     from pepsasync.settings import read_settings  # noqa: PLC0415 - not needed for help
-    from pepsasync.sync.order import Order, write_order  # noqa: PLC0415
+    from pepsasync.sync.order import Order  # noqa: PLC0415
     from pepsasync.sync.run import check_query  # noqa: PLC0415
 
     check_query(query.build())
@@ -70,7 +128,7 @@ def save_order(path: Path, query: QueryOptions, *groups: Any, is_new: bool = Fal
     given = {name: value for group in groups for name, value in vars(group).items()}
     if given.get("shard"):
         raise ConfigError("an order for sync is carried out whole", hint="Leave out --shard")
-    order = Order(
+    return Order(
         criteria={
             name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in criteria.items()
         },
@@ -85,7 +143,6 @@ def save_order(path: Path, query: QueryOptions, *groups: Any, is_new: bool = Fal
         on_delivered=given.get("on_delivered"),
         settings=given_settings(*groups),
     )
-    write_order(path, order, is_new=is_new)
 
 
 @flatten(without=("--report", "--events", "-0", "--null", "--serve"))
@@ -202,6 +259,8 @@ class _SyncRun(Run):
     name: str = field(kw_only=True)
     replaces: bool = field(kw_only=True)
     prunes: bool = field(kw_only=True)
+    title: str = ""
+    """What the summary begins with, when it is not the name."""
     done: Sync | None = None
 
     async def _fetch(self, client: Client, _: Wanted) -> None:
@@ -226,7 +285,7 @@ class _SyncRun(Run):
         for notice in self.done.notices if self.done else ():
             self.session.say(notice, level=QUIET)
         if line := summary(self.done, self.outcomes.products, replaces=self.replaces, is_over=is_over):
-            self.session.say(f"{self.name}: {line}")
+            self.session.say(f"{self.title or self.name}: {line}")
 
 
 def summary(done: Sync | None, products: Any, *, replaces: bool, is_over: bool) -> str:

@@ -53,7 +53,7 @@ _SEVERAL: dict[str, tuple[str, Callable[[str, object], Any]]] = {
 """Field of `Query` and parser of the criteria that take several values."""
 
 _PLAIN: dict[str, tuple[str, Callable[[str, object], Any]]] = {
-    "published_since": ("published_since", dates.parse_start),
+    "published_since": ("published_since", dates.parse_since),
     "orbit_direction": ("orbit_direction", values.parse_direction),
     "polarisation": ("polarisation", values.parse_polarisation),
     "timeliness": ("timeliness", values.parse_timeliness),

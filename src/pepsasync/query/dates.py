@@ -38,6 +38,14 @@ def parse_start(criterion: str, value: object) -> datetime:
     return _instant(criterion, value)[0]
 
 
+def parse_since(criterion: str, value: object) -> datetime:
+    """Return the first instant of what is new; the last time is known to those who bring products only."""
+    if isinstance(value, str) and value.strip().lower() == "last":
+        hint = "It is for pepsasync fetch, which keeps in the folder what it has brought; sync does it anyway"
+        raise ConfigError(f"{criterion}: nobody knows here when the last time was", hint=hint)
+    return parse_start(criterion, value)
+
+
 def parse_end(criterion: str, value: object) -> datetime:
     """Return the end of a period, exclusive.
 

@@ -30,6 +30,10 @@ _CHANNELS = {"SV": "VV", "SH": "HH", "DV": "VV VH", "DH": "HH HV", "VH": "VH", "
 _TILE_IN_NAME = re.compile(r"_T(\d{2}[A-Z]{3})(?:_|$)")
 _S1_NAME = re.compile(r"^(S1[A-Z]_.+_\d{6}_[0-9A-F]{6})_[0-9A-F]{4}(.*)$")
 _S2_NAME = re.compile(r"^(S2[A-Z]_MSI\w+?_\d{8}T\d{6})_N(\d{4})_(R\d{3}_T\w{5})_(\d{8}T\d{6})(.*)$")
+_S3_NAME = re.compile(
+    r"^(S3[A-Z]_\w\w_\w_\w{6}_\d{8}T\d{6}_\d{8}T\d{6})_(\d{8}T\d{6})_(\w{17})_\w{3}_\w_(?:NR|ST|NT)_\w{3}$"
+)
+"""Sentinel-3: what, from when to when, when it was made, where; centre, platform and timeliness; processing."""
 _OLD_S2_NAME = re.compile(r"^(S2[A-Z]_\w+_PRD_MSI\w+?)_\w{4}_(\d{8}T\d{6})_(R\d{3}_V\w+)$")
 _SAME_PLACE = 0.5
 """Share of a footprint that a newer product of the same acquisition must cover to replace it. Tiles at the border of
@@ -293,6 +297,7 @@ def latest(products: Iterable[Product]) -> list[Product]:
     - Sentinel-2: the name but for baseline and processing time. The higher baseline is newer (`N0500` than `N0209`),
       then the later processing time, then the later publication.
     - Sentinel-1: the name but for the last four digits. The later publication is newer.
+    - Sentinel-3: the name from mission to stop, and the frame. What was made later is newer, whatever its timeliness.
     - others: satellite, acquisition start, relative orbit, tile, product type, mode and polarisation. The later
       publication is newer. A product without an acquisition start is always kept.
 
@@ -393,6 +398,8 @@ def _processing(product: Product) -> _Processing:
     if match := _S2_NAME.match(product.name):
         return _Processing((match[1], match[3], match[5]), (int(match[2]), match[4], published))
     if match := _OLD_S2_NAME.match(product.name):
+        return _Processing((match[1], match[3]), (0, match[2], published))
+    if match := _S3_NAME.match(product.name):
         return _Processing((match[1], match[3]), (0, match[2], published))
     if match := _S1_NAME.match(product.name):
         return _Processing((match[1], match[2]), (0, "", published))

@@ -85,7 +85,10 @@ class Order:
             text if text.strip().startswith("@") else ",".join(map(bare_name, text.split(",")))
             for text in map(str, _listed(names))
         ]
-        return build_query(**dict(self.criteria) | ({"id": ids} if ids else {}))
+        criteria = dict(self.criteria)
+        if str(criteria.get("published_since")).strip().lower() == "last":
+            del criteria["published_since"]  # which is what a sync asks for anyway
+        return build_query(**criteria | ({"id": ids} if ids else {}))
 
 
 def write_order(path: Path, order: Order, *, is_new: bool = False) -> None:

@@ -246,6 +246,16 @@ S3_EARLY, S3_LATE = (
 )
 
 
+MADE = {"NR": "20180301T120000", "ST": "20180303T120000", "NT": "20180402T120000"}
+"""When products of a timeliness are made."""
+
+
+def s3(timeliness, collection, *, made=None, frame="2160", kind="OL_1_EFR___"):
+    made = made or MADE[timeliness]
+    name = f"S3A_{kind}_20180301T093000_20180301T093300_{made}_0179_028_250_{frame}_LN1_O_{timeliness}_{collection}"
+    return product(name, start=NOON, platform="S3A", published=None)
+
+
 @pytest.mark.parametrize(
     ("products", "expected"),
     [
@@ -262,6 +272,24 @@ S3_EARLY, S3_LATE = (
         pytest.param([product(S1[:-4] + "AAAA"), S1_LATE], [S1_LATE], id="sentinel-1-publication-unknown"),
         pytest.param([S1_LATE, product(S1 + "_COG")], [S1_LATE, product(S1 + "_COG")], id="sentinel-1-other-format"),
         pytest.param([S3_EARLY, S3_LATE], [S3_LATE], id="sentinel-3-published"),
+        pytest.param(
+            [s3("NR", "002"), s3("NT", "003"), s3("ST", "002")], [s3("NT", "003")], id="sentinel-3-timeliness"
+        ),
+        pytest.param(
+            [s3("NT", "002", made="20180401T000000"), s3("NT", "003", made="20190401T000000")],
+            [s3("NT", "003", made="20190401T000000")],
+            id="sentinel-3-reprocessed",
+        ),
+        pytest.param(
+            [s3("NT", "002"), s3("NT", "002", frame="2340")],
+            [s3("NT", "002"), s3("NT", "002", frame="2340")],
+            id="sentinel-3-neighbours",
+        ),
+        pytest.param(
+            [s3("NT", "002"), s3("NT", "002", kind="OL_1_ERR___")],
+            [s3("NT", "002"), s3("NT", "002", kind="OL_1_ERR___")],
+            id="sentinel-3-other-type",
+        ),
         pytest.param([product("a"), product("b")], [product("a"), product("b")], id="without-a-time"),
         pytest.param(
             [product(OLD_S2), product(OLD_S2.replace("20151206T145051", "20160101T000000"))],
