@@ -25,8 +25,8 @@ def test_resume_goes_on_with_an_order_of_several_values(run, tmp_path, provider)
         wanted = run("search", *asked, *period, *where, "--format", "ids").out.split()
         told = run("status", data)
         for _ in range(3):
-            done = run("resume", data, *account)
-        again = run("resume", data, *account)
+            done = run("resume", data, *account, *where[2:])
+        again = run("resume", data, *account, *where[2:])
         status = json.loads(run("status", data, "--format", "json").out)
 
     assert len(wanted) > 3

@@ -31,7 +31,9 @@ def filled(request, run, tmp_path):
 
 @pytest.mark.parametrize("filled", [({},), ({}, "-x")], ids=["zips", "folders"], indirect=True)
 def test_traces_that_fit_make_0_and_stand_in_the_report(run, filled, tmp_path):
-    done = run("verify", tmp_path / "data", "--trace", "--report", tmp_path / "report.json")
+    done = run(
+        *("verify", tmp_path / "data", "--trace", "--report", tmp_path / "report.json", "--base-url", filled.cdse_url)
+    )
 
     assert done.code == 0, done.out + done.err
     assert "4 products: 4 right; traces: 4 right" in done.err
@@ -55,7 +57,9 @@ def test_traces_that_fit_make_0_and_stand_in_the_report(run, filled, tmp_path):
     indirect=["filled"],
 )
 def test_traces_that_do_not_fit_make_1(run, filled, tmp_path, word, reason):
-    done = run("verify", tmp_path / "data", "--trace", "--report", tmp_path / "report.json")
+    done = run(
+        *("verify", tmp_path / "data", "--trace", "--report", tmp_path / "report.json", "--base-url", filled.cdse_url)
+    )
 
     assert (0 if word == "right" else 1) == done.code
     assert f"traces: 4 {word}" in done.err
@@ -105,7 +109,7 @@ def test_products_of_other_archives_have_no_trace(run, tmp_path):
 def test_without_the_library_the_extra_is_named(run, filled, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography", None)
 
-    done = run("verify", tmp_path / "data", "--trace")
+    done = run("verify", tmp_path / "data", "--trace", "--base-url", filled.cdse_url)
 
     assert done.code == 2
     assert "pip install 'pepsasync[trace]'" in done.err

@@ -91,7 +91,7 @@ def verify(
     check_report(delivery.report)
     started, began = datetime.now(UTC), time.monotonic()
     found = session.run(audit, directory, session, trace or (delivery.report is not None and not repair))
-    untraced = session.run(_trace_all, directory, found, archive, named_provider(archive, context)) if trace else 0
+    untraced = session.run(_trace_all, directory, found, archive) if trace else 0
     for finding in found.doubtful:
         show(f"{finding.verdict!s:<8} {finding.name}: {finding.reason}")
     for name, traced in sorted(found.traced.items()):
@@ -207,8 +207,10 @@ async def audit(directory: Path, session: Session, keeps_all: bool = False) -> A
     return found
 
 
-async def _trace_all(directory: Path, found: Audit, archive: ArchiveOptions, named: str | None) -> int:
+async def _trace_all(directory: Path, found: Audit, archive: ArchiveOptions) -> int:
     """Compare what stands in a folder and came from CDSE with its traces.
+
+    The folder does not say which service is asked: whoever can change products there could change that as well.
 
     Returns:
         How many could not be confirmed: their traces are missing, wrong or not to be believed.
@@ -226,8 +228,8 @@ async def _trace_all(directory: Path, found: Audit, archive: ArchiveOptions, nam
     from pepsasync.transfer.traced import compare  # noqa: PLC0415
     from pepsasync.transfer.verified import distrust  # noqa: PLC0415
 
-    ours, root = await to_thread.run_sync(_of_cdse, directory, found, named)
-    own = ArchiveOptions(provider="cdse", base_url=archive.base_url or root, ca_bundle=archive.ca_bundle)
+    ours = await to_thread.run_sync(_of_cdse, directory, found)
+    own = ArchiveOptions(provider="cdse", base_url=archive.base_url, ca_bundle=archive.ca_bundle)
     async with own.client() as client:
         cdse = client.provider
         assert isinstance(cdse, Cdse)  # noqa: S101 - for the type checker
@@ -251,8 +253,8 @@ async def _trace_all(directory: Path, found: Audit, archive: ArchiveOptions, nam
     return sum(traced.verdict is not TraceVerdict.RIGHT for traced in found.traced.values())
 
 
-def _of_cdse(directory: Path, found: Audit, named: str | None) -> tuple[list[str], str | None]:
-    """Products that stand in a folder and came from CDSE, or from nobody knows where; and the root of its orders."""
+def _of_cdse(directory: Path, found: Audit) -> list[str]:
+    """Products that stand in a folder and came from CDSE, or from nobody knows where."""
     with _reader(directory) as reader:
         ours = []
         for name, finding in found.all.items():
@@ -260,8 +262,7 @@ def _of_cdse(directory: Path, found: Audit, named: str | None) -> tuple[list[str
             source = finding.source or (row.source if row else "")
             if str(finding.verdict) != "missing" and source in ("", "cdse"):
                 ours.append(name)
-        options = OrderOptions(reader.orders() if reader else [], named).of_source("cdse")
-    return ours, options.roots.get("cdse")
+    return ours
 
 
 def _delivery(finding: Finding, traced: Traced | None) -> Delivery:
