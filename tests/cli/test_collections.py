@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from archives import root, running
+from pepsasync import Client
 from pepsasync.providers import provider_names
-from pepsasync.providers.collections import names_of
+from pepsasync.providers.collections import ARCHIVES, names_of
 from pepsasync.providers.completion import attributes_of
 from pepsasync.sync.order import read_order
 
@@ -121,3 +122,33 @@ def test_the_shell_completes_commands_options_collections_and_attributes():
 def test_there_is_something_to_complete(provider):
     assert len(attributes_of(provider)) > 10
     assert "S1" in names_of(provider)
+
+
+@pytest.mark.parametrize("provider", provider_names())
+def test_what_an_archive_is_needs_no_account(provider, run):
+    about = ARCHIVES[provider]
+    done = run("collections", provider)
+    told = json.loads(run("collections", provider, "--format", "json").out)
+
+    assert all(text in done.out for text in about)
+    assert {name: told[name] for name in about._fields} == about._asdict()
+    assert (1, provider) == (told["schema"], told["provider"])
+
+
+def test_all_archives_one_after_the_other(run):
+    done = run("collections", "all")
+    told = json.loads(run("collections", "all", "--format", "json").out)
+
+    assert {each["provider"] for each in told["archives"]} == set(provider_names()) == ARCHIVES.keys()
+    assert all(each["collections"] and each["account"] for each in told["archives"])
+    assert all(about.account in done.out for about in ARCHIVES.values())
+
+
+@pytest.mark.parametrize("provider", provider_names())
+async def test_limits_are_those_that_are_kept(provider, anyio_backend):
+    async with Client(provider, base_url=None if provider != "peps" else "https://peps.example/resto") as client:
+        limits = client.provider.limits
+
+    assert f"{limits.downloads} " in ARCHIVES[provider].limits
+    if limits.quota:
+        assert f"{limits.quota.products} downloads an hour" in ARCHIVES[provider].limits

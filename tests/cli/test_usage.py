@@ -372,7 +372,7 @@ def test_bad_usage_ends_with_2_and_one_clear_line(run, line, message, tmp_path, 
         (["status", "-q", ""], "DIR"),
         (["verify", "--", ""], "DIR"),
         (["download", "NAME", ""], "FILE|NAME..."),
-        (["collections", ""], "[PROVIDER] [COLLECTION]"),
+        (["collections", ""], "[PROVIDER|all] [COLLECTION]"),
     ],
 )
 def test_empty_values_are_refused_rather_than_taken_for_the_default(run, clients, line, name):

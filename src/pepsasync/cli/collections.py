@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from pepsasync.model import Attribute
 
+ALL = "all"
+"""Stands for every archive."""
+_WORDS = {"on_tape": "on tape", "staging": "staging", "limits": "limits", "account": "account"}
 MOST_VALUES = 8
 """Values of an attribute that are written out for people."""
 
@@ -31,8 +34,8 @@ def collections(
     names: Annotated[
         list[str] | None,
         Argument(
-            metavar="[PROVIDER] [COLLECTION]",
-            help="which archive; of a collection its attributes",
+            metavar="[PROVIDER|all] [COLLECTION]",
+            help="which archive, or all of them; of a collection its attributes",
             autocompletion=complete_collection,
         ),
     ] = None,
@@ -42,6 +45,9 @@ def collections(
 ) -> None:
     """Show collections, types and filters of an archive; with COLLECTION its attributes, for --property.
 
+    Beside them stand what is on tape there, what programs can do about that, limits, and where to get an account; for
+    all archives one after the other with `all`. Neither needs an account.
+
     Attributes are asked of the archive, with their types and, where it tells them, their values.
     """
     from pepsasync.cli.resume import named_provider  # noqa: PLC0415 - not needed for help
@@ -49,6 +55,9 @@ def collections(
     from pepsasync.providers.collections import COLLECTIONS, is_listed  # noqa: PLC0415
     from pepsasync.settings import read_settings  # noqa: PLC0415
 
+    if names == [ALL]:
+        _show_all(form)
+        return
     provider, collection = _sort_out(names or [])
     named = named_provider(archive, context)
     if provider and named and provider != named:
@@ -86,15 +95,41 @@ async def _ask(archive: ArchiveOptions, collection: str) -> dict[str, Attribute]
         return await client.attributes(collection.upper() if re.fullmatch(r"s\d(st)?", collection) else collection)
 
 
-def _show_collections(provider: str, rows: Iterable[tuple[str, ...]], form: str) -> None:
+def _show_all(form: str) -> None:
+    """Show every archive."""
+    from pepsasync.providers.collections import COLLECTIONS  # noqa: PLC0415 - not needed for help
+
     if form == "json":
-        told = [
-            {"name": name, "what": what, "product_types": types.split(), "filters": filters}
-            for name, what, types, filters in rows
-        ]
-        _show_json({"schema": 1, "provider": provider, "collections": told})
+        archives = [_as_dict(provider, rows) for provider, rows in COLLECTIONS.items()]
+        _show_json({"schema": 1, "archives": archives})
+        return
+    for number, (provider, rows) in enumerate(COLLECTIONS.items()):
+        if number:
+            show("")
+        _show_collections(provider, rows, form)
+
+
+def _show_collections(provider: str, rows: Iterable[tuple[str, ...]], form: str) -> None:
+    from pepsasync.providers.collections import ARCHIVES  # noqa: PLC0415 - not needed for help
+
+    if form == "json":
+        _show_json({"schema": 1, **_as_dict(provider, rows)})
         return
     _show_table([("COLLECTION", "WHAT", "PRODUCT TYPES", "FILTERS"), *rows])
+    if about := ARCHIVES.get(provider):
+        show("")
+        _show_table([(provider, about.what), *((word, getattr(about, name)) for name, word in _WORDS.items())])
+
+
+def _as_dict(provider: str, rows: Iterable[tuple[str, ...]]) -> dict[str, Any]:
+    from pepsasync.providers.collections import ARCHIVES  # noqa: PLC0415 - not needed for help
+
+    told = [
+        {"name": name, "what": what, "product_types": types.split(), "filters": filters}
+        for name, what, types, filters in rows
+    ]
+    about = ARCHIVES.get(provider)
+    return {"provider": provider, "collections": told, **(about._asdict() if about else {})}
 
 
 def _show_attributes(provider: str, collection: str, known: dict[str, Attribute], form: str) -> None:

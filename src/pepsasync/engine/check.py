@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,6 +18,7 @@ import shapely
 
 from pepsasync.errors import AuthError, NoCredentialsError, OfflineError, PepsasyncError, UnreachableError
 from pepsasync.model import Query, StorageTier
+from pepsasync.providers.base import StagingOutcome
 from pepsasync.transfer.ranges import refuse_errors, validator_of
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ LOOKED_AT = 20
 FIRST = 1024
 """Bytes that are asked for of a product."""
 
+_LATER = "Orders take their time: run a fetch, which waits"
 SLOW_CLOCK = 60.0
 """Seconds that this clock may be wrong: tokens are valid for minutes, and certificates from a certain instant on."""
 
@@ -188,6 +190,8 @@ async def _check_tape(archive: ArchiveContext, products: tuple[Product, ...]) ->
     asked = products[: min(LOOKED_AT, archive.provider.limits.poll_batch)]
     if not asked:
         return Finding("tape", expected, "no product to ask for", None), {}
+    if archive.provider.limits.orders:
+        return Finding("tape", expected, "not told: every product is ordered before its download", None), {}
     try:
         tiers = dict(await archive.provider.tiers(asked))
     except AuthError as error:
@@ -210,6 +214,11 @@ async def _check_download(
         return Finding("download", expected, "no product is online", None, "Try again later, or look at one yourself")
     product = min(online, key=lambda one: one.size or 1 << 62)
     try:
+        if archive.provider.limits.orders:
+            reply = await archive.provider.request_staging(product)
+            if reply.outcome is not StagingOutcome.ONLINE:
+                return Finding("download", expected, f"the order of {product.name} is not ready yet", None, _LATER)
+            product = replace(product, order=reply.order)
         return await _first_bytes(archive, product, expected)
     except OfflineError as error:
         return Finding("download", expected, error.message, None, "It has to be staged or ordered first", error)

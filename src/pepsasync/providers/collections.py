@@ -4,6 +4,60 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from typing import NamedTuple
+
+
+class About(NamedTuple):
+    """What an archive is, for who has no account yet; facts are from the protocol notes."""
+
+    what: str
+    on_tape: str
+    """What is not on disk there."""
+    staging: str
+    """What programs can do about that."""
+    limits: str
+    account: str
+    """Where to get one."""
+
+
+ARCHIVES = {
+    "geodes": About(
+        "CNES GEODES, which holds the archive of PEPS",
+        "most products older than a year or so",
+        "not by programs: ask in its portal, pepsasync waits",
+        "50 downloads an hour, 3 at once",
+        "https://geodes-portal.cnes.fr (API key)",
+    ),
+    "cdse": About(
+        "Copernicus Data Space Ecosystem",
+        "some, above all original GRD of earlier years, which have online copies (--twins)",
+        "not by programs: order in its Data Workspace, pepsasync waits",
+        "4 downloads at once; slowed after 12 TB in 30 days",
+        "https://dataspace.copernicus.eu",
+    ),
+    "wekeo": About(
+        "WEkEO, by its HDA; searching needs an account, too",
+        "not told before an order",
+        "every product is ordered by pepsasync; whether that brings what is on tape is not known",
+        "100 orders an hour, 2 downloads at once",
+        "https://www.wekeo.copernicus.eu",
+    ),
+    "asf": About(
+        "Alaska Satellite Facility, Sentinel-1",
+        "nothing",
+        "not needed; bursts are made on request",
+        "none published, 4 downloads at once",
+        "https://urs.earthdata.nasa.gov (NASA Earthdata Login)",
+    ),
+    "peps": About(
+        "CNES PEPS, closed in March 2026, and private servers of its software",
+        "most products",
+        "requested by pepsasync",
+        "none published, 4 downloads at once",
+        "of a private server only (--base-url)",
+    ),
+}
+"""By provider."""
 
 COLLECTIONS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
     "geodes": (

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
-from pepsasync.errors import AuthError, ForbiddenError, ProtocolError, ProviderError, ServerError
+from pepsasync.errors import (
+    AuthError,
+    ForbiddenError,
+    NoCredentialsError,
+    ProtocolError,
+    ProviderError,
+    ServerError,
+)
 from pepsasync.http.client import on_each_hop
 from pepsasync.http.errors import error_for_status, safe_url
 from pepsasync.http.replies import parse_json
@@ -108,7 +115,7 @@ class Session:
                 self._token = Entry("Authorization", f"Bearer {login.api_key}")
                 return self._token
             if login is None or not login.username or login.password is None:
-                raise AuthError("no credentials for ASF (Earthdata Login)", hint=MISSING_HINT)
+                raise NoCredentialsError("no credentials for ASF (Earthdata Login)", hint=MISSING_HINT)
             await self._log_in(login)
             return self._cookie or self._token or Entry("Cookie", "")
 

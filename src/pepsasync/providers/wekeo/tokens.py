@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import httpx
 
-from pepsasync.errors import AuthError, NotFoundError, ProtocolError, ProviderError, RefusedError, ServerError
+from pepsasync.errors import (
+    AuthError,
+    NoCredentialsError,
+    NotFoundError,
+    ProtocolError,
+    ProviderError,
+    RefusedError,
+    ServerError,
+)
 from pepsasync.http.client import on_each_hop, origin_of
 from pepsasync.http.errors import error_for_status, safe_url
 from pepsasync.http.replies import parse_json
@@ -117,7 +125,7 @@ class Tokens:
             raise self._refusal
         login = await self._credentials.find()
         if login is None or not login.username or login.password is None:
-            raise AuthError("no credentials for WEkEO", hint=MISSING_HINT)
+            raise NoCredentialsError("no credentials for WEkEO", hint=MISSING_HINT)
         self._http.secrets.add(login.password)
         pair = {"username": login.username, "password": login.password}
         for origin in self._origins:
