@@ -1,17 +1,21 @@
 """Some members of products, from all archives: what is fetched, what stands in the folder, what later runs make of it."""
 
+import errno
 import json
 import os
 
+import anyio
 import pytest
 
 from archives import QUICK, bytes_by_name, connect, credentials, final_names, members_of, right_files, sandbox
 from pepsasync import Client, Config
-from pepsasync.errors import NotFoundError
-from pepsasync.events import DownloadRetried, Noticed
+from pepsasync.errors import DiskFullError, NotFoundError
+from pepsasync.events import DownloadProgressed, DownloadRetried, Noticed
 from pepsasync.folder.layout import Folder
+from pepsasync.folder.space import Space
 from pepsasync.model import DeliveryStatus, Report
 from pepsasync.report import report_as_dict
+from pepsasync.transfer import members
 from pepsasync.transfer.existing import stands
 from pepsasync.transfer.reverify import Verdict, recheck
 
@@ -324,6 +328,54 @@ async def test_without_its_note_a_partial_folder_is_no_product_and_its_members_a
             note.unlink()
         await bring(archive, tmp_path, extract=True)
         check_members(archive, tmp_path, lambda path: True)
+
+
+async def test_a_full_disk_ends_the_run_and_leaves_no_half_member(tmp_path, monkeypatch):
+    def full(file, block):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with archive_of(2) as archive:
+        with monkeypatch.context() as patched, pytest.raises(DiskFullError):
+            patched.setattr(members, "write_all", full)
+            await bring(archive, tmp_path, include="*.png")
+        assert [] == [*tmp_path.rglob("*.png")]
+        outcomes, _ = await bring(archive, tmp_path, include="*.png")
+
+        assert {None} == {delivery.error for delivery in outcomes.values()}
+        check_members(archive, tmp_path, lambda path: path.endswith(".png"))
+
+
+async def test_no_more_is_begun_than_the_disk_has_room_for(tmp_path, monkeypatch):
+    async with archive_of(2) as archive:
+        with monkeypatch.context() as patched, pytest.raises(DiskFullError):
+            patched.setattr(Space, "_check", refuse_any)
+            await bring(archive, tmp_path, include="*.png")
+
+
+def refuse_any(space, name):
+    if space._needs[name]:
+        raise DiskFullError("it does not fit", product=name)
+
+
+async def test_a_run_that_is_cancelled_leaves_complete_members_and_nothing_else(tmp_path):
+    async with archive_of(1, product_size=3_000_000) as archive, connect(archive, "cdse", limit_rate=500_000) as client:
+        name = archive.catalogue[0].name
+        begun = anyio.Event()
+
+        def watch(event):
+            if isinstance(event, DownloadProgressed) and event.received > 300_000:
+                begun.set()
+
+        with client.listen(watch):
+            loop = client.fetch(name, tmp_path, include="*")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(loop.__anext__)
+                with anyio.fail_after(60):
+                    await begun.wait()
+                tasks.cancel_scope.cancel()
+    found, right = files_in(tmp_path, name), members_of(archive, name)
+    assert all(right[path] == data for path, data in found.items())
+    assert len(found) < len(right)
 
 
 async def test_the_report_names_members(tmp_path):

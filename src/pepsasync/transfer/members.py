@@ -20,7 +20,7 @@ from anyio import to_thread
 
 from pepsasync.errors import DeliveryError, IntegrityError, NotFoundError, PepsasyncError
 from pepsasync.events import DownloadStarted, Noticed, ProductDownloaded
-from pepsasync.folder.files import disk_errors, foreign_member, make_way, remove_tree, sync
+from pepsasync.folder.files import disk_errors, foreign_member, make_way, remove_tree, sync, write_all
 from pepsasync.folder.zips import blocks, crc_of, open_zip
 from pepsasync.groups import task_group
 from pepsasync.threads import check_cancelled, clean_up
@@ -267,6 +267,7 @@ class PartialFolder:
         """Force the members that are complete to the disk, and give them their final names."""
         with self._settling, disk_errors(self.final):
             while self._ready:
+                check_cancelled()
                 entry, file = self._ready.popitem()
                 file.close()
                 self._folder.check_owner()
@@ -311,17 +312,16 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.file = path.open("xb")
+        self.file = path.open("xb", buffering=0)
         self._waiting = 0
 
     def write(self, block: bytes | memoryview) -> None:
-        self.file.write(block)
+        write_all(self.file, memoryview(block))
         self._waiting += len(block)
         if self._waiting >= SYNC_EVERY:
             os.fsync(self.file.fileno())
             self._waiting = 0
 
     def close(self) -> None:
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.file.close()
+        with self.file:
+            os.fsync(self.file.fileno())
