@@ -491,8 +491,8 @@ class Member:
     """Bytes of the file."""
     packed_size: int
     """Bytes in the zip."""
-    crc: int
-    """CRC-32."""
+    crc: int | None
+    """CRC-32; None where the archive does not tell it."""
     is_packed: bool
     """Whether it is compressed in the zip; of one that is not, any part can be read without the rest."""
 

@@ -112,6 +112,35 @@ async def test_where_no_parts_are_served_all_comes_and_the_rest_is_removed(tmp_p
     ] == said
 
 
+async def test_products_whose_zip_is_made_late_come_file_by_file(tmp_path):
+    faults = {"zipped-late": 1.0, "cut": 0.3, "flip": 0.2, "error-503": 0.1}
+    async with archive_of(4, product_size=1_000_000, faults=faults, fault_limit=1) as archive:
+        wanted = ["*.xml", "*.png", "*_B0[2-4].jp2", "*-vv-*"]
+        outcomes, _ = await bring(archive, tmp_path, include=wanted)
+
+        assert {None} == {delivery.error for delivery in outcomes.values()}
+        check_members(
+            archive,
+            tmp_path,
+            lambda path: path.endswith((".xml", ".png", "B02.jp2", "B03.jp2", "B04.jp2")) or "-vv-" in path,
+        )
+        before = bytes_by_name(archive)
+        again, _ = await bring(archive, tmp_path, include=wanted)
+        assert {DeliveryStatus.SKIPPED} == {delivery.status for delivery in again.values()}
+        assert before == bytes_by_name(archive)
+        await bring(archive, tmp_path, include="manifest.safe")
+        for name in outcomes:
+            assert (Verdict.RIGHT, True) == judged(tmp_path, name)
+
+
+async def test_members_of_products_whose_zip_is_made_late_are_listed():
+    async with archive_of(1, faults={"zipped-late": 1.0}) as archive, connect(archive, "cdse") as client:
+        name = archive.catalogue[0].name
+        listed = {member.path: member.size for member in await client.members(name)}
+
+        assert {path: len(data) for path, data in members_of(archive, name).items()} == listed
+
+
 async def test_from_tape(tmp_path):
     async with archive_of(tape_fraction=1) as archive:
         outcomes, _ = await bring(archive, tmp_path, "peps", include="*.png")

@@ -71,6 +71,21 @@ class StagingReply:
     """When that order ends, UTC, aware: a later run does not go on with it. None when the archive does not say."""
 
 
+@runtime_checkable
+class ServesFiles(Protocol):
+    """An archive that serves the files of a product one by one, too."""
+
+    async def files(self, product: Product) -> Mapping[str, int]:
+        """Size of each file of a product by its path in the product's folder.
+
+        Raises:
+            ProviderError: The archive did not answer as it should.
+        """
+
+    async def file_request(self, product: Product, path: str) -> httpx.Request:
+        """The request that returns one file; see `Provider.download_request`."""
+
+
 class Provider(Protocol):
     """What the engine needs of an archive."""
 

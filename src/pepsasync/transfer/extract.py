@@ -115,11 +115,20 @@ def safe_members(archive: zipfile.ZipFile) -> Sequence[zipfile.ZipInfo]:
         UnsafeZipError: Names that lead elsewhere or meet, links, or members that overlap.
     """
     members = archive.infolist()
+    refuse_unsafe_names(members)
+    refuse_overlap(archive)
+    return members
+
+
+def refuse_unsafe_names(members: Sequence[zipfile.ZipInfo]) -> None:
+    """See that members can be written where their names say, on every system.
+
+    Raises:
+        UnsafeZipError: Names that lead elsewhere or meet, or links.
+    """
     _refuse_names_that_meet(members)
     if trouble := next((text for info in members if (text := unsafe_member(info))), None):
         raise UnsafeZipError(f"unsafe zip: {trouble}")
-    refuse_overlap(archive)
-    return members
 
 
 def _refuse_names_that_meet(members: Sequence[zipfile.ZipInfo]) -> None:

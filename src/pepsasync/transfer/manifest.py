@@ -50,6 +50,19 @@ def listed_files(folder: Path, manifest: Path) -> Iterator[tuple[str, bool]]:
             yield href, found == checksum.value
 
 
+def listed_checksums(manifest: bytes) -> dict[str, Checksum]:
+    """Checksums of the files of a manifest by their path, of those that have one that can be computed.
+
+    Raises:
+        ValueError: It cannot be understood.
+    """
+    try:
+        root = ET.fromstring(manifest)  # noqa: S314 - expat bounds what entities unfold to
+    except (ET.ParseError, LookupError) as error:  # the latter for encodings
+        raise ValueError(f"the manifest cannot be read: {error}") from error
+    return {_name(stream): checksum for stream in root.iter("byteStream") if (checksum := _listed_checksum(stream))}
+
+
 def _name(stream: ET.Element) -> str:
     location = stream.find("fileLocation")
     return (location.get("href", "") if location is not None else "").removeprefix("./")

@@ -8,11 +8,13 @@ there before the first member is, so that no killed run leaves a partial folder 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import stat
 import threading
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -21,23 +23,42 @@ from anyio import to_thread
 from pepsasync.errors import DeliveryError, IntegrityError, NotFoundError, PepsasyncError
 from pepsasync.events import DownloadStarted, Noticed, ProductDownloaded
 from pepsasync.folder.files import disk_errors, foreign_member, make_way, remove_tree, sync, write_all
-from pepsasync.folder.zips import blocks, crc_of, open_zip
+from pepsasync.folder.zips import UnsafeZipError, blocks, crc_of, open_zip
 from pepsasync.groups import task_group
+from pepsasync.providers.base import ServesFiles
 from pepsasync.threads import check_cancelled, clean_up
-from pepsasync.transfer.extract import SYNC_EVERY, refused_names
+from pepsasync.transfer.digest import Digest
+from pepsasync.transfer.extract import SYNC_EVERY, refuse_unsafe_names, refused_names
+from pepsasync.transfer.manifest import MANIFESTS, listed_checksums
 from pepsasync.transfer.progress import Progress
-from pepsasync.transfer.remote_zip import GAP, LONGEST, RemoteZip, Run, Unpacker, entries_of, join
+from pepsasync.transfer.remote_zip import (
+    GAP,
+    LONGEST,
+    Entry,
+    NoRangesError,
+    RemoteZip,
+    Run,
+    Unpacker,
+    entries_of,
+    join,
+)
 from pepsasync.transfer.verified import Partial, is_marked_wrong, members_of, partial_of, remember_partial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from pepsasync.folder.layout import Folder
-    from pepsasync.model import Product
+    from pepsasync.model import Checksum, Product
     from pepsasync.query.members import Selection
     from pepsasync.transfer.context import ArchiveContext
-    from pepsasync.transfer.remote_zip import Entry
+
+
+LARGEST_MANIFEST = 1 << 24
+"""Bytes; those of Sentinel products have less than one of them in a hundred."""
+
+UNKNOWN = -1
+"""Stands for a CRC that nobody has told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +90,13 @@ async def fetch_members(product: Product, archive: ArchiveContext, folder: Folde
 
     Cancellation: members that are complete stay, others leave nothing.
     """
-    remote = RemoteZip(product, archive)
-    entries = await remote.read_directory()
+    remote, provider = RemoteZip(product, archive), archive.provider
+    try:
+        entries = await remote.read_directory()
+    except NoRangesError:
+        if not isinstance(provider, ServesFiles):
+            raise
+        entries = _listed(product, await provider.files(product))
     place = PartialFolder(product, folder, selection)
     try:
         missing = await to_thread.run_sync(place.prepare, _sizes(entries))
@@ -81,8 +107,11 @@ async def fetch_members(product: Product, archive: ArchiveContext, folder: Folde
             if folder.space.must_look(needed):
                 await to_thread.run_sync(folder.space.look)
             folder.space.reserve(product.name, needed)
-        if missing:
-            await _fetch_runs(remote, [entries[path] for path in missing], place)
+        wanted = [entries[path] for path in missing]
+        if wanted and wanted[0].info.CRC == UNKNOWN and isinstance(provider, ServesFiles):
+            await _fetch_files(remote, provider, entries, wanted, place)
+        elif wanted:
+            await _fetch_runs(remote, wanted, place)
         return await to_thread.run_sync(place.finish, remote.requests)
     finally:
         await clean_up(place.close)
@@ -130,6 +159,103 @@ async def _fetch_runs(remote: RemoteZip, wanted: list[Entry], place: PartialFold
             data_path="plain",
         )
     )
+
+
+def _listed(product: Product, files: Mapping[str, int]) -> dict[str, Entry]:
+    """Files that an archive serves one by one, as members of a zip of which no CRC is known.
+
+    Raises:
+        IntegrityError: Some must not be written.
+    """
+    entries = dict[str, Entry]()
+    for path, size in files.items():
+        info = zipfile.ZipInfo(path)
+        info.file_size, info.CRC = size, UNKNOWN
+        entries[path] = Entry(path, info, size)
+    try:
+        refuse_unsafe_names([entry.info for entry in entries.values()])
+    except UnsafeZipError as error:
+        raise IntegrityError(str(error), product=product.name) from error
+    return entries
+
+
+async def _fetch_files(
+    remote: RemoteZip, provider: ServesFiles, entries: Mapping[str, Entry], wanted: list[Entry], place: PartialFolder
+) -> None:
+    """Bring files that the archive serves one by one; they are compared with the checksums of the manifest."""
+    product, archive = remote.product, remote.archive
+    remote.received = 0
+    remote.progress = progress = Progress(remote, archive, None)
+    archive.emit(
+        DownloadStarted(id=product.id, name=product.name, offset=0, size=sum(entry.info.file_size for entry in wanted))
+    )
+    checksums = await _checksums(remote, provider, entries)
+
+    async def bring(entry: Entry) -> None:
+        checksum, crc, file = checksums.get(entry.path), 0, None
+        digest = Digest(checksum.algorithm if checksum else None)
+
+        def write(block: bytes) -> None:
+            nonlocal crc, file
+            file = file or place.begin(entry)
+            file.write(block)
+            digest.update(block)
+            crc = zlib.crc32(block, crc)
+
+        async def take(block: bytes) -> None:
+            with disk_errors(place.final):
+                await to_thread.run_sync(write, block)
+
+        await _fetch_file(remote, provider, entry, take)
+        if checksum and digest.hexdigest() != checksum.value:
+            raise IntegrityError(f"{entry.path} differs from its manifest", product=product.name)
+        entry.info.CRC = crc
+        place.done(entry)
+        await to_thread.run_sync(place.settle)
+
+    async with task_group() as bringing:
+        for entry in wanted:
+            bringing.start_soon(bring, entry)
+    archive.emit(
+        ProductDownloaded(
+            id=product.id,
+            name=product.name,
+            bytes=remote.received,
+            seconds=progress.seconds,
+            resumed_bytes=0,
+            data_path="plain",
+        )
+    )
+
+
+async def _checksums(remote: RemoteZip, provider: ServesFiles, entries: Mapping[str, Entry]) -> dict[str, Checksum]:
+    """Checksums of the files of a product, as its manifest lists them."""
+    manifest = bytearray()
+
+    async def keep(block: bytes) -> None:
+        manifest.extend(block)
+
+    listing = next((entries[name] for name in MANIFESTS if name in entries), None)
+    if listing is None or listing.info.file_size > LARGEST_MANIFEST:
+        return {}
+    await _fetch_file(remote, provider, listing, keep)
+    try:
+        return listed_checksums(bytes(manifest))
+    except ValueError as error:
+        raise IntegrityError(str(error), product=remote.product.name) from error
+
+
+async def _fetch_file(
+    remote: RemoteZip, provider: ServesFiles, entry: Entry, take: Callable[[bytes], Awaitable[None]]
+) -> None:
+    """Hand over one file; an empty one is handed over without being asked for."""
+    request = functools.partial(provider.file_request, remote.product, entry.path)
+    one = RemoteZip(remote.product, remote.archive, request, entry.info.file_size)
+    one.counts_for, one.progress = remote, remote.progress
+    if entry.info.file_size:
+        await one.fetch(0, entry.info.file_size, take)
+    else:
+        await take(b"")
 
 
 async def keep_members(product: Product, folder: Folder, selection: Selection) -> Brought:
@@ -225,11 +351,13 @@ class PartialFolder:
             raise DeliveryError(what, product=name, hint="Move it away and run the same command again")
         with disk_errors(final):
             trusted = set() if final.is_dir() and is_marked_wrong(final, folder) else self._ours
-            here = {
-                path: facts
-                for path, facts in self._goal.items()
-                if (path in trusted and (known[path].size, known[path].crc) == facts) or self._is_here(path, *facts)
-            }
+            here = dict[str, tuple[int, int]]()
+            for path, (size, crc) in self._goal.items():
+                if path in trusted and known[path].size == size and crc in (UNKNOWN, known[path].crc):
+                    here[path] = size, known[path].crc
+                elif self._is_here(path, size, crc):
+                    here[path] = size, crc
+            self._goal |= here
             for path in self._ours - everything.keys():  # of an earlier file of the archive
                 (final / path).unlink()
             selections = dict.fromkeys((*(before.selections if before else ()), self._selection))
@@ -261,6 +389,7 @@ class PartialFolder:
 
     def done(self, entry: Entry) -> None:
         """Take a member as complete and right; `settle` gives it its name."""
+        self._goal[entry.path] = entry.info.file_size, entry.info.CRC
         self._ready[entry] = self._open.pop(entry.path)
 
     def settle(self) -> None:

@@ -13,7 +13,8 @@ from anyio import to_thread
 
 from pepsasync.errors import IntegrityError, NotFoundError
 from pepsasync.model import Member
-from pepsasync.transfer.remote_zip import HEADER, RemoteZip, Run, Unpacker, content_begins
+from pepsasync.providers.base import ServesFiles
+from pepsasync.transfer.remote_zip import HEADER, NoRangesError, RemoteZip, Run, Unpacker, content_begins
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -34,7 +35,15 @@ IN_MEMORY = 1 << 25
 
 async def list_members(product: Product, archive: ArchiveContext) -> list[Member]:
     """Files of a product, as the directory of its zip lists them; see `Client.members`."""
-    entries = await RemoteZip(product, archive).read_directory()
+    try:
+        entries = await RemoteZip(product, archive).read_directory()
+    except NoRangesError:
+        if not isinstance(archive.provider, ServesFiles):
+            raise
+        files = await archive.provider.files(product)
+        return [
+            Member(path=path, size=size, packed_size=size, crc=None, is_packed=False) for path, size in files.items()
+        ]
     return [
         Member(
             path=entry.path,

@@ -7,6 +7,7 @@ each other come with one request. Every request passes the gate of the archive, 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import struct
 import zipfile
@@ -265,16 +266,27 @@ class RemoteZip:
     Args:
         product: Believed to be online.
         archive: Its connection and limits.
+        request: Makes the request for another file than the zip.
+        size: Bytes of that file.
     """
 
-    def __init__(self, product: Product, archive: ArchiveContext) -> None:
+    def __init__(
+        self,
+        product: Product,
+        archive: ArchiveContext,
+        request: Callable[[], Awaitable[httpx.Request]] | None = None,
+        size: int | None = None,
+    ) -> None:
         self.product = product
         self.archive = archive
-        self.size = product.exact_size
+        self._request = request or functools.partial(archive.provider.download_request, product)
+        self.size = product.exact_size if request is None else size
         """Bytes of the zip; learned from the first answer where the catalogue does not say."""
         self.received = 0
         """Bytes that came."""
         self.requests = 0
+        self.counts_for = self
+        """Gets the counts of bytes and requests."""
         self.progress: Progress | None = None
         """Told of every byte, while members are fetched."""
         self._validator: str | None = None
@@ -366,7 +378,7 @@ class RemoteZip:
             async with contextlib.aclosing(self._body(place.at, end, permit)) as chunks:
                 async for chunk in chunks:
                     block += chunk
-                    self.received += len(chunk)
+                    self.counts_for.received += len(chunk)
                     await self.archive.throttle.take(len(chunk))
                     look()
                     if len(block) >= BLOCK:
@@ -378,7 +390,7 @@ class RemoteZip:
 
     async def _body(self, first: int, end: int, permit: Permit) -> AsyncGenerator[bytes, None]:
         """One request: the bytes from `first` on, as many as come before `end`."""
-        request = await self.archive.provider.download_request(self.product)
+        request = await self._request()
         request.headers["Accept-Encoding"] = "identity"
         request.headers["Range"] = f"bytes={first}-{end - 1}"
         if self._validator:
@@ -386,7 +398,7 @@ class RemoteZip:
         if not self.archive.provider.limits.bounded_ranges:
             # What such an archive may send behind the range must not meet the next answer (PEPS notes, section 5.4).
             request.headers["Connection"] = "close"
-        self.requests += 1
+        self.counts_for.requests += 1
         async with self.archive.http.stream(request) as response, body_of(response) as chunks:
             permit.begin()
             self._refuse_failing(response)

@@ -28,7 +28,7 @@ from pepsasync.providers.attributes import KnownAttributes
 from pepsasync.providers.base import SearchPage, StagingOutcome, StagingReply
 from pepsasync.providers.cdse.lists import LIST_SIZE, Lists
 from pepsasync.providers.cdse.query import COLLECTIONS, LAST_PAGE, PAGE_SIZE, search_parameters, slices
-from pepsasync.providers.cdse.reply import parse_attributes, parse_page, parse_tier, product_url
+from pepsasync.providers.cdse.reply import parse_attributes, parse_nodes, parse_page, parse_tier, product_url
 from pepsasync.providers.cdse.tokens import Tokens
 from pepsasync.providers.cdse.traces import parse_traces, traced_name
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from pepsasync.credentials.lookup import Lookup
     from pepsasync.http.client import Http
     from pepsasync.model import Attribute, Product, Query, Trace
+
+MOST_NODES = 20_000
+"""Files and folders of one product; Sentinel products stay under 1,000."""
 
 DOMAIN = "dataspace.copernicus.eu"
 """Under which all hosts of the public service are."""
@@ -179,8 +182,37 @@ class Cdse:
         await self._tokens.access()
         return Account()
 
+    async def files(self, product: Product) -> Mapping[str, int]:
+        """Walk through the folders of a product; see `ServesFiles.files`."""
+        found, waiting, seen = dict[str, int](), [""], 0
+        while waiting:
+            folder = waiting.pop()
+            reply = await self._http.json(self._http.build("GET", f"{self._node(product, folder)}/Nodes"))
+            for name, size, is_folder in parse_nodes(reply):
+                path, seen = (f"{folder}/{name}" if folder else name), seen + 1
+                if is_folder:
+                    waiting.append(path)
+                else:
+                    found[path] = size
+            if seen > MOST_NODES:
+                raise ProtocolError(f"the archive lists more than {MOST_NODES:,} files", product=product.name)
+        return found
+
+    async def file_request(self, product: Product, path: str) -> httpx.Request:
+        """GET of one node, with a token; see `ServesFiles.file_request`."""
+        return await self._get(f"{self._node(product, path)}/$value")
+
+    def _node(self, product: Product, path: str) -> str:
+        """Address of a file or folder of a product; of its own folder for an empty path."""
+        top = f"{product.name}.{'SEN3' if product.name.startswith('S3') else 'SAFE'}"
+        nodes = "".join(f"/Nodes({quote(name, safe='')})" for name in (top, *filter(None, path.split("/"))))
+        return f"{product_url(self._downloads, product.id)}{nodes}"
+
     async def download_request(self, product: Product) -> httpx.Request:
         """GET with a token for the archive's hosts, among which it redirects; see `Provider.download_request`."""
+        return await self._get(product.download_url)
+
+    async def _get(self, url: str) -> httpx.Request:
         token = await self._tokens.access()
 
         def authorize(request: httpx.Request) -> None:
@@ -189,7 +221,7 @@ class Cdse:
             else:
                 request.headers.pop("Authorization", None)
 
-        return self._http.build("GET", product.download_url, extensions=on_each_hop(authorize))
+        return self._http.build("GET", url, extensions=on_each_hop(authorize))
 
     def is_own(self, url: httpx.URL) -> bool:
         """Whether an address is on one of the archive's hosts; see `Provider.is_own`."""

@@ -34,7 +34,7 @@ from pepsasync.query.attributes import kept
 from pepsasync.query.orbits import relative_orbit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pepsasync.model import Checksum, Query
 
@@ -136,6 +136,20 @@ def parse_attributes(reply: Any) -> dict[str, Attribute]:
 def product_url(root: str, identity: str) -> str:
     """Address of a product's record; its bytes stand under `$value`."""
     return f"{root}/odata/v1/Products({quote(identity, safe='')})"
+
+
+def parse_nodes(reply: Any) -> Iterator[tuple[str, int, bool]]:
+    """Name and size of what is in a folder of a product, and whether it is a folder itself (CDSE notes, News).
+
+    Raises:
+        ProtocolError: One has no name that a path can have, or no size.
+    """
+    for node in map(as_mapping, as_list(as_mapping(reply).get("result"))):
+        name, children = as_text(node.get("Name")), as_integer(node.get("ChildrenNumber"))
+        size = as_integer(node.get("ContentLength"))
+        if not name or name in (".", "..") or set(name) & set("/()") or size is None or size < 0:
+            raise ProtocolError(f"the archive lists a file {name!r} of {size} bytes")
+        yield name, size, bool(children)
 
 
 def parse_tier(record: Any) -> StorageTier:
