@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         StorageTier,
     )
     from pepsasync.query.criteria import build_query
+    from pepsasync.results.products import Products
     from pepsasync.results.tables import to_geodataframe
     from pepsasync.version import __version__ as __version__
 
@@ -84,12 +85,14 @@ _HOMES = {
         "DeliveryStatus",
         "Member",
         "Product",
+        "Products",
         "Query",
         "Quicklook",
         "Report",
         "StorageTier",
     ),
     "query.criteria": ("build_query",),
+    "results.products": ("Products",),
     "results.tables": ("to_geodataframe",),
     "version": ("__version__",),
 }
@@ -115,6 +118,7 @@ __all__ = [
     "OfflineError",
     "PepsasyncError",
     "Product",
+    "Products",
     "ProtocolError",
     "ProviderError",
     "Query",

@@ -253,6 +253,10 @@ class Client:
         )
         self._running = _start(make, backend)
 
+    def __repr__(self) -> str:
+        state = "closed" if self._running.is_closed.is_set() else "open"
+        return f"<pepsasync.blocking.Client of {self.provider.name}, {state}>"
+
     def close(self) -> None:
         """Cancel everything under way, in all threads, and wait until it is cleaned up; all of it is resumable."""
         if self._running.is_here:

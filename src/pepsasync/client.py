@@ -107,6 +107,10 @@ class Client:
         self.provider: Provider = self._archives[0].provider
         """The archive that is searched."""
 
+    def __repr__(self) -> str:
+        state = "open" if self._running else "closed" if self._was_opened else "not opened yet"
+        return f"<pepsasync.Client of {', '.join(archive.name for archive in self._archives)}, {state}>"
+
     def __enter__(self) -> NoReturn:
         raise RuntimeError("write 'async with Client(...) as client:', not 'with'")
 

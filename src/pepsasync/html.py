@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 from pepsasync.text import one_line
@@ -31,7 +30,7 @@ def web_link(url: str | None) -> str:
 
 def html_text(text: str) -> str:
     """Return text as HTML on one line."""
-    return escape(one_line(text))
+    return _escaped(one_line(text))
 
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[str | Link]]) -> str:
@@ -48,4 +47,10 @@ def _cell(cell: str | Link) -> str:
     address = web_link(cell.url)
     if not cell.text or not address:
         return html_text(cell.text)
-    return f'<a href="{escape(address)}" target="_blank" rel="noopener noreferrer">{html_text(cell.text)}</a>'
+    return f'<a href="{_escaped(address)}" target="_blank" rel="noopener noreferrer">{html_text(cell.text)}</a>'
+
+
+def _escaped(text: str) -> str:
+    from html import escape  # noqa: PLC0415 - has a long table that `--help` does not need
+
+    return escape(text)

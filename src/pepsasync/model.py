@@ -1,21 +1,23 @@
 """The words of the field as frozen values: products, queries, deliveries, reports.
 
-Leaf module: it imports nothing of this package but the errors.
+Leaf module: it imports nothing of this package but the errors and what notebooks show.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pepsasync.errors import ConfigError
+from pepsasync.html import Link, html_table, html_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -174,6 +176,16 @@ class Product:
         if self.checksum is not None and self.checksum not in self.checksums:
             object.__setattr__(self, "checksums", (self.checksum,))
 
+    def _repr_html_(self) -> str:
+        """All that is known, as notebooks show it."""
+        facts = {one.name: getattr(self, one.name) for one in fields(self)}
+        rows: list[tuple[str | Link, ...]] = [
+            (name, Link(value, value) if name in ("download_url", "quicklook_url") else str(value))
+            for name, value in facts.items()
+            if value not in (None, (), False) and name != "footprint"
+        ]
+        return html_table((self.name,), rows)
+
     @property
     def exact_size(self) -> int | None:
         """Bytes that the zip has for sure; None when nobody knows before it is there."""
@@ -201,6 +213,44 @@ class Attribute:
     """Usual values, as far as the archive tells them."""
     lowest: float | None = None
     highest: float | None = None
+
+
+MOST_SHOWN = 50
+"""Rows of a table in a notebook."""
+
+
+def products_as_html(products: Sequence[Product]) -> str:
+    """Return a table of products as notebooks show it: the first `MOST_SHOWN`, and how many there are."""
+    rows = [
+        (
+            one.name,
+            str(one.tier),
+            _megabytes(one.size),
+            f"{one.start:%Y-%m-%d %H:%M:%S}" if one.start else "",
+            f"{one.cloud_cover:.0f} %" if one.cloud_cover is not None else "",
+            Link("open" if one.quicklook_url else "", one.quicklook_url),
+        )
+        for one in products[:MOST_SHOWN]
+    ]
+    return html_table(("name", "tier", "size", "start", "clouds", "quicklook"), rows) + _count(len(products), "product")
+
+
+def deliveries_as_html(deliveries: Sequence[Delivery]) -> str:
+    """Return a table of outcomes as notebooks show it: the first `MOST_SHOWN`, and how many there are."""
+    rows = [
+        (one.product.name, str(one.status), _megabytes(one.bytes or None), str(one.path or ""), str(one.error or ""))
+        for one in deliveries[:MOST_SHOWN]
+    ]
+    return html_table(("name", "status", "size", "path", "error"), rows) + _count(len(deliveries), "outcome")
+
+
+def _megabytes(size: int | None) -> str:
+    return f"{size / 1e6:,.1f} MB" if size is not None else ""
+
+
+def _count(number: int, word: str) -> str:
+    shown = f", the first {MOST_SHOWN} are shown" if number > MOST_SHOWN else ""
+    return f"<p>{number:,} {word}{'' if number == 1 else 's'}{shown}</p>"
 
 
 _TILE = re.compile(r"^T?(\d{2})([C-HJ-NP-X])([A-HJ-NP-Z]{2})$", re.IGNORECASE)
@@ -444,6 +494,11 @@ class Delivery:
     """Members that were asked for and are here, by path in the folder of the product; None for a whole product."""
     error: PepsasyncError | None = None
     """Why it failed."""
+
+    def _repr_html_(self) -> str:
+        """What became of the product, as notebooks show it."""
+        return deliveries_as_html((self,))
+
     trace: Traced | None = None
     """Compared with the traces of the archive; None when that was not asked for."""
 
@@ -479,6 +534,15 @@ class Report:
     """What ended the run early."""
     matched: int = 0
     """Products that were wanted, as far as was known when the run was ended early."""
+
+    def _repr_html_(self) -> str:
+        """The run in a sentence and its outcomes, as notebooks show them."""
+        counts = Counter(one.status for one in self.deliveries)
+        words = ", ".join(f"{counts[status]:,} {status}" for status in DeliveryStatus if counts[status])
+        left = f", {len(self.left_out):,} left out" if self.left_out else ""
+        ended = f" It ended early: {html_text(str(self.error) or type(self.error).__name__)}." if self.error else ""
+        head = f"<p>{html_text(self.provider)}, {self.seconds:,.0f} s: {words or 'nothing'}{left}.{ended}</p>"
+        return head + deliveries_as_html(self.deliveries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from pepsasync.model import products_as_html
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
@@ -40,6 +42,10 @@ class SearchPage:
     """Names or ids of results that could not be read; empty for one that has neither."""
     unclear: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By product id, which of `start` and `footprint` its record holds in a form that could not be read."""
+
+    def _repr_html_(self) -> str:
+        """The products, as notebooks show them."""
+        return products_as_html(self.products)
 
 
 class StagingOutcome(Enum):
