@@ -68,3 +68,16 @@ def reason(error: BaseException) -> str:
     if _LONG_NUMBER in str(error):
         return "it has a number that is too long"
     return str(error) or type(error).__name__
+
+
+def decoded_text(data: bytes) -> str:
+    """Return text in UTF-8 or, as Windows shells write, UTF-16, which they do not always mark.
+
+    Raises:
+        UnicodeDecodeError: It is neither.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16")
+    if b"\0" in data[:2]:
+        return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le")
+    return data.decode("utf-8-sig")

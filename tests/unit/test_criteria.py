@@ -1,6 +1,7 @@
 """Words of users become queries, or errors that say what to write instead."""
 
 import contextlib
+import io
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import geopandas
@@ -640,3 +641,27 @@ def test_words_that_match_nothing_are_refused_with_those_that_are_right(criteria
 )
 def test_words_that_an_archive_may_have_are_left_to_it(criteria):
     assert build_query(**criteria)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param("31TCJ\n31TDJ\n".encode("utf-16"), id="utf-16-marked"),
+        pytest.param("31TCJ\r\n31TDJ\r\n".encode("utf-16-le"), id="utf-16"),
+        pytest.param("\ufeff31TCJ,\r\n31TDJ  # märkt\r\n".encode(), id="utf-8-marked"),
+        pytest.param(b"31TCJ\r31TDJ", id="old-line-ends"),
+    ],
+)
+def test_files_of_values_may_come_from_any_system(data, tmp_path, monkeypatch):
+    (tmp_path / "tiles.txt").write_bytes(data)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+    assert ("31TCJ", "31TDJ") == build_query(collection="S2", tile=f"@{tmp_path / 'tiles.txt'}").tile
+    assert ("31TCJ", "31TDJ") == build_query(collection="S2", tile="@-").tile
+
+
+def test_files_that_are_no_text_are_refused_in_words(tmp_path):
+    (tmp_path / "tiles.txt").write_bytes("31TCJ # märkt".encode("latin-1"))
+
+    with pytest.raises(ConfigError, match="is not text"):
+        build_query(collection="S2", tile=f"@{tmp_path / 'tiles.txt'}")

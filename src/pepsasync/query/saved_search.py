@@ -14,7 +14,7 @@ from pepsasync.errors import ConfigError
 from pepsasync.paths import in_home
 from pepsasync.query.product_names import NAME_KEYS, TOP_KEYS, bare_name, product_name
 from pepsasync.query.values import parse_name
-from pepsasync.text import reason
+from pepsasync.text import decoded_text, reason
 
 if TYPE_CHECKING:
     import os
@@ -75,17 +75,8 @@ def _from_file(file: Path, path: str | os.PathLike[str]) -> list[str]:
 
 
 def _from_text(data: bytes, path: str | os.PathLike[str]) -> list[str]:
-    text = _decoded_text(data)
+    text = decoded_text(data)
     return _from_json(text, path) if text.lstrip().startswith(("{", "[")) else _from_lines(text, path)
-
-
-def _decoded_text(data: bytes) -> str:
-    """UTF-8 or, as Windows shells write, UTF-16, which they do not always mark."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16")
-    if b"\0" in data[:2]:
-        return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le")
-    return data.decode("utf-8-sig")
 
 
 def _from_lines(text: str, path: str | os.PathLike[str]) -> list[str]:

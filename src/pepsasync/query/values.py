@@ -15,6 +15,7 @@ from pepsasync.errors import ConfigError
 from pepsasync.model import CHOICES
 from pepsasync.paths import in_home
 from pepsasync.query.missions import POLARISATIONS
+from pepsasync.text import decoded_text
 
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 """Bytes of a command line that are no UTF-8."""
@@ -58,7 +59,9 @@ def _lines(criterion: str, path: str) -> list[str]:
     """Lines of a file of values, without comments and the commas at their ends."""
     file = None if path == "-" else in_home(path, f"{criterion}: cannot read {path}")
     try:
-        text = file.read_text("utf-8-sig") if file else sys.stdin.read()
+        text = decoded_text(file.read_bytes() if file else sys.stdin.buffer.read())
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{criterion}: {path} is not text", hint="Save it as UTF-8") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{criterion}: cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     lines = (line.partition("#")[0].strip().strip(",").strip() for line in text.splitlines())
