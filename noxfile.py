@@ -54,6 +54,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def notebooks(session: nox.Session) -> None:
+    """The notebooks in `examples/`, run from the first cell to the last."""
+    session.install(".[map,sandbox]", "nbclient", "ipykernel", *group("test"))
+    session.run("pytest", "tests/pipeline/test_notebooks.py", *session.posargs)
+
+
+@nox.session
 def man(session: nox.Session) -> None:
     """The manual pages, into `man/`."""
     session.install(".")

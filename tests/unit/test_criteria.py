@@ -328,7 +328,7 @@ def test_durations_that_count_from_nothing_are_refused(start, end):
         "P1X",
         "P",
         "PT",
-        np.datetime64("NaT"),
+        np.datetime64("NaT", "s"),
         pd.NaT,
         "2015-11-01T25:00:00",
         "2015-11-01T10",
