@@ -141,7 +141,7 @@ async def test_cancelled_hook_ends_what_its_command_has_started(tmp_path, trap):
                 await anyio.wait_readable(alive)
                 began = anyio.current_time()
                 scope.cancel()
-        assert anyio.current_time() - began < 5
+        assert anyio.current_time() - began < 30  # the commands sleep for a minute
         assert os.read(alive, 9) == b"up\n"
         with anyio.fail_after(60):
             await anyio.wait_readable(alive)

@@ -27,7 +27,8 @@ NAMES = [f"S1A_{number}" for number in range(8)]
 def zipped(name):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(f"{name}.SAFE/manifest.safe", name * 100)
+        # Without a time of day, with which the zip would be another one two seconds later.
+        archive.writestr(zipfile.ZipInfo(f"{name}.SAFE/manifest.safe"), name * 100)
     return buffer.getvalue()
 
 

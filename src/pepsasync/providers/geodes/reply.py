@@ -133,7 +133,7 @@ def parse_item(item: Any, root: str, query: Query | None = None) -> Product | No
     platform, orbit = as_word(p.get("platform")), as_integer(p.get("sat:absolute_orbit"))
     # Where only one instant is told, it is that of the acquisition (section 12).
     start, told = as_instant(p.get("start_datetime")), as_instant(p.get("datetime"))
-    start, published = (start, told) if start else (told, None)
+    start, published = (start, told) if p.get("start_datetime") else (told, None)
     is_radar = (platform or name).startswith("S1")
     return Product(
         id=identity,
