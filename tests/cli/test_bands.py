@@ -56,6 +56,18 @@ def test_bands_are_fetched_and_told(run, served, tmp_path):
     assert "partial: 3 products" in run("status", tmp_path / "data").out
 
 
+def test_named_products_come_in_part_and_then_whole(run, served, tmp_path):
+    name = next(product.name for product in served.catalogue if product.collection == "S2ST")
+    words = ["download", name, *where(served, tmp_path), "-w", tmp_path / "data"]
+    some, whole, again = run(*words, "--include", "*.xml"), run(*words, "-x"), run(*words, *BANDS)
+
+    assert (some.code, whole.code, again.code) == (0, 0, 0), some.err + whole.err
+    assert final_names(tmp_path / "data") == [f"{name}.SAFE"]
+    assert 18 == sum(path.is_file() for path in (tmp_path / "data" / f"{name}.SAFE").rglob("*"))
+    assert "already here: 1 product" in again.err
+    assert "partial" not in run("verify", tmp_path / "data").err
+
+
 def test_verify_tells_what_is_partial_and_repairs_no_more_than_it(run, served, tmp_path):
     assert run(*fetch(served, tmp_path, *BANDS)).code == 0
     good = run("verify", tmp_path / "data", "-v")

@@ -11,9 +11,9 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from archives import connect, members_of, sandbox
+from archives import connect, credentials, members_of, sandbox
 from fakes import product
-from pepsasync import Client, Config, Credentials
+from pepsasync import Client, Config, Credentials, blocking
 from pepsasync.errors import IntegrityError, NotFoundError, OfflineError, ProviderError
 from pepsasync.transfer import open_member
 from pepsasync.transfer.open_member import PAGE, PAGES_KEPT
@@ -112,6 +112,25 @@ async def test_any_thread_may_read_and_the_event_loop_may_not():
             await done.wait()
         await to_thread.run_sync(thread.join)
         assert [members_of(archive, archive.catalogue[0].name)["manifest.safe"]] == read
+
+
+async def test_without_await_files_are_read_where_they_are_opened(anyio_backend_name, tmp_path):
+    async with sandbox(1, tape_fraction=0, product_size=400_000) as archive:
+        name = archive.catalogue[0].name
+
+        def work():
+            account = credentials(archive, "cdse")
+            with blocking.Client(
+                "cdse", base_url=archive.cdse_url, credentials=account, backend=anyio_backend_name
+            ) as client:
+                paths = [member.path for member in client.members(name)]
+                path = client.download(name, tmp_path, include="*.png")
+                return paths, path, client.open(name, "manifest.safe").read()
+
+        right = members_of(archive, name)
+        paths, path, manifest = await to_thread.run_sync(work)
+        assert ([*right], right["manifest.safe"]) == (paths, manifest)
+        assert right["preview/quick-look.png"] == (path / "preview" / "quick-look.png").read_bytes()
 
 
 async def test_a_file_of_a_client_that_is_closed_tells_so():
