@@ -134,8 +134,8 @@ def _summary(report: Report, history: History, directory: Path) -> list[str]:
         lines.append(f"Of earlier runs in this folder: {_counted(earlier)}.")
     open_ones = sum(entry.state in (UNFINISHED, "failed") for entry in history.entries.values())
     if open_ones:
-        folder = shlex.quote(str(directory.absolute()))
-        lines.append(f"'pepsasync resume {folder}' goes on with {show_count(open_ones)}.")
+        # As it was written: pages are sent to others, whom the folders of this machine do not concern.
+        lines.append(f"'pepsasync resume {shlex.quote(str(directory))}' goes on with {show_count(open_ones)}.")
     return [one_line(line) for line in lines]
 
 
