@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 
 from pepsasync.errors import ConfigError
 from pepsasync.model import parse_tile
@@ -94,12 +95,13 @@ def find_square(tile: str) -> Square:
     raise ConfigError(f"there is no MGRS tile {name}", hint=hint)
 
 
-def tiles_of(cell: str) -> list[str]:
+@lru_cache(maxsize=16)
+def tiles_of(cell: str) -> tuple[str, ...]:
     """Return the tiles of a zone and band, `31T`; none when there is no such cell."""
-    if not re.fullmatch(rf"\d{{2}}[{BANDS}]", cell) or not 1 <= int(cell[:2]) <= 60 or cell in _NO_ZONES:
-        return []
+    if not re.fullmatch(rf"[0-9]{{2}}[{BANDS}]", cell) or not 1 <= int(cell[:2]) <= 60 or cell in _NO_ZONES:
+        return ()
     names = (f"{cell}{column}{row}" for column in _COLUMNS[int(cell[:2]) % 3] for row in _ROWS)
-    return [name for name in names if _is_in_cell(_square(name))]
+    return tuple(name for name in names if _is_in_cell(_square(name)))
 
 
 def _square(name: str) -> Square:

@@ -57,9 +57,9 @@ def complete_tile(incomplete: str) -> list[str]:
     last = incomplete.rpartition(",")[2].upper()
     mark, begun = ("T", last[1:]) if last.startswith("T") else ("", last)
     if len(begun) < 2:
-        names = [f"{zone:02}" for zone in range(1, 61)]
+        names = tuple(f"{zone:02}" for zone in range(1, 61))
     else:
-        names = [begun[:2] + band for band in BANDS] if len(begun) == 2 else tiles_of(begun[:3])
+        names = tuple(begun[:2] + band for band in BANDS) if len(begun) == 2 else tiles_of(begun[:3])
     return _several((mark + name for name in names), incomplete)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mgrs import MGRS
 
-from pepsasync.area.tile_grid import find_square, other_name
+from pepsasync.area.tile_grid import find_square, other_name, tiles_of
 from pepsasync.errors import ConfigError
 
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -69,3 +69,20 @@ def test_square_has_its_south_west_corner(tile, corner):
 )
 def test_square_that_two_bands_share_has_two_names(tile, other):
     assert other_name(tile) == other
+
+
+@pytest.mark.parametrize("cell", ["31T", "32V", "31X", "60C", "01N"])
+def test_tiles_of_a_cell_are_those_that_there_are(cell):
+    names = [f"{cell}{column}{row}" for column, row in product(LETTERS, LETTERS)]
+
+    assert [name for name in names if exists(name)] == sorted(tiles_of(cell))
+
+
+@pytest.mark.parametrize("cell", ["", "31", "31I", "00T", "61T", "32X", "31TC", "3\N{ARABIC-INDIC DIGIT ONE}T"])
+def test_what_is_no_cell_has_no_tiles(cell):
+    assert tiles_of(cell) == ()
+
+
+def test_a_tile_that_does_not_exist_may_be_meant_otherwise():
+    with pytest.raises(ConfigError, match=r"no MGRS tile 31TCZ.*Did you mean 31TC[A-V] or 31TC[A-V]"):
+        find_square("31TCZ")
