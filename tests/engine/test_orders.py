@@ -10,6 +10,7 @@ import pytest
 
 from fakes import FakeProvider, archive_of, product
 from pepsasync import Config, StorageTier
+from pepsasync.engine import several_archives
 from pepsasync.engine.one_archive import OneArchive
 from pepsasync.engine.order import InProgress, Log, Order
 from pepsasync.engine.recorder import Recorder
@@ -154,3 +155,14 @@ async def test_a_run_does_not_depend_on_giving_up(tmp_path, trouble):
 
     async with run(Broken(), tmp_path) as one:
         await one.give_up(replace(UNKNOWN, order="order-1"))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "is_found"),
+    [("S1A_X.SAFE", True), ("s1a_x", True), ("S1A_X.zip", True), ("S1A_X_COG", False), ("S1A_Y", False)],
+)
+async def test_other_archives_may_write_a_name_in_another_way(theirs, is_found):
+    there = product(theirs, size=7, tier=StorageTier.DISK)
+    found = await several_archives._look_up("S1A_X", FakeProvider({}, pages=[[there]]))
+
+    assert found == (replace(there, name="S1A_X") if is_found else None)

@@ -30,6 +30,7 @@ from pepsasync.errors import (
 from pepsasync.events import Noticed, ProductLeftOut
 from pepsasync.groups import task_group
 from pepsasync.model import Query, StorageTier
+from pepsasync.query.product_names import is_same_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -320,12 +321,16 @@ async def _until_one_opens(copies: list[Copy]) -> None:
 
 
 async def _look_up(name: str, provider: Provider) -> Product | None:
-    """What an archive has under a name; None when it has nothing."""
+    """What an archive has under a name, which it may write in another way; None when it has nothing.
+
+    Size, checksum and id are those of that archive. Another processing of the acquisition is another product, and so is
+    a cloud-optimised copy.
+    """
     for part in provider.slices(Query(names=(name,))):
         for product in (await provider.search_page(part, 1)).products:
-            if product.name == name:
-                if provider.limits.tiers_in_search:
-                    return product
-                tiers = await provider.tiers([product])
-                return replace(product, tier=tiers.get(product.id, product.tier))
+            if is_same_name(product.name, name):
+                if not provider.limits.tiers_in_search:
+                    tiers = await provider.tiers([product])
+                    product = replace(product, tier=tiers.get(product.id, product.tier))  # noqa: PLW2901
+                return product if product.name == name else replace(product, name=name)
     return None

@@ -60,6 +60,11 @@ def bare_name(text: str) -> str:
     return name
 
 
+def is_same_name(one: str, other: str) -> bool:
+    """Whether two archives name the same product: the extension of its folder, and case, say nothing."""
+    return one == other or bare_name(one).upper() == bare_name(other).upper()
+
+
 def product_name(record: Any) -> str | None:
     """Return the name of the product that a record is about; None when it does not tell.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
 from pepsasync.sandbox.replies import json_reply, read_json
 from pepsasync.sandbox.wekeo.replies import WekeoError
@@ -32,7 +32,7 @@ def account(service: Service, request: Request) -> str:
 async def get_token(service: Service, request: Request) -> Reply:
     """Log in, as an account of this service or of one that it trusts."""
     try:
-        body: Any = read_json(await request.body())
+        body: Any = _fields(await request.body())
         email, password, origin = str(body["username"]), str(body["password"]), body.get("origin")
     except (ValueError, TypeError, KeyError, AttributeError):
         raise WekeoError(400, "Bad Request", "username and password are needed") from None
@@ -43,6 +43,13 @@ async def get_token(service: Service, request: Request) -> Reply:
         raise WekeoError(401, "Unauthorized", "Invalid user credentials")
     service.archive.ledger.count_event("tokens")
     return json_reply(service.grant(email.lower()))
+
+
+def _fields(body: bytes) -> Any:
+    """What a login names, as JSON or as a form: clients were seen to send either."""
+    if body.lstrip().startswith(b"{"):
+        return read_json(body)
+    return dict(parse_qsl(body.decode("utf-8", "replace")))
 
 
 async def old_get_token(service: Service, request: Request) -> Reply:
