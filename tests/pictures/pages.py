@@ -38,7 +38,10 @@ class Page:
         self._browser.click(*self.middle_of_map())
 
     def hover_map(self):
+        """What is told at the pointer."""
         self._browser.hover(*self.middle_of_map())
+        self._browser.wait_for(f"{ALL} return all.some(one => one.matches('.bk-tooltip-row-value'))")
+        return " ".join(self.texts(".bk-tooltip-row-value"))
 
     def open_tab(self, title):
         [(x, y, width, height)] = [
