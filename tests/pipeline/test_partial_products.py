@@ -15,6 +15,7 @@ from pepsasync.folder.layout import Folder
 from pepsasync.folder.space import Space
 from pepsasync.model import DeliveryStatus, Report
 from pepsasync.report import report_as_dict
+from pepsasync.sandbox import content
 from pepsasync.transfer import members
 from pepsasync.transfer.existing import stands
 from pepsasync.transfer.reverify import Verdict, recheck
@@ -110,6 +111,27 @@ async def test_where_no_parts_are_served_all_comes_and_the_rest_is_removed(tmp_p
     assert [
         "geodes does not serve parts of products: whole ones are downloaded, and what is not wanted of them is removed afterwards"
     ] == said
+
+
+async def test_zips_of_64_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr(content, "ZIP64_LIMIT", 0)
+    async with archive_of(2) as archive:
+        assert b"PK\6\6" in archive.content(archive.catalogue[0].name).read()
+        outcomes, _ = await bring(archive, tmp_path, include=["*.xml", "*.png"])
+
+        assert {None} == {delivery.error for delivery in outcomes.values()}
+        check_members(archive, tmp_path, lambda path: path.endswith((".xml", ".png")))
+
+
+async def test_a_run_killed_after_the_whole_zip_came_leaves_a_right_product(tmp_path):
+    async with archive_of(2, geodes_ranges="ignored") as archive:
+        await bring(archive, tmp_path, "geodes")  # as that run leaves it
+        before = bytes_by_name(archive)
+        outcomes, _ = await bring(archive, tmp_path, "geodes", include="*.png")
+
+        assert {DeliveryStatus.SKIPPED} == {delivery.status for delivery in outcomes.values()}
+        assert before == bytes_by_name(archive)
+        assert 2 == right_files(archive, tmp_path)
 
 
 async def test_products_whose_zip_is_made_late_come_file_by_file(tmp_path):
