@@ -8,7 +8,7 @@ import pytest
 
 from fakes import product
 from pepsasync.config import Config
-from pepsasync.errors import ConfigError
+from pepsasync.errors import ConfigError, UnreachableError
 from pepsasync.http.client import Http
 from pepsasync.transfer.quicklooks import AT_ONCE, bring_quicklooks, suffix_of
 
@@ -152,3 +152,21 @@ async def test_a_folder_that_cannot_be_written_ends_it(tmp_path):
 
     with pytest.raises(ConfigError, match="file"):
         await bring([pictured("A")], tmp_path / "file" / "q", lambda _: httpx.Response(200, content=JPEG))
+
+
+async def test_a_host_that_nobody_reaches_is_tried_once_and_costs_no_other(tmp_path):
+    asked = []
+
+    def answer(request):
+        asked.append(request.url.host)
+        if request.url.host == "nobody.example":
+            raise httpx.ConnectError("no route", request=request)
+        return httpx.Response(200, content=JPEG)
+
+    nobody = [pictured(f"N{number}", "https://nobody.example/q") for number in range(40)]
+    with anyio.fail_after(60):
+        found = await bring([pictured("A"), *nobody, pictured("Z")], tmp_path, answer)
+
+    assert {name for name, outcome in found.items() if outcome.path} == {"A", "Z"}
+    assert {type(found[one.name].error) for one in nobody} == {UnreachableError}
+    assert asked.count("nobody.example") <= AT_ONCE

@@ -30,7 +30,7 @@ from pepsasync.http.recording import Recording
 from pepsasync.http.replies import ENCODINGS, BoundsError, parse_json, read_error, read_reply, skip_body_of_redirect
 from pepsasync.http.secrets import SECRETS, Secrets, hidden
 from pepsasync.http.transport import Transport
-from pepsasync.limits.attempts import Attempts
+from pepsasync.limits.attempts import OUTAGE_PATIENCE, Attempts
 from pepsasync.limits.circuit_breaker import CircuitBreaker
 from pepsasync.text import reason
 
@@ -146,6 +146,7 @@ class Http:
         judge: Callable[[httpx.Response], PepsasyncError | None] = error_for_status,
         *,
         waits: bool = False,
+        patience: float = OUTAGE_PATIENCE,
     ) -> httpx.Response:
         """Send an idempotent request, again after passing failures.
 
@@ -155,6 +156,7 @@ class Http:
             request: Without a streamed body.
             judge: Says what is wrong with an answer.
             waits: Wait until an outage of an archive that has served us is over, for half an hour.
+            patience: Seconds for which a host that nobody reaches is tried.
 
         Raises:
             ProviderError: What `judge` made of the last answer, or that none came.
@@ -176,7 +178,7 @@ class Http:
             self._served.add(host)
             return response
 
-        retries = Attempts(self._config, was_reached=lambda: self.was_reached)
+        retries = Attempts(self._config, was_reached=lambda: self.was_reached, patience=patience)
         if waits and host in self._served:
             retries = Attempts(self._config, outage=is_out)
         elif is_out():

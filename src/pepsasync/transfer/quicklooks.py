@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio import CapacityLimiter, to_thread
 
-from pepsasync.errors import NotFoundError, PepsasyncError, ProtocolError
+from pepsasync.errors import NotFoundError, PepsasyncError, ProtocolError, UnreachableError
 from pepsasync.folder.files import disk_errors
 from pepsasync.folder.names import safe_name
 from pepsasync.groups import task_group
@@ -58,11 +58,11 @@ async def bring_quicklooks(
 
     Cancellation leaves whole pictures only.
     """
-    limiter = CapacityLimiter(AT_ONCE)
+    limiter, out = CapacityLimiter(AT_ONCE), dict[str, UnreachableError]()
 
     async def bring(product: Product) -> None:
         async with limiter:
-            outcome = await _bring(product, directory, http, is_local=is_local)
+            outcome = await _bring(product, directory, http, out, is_local=is_local)
         await done.send(outcome)
 
     with disk_errors(directory):
@@ -73,11 +73,14 @@ async def bring_quicklooks(
             await anyio.lowlevel.checkpoint()
 
 
-async def _bring(product: Product, directory: Path, http: Http, *, is_local: bool) -> Quicklook:
+async def _bring(
+    product: Product, directory: Path, http: Http, out: dict[str, UnreachableError], *, is_local: bool
+) -> Quicklook:
+    """One quicklook; `out` has the hosts that could not be reached, which are not tried again."""
     if here := await to_thread.run_sync(_find, directory, product.name):
         return Quicklook(product=product, path=here)
     try:
-        content = await _fetch(product, http, is_local=is_local)
+        content = await _fetch(product, http, out, is_local=is_local)
     except PepsasyncError as error:
         return Quicklook(product=product, error=error)
     path = directory / f"{safe_name(product.name)}{suffix_of(content)}"
@@ -86,7 +89,7 @@ async def _bring(product: Product, directory: Path, http: Http, *, is_local: boo
     return Quicklook(product=product, path=path)
 
 
-async def _fetch(product: Product, http: Http, *, is_local: bool) -> bytes:
+async def _fetch(product: Product, http: Http, out: dict[str, UnreachableError], *, is_local: bool) -> bytes:
     """The bytes of a picture.
 
     Raises:
@@ -99,8 +102,14 @@ async def _fetch(product: Product, http: Http, *, is_local: bool) -> bytes:
         raise NotFoundError("the archive shows no quicklook", product=product.name)
     if not url or (url.lower().startswith("http:") and not is_local):
         raise ProtocolError("the link of the quicklook is not https", product=product.name)
-    response = await http.send_patiently(http.build("GET", url))
-    content = response.content
+    request = http.build("GET", url)
+    if known := out.get(request.url.host):
+        raise known
+    try:
+        content = (await http.send_patiently(request, patience=0.0)).content
+    except UnreachableError as error:
+        out[request.url.host] = error
+        raise
     if suffix_of(content) is None:
         raise ProtocolError("what came as quicklook is no picture", product=product.name, url=url.partition("?")[0])
     return content
