@@ -88,7 +88,7 @@ class Cost:
 
 
 class Asked:
-    """Keeps every request as it is sent, and the first page."""
+    """Keeps every request as it is sent, and the longest page."""
 
     def __init__(self, http):
         self.requests = []
@@ -101,7 +101,7 @@ class Asked:
         return await self._send(request, **options)
 
     def take(self, _, body):
-        self.page = self.page or body
+        self.page = max(self.page, body, key=len)
 
     def leave(self, http):
         http.json, http.on_search_reply = self._send, None
