@@ -42,6 +42,7 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "page-shift": "a new product is published between two pages of a search",
         "quota-420": "420 week|<MB>: the weekly volume is used up",
         "quota-json": "the quota's complaint with status 200 instead of the file (GEODES)",
+        "search-failed": "400 with HTTP 504 in its words (ASF's own search)",
         "session-ended": "the session cookie is not good any more (ASF)",
         "short-page": "a page of a search has half of its results (ASF)",
         "signature-ended": "403 for a signed address that has ended (ASF)",

@@ -8,6 +8,7 @@ from starlette.routing import Mount
 
 from pepsasync.sandbox.asf import hosts, login
 from pepsasync.sandbox.asf.download import burst, datapool, egress, front_page, logged_in, loginservice, store
+from pepsasync.sandbox.asf.param import param
 from pepsasync.sandbox.asf.replies import PageRefusal
 from pepsasync.sandbox.asf.search import search
 from pepsasync.sandbox.asf.service import Service
@@ -31,6 +32,7 @@ def routes(archive: Archive) -> Mount:
         "/asf",
         routes=[
             route(f"/{hosts.CATALOGUE}/search/granules.umm_json", "search", search, "GET", "POST"),
+            route(f"/{hosts.SEARCH}/services/search/param", "search", param, "GET", "POST", "HEAD"),
             route(f"/{hosts.LOGIN}/oauth/authorize", "connect", login.authorize),
             route(f"/{hosts.LOGIN}/oauth/tokens/user", "token", login.check_token, "POST"),
             route(f"/{hosts.LOGIN}/api/users/find_or_create_token", "token", login.find_or_create_token, "POST"),
