@@ -27,7 +27,9 @@ PLACES = np.vstack([EVERYWHERE, NEAR_THE_POLES])
 def wrong_places(actual, shape, crs):
     """How many of many places are in one of the two and not in the other."""
     x, y = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(*PLACES.T)
-    there = np.isfinite(x) & np.isfinite(y) & (shape.boundary.distance(shapely.points(x, y)) > MARGIN_METRES)
+    with np.errstate(divide="ignore"):  # GEOS divides by the length of sides, of which some are hardly any
+        margin = shape.boundary.distance(shapely.points(x, y))
+    there = np.isfinite(x) & np.isfinite(y) & (margin > MARGIN_METRES)
     expected = shapely.contains_xy(shape, x[there], y[there])
     return int((expected != shapely.contains_xy(actual, *PLACES[there].T)).sum())
 
@@ -103,6 +105,7 @@ distances, sizes = st.floats(-2e6, 2e6), st.floats(1e4, 2e6)
     st.lists(st.tuples(distances, distances, sizes), max_size=3),
 )
 @example("EPSG:3413", [(1, 0), (1, 0.25), (1, 0.5), (1, 0.75)], 0, 0, [(0, 0, 5e5)])
+@example("EPSG:3413", [(1.0, 1e-200), (0.25, 0.0), (0.25, 0.0), (1.0, 0.25)], 0, 0, [])
 def test_any_polygon_about_a_pole_holds_the_same_places(crs, corners, x, y, holes):
     angles = 2 * np.pi * np.array(sorted(turn for _, turn in corners))
     reach = 2.5e6 * np.array([reach for reach, _ in corners])
