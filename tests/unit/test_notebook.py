@@ -35,7 +35,7 @@ REPORT = pepsasync.Report(
 )
 INSTANCES = {
     "Checksum": pepsasync.Checksum("md5", "0" * 32),
-    "Client": pepsasync.Client("peps", base_url="http://127.0.0.1:1"),
+    "Client": None,
     "Config": pepsasync.Config(),
     "Credentials": pepsasync.Credentials(username="me", password="secret word"),
     "Delivery": FAILED,
@@ -51,11 +51,18 @@ INSTANCES = {
 """One of each public class but the errors."""
 
 
+def peps():
+    """A client that reaches nothing."""
+    return pepsasync.Client("peps", base_url="http://127.0.0.1:1")
+
+
 def made(name):
     kind = getattr(pepsasync, name)
     if issubclass(kind, Exception):
         more = {"replaced_by": "B"} if kind is pepsasync.ReplacedError else {}
         return kind("it broke", **more)
+    if kind is pepsasync.Client:
+        return peps()
     if (known := INSTANCES[name]) is not None:
         return known
     values = dict.fromkeys(inspect.signature(kind).parameters, "1")
@@ -72,7 +79,7 @@ def test_every_public_class_tells_what_it_is(name):
 
 
 def test_a_client_tells_of_which_archive_it_is():
-    assert "<pepsasync.Client of peps, not opened yet>" == repr(INSTANCES["Client"])
+    assert "<pepsasync.Client of peps, not opened yet>" == repr(peps())
 
 
 @pytest.mark.parametrize(
@@ -150,7 +157,7 @@ def test_a_missing_library_is_named(monkeypatch):
         Products([HOSTILE]).explore()
     with (
         pytest.raises(pepsasync.ConfigError, match=r"IPython.*pepsasync\[notebook\]"),
-        show_progress(INSTANCES["Client"]),
+        show_progress(peps()),
     ):
         pass
 
@@ -184,7 +191,7 @@ def test_progress_is_shown_in_the_cell_and_its_last_state_stays(monkeypatch):
             shown.append(page.data)
 
     monkeypatch.setattr(display, "display", lambda page, display_id: shown.append(page.data) or Handle())
-    client = INSTANCES["Client"]
+    client = peps()
 
     with show_progress(client):
         client._emit(events.ProductFound(id="1", name="A", tier="disk", size=1_000))

@@ -219,10 +219,10 @@ class Maps:
         plot.add_tools(BoxZoomTool(match_aspect=True))
         plot.toolbar.logo = None
         plot.multi_polygons(xs="xs", ys="ys", source=self._land, fill_color=LAND, line_color=BORDER, line_width=0.7)
-        plot.multi_line(xs="xs", ys="ys", source=self._borders, line_color=BORDER, line_width=0.7, line_dash=[3, 2])
+        plot.multi_line(xs="xs", ys="ys", source=self._borders, line_color=BORDER, line_width=0.7, line_dash="dotted")
         if self._area is not None:
             outline = _lines(_edges(self._view.moved(self._area)))
-            plot.multi_line(xs="xs", ys="ys", source=outline, line_color="#222222", line_width=1.5, line_dash=[6, 3])
+            plot.multi_line(xs="xs", ys="ys", source=outline, line_color="#222222", line_width=1.5, line_dash="dashed")
         plot.grid.grid_line_color = "#8fa7ba"
         plot.grid.grid_line_alpha = 0.25
         plot.axis.formatter = PrintfTickFormatter(format="%.8g°")
