@@ -404,3 +404,24 @@ def owned_by(user):
         return os.stat_result(fields)
 
     return looks
+
+
+def test_the_account_of_earthdata_login_in_netrc_is_that_of_asf(tmp_path):
+    place = tmp_path / "netrc"
+    place.write_text("machine urs.earthdata.nasa.gov login who password secret\n")
+    place.chmod(0o600)
+    found = find_credentials("asf", "datapool.asf.alaska.edu", environ={}, netrc_path=place)
+    elsewhere = find_credentials("asf", "asf.example", environ={}, netrc_path=place)
+
+    assert (found.username, found.password) == ("who", "secret")
+    assert elsewhere is None
+
+
+def test_one_word_in_a_file_is_a_token_where_the_archive_takes_one(tmp_path):
+    place = tmp_path / "account"
+    place.write_text("head.claims.signature\n")
+    place.chmod(0o600)
+
+    assert read_auth_file(place, "asf").api_key == "head.claims.signature"
+    with pytest.raises(ConfigError, match="one word only"):
+        read_auth_file(place, "wekeo")
