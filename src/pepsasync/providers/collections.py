@@ -23,7 +23,7 @@ class About(NamedTuple):
 ARCHIVES = {
     "geodes": About(
         "CNES GEODES, which holds the archive of PEPS",
-        "most products older than a year or so",
+        "some; a search tells of each product, with one more request",
         "not by programs: ask in its portal, pepsasync waits",
         "50 downloads an hour, 3 at once",
         "https://geodes-portal.cnes.fr (API key)",
