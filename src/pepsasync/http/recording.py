@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import httpx
 
@@ -106,7 +106,7 @@ class Recording:
 
     def _shown(self, exchange: Exchange) -> dict[str, Any]:
         request, response = exchange.request, exchange.response
-        is_account = request.method == "POST" and "form" in request.headers.get("Content-Type", "")
+        is_account = self._tells_secrets(request)
         return {
             "request": {
                 "method": request.method,
@@ -118,6 +118,19 @@ class Recording:
             "headers": self._headers(response.headers) + self._location(exchange),
             **self._body(bytes(exchange.body), response, is_account=is_account),
         }
+
+    def _tells_secrets(self, request: httpx.Request) -> bool:
+        """Whether a request is a login of any kind: of its answer only the shape is kept."""
+        try:
+            sent = request.content.decode()
+        except (httpx.RequestNotRead, UnicodeDecodeError):
+            return True
+        try:
+            given = json.loads(sent)
+        except ValueError:
+            given = dict(parse_qsl(sent))
+        names = given if isinstance(given, dict) else {}
+        return self._secrets.hide(sent) != sent or any(_SECRET.search(name) for name in names)
 
     def _path(self, url: httpx.URL) -> str:
         """Path and query; nothing of a query that a server made."""

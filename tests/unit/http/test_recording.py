@@ -66,6 +66,22 @@ def test_answers_to_a_login_keep_their_shape_only():
     assert kept["request"]["body"] is None
 
 
+@pytest.mark.parametrize(
+    "sent", [{"data": {"grant_type": "refresh", "refresh_token": "x"}}, {"json": {"password": "x"}}]
+)
+def test_a_login_is_known_by_what_it_sends(sent):
+    request = httpx.Request("POST", "https://archive.example/anything", **sent)
+
+    assert json.loads(recorded(request, httpx.Response(200), b'{"any": "thing"}')["body"]) == {"any": REMOVED}
+
+
+@pytest.mark.parametrize("sent", [{"data": {"page_size": "10"}}, {"json": {"query": {"a": 1}}}, {"json": [1]}, {}])
+def test_a_search_is_no_login(sent):
+    request = httpx.Request("POST", "https://archive.example/search", **sent)
+
+    assert json.loads(recorded(request, httpx.Response(200), b'{"any": "thing"}')["body"]) == {"any": "thing"}
+
+
 def test_people_mails_tokens_and_signed_addresses_are_taken_out_of_bodies():
     reply = {
         "user": "ana",
