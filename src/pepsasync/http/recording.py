@@ -32,7 +32,9 @@ HARMLESS = re.compile(
 """Headers that are kept. Their values are cleaned all the same."""
 
 _SECRET = re.compile(
-    r"pass|key|token|auth|secret|session|cookie|signature|credential|^sig$|^_tk$|^code$", re.IGNORECASE
+    r"passw|passcode|(api|access|secret|session)[-_]?key|key[-_]?(pair|id)|^(key|sig|_tk|code)$|token|^auth|authori[sz]ation"
+    r"|secret|session|cookie|signature|credential",
+    re.IGNORECASE,
 )
 """Names of parameters and JSON members whose value is not kept."""
 

@@ -75,7 +75,10 @@ def test_a_login_is_known_by_what_it_sends(sent):
     assert json.loads(recorded(request, httpx.Response(200), b'{"any": "thing"}')["body"]) == {"any": REMOVED}
 
 
-@pytest.mark.parametrize("sent", [{"data": {"page_size": "10"}}, {"json": {"query": {"a": 1}}}, {"json": [1]}, {}])
+@pytest.mark.parametrize(
+    "sent",
+    [{"data": {"page_size": "10", "sort_key[]": "-start_date"}}, {"json": {"query": {"a": 1}}}, {"json": [1]}, {}],
+)
 def test_a_search_is_no_login(sent):
     request = httpx.Request("POST", "https://archive.example/search", **sent)
 
