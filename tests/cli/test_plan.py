@@ -86,6 +86,7 @@ def test_people_get_five_lines(run, served, tmp_path):
         "matches", "already here", "to fetch", "disk", "time",
     ]  # fmt: skip
     assert "4 on tape" in done.out
+    assert re.search(r"^time +speed and tape not known yet$", done.out, re.MULTILINE)
     assert re.search(r"^disk +1.60 MB needed, .* free, the last 67.1 MB are kept back$", done.out, re.MULTILINE)
 
 

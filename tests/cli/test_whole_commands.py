@@ -177,6 +177,10 @@ def test_sandbox_runs_until_it_is_told_to_stop(spawn, run, tmp_path, number):
 
     assert (done.code, process.returncode) == (0, 0), done.err
     assert "-a sandbox.txt -c S2ST -d 2017-01-01 -f 2017-02-01 -w data/" in text
+    roots = {"PEPS": "resto", "CDSE": "cdse", "ASF": "asf", "WEkEO": "wekeo", "GEODES": "geodes"}
+    assert {
+        name: re.search(rf"^{name} +http://127\.0\.0\.1:\d+/(\w+)$", text, re.MULTILINE)[1] for name in roots
+    } == roots
 
 
 def test_sandbox_on_a_taken_port_is_bad_usage(run, archive):

@@ -264,7 +264,7 @@ class Estimate:
         if not self.left:
             return "nothing is left to do"
         quota = f", {show_duration(self.quota_wait)} of it for the quota of the account" if self.quota_wait else ""
-        return f"{time_left_words(self.time_left).replace(' left', '')}{quota}"
+        return f"{time_left_words(self.time_left).removeprefix('time left: ').replace(' left', '')}{quota}"
 
 
 def estimate_order(

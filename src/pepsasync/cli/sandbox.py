@@ -125,8 +125,8 @@ class SandboxOptions:
 def sandbox(*, options: SandboxOptions, output: OutputOptions) -> None:
     """Run the embedded archive on this machine.
 
-    It serves PEPS, GEODES and CDSE from one catalogue, with a tape robot, accounts and faults, until Ctrl-C. Programs
-    written for the real archives work against it; nothing leaves this machine.
+    It serves PEPS, GEODES, CDSE, ASF and WEkEO from one catalogue, with a tape robot, accounts and faults, until
+    Ctrl-C. Programs written for the real archives work against it; nothing leaves this machine.
     """
     session = Session(output)
     with _running(options.arguments()) as archive, contextlib.suppress(KeyboardInterrupt):
@@ -234,6 +234,8 @@ def _welcome(archive: Sandbox) -> list[str]:
     return [
         f"PEPS      {archive.peps_url}",
         f"CDSE      {archive.cdse_url}",
+        f"ASF       {archive.asf_url}",
+        f"WEkEO     {archive.wekeo_url}",
         f"account   {archive.username}",
         f"password  {archive.password}",
         f"GEODES    {archive.geodes_url}",
