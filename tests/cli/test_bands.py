@@ -68,6 +68,40 @@ def test_named_products_come_in_part_and_then_whole(run, served, tmp_path):
     assert "partial" not in run("verify", tmp_path / "data").err
 
 
+def test_a_partial_folder_beside_the_whole_zip_is_not_counted(run, served, tmp_path):
+    name = next(product.name for product in served.catalogue if product.collection == "S2ST")
+    words = ["download", name, *where(served, tmp_path), "-w", tmp_path / "data"]
+    some, whole = run(*words, *BANDS), run(*words)
+
+    assert (some.code, whole.code) == (0, 0), some.err + whole.err
+    assert final_names(tmp_path / "data") == [f"{name}.SAFE", f"{name}.zip"]
+    assert "partial" not in run("status", tmp_path / "data").out
+
+
+def test_a_partial_folder_does_not_pass_for_the_zip_that_is_gone(run, served, tmp_path):
+    name = next(product.name for product in served.catalogue if product.collection == "S2ST")
+    words = ["download", name, *where(served, tmp_path), "-w", tmp_path / "data"]
+    some, whole = run(*words, *BANDS), run(*words)
+    assert (some.code, whole.code) == (0, 0), some.err + whole.err
+    zipped = tmp_path / "data" / f"{name}.zip"
+
+    zipped.unlink()
+    told = json.loads(run("status", tmp_path / "data", "--format", "json").out)
+    assert (told["partial"], told["gone"]["products"]) == (1, 1)
+    verified = run("verify", tmp_path / "data")
+    assert verified.code == 1
+    assert f"missing  {name}: it was delivered here, and is gone: only some members are here" in verified.out
+    resumed = run("resume", tmp_path / "data", *where(served, tmp_path))
+    assert resumed.code == 0, resumed.err
+    assert zipped.exists()
+
+    zipped.unlink()
+    repaired = run("verify", tmp_path / "data", "--repair", *where(served, tmp_path))
+    assert repaired.code == 0, repaired.err
+    assert zipped.exists()
+    assert run("verify", tmp_path / "data").code == 0
+
+
 def test_verify_tells_what_is_partial_and_repairs_no_more_than_it(run, served, tmp_path):
     assert run(*fetch(served, tmp_path, *BANDS)).code == 0
     good = run("verify", tmp_path / "data", "-v")

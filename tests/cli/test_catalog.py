@@ -141,6 +141,21 @@ def test_the_table_has_the_same_items(fetch, run, tmp_path):
         assert [link["rel"] for link in row["links"]] == ["via"]
 
 
+@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="pyarrow is not installed")
+def test_a_folder_without_products_has_an_empty_catalogue_and_table(fetch, run, tmp_path):
+    fetch("-c", "S2ST", "--limit", "1")
+    (product,) = (tmp_path / "da ta").glob("*.zip")
+    product.unlink()
+    catalog = written(run, tmp_path)
+    table = geopandas.read_parquet(tmp_path / "da ta" / "stac" / "items.parquet")
+
+    validate(catalog)
+    assert items_of(catalog) == {}
+    assert table.empty
+    assert {"id", "geometry", "assets"} <= {*table.columns}
+    assert table.crs == "EPSG:4326"
+
+
 def test_a_product_without_a_record_is_listed_by_name(archive, fetch, run, tmp_path):
     """Whose footprint and times nobody knows any more."""
     fetch("-c", "S2ST", "--limit", "1")

@@ -217,7 +217,7 @@ def gone(reader: JournalReader) -> Iterator[Here]:
 
     folder = Folder(reader.directory)
     for batch in reader.here():
-        yield from (one for one in batch if one.path and not stands(one.name, folder))
+        yield from (one for one in batch if one.path and not stands(one.name, folder, one.path))
 
 
 def _states(options: JobOptions) -> tuple[str, ...]:

@@ -429,11 +429,11 @@ def _without_gone(reader: JournalReader, counts: dict[str, Count]) -> tuple[dict
 
 
 def _partial(directory: Path) -> int:
-    """How many products stand in a folder of which it is noted that some members are here."""
-    from pepsasync.transfer.verified import partial_of  # noqa: PLC0415 - not needed for help
+    """How many products stand in a folder of which some members are here, and no more."""
+    from pepsasync.transfer.existing import is_partial  # noqa: PLC0415 - not needed for help
 
     folder = Folder(directory)
-    return sum(partial_of(path, folder) is not None for path in directory.glob("*.SAFE"))
+    return sum(is_partial(path.stem, folder) for path in directory.glob("*.SAFE"))
 
 
 def current(

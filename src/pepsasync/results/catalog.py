@@ -44,6 +44,9 @@ ROOT = "/catalogue"
 
 LEGAL_NOTICE = "https://sentinels.copernicus.eu/documents/247904/690755/Sentinel_Data_Legal_Notice"
 
+EMPTY = ["type", "stac_version", "stac_extensions", "id", "geometry", "links", "assets", "bbox", "collection"]
+"""Columns of a table without items."""
+
 TIMES = {"datetime", "start_datetime", "end_datetime", "published", "pepsasync:came"}
 """Properties of an item that are instants."""
 
@@ -230,7 +233,7 @@ def _table(items: Iterable[pystac.Item]) -> bytes:
     import pandas as pd  # noqa: PLC0415 - heavy
 
     rows = [_row(item) for item in items]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=None if rows else EMPTY)
     for name in TIMES & {*table.columns}:
         times = [None if pd.isna(time) else datetime.fromisoformat(time).replace(tzinfo=None) for time in table[name]]
         table[name] = pd.Series(np.array(times, "datetime64[us]"), table.index).dt.tz_localize("UTC")

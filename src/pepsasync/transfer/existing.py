@@ -104,7 +104,7 @@ def is_here(product: Product, folder: Folder, selection: Selection | None = None
     )
 
 
-def stands(name: str, folder: Folder) -> bool:
+def stands(name: str, folder: Folder, put: str | None = None) -> bool:
     """Whether a product that was delivered is there still, as far as sizes and times tell; blocks for a moment.
 
     Where it is not noted any more what was verified, only reading could tell, as the next run does: it does not count.
@@ -112,10 +112,26 @@ def stands(name: str, folder: Folder) -> bool:
     Args:
         name: Of the product.
         folder: Where it should stand.
+        put: Where the journal says that it was put: some members do not pass for a file.
     """
+    if was_whole(put) and is_partial(name, folder):
+        return False
     zipped, unpacked, *single = folder.final_paths(name)
     is_there = any(_is_noted_file(path, folder) for path in (zipped, *single))
     return is_there or _is_right_folder(unpacked, folder, may_read=False)
+
+
+def was_whole(put: str | None) -> bool:
+    """Whether the journal says that a product was put as one file, so that a folder with some members is less."""
+    return bool(put) and not str(put).endswith(".SAFE")
+
+
+def is_partial(name: str, folder: Folder) -> bool:
+    """Whether a folder with some members is all that is here of a product; blocks for a moment."""
+    zipped, unpacked, *single = folder.final_paths(name)
+    if partial_of(unpacked, folder) is None:
+        return False
+    return not any(_is_noted_file(path, folder) for path in (zipped, *single))
 
 
 def _is_noted_file(path: Path, folder: Folder) -> bool:

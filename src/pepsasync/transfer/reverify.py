@@ -15,6 +15,7 @@ from pepsasync.folder.names import is_single_file, safe_name
 from pepsasync.hashes import fastest
 from pepsasync.model import Checksum, Product
 from pepsasync.transfer.digest import digest_file
+from pepsasync.transfer.existing import was_whole
 from pepsasync.transfer.manifest import MANIFESTS, listed_files, manifest_of, parse_checksum
 from pepsasync.transfer.verified import Partial, distrust, members_of, partial_of, read_note, trust
 from pepsasync.transfer.verify import check_zip
@@ -125,11 +126,14 @@ def recheck(directory: Path, name: str, noted: Known | None) -> Finding:
         for path in (zipped, unpacked, *single)
         if (path.is_dir() if path == unpacked else path.is_file())
     ]
-    if findings:
+    put = noted.path if noted else None
+    is_less = was_whole(put) and all(finding.partial for finding in findings)
+    if findings and not is_less:
         return max(findings, key=lambda finding: finding.verdict)
-    put = Path(noted.path) if noted and noted.path else zipped
-    source = str(read_note(put, folder).get("source") or "")
-    return Finding(name, Verdict.MISSING, "it was delivered here, and is gone", put, source=source)
+    final = Path(put) if put else zipped
+    source = str(read_note(final, folder).get("source") or "")
+    reason = "it was delivered here, and is gone" + (": only some members are here" if findings else "")
+    return Finding(name, Verdict.MISSING, reason, final, source=source)
 
 
 def _judged(path: Path, name: str, noted: Known | None, folder: Folder) -> Finding:
