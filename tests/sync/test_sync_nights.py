@@ -199,6 +199,39 @@ async def test_what_does_not_match_any_more_is_not_withdrawn(few, tmp_path):
 
 
 @pytest.mark.anyio
+async def test_what_another_archive_does_not_know_is_not_withdrawn(few, tmp_path):
+    async with few as archive:
+        await Nights(archive, "cdse", tmp_path).night()
+        before = final_names(tmp_path)
+        async with connect(archive, "asf") as client:  # it has Sentinel-1 alone
+            plan = await look_only(client, build_query(collection="S1"), tmp_path)
+            done = await carry_out(client, build_query(collection="S1"), tmp_path, prunes=True)
+            again = await carry_out(client, build_query(collection="S1"), tmp_path, prunes=True)
+
+    assert any(name.startswith("S2") for name in before)
+    assert plan.changes.gone == ()
+    assert done.removed == again.removed == []
+    assert set(before) <= set(final_names(tmp_path))
+
+
+@pytest.mark.anyio
+async def test_what_another_archive_shows_stays_with_the_order(few, tmp_path):
+    async with few as archive:
+        await Nights(archive, "cdse", tmp_path).night()
+        before = final_names(tmp_path)
+        changed = Nights(archive, "geodes", tmp_path)
+        moved = await changed.night(prunes=True)
+        name = archive.catalogue[0].name
+        archive.withdraw(name)
+        done = await changed.night(prunes=True)
+
+    assert moved.removed == []
+    assert moved.deliveries == []
+    assert done.removed == [name]
+    assert len(final_names(tmp_path)) == len(before) - 1
+
+
+@pytest.mark.anyio
 async def test_what_others_put_there_is_never_removed(few, tmp_path):
     async with few as archive:
         nights = Nights(archive, "geodes", tmp_path)

@@ -23,7 +23,7 @@ from pepsasync.transfer.existing import holds, stands
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
     from pepsasync.client import Client
@@ -96,7 +96,9 @@ class Sync:
             AuthError, UnreachableError: It does not answer.
         """
         asked = {"query": wanted_as_json(self.query), "provider": self.client.provider.name}
-        if self.memory.wanted != asked:
+        before = self.memory.wanted
+        is_same_archive = isinstance(before, dict) and before.get("provider") == asked["provider"]
+        if before != asked:
             self.memory.wanted, self.memory.marker = asked, None
         here, missing = await to_thread.run_sync(_products_here, self.folder, self.memory, self.selection)
         self._products = {product.name: product for product in here}
@@ -111,6 +113,8 @@ class Sync:
         if not is_complete and (unknown := [name for name in names if name not in shown]):
             shown |= {product.name: product async for product in self._search(Query(names=tuple(unknown)))}
         self.changes = decide(here, shown.values(), is_complete=is_complete)
+        if not is_same_archive:
+            self._leave_to_archive_before(shown)
         if self.changes.gone:
             await self._confirm_gone(shown)
         return self.changes
@@ -188,6 +192,11 @@ class Sync:
             return self.query
         since = self.memory.marker - self.look_back
         return replace(self.query, published_since=max(since, self.query.published_since or since))
+
+    def _leave_to_archive_before(self, shown: Collection[str]) -> None:
+        """Forget what only another archive has shown: this one cannot tell whether it is withdrawn."""
+        self.memory.names &= {*shown, *(old for old, _ in self.changes.replace)}
+        self.changes = replace(self.changes, gone=())
 
     async def _confirm_gone(self, shown: dict[str, Product]) -> None:
         """Look up by name what seems to be gone: it may only not match any more."""
