@@ -45,12 +45,14 @@ def parse_columns(text: str) -> tuple[str, ...]:
     """Return the columns that a user names, as written: `name,size,tile`.
 
     Raises:
-        ConfigError: There is no such column.
+        ConfigError: There is no such column, or a name is empty.
     """
     from pepsasync.nearest import meant  # noqa: PLC0415 - hardly ever
     from pepsasync.results.tables import COLUMNS  # noqa: PLC0415 - not needed for help
 
     names = tuple(name.strip().lower() for name in text.split(","))
+    if "" in names:
+        raise ConfigError(f"--columns: a value is empty in {text!r}", hint="Leave it out, or give it a value")
     for name in names:
         if ALIASES.get(name, name) not in COLUMNS:
             close = meant(name, (*COLUMNS, *ALIASES))

@@ -140,6 +140,8 @@ def _patterns(band: str) -> tuple[str, ...]:
 
 
 def _band(text: str) -> str:
+    if not text:
+        raise ConfigError("bands: a value is empty", hint="Leave it out, or give it a value")
     match = _BAND.fullmatch(text)
     known = {written.lower(): band for band in BANDS for written in (band, _LEADING_ZERO.sub("", band))}
     band = known.get(match[1].lower()) if match else None

@@ -131,7 +131,7 @@ def test_nothing_given_is_everything():
     ("given", "words"),
     [
         ({"bands": "B13"}, "no band 'B13'"),
-        ({"bands": "B02,"}, "no band ''"),
+        ({"bands": "B02,"}, "bands: a value is empty"),
         ({"bands": "VV_10m"}, "no band 'VV_10m'"),
         ({"bands": "B02_15m"}, "no band 'B02_15m'"),
         ({"bands": [2]}, "not text"),
