@@ -62,6 +62,19 @@ def test_a_report_is_drawn_without_network_and_without_errors(browser, tmp_path,
     assert [] == browser.console()
 
 
+def test_the_legend_names_only_what_was(tmp_path):
+    history = History()
+    one = product("A", product_type="GRD")
+    who = {"id": one.id, "name": one.name}
+    history.watch(events.DownloadStarted(**who, offset=0, size=4))
+    history.take(Delivery(product=one, status=DeliveryStatus.DELIVERED, bytes=4, path=Path("a")))
+    online = report_page(report(), history, tmp_path)
+    waited = report_page(report(), history_of(1), tmp_path)
+
+    assert ("waiting for tape" in online, "waiting for tape" in waited) == (False, True)
+    assert "downloading" in online
+
+
 def test_texts_of_archives_stay_texts(browser, tmp_path):
     history = History()
     for text in HOSTILE:

@@ -185,10 +185,8 @@ def _bars(rows: Sequence[Entry]) -> figure:
     plot = _time_figure(height, y_range=(-1, max(len(rows), 3)))
     waits = [(y, entry, entry.asked, _waited_until(entry)) for y, entry in enumerate(rows) if entry.asked]
     downloads = [(y, entry, begin, end) for y, entry in enumerate(rows) for begin, end in entry.downloads]
-    drawn = [
-        _stretches(plot, waits, WAIT, "waiting for tape", 0.35),
-        _stretches(plot, downloads, DOWNLOAD, "downloading", 0.75),
-    ]
+    kinds = [(waits, WAIT, "waiting for tape", 0.35), (downloads, DOWNLOAD, "downloading", 0.75)]
+    drawn = [_stretches(plot, *kind) for kind in kinds if kind[0]]  # the legend shows no colour of what is not there
     for state, colour in STATE_COLOURS.items():
         ends = [(y, entry, entry.ended, entry.ended) for y, entry in enumerate(rows) if entry.state == state]
         if known := [end for end in ends if end[2] is not None]:
