@@ -215,6 +215,19 @@ async def test_what_another_archive_does_not_know_is_not_withdrawn(few, tmp_path
 
 
 @pytest.mark.anyio
+async def test_what_another_instance_of_the_archive_does_not_know_is_not_withdrawn(few, tmp_path):
+    async with few as archive:
+        await Nights(archive, "peps", tmp_path).night()
+        before = final_names(tmp_path)
+    async with sandbox(2, tape_fraction=0, seed=7) as other:
+        moved = await Nights(other, "peps", tmp_path).night(prunes=True)
+
+    assert before
+    assert moved.removed == []
+    assert set(before) <= set(final_names(tmp_path))
+
+
+@pytest.mark.anyio
 async def test_what_another_archive_shows_stays_with_the_order(few, tmp_path):
     async with few as archive:
         await Nights(archive, "cdse", tmp_path).night()

@@ -43,6 +43,7 @@ class Archive:
         self.kill_after = None
         self.outage = None
         self.provider = SimpleNamespace(name="peps")
+        self.root = "https://archive.example"
         self._listeners = []
 
     def step(self):

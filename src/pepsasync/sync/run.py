@@ -95,11 +95,14 @@ class Sync:
             ConfigError: The archive cannot answer such a query.
             AuthError, UnreachableError: It does not answer.
         """
-        asked = {"query": wanted_as_json(self.query), "provider": self.client.provider.name}
-        before = self.memory.wanted
-        is_same_archive = isinstance(before, dict) and before.get("provider") == asked["provider"]
+        archive = {"provider": self.client.provider.name, "root": self.client.root}
+        asked = {"query": wanted_as_json(self.query)} | archive
+        # Orders of before the root was noted keep to the one that they meet first.
+        before = {"root": self.client.root} | self.memory.wanted if isinstance(self.memory.wanted, dict) else {}
+        is_same_archive = archive.items() <= before.items()
         if before != asked:
-            self.memory.wanted, self.memory.marker = asked, None
+            self.memory.marker = None
+        self.memory.wanted = asked
         here, missing = await to_thread.run_sync(_products_here, self.folder, self.memory, self.selection)
         self._products = {product.name: product for product in here}
         self._here = set(self._products)
