@@ -286,7 +286,7 @@ def test_commands_run_on_trio_too(run, clients):
 def test_collections_of_peps_are_listed(run):
     done = run("collections")
 
-    assert {"S1", "S2", "S2ST", "S3"} <= {line.split()[0] for line in done.out.splitlines()}
+    assert {"S1", "S2", "S2ST", "S3"} <= {line.split()[0] for line in done.out.splitlines() if line.strip()}
 
 
 def test_collections_takes_the_provider_as_all_commands_do(run):

@@ -22,7 +22,7 @@ LINES = [line for lines in EXAMPLES.values() for line in lines if line.split()[1
 
 @pytest.fixture(scope="module")
 def archive():
-    served = sandbox(80, product_size=350_000, tape_fraction=0)  # large enough to have bands
+    served = sandbox(80, product_size=350_000, tape_fraction=0, geodes_quota=10_000)  # large enough to have bands
     served.start()
     yield served
     served.stop()

@@ -85,7 +85,9 @@ def test_every_step_of_a_page_works(page, archive, tmp_path):
     done = subprocess.run(
         ["bash", "-c", PRELUDE + steps.replace("http://127.0.0.1:8765/resto", archive.peps_url)],
         cwd=tmp_path,
-        env=os.environ | {"PEPSASYNC_CONFIG": "config.toml", "PEPSASYNC_PROVIDER": "geodes"},
+        env=os.environ
+        | {"PEPSASYNC_CONFIG": "config.toml", "PEPSASYNC_PROVIDER": "geodes"}
+        | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / ".config")},  # accounts that are stored stay here
         capture_output=True,
         text=True,
         check=False,

@@ -39,7 +39,9 @@ def shown_on_terminal(command, **environ):
 
 
 def test_a_run_on_a_terminal_leaves_only_what_it_told(archive, auth, tmp_path):
-    written = shown_on_terminal(fetch_line(archive, auth, tmp_path), TERM="xterm-256color", COLUMNS="200", LINES="5")
+    slowly = ["--limit-rate", "500k"]  # else it may be over before anything is drawn
+    line = [*fetch_line(archive, auth, tmp_path), *slowly]
+    written = shown_on_terminal(line, TERM="xterm-256color", COLUMNS="200", LINES="5")
     screen = pyte.HistoryScreen(COLUMNS, ROWS, history=1000, ratio=1e-9)
     pyte.Stream(screen).feed(written)
     shown = [line.rstrip() for line in screen.display if line.strip()]

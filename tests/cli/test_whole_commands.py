@@ -224,7 +224,11 @@ def test_reader_that_goes_away_does_not_end_the_run(archive, auth, tmp_path, spa
 @pytest.mark.parametrize("options", [[], ["--no-color"]], ids=["colour", "plain"])
 def test_terminal_gets_a_live_display(archive, auth, tmp_path, options):
     terminal, theirs = os.openpty()
-    command = [sys.executable, "-m", "pepsasync", "fetch", *query(archive, auth, "-w", tmp_path / "data", *options)]
+    slowly = ["--limit-rate", "500k"]  # else it may be over before anything is drawn
+    command = [
+        *[sys.executable, "-m", "pepsasync", "fetch"],
+        *query(archive, auth, "-w", tmp_path / "data", *slowly, *options),
+    ]
     with subprocess.Popen(
         map(str, command), stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm"}
     ) as process:

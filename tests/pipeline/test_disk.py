@@ -102,9 +102,9 @@ async def test_small_products_do_not_pile_up_in_memory_before_a_slow_disk(tmp_pa
     promote, far_behind = layout.Folder.promote, threading.Event()
     backlog, longest = set(), [0]
 
-    def slowly(where, product, body):
+    def slowly(where, product, body, **how):
         far_behind.wait(1.0)  # more than enough for all downloads
-        return promote(where, product, body)
+        return promote(where, product, body, **how)
 
     def count(event):
         match event:

@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import importlib.util
 import pickle
 import pkgutil
 from dataclasses import replace
@@ -20,7 +21,8 @@ from pepsasync.model import Checksum, Delivery, DeliveryStatus, Query, Report
 def every_kind(root=errors.PepsasyncError):
     """All classes of errors of the package, wherever they are."""
     for module in pkgutil.walk_packages(pepsasync.__path__, "pepsasync."):
-        if not module.name.startswith(("pepsasync.sandbox", "pepsasync.__main__")):
+        is_for_others = module.name == "pepsasync.eodag" and importlib.util.find_spec("eodag") is None
+        if not module.name.startswith(("pepsasync.sandbox", "pepsasync.__main__")) and not is_for_others:
             importlib.import_module(module.name)
     kinds, found = [root], []
     while kinds:
