@@ -34,8 +34,8 @@ RECORDED = {
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_our_own_files_read_back(tmp_path, suffix):
-    if suffix == ".parquet":
-        pytest.importorskip("pyarrow")
+    if library := {".parquet": "pyarrow", ".json": "pystac"}.get(suffix):
+        pytest.importorskip(library)
     write_products([product("A"), product("B", footprint=FOOTPRINT)], tmp_path / f"found{suffix}")
     (tmp_path / f"found{suffix}").rename(tmp_path / "a #1% file!?")
 
