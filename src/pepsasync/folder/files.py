@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import stat
+import threading
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -112,6 +113,10 @@ def foreign_member(folder: Path, names: Iterable[str]) -> str | None:
     return None
 
 
+_MAKING_WAY = threading.Lock()
+"""Held between a look and the renaming: another thread may have put our own there by then."""
+
+
 def make_way(path: Path, tell: Callable[[str], None] = _ignore, *, is_folder: bool = False) -> None:
     """Rename what stands in the place of a file or folder of ours and is none; what it leads to is not touched.
 
@@ -123,16 +128,18 @@ def make_way(path: Path, tell: Callable[[str], None] = _ignore, *, is_folder: bo
     Raises:
         OSError: It cannot be looked at or renamed.
     """
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        return
-    what = None if is_folder and stat.S_ISDIR(found.st_mode) else kind(found.st_mode) if is_folder else foreign(found)
-    if what is None:
-        return
-    names = (path.with_name(f"{path.name}.aside-{number}") for number in itertools.count(1))
-    aside = next(name for name in names if not os.path.lexists(name))
-    path.rename(aside)
+    with _MAKING_WAY:
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            return
+        is_ours = is_folder and stat.S_ISDIR(found.st_mode)
+        what = None if is_ours else kind(found.st_mode) if is_folder else foreign(found)
+        if what is None:
+            return
+        names = (path.with_name(f"{path.name}.aside-{number}") for number in itertools.count(1))
+        aside = next(name for name in names if not os.path.lexists(name))
+        path.rename(aside)
     tell(f"{path} was {what}, which pepsasync did not make; it is now {aside.name}, and nothing was written through it")
 
 
