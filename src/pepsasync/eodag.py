@@ -146,7 +146,8 @@ class PepsasyncDownload(Download):
     def _client(self, product: Any, timeout: float) -> Client:
         """A client of the archive that a product is from, with the account of eodag's provider."""
         given = dict(getattr(self.config, "pepsasync", None) or {})
-        names = given.pop("provider", None) or ARCHIVES.get(self.provider)
+        own = ARCHIVES.get(self.provider)
+        names = given.pop("provider", None) or own
         if names is None:
             raise ConfigError(
                 f"eodag's provider {self.provider} is no archive of pepsasync", hint="Set pepsasync.provider"
@@ -156,7 +157,7 @@ class PepsasyncDownload(Download):
             raise ConfigError(f"pepsasync.{min(unknown)} is no setting", hint=f"There are {', '.join(SETTINGS)}")
         if timeout > 0:
             given.setdefault("staging_timeout", timeout * 60.0)
-        account = _account(product) if "," not in names else None
+        account = _account(product) if names == own else None  # that of one archive goes to no other
         config = read_settings(os.environ).config(**given)
         return Client(names, credentials=account, config=config, base_url=roots)
 

@@ -136,6 +136,14 @@ def test_errors_are_those_of_eodag(archive, make):
         product.download()
 
 
+def test_the_account_of_one_archive_goes_to_no_other(archive, make):
+    product = search(make(archive))[0]
+    product.downloader.config.pepsasync |= {"provider": "cdse", "base_url": archive.cdse_url}
+
+    with pytest.raises(AuthenticationError, match="no credentials"):
+        product.download()
+
+
 def test_the_program_of_the_documentation(archive, make, tmp_path, monkeypatch):
     page = (Path(__file__).parents[2] / "docs" / "eodag.md").read_text("utf-8")
     (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
