@@ -1,6 +1,7 @@
 """Exchanges with an archive in a form that may be shown: without secrets, people, cookies and signed addresses.
 
-What is kept is listed, what is not listed is left out: headers and parameters that nobody here knows may hold anything.
+Headers and parameters that are kept are listed; those that nobody here knows may hold anything. Of JSON all is kept but
+what is named like a secret or a person, and of logins the names alone.
 """
 
 from __future__ import annotations
@@ -37,6 +38,13 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 """Names of parameters and JSON members whose value is not kept."""
+
+_KNOWN = re.compile(
+    r"\$(filter|top|skip|orderby|expand|count|select)|box|cloudCover|collection|completionDate|geometry|index|lang|lat|limit"
+    r"|lon|maxRecords|orbitDirection|page|platform|polarisation|product(Type|Identifier)|publishedBegin|q|radius|realtime"
+    r"|sensorMode|startDate|tileid"
+)
+"""Parameters of searches that are kept; the value of any other is not."""
 
 _PERSONAL = re.compile(
     r"e?mail|user(_?name)?|login|sub|((first|last|given|family)_?name)|preferred_username", re.IGNORECASE
@@ -116,7 +124,7 @@ class Recording:
                 "headers": [["Host", request.headers["Host"]], *self._headers(request.headers)],
                 "body": None,
             },
-            "status_line": f"{response.http_version} {response.status_code} {response.reason_phrase}",
+            "status_line": self._cleaned(f"{response.http_version} {response.status_code} {response.reason_phrase}"),
             "headers": self._headers(response.headers) + self._location(exchange),
             **self._body(bytes(exchange.body), response, is_account=is_account),
         }
@@ -136,7 +144,7 @@ class Recording:
 
     def _path(self, url: httpx.URL) -> str:
         """Path and query; nothing of a query that a server made."""
-        kept = [] if url in self._led_to else [key for key in url.params if not _SECRET.search(key)]
+        kept = [] if url in self._led_to else [key for key in url.params if _KNOWN.fullmatch(key)]
         pairs = [(key, value if key in kept else REMOVED) for key, value in url.params.multi_items()]
         query = f"?{urlencode(pairs)}" if pairs else ""
         return self._cleaned(url.path) + (self._secrets.hide(query) if kept else query)
@@ -167,14 +175,17 @@ class Recording:
             return {"body": json.dumps(self._without(json.loads(text), everything=is_account), ensure_ascii=False)}
         except ValueError:
             # Pages of a login hold sessions in forms of any shape.
-            return {"body": f"{REMOVED}: {len(text)} letters" if is_account or "<" in text else self._cleaned(text)}
+            is_open = text.lstrip().startswith(("{", "[", "<"))  # what was cut has no names to go by
+            return {"body": f"{REMOVED}: {len(text)} letters" if is_account or is_open else self._cleaned(text)}
 
     def _without(self, value: Any, *, everything: bool = False, name: str = "") -> Any:
+        if value is not None and (_PERSONAL.fullmatch(name) or _SECRET.search(name)):
+            return REMOVED
         if isinstance(value, dict):
             return {key: self._without(item, everything=everything, name=key) for key, item in value.items()}
         if isinstance(value, list):
             return [self._without(item, everything=everything, name=name) for item in value]
-        if _PERSONAL.fullmatch(name) or (isinstance(value, str) and (everything or _SECRET.search(name))):
+        if everything and isinstance(value, str):
             return REMOVED
         return self._cleaned(value) if isinstance(value, str) else value
 

@@ -45,6 +45,24 @@ def test_parameters_named_like_secrets_lose_their_value(name):
     assert kept["request"]["path"] == f"/x?{name}={REMOVED}&page=2"
 
 
+def test_what_nobody_here_knows_loses_its_value():
+    kept = recorded(get("https://archive.example/x?ticket=ST-1&jwt=a&pwd=b&page=2"), httpx.Response(200))
+
+    assert kept["request"]["path"] == f"/x?ticket={REMOVED}&jwt={REMOVED}&pwd={REMOVED}&page=2"
+
+
+@pytest.mark.parametrize("value", [{"value": "SEKRET"}, ["SEKRET"], 123456, True])
+def test_whatever_is_named_like_a_secret_is_taken_out_whole(value):
+    kept = json.loads(recorded(get(), httpx.Response(200), json.dumps({"passcode": value}).encode())["body"])
+
+    assert kept == {"passcode": REMOVED}
+
+
+@pytest.mark.parametrize("begun", [b'{"passcode": "SEKRET", "more', b'["SEKRET"', b"  <form value=SEKRET"])
+def test_what_was_cut_is_not_kept(begun):
+    assert "SEKRET" not in recorded(get(), httpx.Response(200), begun)["body"]
+
+
 def test_an_address_that_a_server_made_loses_all_values():
     recording = Recording(Secrets())
     there = "https://store.example/file?who=ana&until=1"
