@@ -20,7 +20,7 @@ from pepsasync.pictures.report_page import ReportPage, report_page
 
 STARTED = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 def report(**more):
@@ -73,6 +73,19 @@ def test_the_legend_names_only_what_was(tmp_path):
 
     assert ("waiting for tape" in online, "waiting for tape" in waited) == (False, True)
     assert "downloading" in online
+
+
+@pytest.mark.parametrize("text", [r"$$\href{javascript:hit()}{x}$$", r"\(x\)", r"\[x\]"])
+def test_formulas_of_archives_stay_texts(tmp_path, text):
+    """Bokeh adds two megabytes of MathJax to a page with a text that it takes for a formula."""
+    pages = []
+    for name in ("x", text):
+        history, one = History(), product(name)
+        history.watch(events.ProductAwaited(id=name, name=name))
+        history.take(Delivery(product=one, status=DeliveryStatus.FAILED, error=TransferError(name), source=name))
+        pages.append(report_page(report(error=OSError(name)), history, tmp_path))
+
+    assert len(pages[1]) - len(pages[0]) < 10_000
 
 
 def test_texts_of_archives_stay_texts(browser, tmp_path):

@@ -61,7 +61,9 @@ def heading(title: str, *paragraphs: str) -> Any:
 
     text = "".join(f"<p style='margin:.3em 0'>{escape(paragraph)}</p>" for paragraph in paragraphs)
     return Div(
-        text=f"<h1 style='font-size:1.4em;margin:.2em 0'>{escape(title)}</h1>{text}", sizing_mode="stretch_width"
+        text=f"<h1 style='font-size:1.4em;margin:.2em 0'>{escape(title)}</h1>{text}",
+        sizing_mode="stretch_width",
+        disable_math=True,
     )
 
 
@@ -70,7 +72,7 @@ def note(*lines: str) -> Any:
     from bokeh.models import Div  # noqa: PLC0415 - heavy
 
     text = "<br>".join(map(escape, lines))
-    return Div(text=f"<small style='color:#666'>{text}</small>", sizing_mode="stretch_width")
+    return Div(text=f"<small style='color:#666'>{text}</small>", sizing_mode="stretch_width", disable_math=True)
 
 
 def page(title: str, parts: Iterable[LayoutDOM]) -> str:

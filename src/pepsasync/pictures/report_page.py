@@ -157,7 +157,12 @@ def _failures(entries: Sequence[Entry]) -> Any:
     table = html_table(("Failed", "Why, and what to do"), shown)
     more = f"<p>and {len(entries) - MOST_FAILURES:,} more</p>" if len(entries) > MOST_FAILURES else ""
     style = "max-height:240px;overflow:auto;margin:.5em 0"
-    return Div(text=f"<div style='{style}'>{table}{more}</div>", sizing_mode="stretch_width")
+    return Div(text=f"<div style='{style}'>{table}{more}</div>", sizing_mode="stretch_width", disable_math=True)
+
+
+def _no_math(text: str) -> str:
+    """A label that bokeh does not take for a formula."""
+    return text.replace("$$", "$ $").replace("\\", "\\ ")
 
 
 def _reason(entry: Entry) -> str:
@@ -201,7 +206,7 @@ def _bars(rows: Sequence[Entry]) -> figure:
     plot.add_tools(HoverTool(renderers=drawn, tooltips=tips, limit=3))
     plot.yaxis.ticker = list(range(len(rows))) if len(rows) <= MOST_NAMED else []
     plot.yaxis.major_label_overrides = {
-        y: shorten(entry.name, NAME_LENGTH) for y, entry in enumerate(rows) if len(rows) <= MOST_NAMED
+        y: _no_math(shorten(entry.name, NAME_LENGTH)) for y, entry in enumerate(rows) if len(rows) <= MOST_NAMED
     }
     plot.ygrid.grid_line_color = None
     if len(rows) > MOST_NAMED:
