@@ -2,12 +2,14 @@
 
 import csv
 import io
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from archives import account_file, running
+from pepsasync.cli import status
 from pepsasync.folder.journal import JournalReader, open_journal
 from pepsasync.folder.journal.schema import MIGRATIONS
 
@@ -81,6 +83,13 @@ def test_what_was_here_before_came_at_no_known_time(archive, words, run, tmp_pat
     run("fetch", "-c", "S2ST", *words)
 
     assert rows(run, tmp_path)[product.name]["came"] == ""
+
+
+def test_a_cell_that_a_spreadsheet_would_compute_gets_an_apostrophe(tmp_path, monkeypatch):
+    row = dict.fromkeys(status.PROVENANCE) | {"name": "=HYPERLINK(1)", "bytes": 5}
+    monkeypatch.setattr(status, "provenance", lambda directory: iter([row]))
+
+    assert next(itertools.islice(status.csv_rows(tmp_path), 1, None)).startswith("'=HYPERLINK(1),")
 
 
 def test_nothing_and_no_journal(words, run, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ from typer import Argument, Context
 
 from pepsasync.cli.complete import complete_collection
 from pepsasync.cli.options import ArchiveOptions, OutputOptions, TextOrJson, flatten
-from pepsasync.cli.output import show
+from pepsasync.cli.output import show, show_json
 from pepsasync.cli.session import Session
 from pepsasync.errors import ConfigError
 
@@ -62,7 +61,7 @@ def collections(
     named = named_provider(archive, context)
     if provider and named and provider != named:
         raise ConfigError(f"{provider} or {named}? Name one archive")
-    name = read_settings(os.environ).choose(provider or archive.provider)
+    name = read_settings(os.environ).choose_all(provider or archive.provider)[0]
     public_url(name)  # refuses unknown names
     if collection is None:
         if name not in COLLECTIONS:
@@ -101,7 +100,7 @@ def _show_all(form: str) -> None:
 
     if form == "json":
         archives = [_as_dict(provider, rows) for provider, rows in COLLECTIONS.items()]
-        _show_json({"schema": 1, "archives": archives})
+        show_json({"schema": 1, "archives": archives})
         return
     for number, (provider, rows) in enumerate(COLLECTIONS.items()):
         if number:
@@ -113,7 +112,7 @@ def _show_collections(provider: str, rows: Iterable[tuple[str, ...]], form: str)
     from pepsasync.providers.collections import ARCHIVES  # noqa: PLC0415 - not needed for help
 
     if form == "json":
-        _show_json({"schema": 1, **_as_dict(provider, rows)})
+        show_json({"schema": 1, **_as_dict(provider, rows)})
         return
     _show_table([("COLLECTION", "WHAT", "PRODUCT TYPES", "FILTERS"), *rows])
     if about := ARCHIVES.get(provider):
@@ -145,7 +144,7 @@ def _show_attributes(provider: str, collection: str, known: dict[str, Attribute]
             }
             for one in listed
         ]
-        _show_json({"schema": 1, "provider": provider, "collection": collection, "attributes": told})
+        show_json({"schema": 1, "provider": provider, "collection": collection, "attributes": told})
         return
     _show_table([("ATTRIBUTE", "TYPE", "VALUES"), *((one.name, str(one.kind), _values(one)) for one in listed)])
 
@@ -156,11 +155,6 @@ def _values(attribute: Attribute) -> str:
         return shown if len(attribute.values) <= MOST_VALUES else f"{shown}, ..."
     ends = ["" if end is None else f"{end:g}" for end in (attribute.lowest, attribute.highest)]
     return "..".join(ends) if any(ends) else ""
-
-
-def _show_json(document: dict[str, Any]) -> None:
-    for line in json.dumps(document, indent=1).splitlines():
-        show(line)
 
 
 def _show_table(rows: Sequence[tuple[str, ...]]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
 from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, TextOrJson, flatten
-from pepsasync.cli.output import show
+from pepsasync.cli.output import show, show_json
 from pepsasync.cli.session import Session
 from pepsasync.cli.units import show_count, show_size
 from pepsasync.errors import ConfigError
@@ -27,12 +26,22 @@ def ls(
     name: Annotated[str, Argument(metavar="NAME", help="the product")],
     archive: ArchiveOptions,
     include: Annotated[
-        list[str], Option("--include", metavar="PATTERN", rich_help_panel=DELIVERY, help="as for fetch")
+        list[str],
+        Option(
+            "--include",
+            metavar="PATTERN",
+            rich_help_panel=DELIVERY,
+            help="list these files only: '*_B0[248]_10m.jp2'; repeatable",
+        ),
     ] = [],  # noqa: B006 - nobody changes it
     exclude: Annotated[
-        list[str], Option("--exclude", metavar="PATTERN", rich_help_panel=DELIVERY, help="as for fetch")
+        list[str],
+        Option("--exclude", metavar="PATTERN", rich_help_panel=DELIVERY, help="list no file that matches; repeatable"),
     ] = [],  # noqa: B006
-    bands: Annotated[list[str], Option("--bands", metavar="BANDS", rich_help_panel=DELIVERY, help="as for fetch")] = [],  # noqa: B006
+    bands: Annotated[
+        list[str],
+        Option("--bands", metavar="BANDS", rich_help_panel=DELIVERY, help="list these bands and the metadata: B02,B04"),
+    ] = [],  # noqa: B006
     form: TextOrJson = "text",
     output: OutputOptions,
 ) -> None:
@@ -51,7 +60,7 @@ def ls(
         chosen = {*selection.chosen(member.path for member in members)}
         members = [member for member in members if member.path in chosen]
     if form == "json":
-        show(json.dumps([dataclasses.asdict(member) for member in members], indent=1))
+        show_json([dataclasses.asdict(member) for member in members])
         return
     for line in _lines(members):
         show(line)

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 from pepsasync.cli.units import show_count, show_size
 from pepsasync.errors import ConfigError
-from pepsasync.text import one_line
+from pepsasync.text import as_json, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -168,6 +168,11 @@ def show_exactly(text: str) -> None:
     """Write text for programs, which want it unchanged, to standard output."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def show_json(value: object) -> None:
+    """Write a value as JSON to standard output, indented."""
+    show_exactly(as_json(value, indent=1))
 
 
 @contextlib.contextmanager

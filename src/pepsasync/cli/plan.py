@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from pepsasync.cli.options import (
     TextOrJson,
     flatten,
 )
-from pepsasync.cli.output import TIER_WORDS, show
+from pepsasync.cli.output import TIER_WORDS, show, show_json
 from pepsasync.cli.search import Found, look_for
 from pepsasync.cli.session import Session
 from pepsasync.cli.sync import SaveOrder, save_order
@@ -75,7 +74,9 @@ def plan(
     estimate = estimate_order(
         found.products, Folder(folder), extract=delivery.extract, quota=quota, rate=rate, pace=pace, sample=sample
     )
-    for line in [json.dumps(estimate.as_dict(), indent=1)] if form == "json" else estimate.lines():
+    if form == "json":
+        show_json(estimate.as_dict())
+    for line in estimate.lines() if form == "text" else ():
         show(line)
     if not estimate.fits:
         session.say("the disk is too small: free some space, choose another folder with -w, or ask for less")

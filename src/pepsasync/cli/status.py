@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import shlex
 import time
@@ -18,12 +17,13 @@ from typer import Argument, Option
 
 from pepsasync.cli.figures import pace_of
 from pepsasync.cli.options import OutputOptions, flatten
-from pepsasync.cli.output import show, show_exactly
+from pepsasync.cli.output import show, show_exactly, show_json
 from pepsasync.cli.units import show_count, show_duration, show_size, time_left_words
 from pepsasync.errors import ConfigError
 from pepsasync.folder.layout import Folder
 from pepsasync.limits.estimate import Work, time_left, transfer_seconds
 from pepsasync.model import Query, Quota
+from pepsasync.text import as_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +86,7 @@ def status(
     found = read_status(directory, all_failures=everything)
     if form == "json":
         document = found.as_dict() | {"products": list(provenance(directory))}
-        show(json.dumps(document, indent=1))
+        show_json(document)
         return
     for line in text_lines(found, time.time()):
         show(line)
@@ -136,7 +136,8 @@ def csv_rows(directory: Path) -> Iterator[str]:
     yield ",".join(PROVENANCE)
     for product in itertools.chain([first] if first else [], products):
         text = io.StringIO()
-        csv.DictWriter(text, PROVENANCE, lineterminator="").writerow(product)
+        row = {key: as_cell(value) if isinstance(value, str) else value for key, value in product.items()}
+        csv.DictWriter(text, PROVENANCE, lineterminator="").writerow(row)
         yield text.getvalue()
 
 

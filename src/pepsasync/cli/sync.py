@@ -26,7 +26,7 @@ from pepsasync.cli.options import (
     TextOrJson,
     flatten,
 )
-from pepsasync.cli.output import show
+from pepsasync.cli.output import show, show_json
 from pepsasync.cli.run import Run
 from pepsasync.cli.session import Session
 from pepsasync.cli.units import show_count
@@ -204,7 +204,9 @@ def sync(
     archive = ArchiveOptions(provider=wanted.provider, base_url=wanted.base_url, auth=auth or wanted.auth)
     if plan:
         changes = session.run(_plan, session, archive, file, wanted)
-        for line in [json.dumps(changes.as_json(), indent=1)] if form == "json" else _plan_lines(changes):
+        if form == "json":
+            show_json(changes.as_json())
+        for line in _plan_lines(changes) if form == "text" else ():
             show(line)
         return
     delivery = DeliveryOptions(
