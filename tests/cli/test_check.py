@@ -79,5 +79,7 @@ def test_what_makes_no_sense_ends_with_2(run, arguments):
     assert run("check", *arguments).code == 2
 
 
-def test_a_folder_that_is_not_there_ends_with_2(run, tmp_path):
-    assert run("check", "peps", "--record", tmp_path / "no" / "said.json").code in (1, 2)
+def test_a_folder_that_is_not_there_ends_with_2_before_anything_is_asked(run, tmp_path):
+    done = run("check", "peps", "--record", tmp_path / "no" / "said.json")
+
+    assert (done.code, done.out) == (2, "")

@@ -1,6 +1,7 @@
 """`collections`: what archives have and can be asked for; completion by the shell."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -94,13 +95,19 @@ def test_an_order_keeps_its_attributes(archive, run, tmp_path):
     assert ("orbitDirection=ASCENDING", "orbitNumber>5") == read_order(order).query.property
 
 
+def test_of_several_archives_the_first_is_shown(run, monkeypatch):
+    monkeypatch.setenv("PEPSASYNC_PROVIDER", "cdse,geodes")
+
+    assert run("collections").out == run("collections", "cdse").out
+
+
 def completed(line, **more):
     """What the shell offers for the last word of a line."""
     environment = {"_PEPSASYNC_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
     program = "import sys; from pepsasync.cli import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={"PATH": "", "PYTHONPATH": ":".join(sys.path), **environment, **more},
+        env=os.environ | {"PATH": "", "PYTHONPATH": ":".join(sys.path), **environment, **more},
         capture_output=True,
         text=True,
         timeout=60,

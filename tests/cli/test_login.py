@@ -165,6 +165,15 @@ def test_account_that_cannot_be_checked_is_not_kept(run, clients, typed, answers
     assert not stored_file().exists()
 
 
+def test_an_account_is_for_one_archive(run, monkeypatch):
+    monkeypatch.setenv("PEPSASYNC_PROVIDER", "geodes,cdse")
+
+    done = run("logout")
+
+    assert done.code == 2
+    assert "Name one of geodes, cdse" in done.err
+
+
 def test_terminal_does_not_show_what_is_typed(archive):
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()

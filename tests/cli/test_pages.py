@@ -61,7 +61,7 @@ def archive():
     served.stop()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_step_of_a_page_works(page, archive, tmp_path):
     for library in ("pystac", "pyarrow") if page.stem == "stac" else ():
@@ -91,7 +91,7 @@ def test_every_step_of_a_page_works(page, archive, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=150,
+        timeout=500,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

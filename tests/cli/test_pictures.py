@@ -7,7 +7,7 @@ import pytest
 from pepsasync.errors import NotFoundError
 from pepsasync.model import Quicklook
 
-pytestmark = pytest.mark.timeout(240)  # libraries of megabytes are loaded, perhaps on a busy machine
+pytestmark = pytest.mark.timeout(600)  # libraries of megabytes are loaded, perhaps on a busy machine
 
 
 @pytest.fixture

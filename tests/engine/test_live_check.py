@@ -38,7 +38,7 @@ def wrong(found):
 
 
 async def test_everything_is_right_at_a_healthy_archive(provider):
-    async with sandbox(40, tape_fraction=0.3) as archive, connect(archive, provider) as client:
+    async with sandbox(40, tape_fraction=0.3, staging_seconds=3600) as archive, connect(archive, provider) as client:
         found = await findings(client)
         orders = client.provider.limits.orders
 
@@ -67,8 +67,7 @@ async def test_a_refused_account_is_named_and_nothing_is_downloaded(provider):
     assert found["download"].is_right is None
 
 
-async def test_without_an_account_all_that_needs_none_is_looked_at(provider, monkeypatch):
-    monkeypatch.setattr("pepsasync.credentials.stored.stored", lambda *_: None, raising=False)
+async def test_without_an_account_all_that_needs_none_is_looked_at(provider):
     async with sandbox(40) as archive, Client(provider, base_url=root(archive, provider), config=Config()) as client:
         found = await findings(client)
         needs_account = client.provider.limits.orders
@@ -81,14 +80,15 @@ async def test_without_an_account_all_that_needs_none_is_looked_at(provider, mon
 
 @pytest.mark.parametrize("fault", ["html-200", "error-500", "json-200"])
 async def test_an_answer_that_is_no_product_is_told(provider, fault):
+    if (provider, fault) == ("wekeo", "json-200"):
+        pytest.skip("the sandbox has no such fault there")
     async with (
         sandbox(40, tape_fraction=0, faults={fault: 1.0}, fault_limit=99) as archive,
         connect(archive, provider, retries=1) as client,
     ):
         found = await findings(client)
-        waits_for_orders = client.provider.limits.orders
 
-    assert waits_for_orders or "download" in wrong(found) or "search" in wrong(found)
+    assert "download" in wrong(found) or "search" in wrong(found)
 
 
 async def test_ranges_that_are_ignored_are_told():

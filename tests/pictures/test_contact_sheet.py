@@ -13,7 +13,7 @@ from samples import HOSTILE
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_pictures_are_shown_without_network_and_without_errors(browser, tmp_path):
     for name in ("A.gif", "B #1?.gif"):
         (tmp_path / name).write_bytes(GIF)
@@ -27,7 +27,7 @@ def test_pictures_are_shown_without_network_and_without_errors(browser, tmp_path
     assert [] == browser.console()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_texts_of_archives_stay_texts(browser, tmp_path):
     found = [Quicklook(product=product(text), error=NotFoundError(f"the archive says {text}")) for text in HOSTILE]
 

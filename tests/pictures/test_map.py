@@ -13,7 +13,7 @@ pytest.importorskip("bokeh", reason="needs the extra map")
 
 from pepsasync.pictures.map import map_page, write_map
 
-pytestmark = pytest.mark.timeout(240)  # a browser starts, or libraries of megabytes are loaded
+pytestmark = pytest.mark.timeout(600)  # a browser starts, or libraries of megabytes are loaded
 
 
 @pytest.mark.parametrize("number", [0, 5, 500])

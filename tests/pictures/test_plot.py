@@ -12,7 +12,7 @@ pytest.importorskip("matplotlib", reason="needs the extra map")
 
 from pepsasync.pictures.plot import write_plot
 
-pytestmark = pytest.mark.timeout(240)  # a browser starts, or libraries of megabytes are loaded
+pytestmark = pytest.mark.timeout(600)  # a browser starts, or libraries of megabytes are loaded
 
 
 @pytest.mark.parametrize("number", [0, 1, 300])

@@ -45,7 +45,7 @@ def run(served, tmp_path):
     return run
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_the_program_lists_members_and_reads_one(run):
     done = run("-c", PROGRAM)
 
@@ -54,7 +54,7 @@ def test_the_program_lists_members_and_reads_one(run):
     assert "PRODUCT_URI" in done.stdout
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_works(run, tmp_path, command):
     done = run("-m", "pepsasync", *shlex.split(command))

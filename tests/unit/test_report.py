@@ -76,6 +76,7 @@ def test_report_keeps_the_order_of_fields():
         "source",
         "trace",
         "members",
+        "worker",
         "error",
     ]
 
@@ -98,6 +99,7 @@ def test_delivered_product_is_described_in_full():
         "source": "peps",
         "trace": None,
         "members": None,
+        "worker": None,
         "error": None,
     }
 

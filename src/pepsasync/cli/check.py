@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path  # noqa: TC003 - the parser looks at types of options
@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Exit, Option
 
-from pepsasync.cli.options import PROVIDER_VARIABLE, ArchiveOptions, OutputOptions, flatten
-from pepsasync.cli.output import answer, show
+from pepsasync.cli.lines import QUIET
+from pepsasync.cli.options import PROVIDER_VARIABLE, ArchiveOptions, OutputOptions, TextOrJson, flatten
+from pepsasync.cli.output import answer, settle, show, show_json
+from pepsasync.cli.records import check_writable
 from pepsasync.cli.session import Session
-from pepsasync.errors import ConfigError
 from pepsasync.folder.files import disk_errors
+from pepsasync.text import as_json
 
 if TYPE_CHECKING:
     from pepsasync.engine.check import Finding
+
+MOST_SHOWN = 5_000
+"""Lines of a recording that are shown before it is written."""
 
 MARKS = {True: "ok", False: "WRONG", None: "-"}
 
@@ -30,7 +35,7 @@ def check(
     ] = None,
     archive: ArchiveOptions,
     output: OutputOptions,
-    form: Annotated[str, Option("--format", metavar="text|json", help="text for people, json for programs")] = "text",
+    form: TextOrJson = "text",
     record: Annotated[
         Path | None,
         Option("--record", metavar="FILE", help="write the messages, without secrets, for a bug report"),
@@ -41,13 +46,12 @@ def check(
     Name lookup, proxy, TLS, clock, search, account, tape, and the first kilobyte of one product, which may count as
     one download of the account's quota. Nothing is written but the file of --record, which is shown before.
     """
-    if form not in ("text", "json"):
-        raise ConfigError(f"--format {form!r} is unknown", hint="Use text or json")
+    check_writable(record, "--record")
     session = Session(output)
     findings, said = session.run(_check, replace(archive, provider=provider), form)
     steps = [_as_dict(one) for one in findings]
     if form == "json":
-        show(json.dumps(steps, indent=1))
+        show_json(steps)
     elif all(one.is_right for one in findings):
         session.say("everything works")
     if record is not None:
@@ -99,9 +103,12 @@ def _exit_code(findings: list[Finding]) -> int:
 
 def _write(path: Path, document: dict[str, Any], session: Session) -> None:
     """Write a recording, once whoever is at the terminal has seen it and agrees."""
-    text = json.dumps(document, indent=1, ensure_ascii=False)
+    text = as_json(document, indent=1)
     if sys.stdin.isatty():
-        session.say(text)
+        lines = text.splitlines()
+        for line in lines if len(lines) < MOST_SHOWN else [f"{len(lines):,} lines; look at the file afterwards"]:
+            session.say(line, level=QUIET)
+        settle(math.inf)
         if answer(f"Write this to {path}? (yes/no)").strip().lower() not in ("y", "yes"):
             session.say("nothing was written")
             return

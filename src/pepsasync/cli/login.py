@@ -91,7 +91,10 @@ def _target(provider: str | None, archive: ArchiveOptions) -> tuple[str, str]:
     from pepsasync.settings import read_settings  # noqa: PLC0415
 
     settings = read_settings(os.environ)
-    name = settings.choose(provider)
+    names = settings.choose_all(provider)
+    if len(names) > 1:
+        raise ConfigError("an account is for one archive", hint=f"Name one of {', '.join(names)}")
+    name = names[0]
     public_url(name)  # refuses unknown names
     return name, settings.host(name, archive.base_url)
 

@@ -1,10 +1,10 @@
-"""An archive on your own machine: PEPS, GEODES and CDSE as their clients know them, with products made on the fly.
+"""An archive on your own machine: PEPS, GEODES, CDSE, WEkEO and ASF as their clients know them, products included.
 
     async with Sandbox(products=20, tape_fraction=0.5) as archive:
         ...  # talk to archive.peps_url or archive.cdse_url as archive.username with archive.password,
         ...  # or to archive.geodes_url with archive.api_key
 
-One catalogue stands behind the three protocols. It speaks them with their quirks, keeps products on a simulated tape
+One catalogue stands behind the five protocols. It speaks them with their quirks, keeps products on a simulated tape
 robot, and can break things on request (`FAULTS`). Programs written for the real archives work against it unchanged as
 long as they keep to what `docs/providers.md` does not list as left out.
 """

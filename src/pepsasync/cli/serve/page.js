@@ -15,7 +15,7 @@ let view = null;
 let coast = { box: "", rings: [] };
 let drawnBox = "";
 let isOver = false;
-let isAsking = false;
+let asking = null; // the request for products that is under way
 let hasNews = false;
 
 const $ = (id) => document.getElementById(id);
@@ -163,15 +163,24 @@ function productItem(one, now) {
 }
 
 // Names and footprints are asked for in slices; what the journal has not got yet comes with the next try.
-async function askForProducts() {
-  if (isAsking || products.length >= states.length) return;
-  isAsking = true;
+function askForProducts() {
+  if (products.length < states.length) asking ??= askForMore().finally(() => { asking = null; });
+  return asking;
+}
+
+async function askForMore() {
   try {
     const reply = await fetch(`products?first=${products.length}`);
     for (const one of reply.ok ? await reply.json() : []) products[one.n] = one;
     hasNews = true;
   } catch { /* the stream tells when the server is gone */ }
-  isAsking = false;
+}
+
+async function askForAll() {
+  for (let before = -1; products.length < states.length && products.length !== before;) {
+    before = products.length;
+    await askForProducts();
+  }
 }
 
 // ---- the map: longitude and latitude as they are, narrowed by the cosine of the middle
@@ -264,7 +273,7 @@ stream.addEventListener("view", (message) => {
 stream.addEventListener("over", () => {
   isOver = true;
   stream.close();
-  askForProducts();
+  askForAll();
   $("life").textContent = "the run is over";
   showView();
 });
