@@ -9,6 +9,14 @@ import threading
 import trustme
 
 
+@contextlib.contextmanager
+def port_of_nobody():
+    """A port of this machine on which nobody listens, and that nobody else gets meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
 class Server:
     """Hands each connection to `answer(connection, head)`, again and again while that returns True.
 

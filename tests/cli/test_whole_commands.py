@@ -5,12 +5,13 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import zipfile
 
 import pytest
+
+from servers import port_of_nobody
 
 PERIOD = "-d 2015-01-01 -f 2018-01-01"
 
@@ -33,7 +34,7 @@ def test_refused_credentials_make_3(spawn, archive, tmp_path):
 
 
 def test_unreachable_archive_makes_4(run, auth, tmp_path):
-    with socket_that_refuses() as port:
+    with port_of_nobody() as port:
         done = run("fetch", "-c", "S1", "-a", auth, "--base-url", f"http://127.0.0.1:{port}/resto", "-w", tmp_path)
 
     assert done.code == 4
@@ -257,18 +258,6 @@ def test_several_search_replies_become_one_document(run, archive, tmp_path):
     raw = json.loads((tmp_path / "raw.json").read_text())
     found = {feature["properties"]["productIdentifier"] for feature in raw["features"]}
     assert found == set(done.out.split()) == {product.name for product in archive.catalogue[:3]}
-
-
-class socket_that_refuses:  # noqa: N801 - reads as a statement
-    """A port of this machine on which nobody listens."""
-
-    def __enter__(self):
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        return self._socket.getsockname()[1]
-
-    def __exit__(self, *exc):
-        self._socket.close()
 
 
 def test_user_whom_the_system_does_not_know_can_work(run, archive, auth, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from pepsasync import Client, Config
 from pepsasync.engine import check as check_module
 from pepsasync.engine.check import check
 from pepsasync.providers import provider_names
-from servers import Server
+from servers import port_of_nobody
 
 pytestmark = pytest.mark.anyio
 
@@ -99,11 +99,10 @@ async def test_ranges_that_are_ignored_are_told():
 
 
 async def test_nothing_more_is_looked_at_when_nobody_answers(provider):
-    with Server(lambda *_: False) as server:
-        port = server.port
     account = credentials(sandbox(1), provider)
-    async with Client(provider, base_url=f"http://127.0.0.1:{port}/x", credentials=account) as client:
-        found = await findings(client)
+    with port_of_nobody() as port:
+        async with Client(provider, base_url=f"http://127.0.0.1:{port}/x", credentials=account) as client:
+            found = await findings(client)
 
     assert list(found) == ["name", "connection"]
     assert wrong(found) == ["connection"]

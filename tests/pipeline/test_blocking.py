@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import inspect
+import os
 import signal
 import subprocess
 import sys
@@ -366,7 +367,7 @@ with blocking.Client("peps", backend=sys.argv[3]) as client:
 
 
 def environment(archive):
-    return {
+    return os.environ | {
         "PEPSASYNC_PEPS_BASE_URL": archive.peps_url,
         "PEPSASYNC_PEPS_USERNAME": archive.username,
         "PEPSASYNC_PEPS_PASSWORD": archive.password,

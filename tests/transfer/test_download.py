@@ -23,7 +23,7 @@ from pepsasync.transfer.download import download
 from pepsasync.transfer.part import SMALL
 from pepsasync.transfer.receive import BLOCK
 from pepsasync.transfer.receive import LARGE as READ
-from servers import Authority, File, Server, Tunnel, wait_until_gone, whole
+from servers import Authority, File, Server, Tunnel, port_of_nobody, wait_until_gone, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -416,12 +416,10 @@ async def test_download_server_that_never_answers_is_given_up(run, serve, scheme
 
 
 async def test_download_nobody_listens(run, serve, scheme):
-    with Server(whole(b"")) as server:
-        port = server.port
-
-    async with run() as line:
-        with pytest.raises(UnreachableError):
-            await line.fetch(product(f"{scheme}://localhost:{port}/", b"x"))
+    with port_of_nobody() as port:
+        async with run() as line:
+            with pytest.raises(UnreachableError):
+                await line.fetch(product(f"{scheme}://localhost:{port}/", b"x"))
 
 
 async def test_download_finds_the_address_of_a_host_that_answers(run, serve, scheme):

@@ -11,7 +11,7 @@ import pytest
 
 from pepsasync.http.sockets import Connection, Sockets
 from pepsasync.http.transport import Transport
-from servers import Authority, File, Server, Tunnel, wait_until_gone, whole
+from servers import Authority, File, Server, Tunnel, port_of_nobody, wait_until_gone, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -52,11 +52,10 @@ async def test_transport_bad_answers(authority, answer, expected):
 
 
 async def test_transport_nobody_listens(authority):
-    with Server(whole(b"")) as server:
-        port = server.port
-    async with client(authority) as http:
-        with pytest.raises(httpx.ConnectError):
-            await http.get(f"http://localhost:{port}/")
+    with port_of_nobody() as port:
+        async with client(authority) as http:
+            with pytest.raises(httpx.ConnectError):
+                await http.get(f"http://localhost:{port}/")
 
 
 async def test_transport_certificate_of_another_host_is_refused(authority):
