@@ -132,3 +132,27 @@ def test_words_of_other_missions_find_nothing():
 def test_other_collections_are_refused(collection):
     with pytest.raises(ConfigError, match="holds Sentinel-1"):
         slices(Query(collection=collection))
+
+
+def test_own_collections_are_searched_beside_all_of_a_mission():
+    own = parameters(Query(collection=("S1", "SENTINEL-1_BURSTS")))["shortName"]
+    radar = parameters(Query(collection="S1"))["shortName"]
+    known = parameters(Query(collection=("SENTINEL-1A_SLC", "S1")))["shortName"]
+
+    assert set(own) == {"SENTINEL-1_BURSTS", *radar}
+    assert sorted(known) == sorted(radar)
+
+
+@pytest.mark.parametrize(
+    ("collection", "with_others"), [("OPERA_L2_RTC-S1_V1", False), (("S1", "OPERA_L2_RTC-S1_V1"), True)]
+)
+def test_products_of_own_collections_may_have_any_name(collection, with_others):
+    [part] = slices(Query(names=("OPERA_L2_RTC-S1_X",), collection=collection))
+
+    assert parameters(part)["readable_granule_name[]"] == ["OPERA_L2_RTC-S1_X"]
+    assert "OPERA_L2_RTC-S1_V1" in parameters(part)["shortName"]
+    assert ("SENTINEL-1A_SLC" in parameters(part)["shortName"]) is with_others
+
+
+def test_names_of_other_missions_are_not_asked_for():
+    assert slices(Query(names=("S2A_MSIL1C_B",), collection="S2")) == []

@@ -160,3 +160,10 @@ def test_pages_are_counted_from_one():
 def test_types_that_only_other_archives_have_are_refused(collection, kind):
     with pytest.raises(ConfigError, match=f"GEODES has no {kind} of {collection}.*--provider cdse"):
         slices(Query(collection=collection, product_type=kind))
+
+
+def test_a_name_is_looked_for_in_the_own_collection_that_is_asked_for():
+    name = "S2A_MSIL1C_20170105T105432_N0204_R051_T31TCJ_20170105T105428"
+    found = {asked: slices(Query(names=(name,), collection=asked))[0].collection for asked in ("OWN_S2", "S2", None)}
+
+    assert found == {"OWN_S2": "OWN_S2", "S2": "PEPS_S2_L1C", None: "PEPS_S2_L1C"}

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, rule
 
-from pepsasync.errors import ServerError, UnreachableError
-from pepsasync.events import ProductDelivered, ProductSkipped
+from pepsasync.errors import ConfigError, ServerError, UnreachableError
+from pepsasync.events import ProductDelivered, ProductFailed, ProductSkipped
 from pepsasync.folder.layout import Folder
 from pepsasync.model import Product, Query
 from pepsasync.query.select import is_wanted, latest
@@ -42,9 +42,11 @@ class Archive:
         self.searches = 0
         self.kill_after = None
         self.outage = None
-        self.provider = SimpleNamespace(name="peps")
+        self.provider = SimpleNamespace(name="peps", slices=lambda query: [query])
         self.root = "https://archive.example"
         self._listeners = []
+        self.unread = {}
+        """By word that is told of a record that cannot be read, which queries find it."""
 
     def step(self):
         """Something is about to be done."""
@@ -58,6 +60,9 @@ class Archive:
         found = [product for product in self.shown.values() if is_wanted(product, query)]
         if self.outage == "unreachable":
             raise UnreachableError("nobody answers")
+        for word, is_found in self.unread.items():
+            if is_found(query):
+                self.emit(ProductFailed(id=word, name=word, error="ProtocolError", message="cannot be read"))
         for number, product in enumerate(found):
             if self.outage == "broken" and number == len(found) // 2:
                 break
@@ -243,3 +248,170 @@ def test_products_are_found_however_they_were_published(tmp_path):
             anyio.run(lambda: carry_out(archive, ORDER, tmp_path))
 
     assert len(list(tmp_path.glob("*.zip"))) == 3
+
+
+class Nightly:
+    """An archive, and a folder that follows it."""
+
+    def __init__(self, directory):
+        self.archive, self.directory = Archive(directory), directory
+
+    def show(self, *products):
+        self.archive.shown = {product.name: product for product in products}
+
+    def night(self, query=ORDER, **words):
+        with mock.patch.object(run, "JournalReader", self.archive.reader):
+            return anyio.run(lambda: carry_out(self.archive, query, self.directory, **words))
+
+    @property
+    def names(self):
+        return {path.stem for path in self.directory.glob("*.zip")}
+
+
+@pytest.fixture
+def nightly(tmp_path):
+    return Nightly(tmp_path)
+
+
+def test_what_seems_withdrawn_is_asked_for_in_its_own_collection(nightly):
+    kept, other = (replace(product_of(number, 1, START), collection="OWN:S1") for number in (1, 2))
+    asked = []
+
+    async def search(query):
+        asked.append((query.names, query.collection))
+        if query.names and query.collection is None:
+            return  # the name leads to another collection
+        for product in nightly.archive.shown.values():
+            if is_wanted(product, query):
+                yield product
+
+    nightly.archive.search = search
+    nightly.show(kept, other)
+    nightly.night(Query(collection="OWN:S1"))
+    done = nightly.night(Query(collection="OWN:S1", end=other.start), prunes=True)
+
+    assert ((other.name,), "OWN:S1") in asked
+    assert done.removed == []
+    assert nightly.names == {kept.name, other.name}
+
+
+@pytest.mark.parametrize("slices", ["none", "refused"])
+def test_what_cannot_be_asked_for_is_not_withdrawn(nightly, slices):
+    kept, other = product_of(1, 1, START), product_of(2, 1, START)
+    nightly.show(kept, other)
+    nightly.night()
+    nightly.show(kept)
+
+    def answer(_):
+        if slices == "refused":
+            raise ConfigError("there is no such collection")
+        return []
+
+    nightly.archive.provider.slices = answer
+    done = nightly.night(prunes=True)
+    assert done.removed == []
+    assert nightly.names == {kept.name, other.name}
+
+    nightly.archive.provider.slices = lambda query: [query]
+    assert nightly.night(prunes=True).removed == [other.name]
+
+
+def test_what_is_missing_and_cannot_be_asked_for_stays_with_the_order(nightly):
+    product = product_of(1, 1, START)
+    nightly.show(product, product_of(2, 1, START + timedelta(days=30)))
+    nightly.night()
+    (nightly.directory / f"{product.name}.zip").unlink()
+    nightly.archive.provider.slices = lambda _: []
+    nightly.night()
+    assert product.name not in nightly.names
+
+    nightly.archive.provider.slices = lambda query: [query]
+    nightly.night()
+    assert product.name in nightly.names
+
+
+def test_dates_of_two_archives_are_not_compared(nightly):
+    here = product_of(1, 2, START)
+    nightly.show(here)
+    nightly.night()
+
+    older = replace(product_of(1, 1, START + timedelta(days=100)), provider="other")  # it publishes later
+    nightly.archive.provider.name = "other"
+    nightly.show(older)
+    done = nightly.night(replaces=True, prunes=True)
+    again = nightly.night(replaces=True, prunes=True)
+
+    assert done.changes.replace == again.changes.replace == ()
+    assert done.removed == again.removed == []
+    assert here.name in nightly.names
+
+
+def test_what_the_other_archive_dates_both_of_is_replaced(nightly):
+    here = product_of(1, 1, START + timedelta(days=200))
+    nightly.show(here)
+    nightly.night()
+
+    both = [replace(product_of(1, number, START + timedelta(days=number)), provider="other") for number in (1, 2)]
+    nightly.archive.provider.name = "other"
+    nightly.show(*both)
+    done = nightly.night(replaces=True)
+
+    assert done.removed == [here.name]
+    assert nightly.names == {both[1].name}
+
+
+@pytest.mark.parametrize("told", ["name", "id", "nothing"])
+def test_what_has_a_record_that_cannot_be_read_is_not_withdrawn(nightly, told):
+    kept, other = product_of(1, 1, START), replace(product_of(2, 1, START), id="0a-1")
+    nightly.show(kept, other)
+    nightly.night()
+    word = {"name": other.name, "id": other.id, "nothing": "record 1 without a name on page 1"}[told]
+    nightly.archive.unread = {word: lambda query: not query.names or other.name in query.names}
+    nightly.show(kept)
+    done = nightly.night(prunes=True)
+    assert done.changes.gone == ()
+    assert done.removed == []
+
+    nightly.archive.unread = {}
+    assert nightly.night(prunes=True).removed == [other.name]
+
+
+def test_a_record_that_cannot_be_read_brings_no_older_processing(nightly):
+    older, newer = product_of(1, 1, START), product_of(1, 2, START + timedelta(days=1))
+    nightly.show(older, newer)
+    nightly.night()
+    assert nightly.names == {newer.name}
+
+    nightly.show(older)
+    nightly.archive.unread = {newer.name: lambda _: True}
+    done = nightly.night(prunes=True)
+
+    assert not done.changes
+    assert nightly.names == {newer.name}
+
+
+def test_the_marker_waits_for_records_that_cannot_be_read(nightly):
+    first = product_of(1, 1, START)
+    late, last = product_of(2, 1, START + timedelta(days=10)), product_of(3, 1, START + timedelta(days=50))
+    nightly.show(first)
+    nightly.night()
+    nightly.show(first, last)
+    nightly.archive.unread = {late.name: lambda _: True}
+    done = nightly.night()
+    assert done.memory.marker == first.published
+
+    nightly.show(first, late, last)
+    nightly.archive.unread = {}
+    done = nightly.night()
+    assert late.name in nightly.names
+    assert done.memory.marker == last.published
+
+
+def test_the_marker_does_not_wait_for_what_is_here(nightly):
+    first, last = product_of(1, 1, START), product_of(2, 1, START + timedelta(days=50))
+    nightly.show(first)
+    nightly.night()
+    nightly.show(last)
+    nightly.archive.unread = {first.name: lambda _: True}
+
+    assert nightly.night().memory.marker == last.published

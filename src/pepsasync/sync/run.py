@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 
 from pepsasync.errors import FATAL, ConfigError, DeliveryError, ProviderError
-from pepsasync.events import ProductDelivered, ProductMoved, ProductRemoved, ProductSkipped, SearchFellShort
+from pepsasync.events import (
+    ProductDelivered,
+    ProductFailed,
+    ProductMoved,
+    ProductRemoved,
+    ProductSkipped,
+    SearchFellShort,
+)
 from pepsasync.folder.journal import JournalReader
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.names import safe_name
-from pepsasync.model import Product, Query
+from pepsasync.model import Product, Query, several
 from pepsasync.paths import in_home
+from pepsasync.query.missions import NEUTRAL
 from pepsasync.query.saved import wanted_as_json
 from pepsasync.sync.changes import Changes, decide, next_marker
 from pepsasync.sync.memory import Memory, read_memory, write_memory
@@ -36,6 +45,9 @@ LOOK_BACK = timedelta(days=3)
 
 MOST_NAMES = 200
 """Products that are looked up one by one; for more of them everything is looked at."""
+
+_UNDATED = datetime.max.replace(tzinfo=UTC)
+"""Publication of what another archive has dated: nothing counts as newer by its date alone."""
 
 _SHOWS_NOTHING = (
     "the archive lists nothing of this order, of which {} are here: they are kept, and not treated as withdrawn"
@@ -73,6 +85,10 @@ class Sync:
     _listed: list[Product] = field(default_factory=list)
     _wanted: set[str] = field(default_factory=set)
     _fell_short: bool = False
+    _unread: set[str] = field(default_factory=set)
+    """Names and ids of what the archive lists with records that cannot be read."""
+    _untold: set[str] = field(default_factory=set)
+    """Names of products of which the archive cannot tell whether it has them."""
 
     def take(self, event: Event) -> None:
         """Note what becomes of products, and whether a search saw everything."""
@@ -106,16 +122,21 @@ class Sync:
         here, missing = await to_thread.run_sync(_products_here, self.folder, self.memory, self.selection)
         self._products = {product.name: product for product in here}
         self._here = set(self._products)
-        names = [*missing, *(new for old, new in self.memory.replaced.items() if with_replaced and old in self._here)]
+        newer = {new: old for old, new in self.memory.replaced.items() if with_replaced and old in self._here}
+        names = [*missing, *newer]
         is_known = all(product.provider for product in here)  # else the journal was lost, and dates with it
         is_complete |= self.memory.marker is None or len(names) > MOST_NAMES or not is_known
         is_complete |= bool(self.query.per)  # the best of a day or tile is known only among all
         self._listed = [product async for product in self._search(self._narrowed(is_complete=is_complete))]
         is_complete &= self.trouble is None and not self._fell_short
         shown = {product.name: product for product in self._listed}
-        if not is_complete and (unknown := [name for name in names if name not in shown]):
-            shown |= {product.name: product async for product in self._search(Query(names=tuple(unknown)))}
-        self.changes = decide(here, shown.values(), is_complete=is_complete)
+        if not is_complete:
+            unknown = {name: missing.get(name) or self._products.get(newer.get(name, "")) for name in names}
+            shown |= await self._look_up({name: known for name, known in unknown.items() if name not in shown})
+        held = [self._as_dated_here(product, is_same_archive=is_same_archive) for product in here]
+        shown = {product.name: product for product in held if self._is_unread(product)} | shown
+        self._untold |= {name for name, known in missing.items() if name in self._unread or self._is_unread(known)}
+        self.changes = decide(held, shown.values(), is_complete=is_complete)
         if not is_same_archive:
             self._leave_to_archive_before(shown)
         if self.changes.gone:
@@ -154,7 +175,7 @@ class Sync:
         """Note on the disk what will be brought: from then on the order knows it, whatever ends the run."""
         self._wanted = {product.name for product in wanted}
         if self.trouble is None:  # else it is not known whether what is missing is still to be had
-            self.memory.names &= self._here
+            self.memory.names &= self._here | self._untold
         self.memory.names |= self._wanted
         self.memory.moved -= self._wanted
         await self._remember()
@@ -174,20 +195,67 @@ class Sync:
         for name in self.changes.gone if prunes else ():
             await self._take_out(name, keep=False)
         self.memory.replaced = {old: new for old, new in self.memory.replaced.items() if old in self._here}
-        if self.trouble is None and not self._fell_short:
+        has_missed = bool(self._unread - _words_of(self._products.values()))
+        if self.trouble is None and not self._fell_short and not has_missed:
             undelivered = self._wanted - self._here
             self.memory.marker = next_marker(self.memory.marker, self._listed, undelivered)
         await self._remember()
 
     async def _search(self, query: Query) -> AsyncIterator[Product]:
-        """Products that match, as far as the archive tells."""
+        """Products that match, as far as the archive tells; records that cannot be read are noted."""
+        with self.client.listen(self._note_unread):
+            try:
+                async for product in self.client.search(query):
+                    yield product
+            except FATAL:
+                raise
+            except ProviderError as error:
+                self.trouble = error
+
+    def _note_unread(self, event: Event) -> None:
+        if isinstance(event, ProductFailed):
+            self._unread |= {event.name, event.id}
+
+    def _is_unread(self, product: Product | None) -> bool:
+        """Whether the archive lists a product, with a record that cannot be read."""
+        return product is not None and not self._unread.isdisjoint((product.name, product.id))
+
+    async def _look_up(self, known: Mapping[str, Product | None]) -> dict[str, Product]:
+        """What the archive has under some names; those that it cannot be asked for are noted.
+
+        Args:
+            known: By name, a product that tells the collection.
+        """
+        by_collection = defaultdict[str | None, list[str]](list)
+        for name, product in known.items():
+            places = [place for place in self._collections(product) if self._can_ask(name, place)]
+            if not places:
+                self._untold.add(name)
+            for place in places:
+                by_collection[place].append(name)
+        return {
+            product.name: product
+            for collection, names in by_collection.items()
+            async for product in self._search(Query(names=tuple(names), collection=collection))
+        }
+
+    def _collections(self, product: Product | None) -> tuple[str | None, ...]:
+        """Where to ask for a product: in its collection, or else where its name leads and in those of the order."""
+        if product and product.provider == self.client.provider.name and product.collection not in ("", "unknown"):
+            return (product.collection,)
+        return (None, *(each for each in several(self.query.collection) if each not in NEUTRAL))
+
+    def _can_ask(self, name: str, collection: str | None) -> bool:
         try:
-            async for product in self.client.search(query):
-                yield product
-        except FATAL:
-            raise
-        except ProviderError as error:
-            self.trouble = error
+            return bool(self.client.provider.slices(Query(names=(name,), collection=collection)))
+        except ConfigError:
+            return False
+
+    def _as_dated_here(self, product: Product, *, is_same_archive: bool) -> Product:
+        """A product without the date that another archive gave it: archives publish the same at different times."""
+        if is_same_archive and product.provider in ("", self.client.provider.name):
+            return product
+        return replace(product, published=_UNDATED)
 
     def _narrowed(self, *, is_complete: bool) -> Query:
         """The query, for what was published lately."""
@@ -202,13 +270,21 @@ class Sync:
         self.changes = replace(self.changes, gone=())
 
     async def _confirm_gone(self, shown: dict[str, Product]) -> None:
-        """Look up by name what seems to be gone: it may only not match any more."""
+        """Look up by name what seems to be gone: it may only not match any more.
+
+        A record that cannot be read and that no name tells may be of any of them.
+        """
         if not shown:
             self.notices.append(_SHOWS_NOTHING.format(len(self.changes.gone)))
             self.changes = replace(self.changes, gone=())
             return
-        found = {product.name async for product in self._search(Query(names=self.changes.gone))}
-        self.changes = replace(self.changes, gone=()) if self.trouble else self.changes.without_gone(found)
+        known = {name: self._products[name] for name in self.changes.gone}
+        before, self._unread = self._unread, set()
+        found = {*await self._look_up(known), *self._untold}
+        found |= {name for name, product in known.items() if self._is_unread(product)}
+        is_unsure = self.trouble is not None or bool(self._unread - _words_of(known.values()))
+        self._unread |= before
+        self.changes = replace(self.changes, gone=()) if is_unsure else self.changes.without_gone(found)
 
     async def _take_out(self, name: str, *, keep: bool) -> None:
         try:
@@ -354,9 +430,16 @@ def check_query(query: Query) -> None:
         )
 
 
-def _products_here(folder: Folder, memory: Memory, selection: Selection | None) -> tuple[list[Product], list[str]]:
-    """Products of an order that stand in its folder, as the journal knows them, and names of those that do not."""
-    here, missing = list[Product](), list[str]()
+def _words_of(products: Iterable[Product]) -> set[str]:
+    """Names and ids: records that cannot be read are told by either."""
+    return {word for product in products for word in (product.name, product.id)}
+
+
+def _products_here(
+    folder: Folder, memory: Memory, selection: Selection | None
+) -> tuple[list[Product], dict[str, Product | None]]:
+    """Products of an order that stand in its folder, and by name those that do not, as the journal knows them."""
+    here, missing = list[Product](), dict[str, Product | None]()
     with contextlib.ExitStack() as closing:
         reader = None
         with contextlib.suppress(ConfigError):
@@ -364,7 +447,7 @@ def _products_here(folder: Folder, memory: Memory, selection: Selection | None) 
         for name in sorted(memory.names):
             row = reader.product(name) if reader else None
             if name not in memory.moved and not (stands(name, folder) and holds(name, folder, selection)):
-                missing.append(name)
+                missing[name] = row.product if row else None
             elif row and row.product:
                 here.append(row.product)
             else:

@@ -6,6 +6,7 @@ ASF's search API has no pages and no totals, and cuts long results without a wor
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,8 @@ LEVELS = {
     "RAW": ("RAW",),
 }
 """By product type, the ends of the names of the archive's collections; each satellite has its own."""
+_ALL = ("S1", "SENTINEL-1")
+"""Names of all those collections together."""
 BURSTS = "SENTINEL-1_BURSTS"
 BURST = "BURST"
 """Product type of single bursts."""
@@ -51,8 +54,11 @@ def slices(query: Query) -> list[Query]:
         ConfigError: It is for another mission than Sentinel-1.
     """
     if query.names:
-        names = [name for name in query.names if name.startswith("S1")]
-        return [part for name in names for part in by_area(of_name(query, name, None)) if any(short_names(part))]
+        own = _own_collections(query)
+        asked = query.collection if own else None
+        names = [name for name in query.names if own or name.startswith("S1")]
+        named = [replace(of_name(query, name, None), collection=asked) for name in names]
+        return [part for of_one in named for part in by_area(of_one) if any(short_names(part))]
     for collection in several(query.collection):
         if mission_of(collection) not in (None, "1"):
             raise ConfigError(
@@ -79,7 +85,7 @@ def search_parameters(query: Query, page_size: int = PAGE_SIZE) -> list[tuple[st
     }
     return [
         ("provider", "ASF"),
-        *(("shortName", name) for name in short_names(query)),
+        *(("shortName", name) for name in dict.fromkeys(short_names(query))),
         *(("readable_granule_name[]", name.removesuffix(".tiff")) for name in query.names),
         *([("temporal", f"{_instant(query.start)},{_instant(query.end)}")] if query.start or query.end else []),
         *([("updated_since", _instant(query.published_since))] if query.published_since else []),
@@ -93,9 +99,9 @@ def search_parameters(query: Query, page_size: int = PAGE_SIZE) -> list[tuple[st
 
 def short_names(query: Query) -> Iterator[str]:
     """The archive's collections that may hold what is looked for, without those of metadata files."""
-    own = [name for name in several(query.collection) if name not in ("S1", "SENTINEL-1")]
-    if own:
-        yield from own
+    own = _own_collections(query)
+    yield from own
+    if own and not any(name in _ALL for name in several(query.collection)):
         return
     wanted = tuple(str(kind).upper() for kind in several(query.product_type))
     kinds = [kind for kind in LEVELS if not wanted or any(_names(word, kind) for word in wanted)]
@@ -105,6 +111,11 @@ def short_names(query: Query) -> Iterator[str]:
             yield from (f"SENTINEL-1{satellite[-1].upper()}_{level}" for satellite in satellites)
     if BURST in wanted or any(name.endswith(f"{BURST}.tiff") for name in query.names):
         yield BURSTS
+
+
+def _own_collections(query: Query) -> list[str]:
+    """Those that are named as the archive names them."""
+    return [name for name in several(query.collection) if name not in _ALL and mission_of(name) in (None, "1")]
 
 
 def _names(word: str, kind: str) -> bool:

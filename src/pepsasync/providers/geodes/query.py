@@ -54,7 +54,9 @@ def slices(query: Query) -> list[Query]:
                 what = f"GEODES has no {kind} of {collection}"
                 raise ConfigError(what, hint="Try --provider cdse; 'pepsasync collections geodes' lists what is here")
     if query.names:
-        named = (of_name(query, name, collection_of(name) or _one(query.collection)) for name in query.names)
+        asked = query.collection if isinstance(query.collection, str) else None
+        own = None if asked in COLLECTIONS else asked
+        named = (of_name(query, name, own or collection_of(name) or asked) for name in query.names)
         return [part for query_of_name in named for part in by_area(query_of_name)]
     return [
         part
@@ -62,10 +64,6 @@ def slices(query: Query) -> list[Query]:
         for of_season in by_season(of_collection)
         for part in by_area(of_season)
     ]
-
-
-def _one(collection: str | tuple[str, ...] | None) -> str | None:
-    return collection if isinstance(collection, str) else None
 
 
 def collection_of(name: str) -> str | None:
