@@ -263,7 +263,12 @@ async def test_search_sorts_and_takes_the_best(connect_to, optical):
             product async for product in client.search(collection="S1", bbox="1,43,2,44", sort="cover", limit=3)
         ]
         optical = [product for product in archive.catalogue if product.collection == "S2ST"]
+        radar = [product for product in archive.catalogue if product.collection == "S1"]
+        latest_of_day = await names(client, collection="S1", per="day")
 
+    radar.sort(key=lambda p: p.name, reverse=True)
+    by_day = {p.start.date(): p.name for p in sorted(radar, key=lambda p: (p.start, p.published))}
+    assert latest_of_day == [by_day[day] for day in sorted(by_day, reverse=True)]
     assert [p.cloud_cover for p in clear] == sorted(p.cloud_cover for p in optical)[:7]
     assert [p.size for p in large] == sorted((p.size for p in optical), reverse=True)
     tiles = {p.tile: min(q.cloud_cover for q in optical if q.tile == p.tile) for p in optical}

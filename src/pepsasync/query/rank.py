@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pepsasync.query.select import covered, tile_of
+from pepsasync.query.select import covered, newness, shows_radar, tile_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -16,13 +16,16 @@ def ranked(products: Iterable[Product], query: Query) -> list[Product]:
     """Return products in the order that a query asks for, and of each day or tile only the best.
 
     Args:
-        products: All that match, newest acquisition first, which also decides between equals.
+        products: All that match, in any order.
         query: With `sort` and `per`.
 
     Returns:
-        Without `sort` the newest first, and then the clearest product is the best of its day or tile.
+        Without `sort` the newest acquisition first, and then the clearest product is the best of its day or tile.
+        Of equals the newest acquisition comes first, then the newest processing, then the first name.
     """
-    found = list(products)
+    found = sorted(products, key=lambda product: product.name)
+    found.sort(key=newness, reverse=True)
+    found.sort(key=_key("date", query))
     if query.per:
         best: dict[Hashable, Product] = {}
         for product in sorted(found, key=_key(query.sort or "clouds", query)):
@@ -35,7 +38,7 @@ def ranked(products: Iterable[Product], query: Query) -> list[Product]:
 def _key(sort: str, query: Query) -> Callable[[Product], float]:
     """What to sort by; unknown values come last."""
     if sort == "clouds":
-        return lambda product: 101.0 if product.cloud_cover is None else product.cloud_cover
+        return lambda product: 101.0 if product.cloud_cover is None or shows_radar(product) else product.cloud_cover
     if sort == "size":
         return lambda product: -(product.size or 0)
     if sort == "cover":

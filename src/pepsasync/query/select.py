@@ -137,13 +137,14 @@ def _has_orbit(product: Product, query: Query) -> bool:
 
 def _is_clear(product: Product, query: Query) -> bool:
     most, least = query.cloud_cover, query.min_cloud_cover
-    if (most is None and least is None) or _is_radar(product):
+    if (most is None and least is None) or shows_radar(product):
         return True
     clouds = product.cloud_cover
     return clouds is not None and (least or 0) <= clouds <= (100 if most is None else most)
 
 
-def _is_radar(product: Product) -> bool:
+def shows_radar(product: Product) -> bool:
+    """Whether a product is of Sentinel-1, which sees through clouds."""
     return (_platform(product) or "").startswith("S1")
 
 
@@ -156,7 +157,7 @@ def _has_direction(product: Product, query: Query) -> bool:
 
 
 def _has_polarisation(product: Product, query: Query) -> bool:
-    if query.polarisation is None or not _is_radar(product):
+    if query.polarisation is None or not shows_radar(product):
         return True
     in_name = _S1_CHANNELS.match(product.name)
     told = product.polarisation or (in_name and _CHANNELS.get(in_name[1])) or ""
@@ -316,6 +317,11 @@ def latest(products: Iterable[Product]) -> list[Product]:
         groups[processing.acquisition].append((processing.age, number))
     kept = {number for group in groups.values() for number in _newest(group, wanted)}
     return [product for number, product in enumerate(wanted) if number in kept]
+
+
+def newness(product: Product) -> tuple[int, str, datetime]:
+    """How new a processing is: baseline, processing time, publication. See `latest`."""
+    return _processing(product).age
 
 
 def online_twins(products: Iterable[Product]) -> list[Product]:
