@@ -78,7 +78,7 @@ def eodag(session: nox.Session) -> None:
 def prometheus(session: nox.Session) -> None:
     """Let a real Prometheus scrape the metrics of a run; needs Debian's `prometheus`, which has `promtool` too."""
     session.install(".[sandbox,serve]", *group("test"))
-    session.run("pytest", "tests/cli/test_prometheus.py", *session.posargs)
+    session.run("pytest", "tests/display/test_prometheus.py", *session.posargs)
 
 
 @nox.session

@@ -22,9 +22,9 @@ import httpx
 import journal
 from counts import measure_each
 
-from pepsasync.cli.counters import Counters
 from pepsasync.cli.resume import find_unfinished
 from pepsasync.config import Config
+from pepsasync.display.counters import Counters
 from pepsasync.engine.fetch import fetch
 from pepsasync.engine.one_archive import OneArchive
 from pepsasync.engine.order import Order

@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.text import Text
 
 from pepsasync import Client, Config, Credentials, build_query
-from pepsasync.cli.counters import Counters
-from pepsasync.cli.live import draw
-from pepsasync.cli.view import view_of
+from pepsasync.display.counters import Counters
+from pepsasync.display.live import draw
+from pepsasync.display.view import view_of
 from pepsasync.sandbox import Sandbox
 
 if TYPE_CHECKING:

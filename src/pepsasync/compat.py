@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio import to_thread
 
-from pepsasync.cli.lines import NORMAL, QUIET, Lines
 from pepsasync.cli.options import ArchiveOptions
-from pepsasync.cli.records import SearchReplies
-from pepsasync.cli.units import show_count
+from pepsasync.display.lines import NORMAL, QUIET, Lines
+from pepsasync.display.records import SearchReplies
 from pepsasync.errors import ConfigError, PepsasyncError
 from pepsasync.folder.layout import Folder
 from pepsasync.model import DeliveryStatus, StorageTier
@@ -24,6 +23,7 @@ from pepsasync.paths import in_home
 from pepsasync.query.criteria import build_query
 from pepsasync.query.missions import mission_of
 from pepsasync.text import one_line
+from pepsasync.units import show_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from pepsasync.cli.counters import Counters
+from pepsasync.display.counters import Counters
 from pepsasync.errors import ConfigError
 from pepsasync.html import html_table, html_text
 from pepsasync.units import show_count, show_duration, show_size

@@ -14,7 +14,7 @@ import pytest
 
 from archives import account_file, running
 from fakes import product
-from pepsasync.cli.counters import Counters
+from pepsasync.display.counters import Counters
 from pepsasync.events import (
     DownloadStarted,
     ProductDelivered,
@@ -30,8 +30,8 @@ pytest.importorskip("sse_starlette", reason="needs the extra serve")
 pytest.importorskip("prometheus_client", reason="needs the extra serve")
 from prometheus_client.parser import text_string_to_metric_families
 
-from pepsasync.cli.serve.board import Board
-from pepsasync.cli.serve.server import TOKEN_VARIABLE, serving
+from pepsasync.display.serve.board import Board
+from pepsasync.display.serve.server import TOKEN_VARIABLE, serving
 
 EVIL = '<img src=x onerror="window.pwned=1"><script>window.pwned=2</script>\'\u2028\x00\x1b]0;'
 PHONE = (390, 844)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pepsasync.cli import records
+from pepsasync.display import records
 from pepsasync.events import DownloadProgressed, Noticed
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -150,7 +150,7 @@ def test_what_waited_for_a_slow_reader_is_told_in_its_order(full_pipe):
     read, write = full_pipe
     told = """
 import os, sys
-from pepsasync.cli import output
+from pepsasync.display import output
 for number in range(output.MOST_WAITING + 5):
     output.tell(f"line {number}")
 print("told", flush=True)

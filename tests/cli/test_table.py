@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fakes import product
-from pepsasync.cli.table import table_lines
+from pepsasync.display.table import table_lines
 
 NAMES = [f"S2A_MSIL1C_201701{day:02}T105433_N0204_R051_T31TCJ_20170125T105428" for day in (2, 12)]
 fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))
@@ -82,7 +82,7 @@ def test_search_shows_the_columns_in_full_when_nobody_looks(run, clients):
 
 
 SHOW = f"""
-from pepsasync.cli.table import show_table
+from pepsasync.display.table import show_table
 from pepsasync.model import Product
 show_table([Product(id="1", name={NAMES[0]!r}, provider="p", collection="c", download_url="")], ("name", "tier"))
 """

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from fakes import product
-from pepsasync.cli.live import Progress
 from pepsasync.compat import _print
+from pepsasync.display.live import Progress
 from pepsasync.errors import ServerError
 from pepsasync.events import (
     DownloadProgressed,

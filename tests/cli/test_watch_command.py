@@ -9,9 +9,9 @@ import pytest
 
 from archives import account_file, running
 from fakes import product
-from pepsasync.cli.counters import Amount
-from pepsasync.cli.view import Download
 from pepsasync.cli.watch import PATIENCE, JournalView, Life
+from pepsasync.display.counters import Amount
+from pepsasync.display.view import Download
 from pepsasync.folder.journal import JournalReader, State, open_journal
 from pepsasync.folder.layout import Folder, PartNote, PartRecord
 from pepsasync.limits.estimate import TimeLeft

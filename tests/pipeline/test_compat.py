@@ -13,7 +13,7 @@ from shapely import Point
 
 from archives import account_file, right_files, root, running
 from pepsasync import AuthError, Client, ConfigError, ServerError, peps_download
-from pepsasync.cli.units import show_count
+from pepsasync.units import show_count
 
 ALL = {"collection": "S1", "start_date": "2015-01-01", "end_date": "2018-01-01", "verbose": False}
 QUICK = {"no_download": False, "wait": 0.005, "max_trials": 1000}

@@ -9,7 +9,7 @@ import pytest
 import pepsasync
 from fakes import product
 from pepsasync import events
-from pepsasync.cli.counters import Counters
+from pepsasync.display.counters import Counters
 from pepsasync.model import MOST_SHOWN
 from pepsasync.notebook import progress_html, show_progress
 from pepsasync.providers.base import SearchPage

@@ -15,7 +15,6 @@ from fakes import product
 from pepsasync import events
 from pepsasync.cli import options
 from pepsasync.cli.app import COMMANDS, make_command
-from pepsasync.cli.units import show_duration
 from pepsasync.config import SETTINGS, Config, Kind
 from pepsasync.errors import ConfigError
 from pepsasync.model import Delivery, DeliveryStatus, Report
@@ -23,6 +22,7 @@ from pepsasync.providers import DEFAULT_PROVIDER
 from pepsasync.report import report_as_dict
 from pepsasync.sandbox.faults import FAULTS
 from pepsasync.settings import ARCHIVE_KEYS, READERS
+from pepsasync.units import show_duration
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 TEXT = REFERENCE.read_text("utf-8")

@@ -93,7 +93,7 @@ def _explain(error: Exception, arguments: list[str]) -> int:
 def _show_traceback(error: Exception) -> None:
     import traceback  # noqa: PLC0415 - hardly ever
 
-    from pepsasync.cli.output import tell  # noqa: PLC0415
+    from pepsasync.display.output import tell  # noqa: PLC0415
 
     for line in "".join(traceback.format_exception(error)).rstrip("\n").split("\n"):
         tell(line)
@@ -108,8 +108,8 @@ def _fill_streams() -> None:
 
 def _empty_streams() -> None:
     """Write what is still in a buffer; where that is not possible the interpreter must not try it again."""
-    if "pepsasync.cli.output" in sys.modules:
-        from pepsasync.cli.output import settle  # noqa: PLC0415 - something was printed already
+    if "pepsasync.display.output" in sys.modules:
+        from pepsasync.display.output import settle  # noqa: PLC0415 - something was printed already
 
         settle()
     for stream in (sys.stdout, sys.stderr):
@@ -121,7 +121,7 @@ def _empty_streams() -> None:
 
 
 def _say(text: str) -> None:
-    from pepsasync.cli.output import tell  # noqa: PLC0415 - only when there is something to say
+    from pepsasync.display.output import tell  # noqa: PLC0415 - only when there is something to say
 
     tell(f"pepsasync: {text}")
 

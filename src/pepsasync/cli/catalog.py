@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pepsasync.cli.options import OutputOptions, flatten
-from pepsasync.cli.output import show
 from pepsasync.cli.resume import Directory  # noqa: TC001 - `flatten` evaluates the annotations
 from pepsasync.cli.session import Session
-from pepsasync.cli.units import show_count
+from pepsasync.display.output import show
+from pepsasync.units import show_count
 
 if TYPE_CHECKING:
     from pepsasync.results.catalog import OnDisk

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Exit, Option
 
-from pepsasync.cli.lines import QUIET
 from pepsasync.cli.options import PROVIDER_VARIABLE, ArchiveOptions, OutputOptions, TextOrJson, flatten
-from pepsasync.cli.output import answer, settle, show, show_json
-from pepsasync.cli.records import check_writable
 from pepsasync.cli.session import Session
+from pepsasync.display.lines import QUIET
+from pepsasync.display.output import answer, settle, show, show_json
+from pepsasync.display.records import check_writable
 from pepsasync.folder.files import disk_errors
 from pepsasync.text import as_json
 

@@ -10,8 +10,8 @@ from typer import Argument, Context
 
 from pepsasync.cli.complete import complete_collection
 from pepsasync.cli.options import ArchiveOptions, OutputOptions, TextOrJson, flatten
-from pepsasync.cli.output import show, show_json
 from pepsasync.cli.session import Session
+from pepsasync.display.output import show, show_json
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:

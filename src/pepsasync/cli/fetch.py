@@ -14,14 +14,14 @@ from pepsasync.cli.options import (
     StagingOptions,
     flatten,
 )
-from pepsasync.cli.output import totals
-from pepsasync.cli.records import is_output
 from pepsasync.cli.run import Run
 from pepsasync.cli.search import find
 from pepsasync.cli.session import Session
 from pepsasync.cli.sync import SaveOrder, fetch_since_last, is_since_last, save_order
-from pepsasync.cli.table import show_table
 from pepsasync.config import Config, given_settings
+from pepsasync.display.output import totals
+from pepsasync.display.records import is_output
+from pepsasync.display.table import show_table
 from pepsasync.errors import ConfigError
 
 DRY_RUN = ("-n", "--dry-run", "--no-download", "--no_download")

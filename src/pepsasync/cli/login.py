@@ -10,10 +10,10 @@ from typer import Argument, Option
 
 from pepsasync.cli.complete import complete_provider
 from pepsasync.cli.options import ARCHIVE, PROVIDER_VARIABLE, ArchiveOptions, OutputOptions, flatten
-from pepsasync.cli.output import answer
 from pepsasync.cli.session import Session
-from pepsasync.cli.units import show_count
+from pepsasync.display.output import answer
 from pepsasync.errors import AuthError, ConfigError, PepsasyncError
+from pepsasync.units import show_count
 
 if TYPE_CHECKING:
     from pepsasync.credentials import Credentials

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, TextOrJson, flatten
-from pepsasync.cli.output import show, show_json
 from pepsasync.cli.session import Session
-from pepsasync.cli.units import show_count, show_size
+from pepsasync.display.output import show, show_json
 from pepsasync.errors import ConfigError
 from pepsasync.query.product_names import bare_name
+from pepsasync.units import show_count, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

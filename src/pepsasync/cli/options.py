@@ -368,9 +368,9 @@ class ArchiveOptions:
         Raises:
             ConfigError: No such provider, a bad setting, or a file that cannot be used.
         """
-        from pepsasync.cli.output import ask_code  # noqa: PLC0415
         from pepsasync.client import Client  # noqa: PLC0415 - loads the network stack
         from pepsasync.credentials import read_auth_file  # noqa: PLC0415
+        from pepsasync.display.output import ask_code  # noqa: PLC0415
         from pepsasync.settings import read_settings  # noqa: PLC0415
 
         settings = read_settings(os.environ)

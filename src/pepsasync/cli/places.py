@@ -6,7 +6,7 @@ import os
 import sys
 
 from pepsasync.area.places import AmbiguousPlaceError, find_one, find_place, rivals
-from pepsasync.cli.output import answer, tell
+from pepsasync.display.output import answer, tell
 from pepsasync.errors import ConfigError
 from pepsasync.model import several
 from pepsasync.providers.collections import KNOW_PLACES

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from typer import Exit
 
-from pepsasync.cli.counters import ON_TAPE
-from pepsasync.cli.figures import earlier
 from pepsasync.cli.options import (
     ArchiveOptions,
     DeliveryOptions,
@@ -19,16 +17,19 @@ from pepsasync.cli.options import (
     TextOrJson,
     flatten,
 )
-from pepsasync.cli.output import TIER_WORDS, show, show_json
 from pepsasync.cli.search import Found, look_for
 from pepsasync.cli.session import Session
 from pepsasync.cli.sync import SaveOrder, save_order
-from pepsasync.cli.units import show_count, show_duration, show_size, time_left_words
+from pepsasync.display.counters import ON_TAPE
+from pepsasync.display.figures import earlier
+from pepsasync.display.output import TIER_WORDS, show, show_json
+from pepsasync.display.view import time_left_words
 from pepsasync.errors import PepsasyncError
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.space import MARGIN, UNPACKED, fits, free_bytes
 from pepsasync.limits.estimate import Work, quota_seconds, time_left, transfer_seconds
 from pepsasync.model import StorageTier
+from pepsasync.units import show_count, show_duration, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Context, Exit
 
 from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions, flatten
-from pepsasync.cli.records import is_output
 from pepsasync.cli.run import Run
 from pepsasync.cli.session import Session
-from pepsasync.cli.units import show_count
+from pepsasync.display.records import is_output
 from pepsasync.errors import AuthError, ConfigError, ServerError
-from pepsasync.units import parse_shard
+from pepsasync.units import parse_shard, show_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

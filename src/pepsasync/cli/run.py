@@ -15,10 +15,10 @@ from subprocess import DEVNULL
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.cli import READER_GONE
-from pepsasync.cli.counters import MOST_LISTED, Counters
-from pepsasync.cli.figures import earlier
-from pepsasync.cli.lines import QUIET, SPARE
-from pepsasync.cli.records import (
+from pepsasync.display.counters import MOST_LISTED, Counters
+from pepsasync.display.figures import earlier
+from pepsasync.display.lines import QUIET, SPARE
+from pepsasync.display.records import (
     EventLog,
     PathList,
     SearchReplies,
@@ -27,10 +27,10 @@ from pepsasync.cli.records import (
     is_output,
     opened,
 )
-from pepsasync.cli.units import show_count, show_duration, show_size
 from pepsasync.errors import ConfigError, DiskFullError, NotFoundError, RefusedError
 from pepsasync.limits.estimate import TapePace
 from pepsasync.model import DeliveryStatus
+from pepsasync.units import show_count, show_duration, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from anyio.abc import ByteReceiveStream, Process
 
     from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, StagingOptions
-    from pepsasync.cli.serve.board import Board
     from pepsasync.cli.session import Session
     from pepsasync.client import Client
+    from pepsasync.display.serve.board import Board
     from pepsasync.events import ProductFound
     from pepsasync.model import Delivery, Wanted
     from pepsasync.pictures.report_page import ReportPage
@@ -213,8 +213,8 @@ class Run:
     def _served(self, port: int) -> Iterator[Board]:
         """Serve a page about this run."""
         try:
-            from pepsasync.cli.serve.board import Board  # noqa: PLC0415 - needs the extra
-            from pepsasync.cli.serve.server import serving  # noqa: PLC0415
+            from pepsasync.display.serve.board import Board  # noqa: PLC0415 - needs the extra
+            from pepsasync.display.serve.server import serving  # noqa: PLC0415
         except ImportError as error:
             hint = "Try: pip install 'pepsasync[serve]'"
             raise ConfigError("--serve needs more packages", hint=hint) from error

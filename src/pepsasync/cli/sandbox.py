@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Exit, Option
 
 from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions, flatten
-from pepsasync.cli.output import show
 from pepsasync.cli.run import Run
 from pepsasync.cli.session import Session
-from pepsasync.cli.units import show_count
+from pepsasync.display.output import show
 from pepsasync.errors import ConfigError
-from pepsasync.units import parse_duration, parse_size
+from pepsasync.units import parse_duration, parse_size, show_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

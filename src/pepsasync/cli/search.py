@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option
 
-from pepsasync.cli.counters import MOST_LISTED
-from pepsasync.cli.lines import QUIET, SPARE, VERBOSE
 from pepsasync.cli.options import (
     RESULTS,
     ArchiveOptions,
@@ -19,11 +17,13 @@ from pepsasync.cli.options import (
     Replies,
     flatten,
 )
-from pepsasync.cli.output import totals
-from pepsasync.cli.records import SearchReplies, check_one_output, check_writable, is_output
 from pepsasync.cli.session import Session
 from pepsasync.cli.sync import SaveOrder, save_order
-from pepsasync.cli.table import FORMATS, USUAL, check_format, parse_columns, show_products
+from pepsasync.display.counters import MOST_LISTED
+from pepsasync.display.lines import QUIET, SPARE, VERBOSE
+from pepsasync.display.output import totals
+from pepsasync.display.records import SearchReplies, check_one_output, check_writable, is_output
+from pepsasync.display.table import FORMATS, USUAL, check_format, parse_columns, show_products
 from pepsasync.errors import ConfigError, IncompleteError
 from pepsasync.text import one_line
 

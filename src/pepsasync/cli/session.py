@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pepsasync.cli import ending_signals
-from pepsasync.cli.lines import NORMAL, QUIET, VERBOSE, Lines
-from pepsasync.cli.output import log_as_lines, tell
+from pepsasync.display.lines import NORMAL, QUIET, VERBOSE, Lines
+from pepsasync.display.output import log_as_lines, tell
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import anyio
     from rich.console import Console
 
-    from pepsasync.cli.live import Progress
     from pepsasync.cli.options import OutputOptions
-    from pepsasync.cli.records import EventLog
     from pepsasync.client import Client
+    from pepsasync.display.live import Progress
+    from pepsasync.display.records import EventLog
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class Session:
         with contextlib.ExitStack() as stack:
             view: Lines | Progress
             if self._is_live(log) and level is None:
-                from pepsasync.cli.live import Progress  # noqa: PLC0415 - loads the display
+                from pepsasync.display.live import Progress  # noqa: PLC0415 - loads the display
 
                 view = stack.enter_context(Progress(self.console(), level=self.level))
             else:

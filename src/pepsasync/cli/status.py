@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from pepsasync.cli.figures import pace_of
 from pepsasync.cli.options import OutputOptions, flatten
-from pepsasync.cli.output import show, show_exactly, show_json
-from pepsasync.cli.units import show_count, show_duration, show_size, time_left_words
+from pepsasync.display.figures import pace_of
+from pepsasync.display.output import show, show_exactly, show_json
+from pepsasync.display.view import time_left_words
 from pepsasync.errors import ConfigError
 from pepsasync.folder.layout import Folder
 from pepsasync.limits.estimate import Work, time_left, transfer_seconds
 from pepsasync.model import Query, Quota
 from pepsasync.text import as_cell
+from pepsasync.units import show_count, show_duration, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

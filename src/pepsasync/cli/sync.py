@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Exit, Option
 
-from pepsasync.cli.lines import NORMAL, QUIET
 from pepsasync.cli.options import (
     ARCHIVE,
     DELIVERY,
@@ -26,13 +25,14 @@ from pepsasync.cli.options import (
     TextOrJson,
     flatten,
 )
-from pepsasync.cli.output import show, show_json
 from pepsasync.cli.run import Run
 from pepsasync.cli.session import Session
-from pepsasync.cli.units import show_count
 from pepsasync.config import given_settings
+from pepsasync.display.lines import NORMAL, QUIET
+from pepsasync.display.output import show, show_json
 from pepsasync.errors import ConfigError
 from pepsasync.model import DeliveryStatus
+from pepsasync.units import show_count
 
 if TYPE_CHECKING:
     from pepsasync.client import Client

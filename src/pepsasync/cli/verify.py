@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Context, Exit, Option
 
-from pepsasync.cli.lines import VERBOSE
 from pepsasync.cli.options import (
     DELIVERY,
     ArchiveOptions,
@@ -23,7 +22,6 @@ from pepsasync.cli.options import (
     StagingOptions,
     flatten,
 )
-from pepsasync.cli.output import show
 from pepsasync.cli.resume import (
     CommandLine,
     Directory,
@@ -36,9 +34,11 @@ from pepsasync.cli.resume import (
 )
 from pepsasync.cli.run import check_report, open_report
 from pepsasync.cli.session import Session
-from pepsasync.cli.units import show_count, show_size
+from pepsasync.display.lines import VERBOSE
+from pepsasync.display.output import show
 from pepsasync.errors import ConfigError
 from pepsasync.model import Report
+from pepsasync.units import show_count, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

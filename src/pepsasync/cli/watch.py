@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Exit
 
-from pepsasync.cli.counters import Amount, Speedometer
-from pepsasync.cli.figures import pace_of
-from pepsasync.cli.lines import SAME_NEWS_EVERY
 from pepsasync.cli.options import OutputOptions, flatten
-from pepsasync.cli.output import show
 from pepsasync.cli.session import Session
 from pepsasync.cli.status import current, read_status, text_lines, work_of
-from pepsasync.cli.units import show_size, time_left_words
-from pepsasync.cli.view import Download, View
+from pepsasync.display.counters import Amount, Speedometer
+from pepsasync.display.figures import pace_of
+from pepsasync.display.lines import SAME_NEWS_EVERY
+from pepsasync.display.output import show
+from pepsasync.display.view import Download, View, time_left_words
 from pepsasync.folder.journal import Count, JournalReader, LeaseWatch, State
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.names import safe_name
 from pepsasync.limits.estimate import time_left
 from pepsasync.model import Quota
+from pepsasync.units import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +84,7 @@ def _follow(look: JournalView, session: Session) -> Life:
         tell: Callable[[str], None] = session.say
         said, said_at = "", -SAME_NEWS_EVERY
         if session.has_terminal:
-            from pepsasync.cli.live import Display  # noqa: PLC0415 - loads the display
+            from pepsasync.display.live import Display  # noqa: PLC0415 - loads the display
 
             tell, said_at = stack.enter_context(Display(session.console(), lambda: latest)).print_above, math.inf
         while True:

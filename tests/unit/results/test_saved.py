@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import product
-from pepsasync.cli.table import FORMATS, show_products
+from pepsasync.display.table import FORMATS, show_products
 from pepsasync.errors import ConfigError
 from pepsasync.query.criteria import build_query
 from pepsasync.query.saved_search import bare_name, read_saved

@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, Self, TextIO
 
-from pepsasync.cli.output import SETTLE_SECONDS, Late
+from pepsasync.display.output import SETTLE_SECONDS, Late
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
 from pepsasync.events import DownloadProgressed, Noticed, SearchFinished
 from pepsasync.folder.files import FULL

@@ -7,10 +7,10 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pepsasync.cli.output import show, show_exactly
-from pepsasync.cli.units import show_size
+from pepsasync.display.output import show, show_exactly
 from pepsasync.errors import ConfigError
 from pepsasync.text import as_json, one_line, shorten
+from pepsasync.units import show_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

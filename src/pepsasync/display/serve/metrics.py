@@ -9,14 +9,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Summa
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from pepsasync.cli.view import STATES
+from pepsasync.display.view import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from prometheus_client.core import Metric
 
-    from pepsasync.cli.serve.board import Board
+    from pepsasync.display.serve.board import Board
 
 
 class RunMetrics(Collector):

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pepsasync import events
-from pepsasync.cli.view import view_of
+from pepsasync.display.view import view_of
 from pepsasync.folder.journal import JournalReader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pepsasync.cli.counters import Counters
-    from pepsasync.cli.view import View
     from pepsasync.client import Client
+    from pepsasync.display.counters import Counters
+    from pepsasync.display.view import View
     from pepsasync.folder.journal import Row
 
 SLICE = 500

@@ -19,21 +19,21 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pepsasync.cli.counters import Counters
-from pepsasync.cli.lines import NORMAL, Lines, quota_words
-from pepsasync.cli.output import told_above
-from pepsasync.cli.region import EVERY, Region
-from pepsasync.cli.units import show_duration, show_size, time_left_words
-from pepsasync.cli.view import STATES, view_of
+from pepsasync.display.counters import Counters
+from pepsasync.display.lines import NORMAL, Lines, quota_words
+from pepsasync.display.output import told_above
+from pepsasync.display.region import EVERY, Region
+from pepsasync.display.view import STATES, time_left_words, view_of
 from pepsasync.text import one_line, shorten
+from pepsasync.units import show_duration, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rich.console import RenderableType
 
-    from pepsasync.cli.region import Size
-    from pepsasync.cli.view import Download, View
+    from pepsasync.display.region import Size
+    from pepsasync.display.view import Download, View
     from pepsasync.events import Event
 
 MOST_BARS = 8

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pepsasync.cli.counters import Counters
+from pepsasync.display.counters import Counters
 from pepsasync.events import (
     DownloadStarted,
     ProductFound,
@@ -23,8 +23,8 @@ from pepsasync.events import (
 
 pytest.importorskip("sse_starlette", reason="needs the extra serve")
 pytest.importorskip("prometheus_client", reason="needs the extra serve")
-from pepsasync.cli.serve.board import Board
-from pepsasync.cli.serve.server import serving
+from pepsasync.display.serve.board import Board
+from pepsasync.display.serve.server import serving
 
 PATIENCE = 60.0
 """Seconds: the machine may be busy."""

@@ -16,9 +16,9 @@ import threading
 from collections import Counter, deque
 from typing import IO, TYPE_CHECKING
 
-from pepsasync.cli.units import show_count, show_size
 from pepsasync.errors import ConfigError
 from pepsasync.text import as_json, one_line
+from pepsasync.units import show_count, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

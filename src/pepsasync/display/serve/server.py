@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from pepsasync.cli.serve.app import make_app
+from pepsasync.display.serve.app import make_app
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pepsasync.cli.serve.board import Board
+    from pepsasync.display.serve.board import Board
 
 TOKEN_VARIABLE = "PEPSASYNC_SERVE_TOKEN"  # noqa: S105 - the name of it
 """Environment variable for a token that stays the same, as a Prometheus that is always there needs it."""

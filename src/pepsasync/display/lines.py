@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from pepsasync import events
-from pepsasync.cli.counters import Counters
-from pepsasync.cli.output import TIER_WORDS
-from pepsasync.cli.units import show_count, show_duration, show_size, time_left_words
+from pepsasync.display.counters import Counters
+from pepsasync.display.output import TIER_WORDS
+from pepsasync.display.view import time_left_words
+from pepsasync.units import show_count, show_duration, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pepsasync.cli.counters import IDLE, Amount, Counters, Speedometer
-from pepsasync.cli.lines import NORMAL, QUIET, SPARE, VERBOSE, Lines
+from pepsasync.display.counters import IDLE, Amount, Counters, Speedometer
+from pepsasync.display.lines import NORMAL, QUIET, SPARE, VERBOSE, Lines
 from pepsasync.events import (
     DownloadProgressed,
     DownloadRetried,

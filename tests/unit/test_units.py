@@ -2,9 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pepsasync.cli.units import show_count, show_duration, show_size
 from pepsasync.errors import ConfigError
-from pepsasync.units import parse_duration, parse_size
+from pepsasync.units import parse_duration, parse_size, show_count, show_duration, show_size
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from pepsasync.cli.serve.metrics import exposition
+from pepsasync.display.serve.metrics import exposition
 from pepsasync.errors import ConfigError
 from pepsasync.pictures.land import land
 from pepsasync.text import as_json
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from pepsasync.cli.serve.board import Board
+    from pepsasync.display.serve.board import Board
 
 HOSTS = ["127.0.0.1", "localhost"]
 """Names under which this machine is asked. A page elsewhere whose name was made to lead here (DNS rebinding) has
@@ -193,4 +193,4 @@ def _json(value: object) -> Response:
 
 @cache
 def _file(name: str) -> bytes:
-    return (files("pepsasync.cli.serve") / name).read_bytes()
+    return (files("pepsasync.display.serve") / name).read_bytes()

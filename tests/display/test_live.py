@@ -8,10 +8,10 @@ from functools import partial
 import pytest
 from rich.console import Console
 
-from pepsasync.cli.counters import Counters
-from pepsasync.cli.lines import NORMAL, VERBOSE
-from pepsasync.cli.live import MOST_BARS, Progress
-from pepsasync.cli.output import tell
+from pepsasync.display.counters import Counters
+from pepsasync.display.lines import NORMAL, VERBOSE
+from pepsasync.display.live import MOST_BARS, Progress
+from pepsasync.display.output import tell
 from pepsasync.events import (
     DownloadProgressed,
     DownloadRetried,
@@ -247,7 +247,7 @@ class Stopped(Terminal):
 
 
 def test_a_paused_terminal_holds_up_nothing(monkeypatch):
-    monkeypatch.setattr("pepsasync.cli.region.PATIENCE", 60.0)  # of a busy machine
+    monkeypatch.setattr("pepsasync.display.region.PATIENCE", 60.0)  # of a busy machine
     terminal = Stopped()
     console = Console(file=terminal, force_terminal=True, legacy_windows=False, _environ={})
     progress = Progress(console, size=lambda: terminal.size, every=0.001)
