@@ -20,6 +20,7 @@ from pepsasync.limits.throttle import Throttle
 from pepsasync.providers.peps import Peps
 from pepsasync.transfer.buffers import BufferPool
 from pepsasync.transfer.context import ArchiveContext
+from pepsasync.transfer.destination import IntoFolder
 from pepsasync.transfer.download import download
 
 ACCOUNT = Credentials(username="somebody", password="secret")
@@ -61,7 +62,7 @@ async def _transfer(work, folder):
         archive = ArchiveContext(provider, http, gate, Throttle(None), config, ignore, BufferPool())
 
         async def one(product):
-            part = await download(product, archive, where)
+            part = await download(product, archive, IntoFolder(where))
             path, found = part.path, part.checksum()
             if part.memory is not None:
                 found = _checksum_of(part.memory, work.algorithm) if work.verified else None

@@ -233,12 +233,14 @@ class Client:
         from pepsasync.engine.fetch import bring_all_online  # noqa: PLC0415 - as for journals
         from pepsasync.engine.one_archive import OneArchive  # noqa: PLC0415
         from pepsasync.engine.order import Order  # noqa: PLC0415
+        from pepsasync.transfer.destination import IntoFolder  # noqa: PLC0415
 
         wanted = list({product.id: product for product in as_products(products, "wait_online")}.values())
 
         async def work(online: MemoryObjectSendStream[Product]) -> None:
             archive = self._archives[0]
-            order = Order(Folder(Path()), self._config, self._emit, source=archive.name)
+            folder = Folder(Path())
+            order = Order(folder, IntoFolder(folder), self._config, self._emit, source=archive.name)
             await bring_all_online(wanted, online, OneArchive(archive, order), order)
 
         return Background(self._tasks, work, OUTCOMES_AHEAD)
@@ -349,6 +351,7 @@ class Client:
         from pepsasync.engine.fetch import fetch  # noqa: PLC0415 - as for journals
         from pepsasync.engine.order import Order  # noqa: PLC0415
         from pepsasync.engine.several_archives import sources_of  # noqa: PLC0415
+        from pepsasync.transfer.destination import IntoFolder  # noqa: PLC0415
 
         products, path = as_wanted(wanted), as_folder(directory)
         selection = build_selection(include, exclude, bands)
@@ -362,8 +365,10 @@ class Client:
             if found_by is not None:
                 options["found_by"] = wanted_as_json(found_by)
             async with self._journals.recorder(folder.directory, names, options) as recorder:
+                owned = recorder.owned(folder)
                 order = Order(
-                    recorder.owned(folder),
+                    owned,
+                    IntoFolder(owned),
                     self._config,
                     recorder.take,
                     source=names[0],

@@ -24,11 +24,14 @@ PepsasyncError
  │   ├─ TransferError      the transfer broke more often than allowed; the part is kept
  │   ├─ IntegrityError     size, checksum or zip structure is wrong
  │   └─ ExtractError       the zip cannot be unpacked safely
- └─ DiskFullError          no space left on the device                                (exit 5)
+ ├─ DiskFullError          no space left on the device                                (exit 5)
+ └─ DestinationError       the bucket that products go to cannot be used                (exit 2)
+     ├─ StoreRefusedError  its store refuses the keys, or what they ask for           (exit 3)
+     └─ StoreUnreachableError  its store cannot be reached                            (exit 4)
 
-An error of one product becomes the outcome of that product; `ConfigError`, `AuthError`, `UnreachableError`
-and `DiskFullError` end the run. Messages say what happened, to which product, and what to do next. They
-never hold a secret: URLs are shown without their query.
+An error of one product becomes the outcome of that product; `ConfigError`, `AuthError`, `UnreachableError`,
+`DiskFullError` and `DestinationError` end the run. Messages say what happened, to which product, and what to do
+next. They never hold a secret: URLs are shown without their query.
 """
 
 from __future__ import annotations
@@ -248,5 +251,20 @@ class DiskFullError(PepsasyncError):
     """No space is left on the device; everything received so far is kept and resumable."""
 
 
-FATAL = (ConfigError, AuthError, UnreachableError, DiskFullError)
+class DestinationError(PepsasyncError):
+    """The bucket that products go to is not there, or cannot be used as it is."""
+
+
+class StoreRefusedError(DestinationError):
+    """The store of the bucket refuses the keys, or does not let them do what is needed."""
+
+
+class StoreUnreachableError(DestinationError):
+    """The store of the bucket cannot be reached, or does not answer."""
+
+
+FATAL = (ConfigError, AuthError, UnreachableError, DiskFullError, DestinationError)
 """Errors that end a whole run: the next product would meet the same."""
+
+NOT_OF_ARCHIVES = (ConfigError, DiskFullError, DestinationError)
+"""Those among them that another archive would not help."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from pepsasync.errors import ConfigError
 from pepsasync.html import Link, html_table, html_text
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 
 _V = TypeVar("_V")
+
+FinalName: TypeAlias = "Path | str"
+"""Of a product that is complete and verified: a file or folder on a disk, or the address of an object: `s3://...`."""
 
 
 class StorageTier(StrEnum):
@@ -473,7 +476,7 @@ class Delivery:
     product: Product
     status: DeliveryStatus
     path: Path | None = None
-    """Where it is: `NAME.zip`, or the folder `NAME.SAFE` when extracted; None when it failed."""
+    """Where it is: `NAME.zip`, or the folder `NAME.SAFE` when extracted; None when it failed, or is in a bucket."""
     bytes: int = 0
     """Size of the verified zip in bytes; of the members, where some were asked for."""
     checksum: Checksum | None = None
@@ -501,6 +504,13 @@ class Delivery:
 
     trace: Traced | None = None
     """Compared with the traces of the archive; None when that was not asked for."""
+    url: str | None = None
+    """Where it is in a bucket: `s3://bucket/prefix/NAME.zip`; None on a disk."""
+
+    @property
+    def final_name(self) -> FinalName | None:
+        """Where it is, on a disk or in a bucket."""
+        return self.path or self.url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

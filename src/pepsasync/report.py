@@ -86,7 +86,7 @@ class ReportFile:
                 self._begun.pop(event.id, None)
             case ProductDelivered() | ProductSkipped() if entry := self._begun.get(event.id):
                 status = DeliveryStatus.SKIPPED if isinstance(event, ProductSkipped) else DeliveryStatus.DELIVERED
-                entry |= {"status": str(status), "path": Path(event.path).as_posix(), "bytes": event.bytes}
+                entry |= {"status": str(status), "path": _as_posix(event.path), "bytes": event.bytes}
             case ProductFailed() if entry := self._begun.get(event.id):
                 entry["status"] = str(DeliveryStatus.FAILED)
                 entry["error"] = {"type": event.error, "message": event.message}
@@ -219,7 +219,7 @@ def _product(delivery: Delivery) -> dict[str, Any]:
         "id": product.id,
         "name": product.name,
         "status": str(delivery.status),
-        "path": delivery.path.as_posix() if delivery.path else None,
+        "path": delivery.path.as_posix() if delivery.path else delivery.url,
         "bytes": delivery.bytes,
         "checksum": str(delivery.checksum) if delivery.checksum else None,
         "algorithm": delivery.checksum.algorithm if delivery.checksum else None,
@@ -259,6 +259,11 @@ def _product_begun(event: ProductFound) -> dict[str, Any]:
         "worker": None,
         "error": None,
     }
+
+
+def _as_posix(path: str) -> str:
+    """A path with slashes; the address of an object as it is."""
+    return path if path.startswith("s3://") else Path(path).as_posix()
 
 
 def _trace(traced: Traced) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pepsasync.folder.layout import Folder
 from pepsasync.http.client import Http
 from pepsasync.model import Checksum, Product, StorageTier
 from pepsasync.transfer import reverify
+from pepsasync.transfer.destination import IntoFolder
 from pepsasync.transfer.digest import Digest
 from pepsasync.transfer.download import download
 from pepsasync.transfer.existing import find_existing
@@ -126,7 +127,7 @@ async def test_going_on_with_what_is_here(archive, folder, cancel_in, missing, t
     received = []
 
     with cancel_in(Digest, "update") as scope:
-        received.append(await download(wanted, archive, folder))
+        received.append(await download(wanted, archive, IntoFolder(folder)))
 
     assert scope.cancelled_caught
     assert received == []
@@ -160,7 +161,7 @@ async def test_a_disk_that_takes_long_to_take_a_part_is_not_waited_for(archive, 
     body = zipped(tmp_path / "elsewhere.zip")
     wanted, fsync = product(body), os.fsync
     leave_part(folder, wanted, body, (0, len(body)))
-    part = await download(wanted, archive, folder)
+    part = await download(wanted, archive, IntoFolder(folder))
     has_begun, may_end, has_ended = threading.Event(), threading.Event(), threading.Event()
 
     def slow(handle):
@@ -190,7 +191,7 @@ async def test_verifying(archive, folder, cancel_in, has_checksum, call, tmp_pat
     body = zipped(tmp_path / "elsewhere.zip")
     wanted = product(body, has_checksum=has_checksum)
     leave_part(folder, wanted, body, (0, len(body)))
-    part = await download(wanted, archive, folder)
+    part = await download(wanted, archive, IntoFolder(folder))
     os.utime(part.path, ns=(0, 0))  # as if others had written to it
 
     with cancel_in(*call) as scope:

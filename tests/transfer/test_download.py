@@ -19,6 +19,7 @@ from pepsasync.folder.layout import Folder
 from pepsasync.http.client import Http
 from pepsasync.model import Checksum, Product, StorageTier
 from pepsasync.transfer import direct, drain
+from pepsasync.transfer.destination import IntoFolder
 from pepsasync.transfer.download import download
 from pepsasync.transfer.part import SMALL
 from pepsasync.transfer.receive import BLOCK
@@ -60,7 +61,7 @@ class Run:
         await self._awaited.setdefault(length, anyio.Event()).wait()
 
     async def fetch(self, product):
-        return await download(product, self.archive, self.folder)
+        return await download(product, self.archive, IntoFolder(self.folder))
 
     def part(self, product):
         return self.folder.part_path(product).read_bytes()

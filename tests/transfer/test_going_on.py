@@ -19,6 +19,7 @@ from pepsasync.http.client import Http
 from pepsasync.http.errors import error_for_status
 from pepsasync.limits.throttle import Throttle
 from pepsasync.model import Checksum, Product, StorageTier
+from pepsasync.transfer.destination import IntoFolder
 from pepsasync.transfer.download import download
 from servers import Server
 
@@ -106,7 +107,7 @@ async def test_failures_far_apart_are_not_taken_for_a_server_without_ranges(serv
 
     async with fetching() as line:
         begin(line, wanted := product(server))
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
 
         assert line.folder.part_path(wanted).read_bytes() == CONTENT
     assert answer.asked == [PART, PART, 500_000, 500_000, 600_000, 600_000]
@@ -126,7 +127,7 @@ async def test_cancelled_while_the_rate_is_limited_keeps_every_byte_that_came(se
     async with fetching() as line:
         wanted = product(serve(answer))
         with anyio.CancelScope() as scope:
-            await download(wanted, replace(line.archive, throttle=Limited(1)), line.folder)
+            await download(wanted, replace(line.archive, throttle=Limited(1)), IntoFolder(line.folder))
 
         assert line.folder.part_path(wanted).read_bytes() == CONTENT[:1000]
 
@@ -136,7 +137,7 @@ async def test_part_outlives_failures_in_a_row_where_ranges_have_worked(serve, f
 
     async with fetching() as line:
         begin(line, wanted := product(server))
-        await download(wanted, line.archive, line.folder)
+        await download(wanted, line.archive, IntoFolder(line.folder))
 
     assert answer.asked == [PART, 500_000, 500_000, 500_000, 500_000]
 
@@ -147,7 +148,7 @@ async def test_one_product_without_ranges_does_not_cost_the_others_theirs(serve,
     async with fetching(retries=3) as line:
         for name in ("ONE", "TWO", "THREE"):
             begin(line, wanted := product(server, name))
-            await download(wanted, line.archive, line.folder)
+            await download(wanted, line.archive, IntoFolder(line.folder))
 
             assert line.folder.part_path(wanted).read_bytes() == CONTENT
     assert answer.asked == [PART, 500_000, PART, PART, 0, PART]
@@ -159,7 +160,7 @@ async def test_whole_file_is_asked_for_where_ranges_never_worked(serve, fetching
     async with fetching() as line:
         for name in ("ONE", "TWO"):
             begin(line, wanted := product(server, name))
-            received = await download(wanted, line.archive, line.folder)
+            received = await download(wanted, line.archive, IntoFolder(line.folder))
 
             assert received.resumed_bytes == 0
     assert answer.asked == [PART, PART, 0] * 2
@@ -173,7 +174,7 @@ async def test_only_a_500_speaks_of_ranges(serve, fetching, status):
     async with fetching(retry_wait_max=9.0, retries=9) as line:
         begin(line, wanted := product(server))
         began = anyio.current_time()
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
 
         assert line.folder.part_path(wanted).read_bytes() == CONTENT
         assert anyio.current_time() - began >= 0.4
@@ -187,9 +188,9 @@ async def test_failures_of_one_product_do_not_cost_the_others_their_parts(serve,
 
     async with fetching() as line:
         begin(line, wanted := product(server))
-        await download(wanted, line.archive, line.folder)
+        await download(wanted, line.archive, IntoFolder(line.folder))
         begin(line, other := product(server, "TWO"))
-        received = await download(other, line.archive, line.folder)
+        received = await download(other, line.archive, IntoFolder(line.folder))
 
         assert line.folder.part_path(other).read_bytes() == CONTENT
     assert answer.asked == [PART, PART, 0, PART, *[PART] * failures]
@@ -206,10 +207,10 @@ async def test_part_is_kept_until_the_start_of_another_body_has_proved_to_be_one
         monkeypatch.setattr(line.provider, "judge_download", judge_start)
         begin(line, wanted := product(server))
         with pytest.raises(TransferError, match="words instead of a zip"):
-            await download(wanted, line.archive, line.folder)
+            await download(wanted, line.archive, IntoFolder(line.folder))
         assert line.folder.part_path(wanted).read_bytes() == CONTENT[:PART]
 
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
 
     assert received.resumed_bytes == PART
 
@@ -221,7 +222,7 @@ async def test_validator_of_another_body_is_not_noted_beside_the_old_part(serve,
         monkeypatch.setattr(line.provider, "judge_download", lambda *answer: ProtocolError("no") if answer[2] else None)
         begin(line, wanted := product(server))
         with pytest.raises(TransferError):
-            await download(wanted, line.archive, line.folder)
+            await download(wanted, line.archive, IntoFolder(line.folder))
 
         assert line.folder.read_record(wanted).note.validator is None
 
@@ -232,7 +233,7 @@ async def test_archive_that_believes_that_nothing_is_missing_is_not_asked_for_ev
     async with fetching(retries=3) as line:
         begin(line, wanted := product(server))
         with anyio.fail_after(60), pytest.raises(TransferError, match="gave up after 3 tries"):
-            await download(wanted, line.archive, line.folder)
+            await download(wanted, line.archive, IntoFolder(line.folder))
 
     assert answer.asked == [PART] * 3
 
@@ -246,7 +247,7 @@ async def test_validator_decides_only_where_no_checksum_does(serve, fetching, ha
         wanted = product(server)
         wanted = wanted if has_checksum else replace(wanted, checksum=None)
         leave_part(line.folder, wanted, CONTENT, (0, PART), validator='"one"')
-        await download(wanted, line.archive, line.folder)
+        await download(wanted, line.archive, IntoFolder(line.folder))
 
     assert [b'if-range: "one"' in head.lower() for head in answer.heads] == [not has_checksum] * 2
 
@@ -259,7 +260,7 @@ async def test_rest_of_another_file_is_not_put_behind_the_part(serve, fetching):
     async with fetching() as line:
         wanted = replace(product(server), checksum=None)
         leave_part(line.folder, wanted, CONTENT, (0, PART), validator='"one"')
-        await download(wanted, line.archive, line.folder)
+        await download(wanted, line.archive, IntoFolder(line.folder))
 
     assert [PART, 0] == answer.asked
     assert CONTENT == line.folder.part_path(wanted).read_bytes()
@@ -272,7 +273,7 @@ async def test_part_that_is_longer_than_its_product_is_not_used(serve, fetching)
         wanted = product(server)
         leave_part(line.folder, wanted, CONTENT + b"more", (0, SIZE + 4))
         with anyio.fail_after(60):
-            await download(wanted, line.archive, line.folder)
+            await download(wanted, line.archive, IntoFolder(line.folder))
 
     assert [0] == answer.asked
     assert CONTENT == line.folder.part_path(wanted).read_bytes()
@@ -285,7 +286,7 @@ async def test_a_length_that_is_an_estimate_is_not_insisted_on(serve, fetching, 
     async with fetching() as line:
         wanted = replace(product(server), size=announced, size_is_estimate=True, checksum=None)
         begin(line, wanted)
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
 
         assert line.folder.part_path(wanted).read_bytes() == CONTENT
     assert answer.asked == [PART, 500_000, 600_000]
@@ -313,7 +314,7 @@ async def test_body_that_ends_with_its_connection_goes_on_until_the_zip_is_whole
 
     async with fetching() as line:
         wanted = replace(product(serve(answer)), size=None, checksum=None)
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
 
         assert line.folder.part_path(wanted).read_bytes() == body
     assert received.received == len(body)

@@ -18,6 +18,7 @@ from pepsasync.folder.layout import Folder
 from pepsasync.http.client import Http
 from pepsasync.model import Checksum, Product, StorageTier
 from pepsasync.transfer import segments
+from pepsasync.transfer.destination import IntoFolder
 from pepsasync.transfer.download import download
 from servers import Server, wait_until_gone
 
@@ -142,7 +143,7 @@ async def test_several_connections_bring_one_product(serve, fetching):
     async with fetching(segments=4) as line:
         wanted = product(server)
 
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
         check(line, wanted, received)
         assert line.archive.gate.slots.try_take()
 
@@ -157,7 +158,7 @@ async def test_free_slots_are_used_where_they_help(serve, fetching, monkeypatch)
     async with fetching() as line:
         wanted = product(server)
 
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
         check(line, wanted, received)
 
 
@@ -166,7 +167,7 @@ async def test_one_connection_where_there_shall_be_one(serve, fetching, settings
     server = serve(answer := Ranged())
 
     async with fetching(**settings) as line:
-        received = await download(wanted := product(server), line.archive, line.folder)
+        received = await download(wanted := product(server), line.archive, IntoFolder(line.folder))
         check(line, wanted, received)
 
     assert answer.asked == [(0, None)]
@@ -186,7 +187,7 @@ async def test_one_connection_brings_everything_where_others_are_refused(serve, 
     async with fetching(segments=3) as line:
         wanted = product(server)
 
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
         check(line, wanted, received)
 
     # Once for each connection, the one that leads included: all may have asked before the first is refused.
@@ -197,7 +198,7 @@ async def test_a_segment_of_another_file_is_not_taken(serve, fetching):
     server = serve(answer := Ranged(hold=2 * SMALLEST, total=SIZE + 1))
 
     async with fetching(segments=3) as line:
-        received = await download(wanted := product(server), line.archive, line.folder)
+        received = await download(wanted := product(server), line.archive, IntoFolder(line.folder))
         check(line, wanted, received)
 
     assert any(last is not None for _, last in answer.asked)
@@ -209,7 +210,7 @@ async def test_a_segment_that_is_cut_is_gone_on_with(serve, fetching):
     async with fetching(segments=2) as line:
         wanted = product(server)
 
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
         check(line, wanted, received)
 
 
@@ -224,7 +225,7 @@ async def test_what_several_connections_brought_outlives_a_cancellation(serve, f
     async with fetching(see, segments=3) as line:
         wanted = product(server)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(download, wanted, line.archive, line.folder)
+            tasks.start_soon(download, wanted, line.archive, IntoFolder(line.folder))
             await came.wait()
             tasks.cancel_scope.cancel()
         filled = line.folder.read_record(wanted).filled
@@ -232,7 +233,7 @@ async def test_what_several_connections_brought_outlives_a_cancellation(serve, f
         kept = line.folder.unfinished_length(wanted)
         answer.let_go()
         before = len(answer.asked)
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
 
         assert kept >= SIZE // 2
         assert received.resumed_bytes == kept
@@ -248,7 +249,7 @@ async def test_what_earlier_runs_left_anywhere_is_not_asked_for_again(serve, fet
         stretches = [(2, 5), (0, 7), (6, 20), (30, 41)]
         ends = [(start * SMALLEST, min(SIZE, end * SMALLEST)) for start, end in stretches]
         leave_part(line.folder, wanted, CONTENT, *ends)
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
         check(line, wanted, received)
 
     assert answer.asked == [(20 * SMALLEST, None)]
@@ -264,7 +265,7 @@ async def test_a_record_that_a_killed_run_left_in_the_middle_of_a_line(serve, fe
         leave_part(line.folder, wanted, CONTENT, (0, SMALLEST))
         with line.folder.part_record_path(wanted).open("a") as record:
             record.write(line_end)
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
         check(line, wanted, received)
 
     assert answer.asked[0][0] in {0, SMALLEST}
@@ -277,7 +278,7 @@ async def test_stretches_behind_the_end_of_the_part_are_not_there(serve, fetchin
         wanted = product(server)
         leave_part(line.folder, wanted, CONTENT, (0, SMALLEST), (2 * SMALLEST, 3 * SMALLEST))
         os.truncate(line.folder.part_path(wanted), 2 * SMALLEST + 5)
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
         check(line, wanted, received)
 
     assert answer.asked == [(SMALLEST, None), (2 * SMALLEST + 5, None)]
@@ -292,7 +293,7 @@ async def test_a_part_of_version_0_1_is_gone_on_with(serve, fetching):
         record = line.folder.part_record_path(wanted)
         record.with_suffix(".json").write_text(record.read_text().splitlines()[0])
         record.unlink()
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
         check(line, wanted, received)
 
     assert answer.asked == [(3 * SMALLEST, None)]
@@ -312,7 +313,7 @@ async def test_bytes_count_as_progress_though_a_segment_is_there(serve, fetching
     async with fetching(segments=1) as line:
         wanted = product(server)
         leave_part(line.folder, wanted, CONTENT, (SIZE // 2, SIZE))
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
         check(line, wanted, received)
 
     assert len(answer.asked) == SIZE // 2 // SMALLEST + 1
@@ -324,7 +325,7 @@ async def test_a_part_of_another_file_is_not_taken_for_this_one(serve, fetching)
     async with fetching(segments=1) as line:
         wanted = product(server)
         leave_part(line.folder, wanted, bytes(SIZE), (SMALLEST, 4 * SMALLEST), checksum="md5:other")
-        received = await download(wanted, line.archive, line.folder)
+        received = await download(wanted, line.archive, IntoFolder(line.folder))
         check(line, wanted, received)
 
     assert answer.asked == [(0, None)]
@@ -340,5 +341,5 @@ async def test_tries_end_when_nothing_comes_any_more(serve, fetching):
 
     async with fetching(segments=3, read_timeout=0.1) as line:
         with pytest.raises(TransferError, match="gave up"):
-            await download(product(server), line.archive, line.folder)
+            await download(product(server), line.archive, IntoFolder(line.folder))
         assert all(line.archive.gate.slots.try_take() for _ in range(4))

@@ -12,6 +12,7 @@ from pepsasync.errors import ServerError, TransferError
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.names import is_single_file
 from pepsasync.http.client import Http
+from pepsasync.transfer.destination import IntoFolder
 from pepsasync.transfer.download import download
 from pepsasync.transfer.existing import find_existing, is_here, stands
 from pepsasync.transfer.extract import extract
@@ -166,9 +167,9 @@ async def test_a_file_without_size_has_to_be_announced_with_its_length(folder, h
         async with Http(config) as http:
             archive = plain_archive(http, config, lambda event: None)
             if has_length:
-                part = await download(one, archive, folder)
+                part = await download(one, archive, IntoFolder(folder))
                 path = await verify_and_promote(part, folder)
                 assert path.read_bytes() == CONTENT
                 return
             with pytest.raises((TransferError, ServerError), match="does not say how long the file is"):
-                await download(one, archive, folder)
+                await download(one, archive, IntoFolder(folder))

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from pepsasync.errors import AuthError, ConfigError, DiskFullError, ServerError
+from pepsasync.errors import (
+    AuthError,
+    ConfigError,
+    DestinationError,
+    DiskFullError,
+    ServerError,
+    StoreRefusedError,
+    StoreUnreachableError,
+)
 from pepsasync.folder.files import FULL
 from pepsasync.nearest import meant
 
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (ConfigError, 2),
+    (StoreRefusedError, 3),
+    (StoreUnreachableError, 4),
+    (DestinationError, 2),
     (AuthError, 3),
     (ServerError, 4),
     (DiskFullError, 5),

@@ -413,7 +413,7 @@ def make_hook(command: str) -> Callable[[Delivery], Awaitable[None]]:
         from pepsasync.groups import task_group  # noqa: PLC0415
 
         facts = {
-            "PEPSASYNC_PATH": str(delivery.path.absolute()) if delivery.path else "",
+            "PEPSASYNC_PATH": str(delivery.path.absolute()) if delivery.path else delivery.url or "",
             "PEPSASYNC_NAME": delivery.product.name,
             "PEPSASYNC_ID": delivery.product.id,
             "PEPSASYNC_SOURCE": delivery.source,

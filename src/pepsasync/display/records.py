@@ -186,9 +186,9 @@ class PathList:
 
     def take(self, delivery: Delivery) -> None:
         """Write where a product is that this run has brought; never waits."""
-        if delivery.status is not DeliveryStatus.DELIVERED or delivery.path is None or self.error is not None:
+        if delivery.status is not DeliveryStatus.DELIVERED or delivery.final_name is None or self.error is not None:
             return
-        line = os.fsencode(delivery.path) + self._end
+        line = os.fsencode(delivery.final_name) + self._end
         try:
             if not self._late.takes(sys.stdout, line):
                 self._write(line)

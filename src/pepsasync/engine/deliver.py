@@ -18,17 +18,16 @@ from pepsasync.events import Noticed, ProductDelivered, ProductExtracted, Produc
 from pepsasync.folder.space import UNPACKED
 from pepsasync.model import Delivery, DeliveryStatus
 from pepsasync.threads import FEWER_THREADS, lacks_threads
-from pepsasync.transfer.existing import Existing, find_existing
+from pepsasync.transfer.existing import Existing
 from pepsasync.transfer.extract import extract
 from pepsasync.transfer.members import keep_members
 from pepsasync.transfer.part import is_small
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from pepsasync.engine.order import Order, Sources
-    from pepsasync.model import Product
+    from pepsasync.model import FinalName, Product
 
 
 async def deliver(product: Product, sources: Sources, order: Order, *, is_absent: bool = False) -> Delivery | None:
@@ -53,8 +52,8 @@ async def deliver(product: Product, sources: Sources, order: Order, *, is_absent
     try:
         existing = Existing(None)
         if not is_absent:
-            existing = await find_existing(
-                product, folder, extract=order.extract, selection=order.selection, limiter=order.looks
+            existing = await order.destination.find(
+                product, extract=order.extract, selection=order.selection, limiter=order.looks
             )
         if existing.wrong:
             emit(Noticed(message=f"{product.name}: the existing file is wrong and will be replaced: {existing.wrong}"))
@@ -94,9 +93,9 @@ def _of_product(error: PepsasyncError | RuntimeError) -> PepsasyncError:
 
 
 @contextlib.asynccontextmanager
-async def _room(product: Product, sources: Sources, order: Order, zipped: Path | None) -> AsyncIterator[None]:
+async def _room(product: Product, sources: Sources, order: Order, zipped: FinalName | None) -> AsyncIterator[None]:
     """Reserve the disk space that a product still needs; one that is left out because it is on tape needs none."""
-    space, size = order.folder.space, product.size or 0
+    space, size = order.destination.space, product.size or 0
     if order.selection and not zipped:
         size = 0  # how much its members need is known when the archive has told which it has
     if space is None or (zipped is None and order.config.skip_tape and not sources.may_be_online(product)):
@@ -115,13 +114,14 @@ async def _room(product: Product, sources: Sources, order: Order, zipped: Path |
         space.release(product.name)
 
 
-def _delivered(log: Log, path: Path, size: int, order: Order) -> Delivery:
+def _delivered(log: Log, path: FinalName, size: int, order: Order) -> Delivery:
     size = size if log.bytes is None else log.bytes
     order.emit(ProductDelivered(**log.who, path=str(path), bytes=size))
     return Delivery(
         product=log.product,
         status=DeliveryStatus.DELIVERED,
-        path=path,
+        path=None if isinstance(path, str) else path,
+        url=path if isinstance(path, str) else None,
         bytes=size,
         checksum=log.checksum if log.bytes is not None else log.product.checksum,
         staged_seconds=log.staged_seconds,
@@ -134,12 +134,13 @@ def _delivered(log: Log, path: Path, size: int, order: Order) -> Delivery:
     )
 
 
-def _skipped(log: Log, path: Path, size: int, order: Order) -> Delivery:
+def _skipped(log: Log, path: FinalName, size: int, order: Order) -> Delivery:
     order.emit(ProductSkipped(**log.who, path=str(path), bytes=size))
     return Delivery(
         product=log.product,
         status=DeliveryStatus.SKIPPED,
-        path=path,
+        path=None if isinstance(path, str) else path,
+        url=path if isinstance(path, str) else None,
         bytes=size,
         checksum=log.product.checksum,
         source=log.source,

@@ -18,7 +18,6 @@ from pepsasync.events import HookFailed, Noticed, ProductMoved
 from pepsasync.groups import task_group, told_when_cancelled
 from pepsasync.model import DeliveryStatus, Product
 from pepsasync.text import reason
-from pepsasync.transfer.existing import find_absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,7 +121,7 @@ async def deliver_all(
         watching.start_soon(sources.watch)
         async with task_group() as deliveries:
             async for products in pages:
-                absent = await find_absent(products, order.folder)
+                absent = await order.destination.absent(products)
                 for product in products:
                     await in_flight.acquire_on_behalf_of(product.name)
                     deliveries.start_soon(one, product, product.name in absent)

@@ -28,7 +28,6 @@ from pepsasync.transfer.download import download
 from pepsasync.transfer.members import fetch_members
 from pepsasync.transfer.part import is_small
 from pepsasync.transfer.remote_zip import NoRangesError
-from pepsasync.transfer.verify import verify_and_promote
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from pepsasync.engine.order import Log, Order
     from pepsasync.events import Event
-    from pepsasync.model import Product
+    from pepsasync.model import FinalName, Product
     from pepsasync.query.members import Selection
     from pepsasync.transfer.context import ArchiveContext
 
@@ -58,7 +57,7 @@ class OneArchive:
         self.order = order
         self._watch = OnlineWatch(archive.provider, archive.config, archive.emit)
 
-    async def bring(self, product: Product, log: Log) -> Path | None:
+    async def bring(self, product: Product, log: Log) -> FinalName | None:
         """Stage if need be, wait, download, verify, promote; again from staging when it went back to tape.
 
         Returns:
@@ -88,16 +87,16 @@ class OneArchive:
 
     async def has_every_byte(self, product: Product) -> bool:
         """Whether an earlier run has received all of a product, and was ended before it was verified."""
-        return await anyio.to_thread.run_sync(self.order.folder.has_complete_part, product)
+        return await self.order.destination.has_every_byte(product)
 
-    async def fetch(self, product: Product, log: Log) -> Path:
+    async def fetch(self, product: Product, log: Log) -> FinalName:
         """Download and verify, whole or only its wanted members; once more from the start when the bytes are wrong.
 
         Raises:
             OfflineError: The product is on tape after all.
             PepsasyncError: It cannot be had; what was received is kept, unless it is wrong.
         """
-        folder, log.source = self.order.folder, self.archive.name
+        destination, log.source = self.order.destination, self.archive.name
         archive = replace(self.archive, emit=partial(self._note_start, log))
         if self.order.selection is not None:
             try:
@@ -107,20 +106,20 @@ class OneArchive:
         for is_last in (False, True):
             try:
                 async with self.order.small if is_small(product) else contextlib.nullcontext():
-                    part = await download(product, archive, folder)
+                    part = await download(product, archive, destination)
                     log.attempts += part.attempts
-                    path = await verify_and_promote(part, folder, self.order.verifiers)
+                    place = await destination.finish(part, self.order.verifiers)
                 break
             except PepsasyncError as error:
                 log.attempts += error.attempts
                 if not isinstance(error, IntegrityError):
                     raise
-                await anyio.to_thread.run_sync(folder.discard_part, product)
+                await destination.discard(product)
                 if is_last:
                     error.hint = error.hint or "It was downloaded twice; if this continues, report it to the archive"
                     raise
-                if folder.space:
-                    folder.space.renew(product.name, product.size or 0)
+                if destination.space:
+                    destination.space.renew(product.name, product.size or 0)
                 self.archive.emit(
                     Noticed(message=f"{product.name}: {error.message}; downloading it again from the start")
                 )
@@ -129,7 +128,7 @@ class OneArchive:
         if log.download_began is not None:
             log.download_seconds = anyio.current_time() - log.download_began
         self.archive.emit(ProductVerified(**log.who, checksum=str(product.checksum) if product.checksum else None))
-        return path
+        return place
 
     async def _fetch_members(self, product: Product, archive: ArchiveContext, selection: Selection, log: Log) -> Path:
         """Download and verify some members; once more when they are not what the directory of the zip says.

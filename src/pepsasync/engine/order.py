@@ -12,21 +12,21 @@ from pepsasync.events import Noticed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
     from typing import Protocol
 
     from pepsasync.config import Config
     from pepsasync.events import Emit
     from pepsasync.folder.journal import Asked
     from pepsasync.folder.layout import Folder
-    from pepsasync.model import Checksum, Delivery, Product
+    from pepsasync.model import Checksum, Delivery, FinalName, Product
     from pepsasync.query.members import Selection
-    from pepsasync.transfer.part import DataPath
+    from pepsasync.transfer.destination import Destination
+    from pepsasync.transfer.incoming import DataPath
 
     class Sources(Protocol):
         """One archive, or several that hold the same products."""
 
-        async def bring(self, product: Product, log: Log) -> Path | None:
+        async def bring(self, product: Product, log: Log) -> FinalName | None:
             """Bring a product to its final name; None when it is on tape and the order leaves such products out."""
 
         def may_be_online(self, product: Product) -> bool:
@@ -89,6 +89,8 @@ class Order:
     """What all products of a run share."""
 
     folder: Folder
+    """Of the products; of an order into a bucket, where its journal is."""
+    destination: Destination
     config: Config
     emit: Emit
     source: str

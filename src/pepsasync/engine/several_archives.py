@@ -17,9 +17,8 @@ from pepsasync.engine.one_archive import OneArchive
 from pepsasync.engine.order import Log
 from pepsasync.engine.several_slots import Copy, Holder, SeveralSlots
 from pepsasync.errors import (
+    NOT_OF_ARCHIVES,
     AuthError,
-    ConfigError,
-    DiskFullError,
     NotFoundError,
     NotNowError,
     OfflineError,
@@ -34,11 +33,10 @@ from pepsasync.query.product_names import is_same_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from pepsasync.engine.order import Order, Sources
     from pepsasync.limits.gate import Gate
-    from pepsasync.model import Product
+    from pepsasync.model import FinalName, Product
     from pepsasync.providers.base import Provider
     from pepsasync.transfer.context import ArchiveContext
 
@@ -121,7 +119,7 @@ class SeveralArchives:
         self._slots = SeveralSlots()
         self._ahead = anyio.CapacityLimiter(AHEAD * sum(holder.free for holder in self._holders))
 
-    async def bring(self, product: Product, log: Log) -> Path | None:
+    async def bring(self, product: Product, log: Log) -> FinalName | None:
         """Bring a product from the archive that has it first; see `OneArchive.bring`.
 
         Raises:
@@ -164,7 +162,7 @@ class SeveralArchives:
             for holder in self._holders:
                 watching.start_soon(watch, holder)
 
-    async def _find_and_fetch(self, product: Product, candidates: Candidates) -> Path | None:
+    async def _find_and_fetch(self, product: Product, candidates: Candidates) -> FinalName | None:
         """Download from where the product is online; ask the other archives first when that may not begin now."""
         can_begin = any(copy.can_begin and copy.holder.free for copy in candidates.copies)
         if not candidates.are_complete and not can_begin:
@@ -174,7 +172,7 @@ class SeveralArchives:
         online = [copy for copy in candidates.copies if copy.is_online]
         return await self._fetch(online, candidates) if online else None
 
-    async def _fetch(self, online: list[Copy], candidates: Candidates) -> Path | None:
+    async def _fetch(self, online: list[Copy], candidates: Candidates) -> FinalName | None:
         """Download from the first archive that has a free slot; None when that one could not deliver."""
         if not any(copy.can_begin for copy in online):
             await _until_one_opens(online)
@@ -184,11 +182,11 @@ class SeveralArchives:
             await copy.holder.one.pause_before_asking_again(candidates.log)
         return path
 
-    async def _fetch_from(self, copy: Copy, candidates: Candidates) -> Path | None:
+    async def _fetch_from(self, copy: Copy, candidates: Candidates) -> FinalName | None:
         """Download from one archive; None when it could not deliver."""
         try:
             path = await copy.holder.one.fetch(copy.product, candidates.log)
-        except (ConfigError, DiskFullError):
+        except NOT_OF_ARCHIVES:
             raise
         except OfflineError:
             copy.product = replace(copy.product, tier=StorageTier.TAPE, order=None)
@@ -243,7 +241,7 @@ class SeveralArchives:
                     await one.bring_online(product, log)
                 finally:
                     copy.product = replace(product, order=log.archive_order)
-            except (ConfigError, DiskFullError):
+            except NOT_OF_ARCHIVES:
                 raise
             except PepsasyncError as error:
                 if isinstance(error, OfflineError) and one.order.config.skip_tape:

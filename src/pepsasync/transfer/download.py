@@ -22,12 +22,10 @@ from pepsasync.errors import (
     UnreachableError,
 )
 from pepsasync.events import DownloadStarted, ProductDownloaded
-from pepsasync.folder.files import disk_errors
 from pepsasync.folder.names import is_single_file
-from pepsasync.folder.zips import has_end_record
 from pepsasync.http.client import origin_of
 from pepsasync.model import StorageTier
-from pepsasync.transfer.part import is_small, open_part
+from pepsasync.transfer.part import is_small
 from pepsasync.transfer.progress import Progress
 from pepsasync.transfer.ranges import Action, are_failing, judge, range_request, refuse_errors, validator_of
 from pepsasync.transfer.receive import body_of, receive
@@ -36,17 +34,17 @@ from pepsasync.transfer.segments import further_connections
 if TYPE_CHECKING:
     import httpx
 
-    from pepsasync.folder.layout import Folder
     from pepsasync.limits.attempts import Attempts
     from pepsasync.limits.quota import Permit
     from pepsasync.model import Product
     from pepsasync.transfer.context import ArchiveContext
+    from pepsasync.transfer.destination import Destination
     from pepsasync.transfer.division import Segment
-    from pepsasync.transfer.part import Part
+    from pepsasync.transfer.incoming import Incoming
 
 
-async def download(product: Product, archive: ArchiveContext, folder: Folder) -> Part:
-    """Bring all bytes of a product to its part, continuing with what is there.
+async def download(product: Product, archive: ArchiveContext, destination: Destination) -> Incoming:
+    """Bring all bytes of a product to where they are put, continuing with what is there.
 
     A cut is a `ServerError` (`http.errors`): the slot is given back, further connections end, `Attempts` pauses, and
     the next try asks from the first gap on.
@@ -54,7 +52,7 @@ async def download(product: Product, archive: ArchiveContext, folder: Folder) ->
     Args:
         product: Believed to be online.
         archive: Its connection and limits.
-        folder: Where the part is.
+        destination: Where its bytes are put.
 
     Raises:
         OfflineError: The product is on tape after all.
@@ -66,8 +64,8 @@ async def download(product: Product, archive: ArchiveContext, folder: Folder) ->
 
     Cancellation: bytes already received are written; the part can be continued.
     """
-    async with open_part(product, folder) as part:
-        progress = Progress(part, archive, folder.space)
+    async with destination.incoming(product) as part:
+        progress = Progress(part, archive, destination.space)
         attempts = archive.attempts(product, lambda: progress.furthest)
         try:
             if not part.is_complete:  # as an earlier run may have left it: then neither quota nor slot is needed
@@ -93,7 +91,7 @@ async def download(product: Product, archive: ArchiveContext, folder: Folder) ->
     return part
 
 
-async def fill_gaps(part: Part, archive: ArchiveContext, progress: Progress) -> None:
+async def fill_gaps(part: Incoming, archive: ArchiveContext, progress: Progress) -> None:
     """Make one attempt: enter the gate and bring what is missing, over one connection or several.
 
     Args:
@@ -125,7 +123,7 @@ async def fill_gaps(part: Part, archive: ArchiveContext, progress: Progress) -> 
         raise await ask_whether_on_tape(refusal, product, archive) from refusal.__cause__
 
 
-async def lead(segment: Segment, part: Part, archive: ArchiveContext, permit: Permit, progress: Progress) -> None:
+async def lead(segment: Segment, part: Incoming, archive: ArchiveContext, permit: Permit, progress: Progress) -> None:
     """Request the bytes from the start of a segment on, and write what arrives.
 
     When the archive cannot send this range, the whole product is requested.
@@ -203,7 +201,7 @@ def _refuse_wrong_start(head: bytes, product: Product, response: httpx.Response,
         raise error
 
 
-async def _judge_end(segment: Segment, part: Part, response: httpx.Response, total: int | None) -> None:
+async def _judge_end(segment: Segment, part: Incoming, response: httpx.Response, total: int | None) -> None:
     """Raise when a body ended too early; learn the size of a product without one."""
     product, front = part.product, segment.position
     expected = product.exact_size if product.exact_size is not None else total
@@ -214,9 +212,8 @@ async def _judge_end(segment: Segment, part: Part, response: httpx.Response, tot
     if expected is None and product.checksum is None and "Transfer-Encoding" not in response.headers:
         if is_single_file(product.name):
             raise ServerError("the archive does not say how long the file is", product=product.name)
-        with disk_errors(part.path):
-            if not await to_thread.run_sync(has_end_record, part.path):
-                raise ServerError("the transfer ended before the end of the zip", product=product.name)
+        if not await to_thread.run_sync(part.ends_as_zip):
+            raise ServerError("the transfer ended before the end of the zip", product=product.name)
     part.division.set_size(front)
 
 

@@ -19,7 +19,6 @@ import anyio.to_thread
 import httpx
 
 from pepsasync.errors import PepsasyncError, TransferError
-from pepsasync.folder.files import disk_error
 from pepsasync.groups import task_group
 from pepsasync.text import reason
 from pepsasync.threads import FEWER_THREADS
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from pepsasync.http.sockets import Connection
     from pepsasync.limits.throttle import Throttle
     from pepsasync.transfer.buffers import Blocks, BufferPool
-    from pepsasync.transfer.part import Writer
+    from pepsasync.transfer.incoming import Writer
 
 LINGER = 0.5
 """Seconds after which a block is written though it is not full."""
@@ -99,6 +98,7 @@ class _Drain:
         try:
             self._rest.connection.socket.settimeout(self._rest.silence)
             while self._wanted and self._error is None and not self._must_stop:
+                self._writer.wait_for_room(self._stopped.is_set)
                 if block := self._blocks.take():
                     self._pass_on(block, self._fill(memoryview(block)), start)
         finally:
@@ -175,7 +175,9 @@ class _Drain:
             try:
                 count = self._writer.write(memoryview(block)[:count], may_be_direct=may_be_direct)
             except OSError as error:
-                self.fail(disk_error(self._writer.part.path, error))
+                self.fail(self._writer.explain(error))
+            except PepsasyncError as error:
+                self.fail(error)
         return (count if self.failure is None else 0), self._writer.segment.filled
 
     def _hash(self, block: mmap.mmap, count: int, end: int) -> None:

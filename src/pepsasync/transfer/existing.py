@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import anyio
 
     from pepsasync.folder.layout import Folder
-    from pepsasync.model import Product
+    from pepsasync.model import FinalName, Product
     from pepsasync.query.members import Selection
 
 
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 class Existing:
     """What already stands under a final name."""
 
-    path: Path | None
-    """A complete and verified zip or folder, None when there is none."""
+    path: FinalName | None
+    """Of a complete and verified zip or folder, None when there is none."""
     wrong: str | None = None
     """Why a zip of that name cannot be trusted; it will be replaced."""
     bytes: int = 0

@@ -12,33 +12,29 @@ import contextlib
 import dataclasses
 import errno
 import sys
-import threading
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
-import anyio
 from anyio import to_thread
 
 from pepsasync.errors import PepsasyncError
-from pepsasync.folder.files import disk_errors, make_own_folder, write_all
+from pepsasync.folder.files import disk_error, disk_errors, make_own_folder, write_all
 from pepsasync.folder.layout import PartRecord
 from pepsasync.folder.parts import SoleWriter, open_locked, open_unbuffered, stamp_of
-from pepsasync.model import Checksum
+from pepsasync.folder.zips import has_end_record
 from pepsasync.threads import clean_up
-from pepsasync.transfer.digest import Digest, hash_file
+from pepsasync.transfer.digest import hash_file
 from pepsasync.transfer.direct import DirectFile
 from pepsasync.transfer.division import Division
+from pepsasync.transfer.incoming import Incoming
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from io import FileIO
 
     from pepsasync.folder.layout import Folder
     from pepsasync.folder.parts import Stamp
     from pepsasync.model import Product
     from pepsasync.transfer.division import Segment
-
-DataPath = Literal["drained", "plain"]
-"""How a body came: received by threads (`drain`), or chunk by chunk over the event loop."""
 
 SMALL = 1 << 19
 """Bytes; products below it are kept in memory until they are complete and verified: a part beside each would cost more
@@ -50,155 +46,54 @@ def is_small(product: Product) -> bool:
     return product.exact_size is not None and product.exact_size < SMALL
 
 
-class Part:
-    """What is here of one product. Opened by `open_part`.
+class Part(Incoming):
+    """What is here of one product on a disk. Opened by `open_part`.
 
     Args:
         product: Whose bytes.
         folder: Where they are put.
     """
 
+    takes_several = True
+
     def __init__(self, product: Product, folder: Folder) -> None:
-        self.product = product
+        super().__init__(product, folder.note_for(product), is_in_memory=is_small(product))
         self.path = folder.part_path(product)
-        self.note = folder.note_for(product)
-        """Which file the bytes belong to."""
-        self.memory: bytearray | None = bytearray() if is_small(product) else None
-        """The bytes of a small product; None when they are on the disk."""
-        self.division = Division(product.exact_size)
-        self.attempts = 0
-        """Download requests that it took."""
-        self.data_path: DataPath = "plain"
-        """How the last body came."""
-        self.failed_ranges = 0
-        """Requests for the rest of the product in a row that were answered with HTTP 500."""
-        self.has_restarted = False
-        """Whether what was here when it was opened is not used any more."""
-        self.changed = anyio.Event()
-        """Set, and replaced, when a connection has ended."""
         self._folder = folder
-        self._algorithm = product.checksum.algorithm if product.checksum else None
-        self._digest = Digest(self._algorithm)
         self._lock: FileIO | None = None
         self._record: FileIO | None = None
         self._is_line_cut = False
-        self._writing = threading.Lock()
         self._sole_writer = SoleWriter()
-        self._present = 0
-
-    @property
-    def received(self) -> int:
-        """Bytes that are here."""
-        return self.division.received
-
-    @property
-    def resumed_bytes(self) -> int:
-        """Bytes that were here when it was opened, and still are."""
-        return 0 if self.has_restarted else self._present
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every byte is here; unknown, and so false, of a product without a size."""
-        return self.division.is_complete
-
-    @property
-    def is_hashing(self) -> bool:
-        """Whether the bytes are hashed as they come; the archive announced a checksum then."""
-        return self._algorithm is not None
 
     @property
     def stamp(self) -> Stamp | None:
         """The file after our last write; None when others have written to it as well."""
         return self._sole_writer.stamp
 
-    @property
-    def validator(self) -> str | None:
-        """Of the answer that the part began with, for If-Range.
-
-        None where a checksum tells: a store whose copies differ in their validators must not make it begin anew.
-        """
-        return self.note.validator if self._algorithm is None else None
-
-    def checksum(self) -> Checksum | None:
-        """What was computed of the bytes, in the algorithm that the archive announced; None when it announced none."""
-        value = self._digest.hexdigest()
-        return Checksum(self._algorithm, value) if value and self._algorithm else None
-
     def writer(self, segment: Segment) -> Writer:
-        """Open the file for what one connection brings; blocks.
-
-        Raises:
-            DiskFullError, ConfigError, TransferError: It cannot be opened.
-        """
+        """See `Incoming.writer`: opens the file."""
         return Writer(self, segment)
 
-    def write(self, segment: Segment, block: bytearray) -> None:
-        """Write a block behind what is in a segment, and hash it; blocks unless the part is in memory.
-
-        Raises:
-            DiskFullError, ConfigError, TransferError: It cannot be written.
-        """
-        if self.memory is not None:
-            del self.memory[segment.filled :]
-            self.memory += block
-            segment.written += len(block)
-            return
-        writer = self.writer(segment)
-        try:
-            with disk_errors(self.path), memoryview(block) as view:
-                count = writer.write(view)
-                writer.hash(segment.filled, view[:count])
-        finally:
-            writer.close()
+    def ends_as_zip(self) -> bool:
+        """See `Incoming.ends_as_zip`."""
+        with disk_errors(self.path):
+            return has_end_record(self.path)
 
     async def hash_what_is_here(self) -> None:
-        """Bring the digest to the end of what is here without a gap, by reading what it has not seen.
-
-        Raises:
-            DiskFullError, ConfigError, TransferError: The part cannot be read.
-
-        Cancellation: answered at the next block; what was hashed stays hashed.
-        """
+        """See `Incoming.hash_what_is_here`."""
         if self.memory is not None:
             return
         if self._digest.length < self.division.front:
             await to_thread.run_sync(hash_file, self.path, self._digest, self.division.front)
 
-    async def begin(self, segment: Segment, validator: str | None) -> Segment:
-        """Prepare for a body that begins with the first byte of the product.
+    async def wait_for_room(self) -> None:
+        """A disk takes what comes: it is waited for in `write`."""
 
-        What is here is given up, unless it is of the same file and lies behind the segment.
+    async def _keep_note(self) -> None:
+        await to_thread.run_sync(self._write_record)
 
-        Args:
-            segment: That was asked for; released when what is here is given up.
-            validator: Of the answer: strong ETag or Last-Modified.
-
-        Returns:
-            The segment that the body fills.
-
-        Cancellation: what was here is there with its record, or nothing is.
-        """
-        is_other = self._algorithm is None and validator != self.note.validator
-        if not segment.start and not (is_other and self.received):
-            if is_other:
-                self.note = dataclasses.replace(self.note, validator=validator)
-                if self.memory is None:
-                    await to_thread.run_sync(self._write_record)
-            return segment
-        with self._writing:
-            self.has_restarted = True
-            self.note = dataclasses.replace(self.note, validator=validator)
-            self._digest, self.division = Digest(self._algorithm), Division(self.division.size)
-        if self.memory is None:
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(self._make_file)
-        return cast("Segment", self.division.claim_front())
-
-    def release(self, segment: Segment) -> None:
-        """Note that the connection of a segment has ended, and wake who waits for that."""
-        self.division.release(segment)
-        self.changed.set()
-        self.changed = anyio.Event()
+    async def _begin_anew(self) -> None:
+        await to_thread.run_sync(self._make_file)
 
     @contextlib.contextmanager
     def on_disk(self) -> Iterator[None]:
@@ -238,11 +133,6 @@ class Part:
             self._is_line_cut = True
             write_all(self._record, memoryview(line))
             self._is_line_cut = False
-
-    def hash(self, division: Division, offset: int, block: memoryview) -> None:
-        """Hash a block that was written, if it is the next one of this file."""
-        if division is self.division and offset == self._digest.length:
-            self._digest.update(block)
 
     def open(self) -> None:
         """Lock the part and take up what belongs to this product; blocks.
@@ -326,12 +216,11 @@ class Writer:
         with part.on_disk():
             self._file = DirectFile(part.path, segment.filled)
 
-    def write(self, block: memoryview, *, may_be_direct: bool = False) -> int:
-        """Write a block behind what was written, up to the end of the segment; returns how many bytes were.
+    def wait_for_room(self, must_stop: Callable[[], bool]) -> None:
+        """A disk takes what comes: it is waited for in `write`."""
 
-        Args:
-            block: Begins with a page of memory if `may_be_direct`.
-            may_be_direct: Whether it may go past the page cache, and be waited for.
+    def write(self, block: memoryview, *, may_be_direct: bool = False) -> int:
+        """See `transfer.incoming.Writer.write`.
 
         Raises:
             OSError: It could not be written.
@@ -348,6 +237,10 @@ class Writer:
     def hash(self, end: int, block: memoryview) -> None:
         """Hash a block that was written and ends at an offset; what is not the next one is read again later."""
         self.part.hash(self._division, end - len(block), block)
+
+    def explain(self, error: OSError) -> PepsasyncError:
+        """What the system says of the disk, as our error."""
+        return disk_error(self.part.path, error)
 
     def close(self) -> None:
         """Close the file."""

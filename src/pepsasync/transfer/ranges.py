@@ -21,13 +21,13 @@ from pepsasync.http.replies import encoding_of
 if TYPE_CHECKING:
     from pepsasync.model import Product
     from pepsasync.transfer.context import ArchiveContext
-    from pepsasync.transfer.part import Part
+    from pepsasync.transfer.incoming import Incoming
 
 WORDS = ("text/html", "application/json")
 """Types of bodies that say why there is no product."""
 
 
-async def range_request(part: Part, archive: ArchiveContext, first: int, last: int | None = None) -> httpx.Request:
+async def range_request(part: Incoming, archive: ArchiveContext, first: int, last: int | None = None) -> httpx.Request:
     """A request for the bytes from the first to the last, or to the end of the product."""
     request = await archive.provider.download_request(part.product)
     request.headers["Accept-Encoding"] = "identity"
@@ -65,7 +65,7 @@ Some servers fail at ranges (GEODES protocol notes, section 6.2), and all fail n
 own. Where ranges have worked, only the last try asks for the whole product."""
 
 
-def are_failing(part: Part, status: int, archive: ArchiveContext) -> bool:
+def are_failing(part: Incoming, status: int, archive: ArchiveContext) -> bool:
     """Take note of what a request for the rest of a product led to.
 
     Returns:
@@ -83,7 +83,7 @@ def are_failing(part: Part, status: int, archive: ArchiveContext) -> bool:
     return part.failed_ranges >= enough and status == 500
 
 
-def seem_to_fail(part: Part, archive: ArchiveContext) -> bool:
+def seem_to_fail(part: Incoming, archive: ArchiveContext) -> bool:
     """Whether the host of a product seems to serve whole products only.
 
     That may spare it requests and must not cost a part: an archive that fails for a while looks the same.
@@ -168,7 +168,7 @@ def _judge_whole(total: int | None, size: int | None) -> Action:
     return Action.CHANGED if total > size else Action.LATER
 
 
-def judge(response: httpx.Response, part: Part, offset: int) -> Judgement:
+def judge(response: httpx.Response, part: Incoming, offset: int) -> Judgement:
     """Decide what to do with a 200, 206 or 416 to a request for a product from an offset on."""
     text, headers = response.headers.get("Content-Length", ""), response.headers
     judgement = judge_answer(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pepsasync.transfer.context import ArchiveContext
     from pepsasync.transfer.division import Segment
-    from pepsasync.transfer.part import DataPath, Part
+    from pepsasync.transfer.incoming import DataPath, Incoming
 
 LARGE = 1 << 20
 """Bytes of a body from which on threads receive it; its connection is not used again then, that of a smaller one is."""
@@ -38,7 +38,7 @@ async def receive(
     chunks: AsyncIterator[bytes],
     head: bytes,
     segment: Segment,
-    part: Part,
+    part: Incoming,
     archive: ArchiveContext,
     look: Callable[[], None],
 ) -> DataPath:
@@ -80,7 +80,7 @@ async def _receive_chunks(
     chunks: AsyncIterator[bytes],
     chunk: bytes,
     segment: Segment,
-    part: Part,
+    part: Incoming,
     archive: ArchiveContext,
     look: Callable[[], None],
 ) -> None:
@@ -103,6 +103,7 @@ async def _receive_chunks(
             await archive.throttle.take(len(chunk))
             if len(block) >= BLOCK:
                 await write()
+                await part.wait_for_room()
             look()
             chunk = await anext(chunks, b"")
     finally:

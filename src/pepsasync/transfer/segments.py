@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
+from pepsasync.errors import NOT_OF_ARCHIVES, PepsasyncError
 from pepsasync.groups import task_group
 from pepsasync.http.replies import encoding_of
 from pepsasync.transfer.ranges import parse_content_range, range_request, seem_to_fail
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pepsasync.transfer.context import ArchiveContext
     from pepsasync.transfer.division import Segment
-    from pepsasync.transfer.part import Part
+    from pepsasync.transfer.incoming import Incoming
     from pepsasync.transfer.progress import Progress
 
 MOST = 4
@@ -49,7 +49,7 @@ SMALLEST, LARGEST = 1 << 24, 1 << 28
 
 @contextlib.asynccontextmanager
 async def further_connections(
-    part: Part, archive: ArchiveContext, progress: Progress
+    part: Incoming, archive: ArchiveContext, progress: Progress
 ) -> AsyncIterator[FurtherConnections]:
     """Bring segments of a product over more connections, for the time of one attempt.
 
@@ -75,7 +75,7 @@ async def further_connections(
 class FurtherConnections:
     """Decides when another connection is worth it, and which segment it brings. Made by `further_connections`."""
 
-    def __init__(self, part: Part, archive: ArchiveContext, progress: Progress) -> None:
+    def __init__(self, part: Incoming, archive: ArchiveContext, progress: Progress) -> None:
         self._part = part
         self._archive = archive
         self._progress = progress
@@ -87,6 +87,8 @@ class FurtherConnections:
     def most(self) -> int:
         """Connections at once, the one that leads included."""
         config = self._archive.config
+        if not self._part.takes_several:
+            return 1
         if not self._archive.provider.limits.bounded_ranges or seem_to_fail(self._part, self._archive):
             return 1
         return config.segments or (1 if config.limit_rate else MOST)
@@ -150,7 +152,7 @@ class FurtherConnections:
                 if self._is_wanted(response, segment):
                     head = await anext(chunks, b"")
                     await receive(response, chunks, head, segment, part, archive, self._progress.watch())
-        except (ConfigError, DiskFullError):
+        except NOT_OF_ARCHIVES:
             raise
         except PepsasyncError:
             self._is_refused |= not segment.received

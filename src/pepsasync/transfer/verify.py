@@ -6,7 +6,8 @@ import contextlib
 import zipfile
 from dataclasses import replace
 from io import BytesIO
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from anyio import to_thread
 
@@ -19,8 +20,6 @@ from pepsasync.transfer.digest import Digest, digest_file
 from pepsasync.transfer.verified import remember
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import anyio
 
     from pepsasync.folder.layout import Folder
@@ -110,14 +109,14 @@ def check_size(product: Product, length: int) -> None:
         raise IntegrityError(f"{length:,} bytes instead of {size:,}", product=product.name)
 
 
-def check_zip(product: Product, zipped: Path | BytesIO, every_member: bool) -> None:
+def check_zip(product: Product, zipped: Path | BinaryIO, every_member: bool) -> None:
     """Open a zip, and read all of it when asked to; blocks.
 
     Raises:
         IntegrityError: It is not a zip; or, when all of it is read, a member is damaged or something is behind its end.
         ConfigError, TransferError: It cannot be read.
     """
-    reading = contextlib.nullcontext() if isinstance(zipped, BytesIO) else disk_errors(zipped)
+    reading = disk_errors(zipped) if isinstance(zipped, Path) else contextlib.nullcontext()
     try:
         with reading, open_zip(zipped) as archive:
             if every_member:
