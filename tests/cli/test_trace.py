@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
+import trustme
 
 from archives import account_file, right_files, running
 from pepsasync.model import Trace, TraceVerdict
@@ -70,6 +71,48 @@ def test_traces_that_do_not_fit_make_1(run, filled, tmp_path, word, reason):
     assert run("verify", tmp_path / "data").code == 0
 
 
+def pem(certificate):
+    return f"-----BEGIN CERTIFICATE-----\n{certificate}\n-----END CERTIFICATE-----\n"
+
+
+def test_only_those_whom_the_user_trusts_may_have_signed(run, filled, tmp_path):
+    (tmp_path / "right.pem").write_text(pem(signing.CERTIFICATE))
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    where = ("verify", tmp_path / "data", "--trace", "--base-url", filled.cdse_url, "--trace-ca")
+
+    right, other = (run(*where, tmp_path / f"{name}.pem") for name in ("right", "other"))
+
+    assert right.code == 0, right.err
+    assert "traces: 4 right" in right.err
+    assert other.code == 1
+    assert "traces: 4 forged" in other.err
+    assert "none of your authorities has issued the certificate of its signer O=Embedded archive" in other.out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "cannot read"), (b"", "holds no certificates"), (b"\xff" * 99, "holds no certificates")],
+)
+def test_a_file_of_no_authorities_is_refused(run, tmp_path, content, words):
+    pytest.importorskip("cryptography")
+    (tmp_path / "data").mkdir()
+    if content is not None:
+        (tmp_path / "ca.pem").write_bytes(content)
+
+    done = run("verify", tmp_path / "data", "--trace", "--trace-ca", tmp_path / "ca.pem")
+
+    assert done.code == 2
+    assert words in done.err
+    assert str(tmp_path / "ca.pem") in done.err
+
+
+def test_authorities_are_for_traces(run, tmp_path):
+    done = run("verify", tmp_path, "--trace-ca", tmp_path / "ca.pem")
+
+    assert done.code == 2
+    assert "--trace-ca is for --trace" in done.err
+
+
 def test_a_file_that_was_changed_together_with_its_note_is_found_and_repaired(run, filled, tmp_path):
     """Whoever changes a file may change what stands beside it; not what the archive has signed."""
     one, other, *_ = sorted((tmp_path / "data").glob("*.zip"))
@@ -108,6 +151,7 @@ def test_products_of_other_archives_have_no_trace(run, tmp_path):
 
 def test_without_the_library_the_extra_is_named(run, filled, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography", None)
+    monkeypatch.delitem(sys.modules, "pepsasync.providers.cdse.signatures", raising=False)
 
     done = run("verify", tmp_path / "data", "--trace", "--base-url", filled.cdse_url)
 

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Context, Exit, Option
 
@@ -74,6 +74,15 @@ def verify(
     trace: Annotated[
         bool, Option("--trace", rich_help_panel=DELIVERY, help="also compare products of CDSE with its signed traces")
     ] = False,
+    trace_ca: Annotated[
+        Path | None,
+        Option(
+            "--trace-ca",
+            metavar="FILE",
+            rich_help_panel=DELIVERY,
+            help="PEM file of the authorities that may sign traces",
+        ),
+    ] = None,
 ) -> None:
     """Verify sizes, checksums and zip structure of all products in DIR again.
 
@@ -81,7 +90,8 @@ def verify(
     there is nothing to compare it with; correct products are listed with --verbose. Ends with 1 when something is wrong
     or missing; with --repair that is fetched again, and a wrong file is replaced when the new one is verified.
 
-    With --trace, also with 1 when a trace is missing, its signature is wrong, or it tells of another file. --report
+    With --trace, also with 1 when a trace is missing, its signature is wrong, or it tells of another file. Anybody may
+    have signed it unless --trace-ca says who may. --report
     writes what was found of each product, unless something is repaired.
     """
     session = Session(output)
@@ -89,9 +99,12 @@ def verify(
     if not directory.is_dir():
         raise ConfigError(f"there is no folder {directory}")
     check_report(delivery.report)
+    if trace_ca and not trace:
+        raise ConfigError("--trace-ca is for --trace", hint="Give both")
+    authorities = _authorities(trace_ca) if trace_ca else None
     started, began = datetime.now(UTC), time.monotonic()
     found = session.run(audit, directory, session, trace or (delivery.report is not None and not repair))
-    untraced = session.run(_trace_all, directory, found, archive) if trace else 0
+    untraced = session.run(_trace_all, directory, found, archive, authorities) if trace else 0
     for finding in found.doubtful:
         show(f"{finding.verdict!s:<8} {finding.name}: {finding.reason}")
     for name, traced in sorted(found.traced.items()):
@@ -207,7 +220,13 @@ async def audit(directory: Path, session: Session, keeps_all: bool = False) -> A
     return found
 
 
-async def _trace_all(directory: Path, found: Audit, archive: ArchiveOptions) -> int:
+def _authorities(path: Path) -> Sequence[Any]:
+    from pepsasync.providers.cdse.traces import read_authorities  # noqa: PLC0415 - not needed for help
+
+    return read_authorities(path)
+
+
+async def _trace_all(directory: Path, found: Audit, archive: ArchiveOptions, authorities: Sequence[Any] | None) -> int:
     """Compare what stands in a folder and came from CDSE with its traces.
 
     The folder does not say which service is asked: whoever can change products there could change that as well.
@@ -238,7 +257,7 @@ async def _trace_all(directory: Path, found: Audit, archive: ArchiveOptions) -> 
         async def look() -> None:
             for name in names:
                 path = found.all[name].path
-                traces = await cdse.traces(name)
+                traces = await cdse.traces(name, authorities)
                 if path is None:
                     continue
                 traced = await to_thread.run_sync(compare, path, traces, abandon_on_cancel=True)

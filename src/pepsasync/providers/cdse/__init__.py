@@ -125,11 +125,12 @@ class Cdse:
         url = f"{self._catalogue}/odata/v1/Attributes({quote(collection, safe='')})"
         return parse_attributes(await self._http.json(self._http.build("GET", url)))
 
-    async def traces(self, name: str) -> list[Trace]:
+    async def traces(self, name: str, authorities: Sequence[Any] | None = None) -> list[Trace]:
         """Ask the traceability service what happened to a product, and check the signatures; nothing when it has none.
 
         Args:
             name: Product name.
+            authorities: As for `parse_traces`.
 
         Raises:
             ConfigError: The library that checks signatures is missing.
@@ -140,7 +141,7 @@ class Cdse:
             reply = await self._http.json(self._http.build("GET", f"{self._traces}/{quote(file, safe='')}"))
         except NotFoundError:
             return []
-        return await to_thread.run_sync(parse_traces, reply, file)
+        return await to_thread.run_sync(parse_traces, reply, file, authorities)
 
     async def request_staging(self, product: Product) -> StagingReply:
         """Look whether the product is online: programs cannot order it."""

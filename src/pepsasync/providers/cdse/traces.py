@@ -6,8 +6,7 @@ message says is believed.
 
 from __future__ import annotations
 
-import base64
-import binascii
+import importlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -18,14 +17,13 @@ from pepsasync.providers.cdse.lists import file_name
 from pepsasync.providers.reading import as_instant, as_list, as_mapping, as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cryptography.x509 import Certificate
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import ModuleType
 
 _ALGORITHMS = {"BLAKE3": "blake3", "SHA256": "sha256", "SHA3": "sha3_256"}
 """Names of checksums as `Checksum` writes them."""
 _DIGEST = re.compile(r"[0-9a-f]{32,128}")
-_HEX = re.compile(r"(?:[0-9a-f]{2})+")
 
 
 def traced_name(name: str) -> str:
@@ -33,23 +31,39 @@ def traced_name(name: str) -> str:
     return f"{file_name(name) or name}.zip"
 
 
-def parse_traces(reply: Any, name: str) -> list[Trace]:
+def read_authorities(path: Path) -> Sequence[Any]:
+    """Read certificates of authorities whose signatures count, for `parse_traces`. Blocks.
+
+    Args:
+        path: PEM file with one or several.
+
+    Raises:
+        ConfigError: It cannot be read, or holds none; or the library that reads them is missing.
+    """
+    certificates: list[Any] = _signatures().read_authorities(path)
+    return certificates
+
+
+def parse_traces(reply: Any, name: str, authorities: Sequence[Any] | None = None) -> list[Trace]:
     """Read traces and check their signatures.
 
     Args:
         reply: Decoded JSON.
         name: Of the file that was asked for: the trace of another one is no trace of this one.
+        authorities: Whose signatures, and those of whom they have issued certificates for, count; None for anybody's.
 
     Raises:
         ConfigError: The library that checks signatures is missing.
     """
-    return [_parse(as_mapping(entry), name) for entry in as_list(reply) if isinstance(entry, dict)]
+    return [_parse(as_mapping(entry), name, authorities) for entry in as_list(reply) if isinstance(entry, dict)]
 
 
-def _parse(entry: Mapping[str, Any], name: str) -> Trace:
+def _parse(entry: Mapping[str, Any], name: str, authorities: Sequence[Any] | None) -> Trace:
     signature = as_mapping(entry.get("signature"))
     message = as_text(signature.get("message")) or ""
-    certificate, problem = _checked(signature, message)
+    signer, problem = "", "it is not signed"
+    if as_text(signature.get("signature")):
+        signer, problem = _signatures().check(signature, message, authorities)
     told, signed = as_mapping(entry.get("product")), _decoded(message)
     if not problem:
         problem = _difference(told, signed, name)
@@ -66,7 +80,7 @@ def _parse(entry: Mapping[str, Any], name: str) -> Trace:
         contents=contents,
         origin=as_text(entry.get("origin")) or "",
         registered=as_instant(entry.get("timestamp")),
-        signer=certificate.subject.rfc4514_string() if certificate else "",
+        signer=signer,
         obsolete=as_text(entry.get("obsolescence")) or "",
         problem=problem,
     )
@@ -93,36 +107,9 @@ def _difference(told: Mapping[str, Any], signed: Mapping[str, Any], name: str) -
     return ""
 
 
-def _checked(signature: Mapping[str, Any], message: str) -> tuple[Certificate | None, str]:
-    """The certificate, and what is wrong with a signature."""
-    if not as_text(signature.get("signature")):
-        return None, "it is not signed"
+def _signatures() -> ModuleType:
     try:
-        from cryptography import x509  # noqa: PLC0415 - an extra, and needed only with traces
-        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm  # noqa: PLC0415
-        from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
-        from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa  # noqa: PLC0415
+        return importlib.import_module("pepsasync.providers.cdse.signatures")
     except ImportError as error:
         hint = "Try: pip install 'pepsasync[trace]'"
         raise ConfigError("checking the signatures of traces needs cryptography", hint=hint) from error
-    try:
-        certificate = x509.load_der_x509_certificate(_bytes(signature.get("certificate")))
-        key, written = certificate.public_key(), _bytes(signature.get("signature"))
-    except (ValueError, TypeError, binascii.Error, UnsupportedAlgorithm):
-        return None, "its signature or certificate cannot be read"
-    try:
-        if isinstance(key, rsa.RSAPublicKey):
-            key.verify(written, message.encode(), padding.PKCS1v15(), hashes.SHA256())
-        elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(written, message.encode(), ec.ECDSA(hashes.SHA256()))
-        else:
-            return certificate, "its signature is of a kind that is not known"
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
-        return certificate, "its signature is wrong"
-    return certificate, ""
-
-
-def _bytes(value: Any) -> bytes:
-    """Base64, or hexadecimal digits as older traces have them."""
-    text = as_text(value) or ""
-    return bytes.fromhex(text) if _HEX.fullmatch(text.lower()) else base64.b64decode(text, validate=True)
