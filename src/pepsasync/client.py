@@ -397,7 +397,7 @@ class Client:
             OfflineError: It is on tape; stage it before.
             ProviderError: The archive serves no parts of this product, or does not answer as it should.
         """
-        from pepsasync.transfer.open_member import list_members  # noqa: PLC0415 - as for journals
+        from pepsasync.members.open_member import list_members  # noqa: PLC0415 - as for journals
 
         self._check_open()
         return await list_members(await self._find(product), self._archives[0])
@@ -424,7 +424,7 @@ class Client:
             OfflineError: The product is on tape; stage it before.
             ProviderError: The archive serves no parts of this product, or does not answer as it should.
         """
-        from pepsasync.transfer.open_member import open_member  # noqa: PLC0415 - as for journals
+        from pepsasync.members.open_member import open_member  # noqa: PLC0415 - as for journals
 
         self._check_open()
         return await open_member(await self._find(product), member, self._archives[0], await self._blocking_portal())

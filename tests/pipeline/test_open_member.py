@@ -15,8 +15,8 @@ from archives import connect, credentials, members_of, sandbox
 from fakes import product
 from pepsasync import Client, Config, Credentials, blocking
 from pepsasync.errors import IntegrityError, NotFoundError, OfflineError, ProviderError
-from pepsasync.transfer import open_member
-from pepsasync.transfer.open_member import PAGE, PAGES_KEPT
+from pepsasync.members import open_member
+from pepsasync.members.open_member import PAGE, PAGES_KEPT
 from servers import Server
 
 pytestmark = pytest.mark.anyio

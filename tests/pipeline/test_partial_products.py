@@ -13,10 +13,10 @@ from pepsasync.errors import DiskFullError, NotFoundError
 from pepsasync.events import DownloadProgressed, DownloadRetried, Noticed
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.space import Space
+from pepsasync.members import partial_folder
 from pepsasync.model import DeliveryStatus, Report
 from pepsasync.report import report_as_dict
 from pepsasync.sandbox import content
-from pepsasync.transfer import members
 from pepsasync.transfer.existing import stands
 from pepsasync.transfer.reverify import Verdict, recheck
 
@@ -387,7 +387,7 @@ async def test_a_full_disk_ends_the_run_and_leaves_no_half_member(tmp_path, monk
 
     async with archive_of(2) as archive:
         with monkeypatch.context() as patched, pytest.raises(DiskFullError):
-            patched.setattr(members, "write_all", full)
+            patched.setattr(partial_folder, "write_all", full)
             await bring(archive, tmp_path, include="*.png")
         assert [] == [*tmp_path.rglob("*.png")]
         outcomes, _ = await bring(archive, tmp_path, include="*.png")

@@ -135,7 +135,7 @@ async def look_into(client: Client, products: Sequence[Product], selection: Sele
         products: That were found.
         selection: What is wanted of each.
     """
-    from pepsasync.transfer.remote_zip import NoRangesError  # noqa: PLC0415 - not needed for help
+    from pepsasync.members.remote_zip import NoRangesError  # noqa: PLC0415 - not needed for help
 
     online = [product for product in products if product.tier is StorageTier.DISK and product.size]
     by_type: dict[str | None, list[Product]] = {}

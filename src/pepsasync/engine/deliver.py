@@ -16,11 +16,11 @@ from pepsasync.engine.order import Log
 from pepsasync.errors import FATAL, PepsasyncError, TransferError
 from pepsasync.events import Noticed, ProductDelivered, ProductExtracted, ProductFailed, ProductFound, ProductSkipped
 from pepsasync.folder.space import UNPACKED
+from pepsasync.members.fetch import keep_members
 from pepsasync.model import Delivery, DeliveryStatus
 from pepsasync.threads import FEWER_THREADS, lacks_threads
 from pepsasync.transfer.existing import Existing
 from pepsasync.transfer.extract import extract
-from pepsasync.transfer.members import keep_members
 from pepsasync.transfer.part import is_small
 
 if TYPE_CHECKING:

@@ -22,12 +22,12 @@ from pepsasync.events import (
 )
 from pepsasync.folder.space import UNPACKED
 from pepsasync.limits.schedule import LONGEST_ADVICE
+from pepsasync.members.fetch import fetch_members
+from pepsasync.members.remote_zip import NoRangesError
 from pepsasync.model import StorageTier
 from pepsasync.providers.base import StagingOutcome
 from pepsasync.transfer.download import download
-from pepsasync.transfer.members import fetch_members
 from pepsasync.transfer.part import is_small
-from pepsasync.transfer.remote_zip import NoRangesError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

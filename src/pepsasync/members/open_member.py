@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from anyio import to_thread
 
 from pepsasync.errors import IntegrityError, NotFoundError
+from pepsasync.members.remote_zip import NoRangesError, RemoteZip
+from pepsasync.members.zip_members import HEADER, Run, Unpacker, content_begins
 from pepsasync.model import Member
 from pepsasync.providers.base import ServesFiles
-from pepsasync.transfer.remote_zip import HEADER, NoRangesError, RemoteZip, Run, Unpacker, content_begins
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
+    from pepsasync.members.zip_members import Entry
     from pepsasync.model import Product
     from pepsasync.transfer.context import ArchiveContext
-    from pepsasync.transfer.remote_zip import Entry
 
 PAGE = 1 << 20
 """Bytes that are fetched at once at least."""

@@ -16,10 +16,11 @@ from pepsasync.errors import IntegrityError, TransferError
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.zips import UnsafeZipError
 from pepsasync.http.client import Http
+from pepsasync.members import remote_zip
+from pepsasync.members.fetch import fetch_members
+from pepsasync.members.remote_zip import NoRangesError, RemoteZip
+from pepsasync.members.zip_members import Entry, Run, Unpacker, entries_of, join
 from pepsasync.query.members import build_selection
-from pepsasync.transfer import remote_zip
-from pepsasync.transfer.members import fetch_members
-from pepsasync.transfer.remote_zip import Entry, NoRangesError, RemoteZip, Run, Unpacker, entries_of, join
 from servers import Server
 
 TOP = "NAME.SAFE/"
