@@ -136,6 +136,14 @@ def test_ls_lists_what_there_is_and_what_would_come(run, served, tmp_path):
     assert all(member["size"] == sizes[member["path"]] for member in listed)
 
 
+def test_ls_of_nothing_says_so_and_ends_as_a_search_does(run, served, tmp_path):
+    name = next(product.name for product in served.catalogue if product.name.startswith("S2"))
+    done = run("ls", name, "--include", "*.nothing", *where(served, tmp_path))
+
+    assert (done.code, done.out) == (0, "")
+    assert done.err.strip() == f"nothing matches: no file of {name} fits --include *.nothing"
+
+
 def test_ls_of_what_is_not_there(run, served, tmp_path):
     done = run("ls", "S2A_NONE", *where(served, tmp_path))
 

@@ -83,3 +83,17 @@ def test_a_folder_that_is_not_there_ends_with_2_before_anything_is_asked(run, tm
     done = run("check", "peps", "--record", tmp_path / "no" / "said.json")
 
     assert (done.code, done.out) == (2, "")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_nobody_foresaw_is_in_the_table_and_ends_with_1(run, monkeypatch, form):
+    async def fail(*_):
+        raise ZeroDivisionError("surprise")
+
+    monkeypatch.setattr("pepsasync.engine.check._check_search", fail)
+    done = run("check", "peps", "--format", form)
+
+    assert done.code == 1
+    assert "ZeroDivisionError: surprise" in done.out
+    assert "account" in done.out
+    assert "unexpected" not in done.err

@@ -53,6 +53,13 @@ def test_an_archive_that_knows_places_is_asked_as_before(run, clients):
     assert run("search", "-c", "S1", "-l", "Cordoba", "--provider", "peps", "--buffer", "5km").code == 2
 
 
+def test_an_archive_that_knows_places_may_take_another_one_of_the_name(run, clients):
+    doubtful = run("search", "-c", "S1", "-l", "Cordoba,Toulouse", "--provider", "peps")
+    assert "note: peps looks places up itself, and the place 'Cordoba' may be Córdoba, AR; Córdoba, ES" in doubtful.err
+    for words in (["-l", "Toulouse"], ["-l", "Nowhere at all"], ["-l", "Cordoba", "-q"]):
+        assert "note:" not in run("search", "-c", "S1", *words, "--provider", "peps").err
+
+
 def test_an_order_has_the_place_in_full(run, terminal, tmp_path):
     terminal.append("1")
     order = tmp_path / "order.toml"

@@ -227,3 +227,17 @@ async def test_recordings_of_real_archives_are_understood_as_then(path):
 def test_what_is_sought_is_narrow():
     assert check_module.SOUGHT.area is not None
     assert check_module.FIRST <= 1024
+
+
+@pytest.mark.parametrize("step", ["connection", "clock", "search", "account", "tape", "download"])
+async def test_a_step_that_fails_as_nobody_foresaw_is_shown_and_the_others_follow(monkeypatch, step):
+    async def fail(*_, **__):
+        raise ZeroDivisionError("surprise")
+
+    monkeypatch.setattr(check_module, f"_check_{step}", fail)
+    async with sandbox(40, tape_fraction=0) as archive, connect(archive, "peps") as client:
+        found = await findings(client)
+
+    assert list(found) == STEPS
+    assert (found[step].is_right, found[step].found) == (False, "ZeroDivisionError: surprise")
+    assert "bug in pepsasync" in found[step].advice

@@ -84,7 +84,7 @@ async def stay_true(client: Client, query: Query) -> None:
     order = read_order(Path("toulouse.toml"))
     assert_type(order, Order)
     assert_type(order.query, Query)
-    write_order(Path("other.toml"), order, is_new=True)
+    write_order(Path("other.toml"), order)
 
 
 error: type[Exception] = pepsasync.PepsasyncError

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pepsasync.cli.options import OutputOptions, flatten
-from pepsasync.cli.resume import Directory  # noqa: TC001 - `flatten` evaluates the annotations
+from pepsasync.cli.options import Directory, OutputOptions, flatten
 from pepsasync.cli.session import Session
 from pepsasync.display.output import show
 from pepsasync.units import show_count

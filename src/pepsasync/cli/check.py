@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path  # noqa: TC003 - the parser looks at types of options
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Exit, Option
+from typer import Exit, Option
 
-from pepsasync.cli.options import PROVIDER_VARIABLE, ArchiveOptions, OutputOptions, TextOrJson, flatten
+from pepsasync.cli.options import ArchiveOptions, OutputOptions, ProviderName, TextOrJson, flatten
 from pepsasync.cli.session import Session
 from pepsasync.display.lines import QUIET
 from pepsasync.display.output import answer, settle, show, show_json
@@ -30,9 +30,7 @@ MARKS = {True: "ok", False: "WRONG", None: "-"}
 @flatten(without=("--provider",))
 def check(
     *,
-    provider: Annotated[
-        str | None, Argument(metavar="PROVIDER", envvar=PROVIDER_VARIABLE, help="which archive")
-    ] = None,
+    provider: ProviderName = None,
     archive: ArchiveOptions,
     output: OutputOptions,
     form: TextOrJson = "text",

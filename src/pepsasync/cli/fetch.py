@@ -46,7 +46,7 @@ def fetch(
     Files that are already here are not fetched again, and parts are continued: the same command run again continues
     where it stopped.
     """
-    query = query.settled(archive)
+    query = query.settled(archive, output)
     session = Session(output)
     if order:
         save_order(order, query, archive, staging, delivery)

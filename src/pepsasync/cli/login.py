@@ -6,10 +6,9 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option
+from typer import Option
 
-from pepsasync.cli.complete import complete_provider
-from pepsasync.cli.options import ARCHIVE, PROVIDER_VARIABLE, ArchiveOptions, OutputOptions, flatten
+from pepsasync.cli.options import ARCHIVE, ArchiveOptions, OutputOptions, ProviderName, flatten
 from pepsasync.cli.session import Session
 from pepsasync.display.output import answer
 from pepsasync.errors import AuthError, ConfigError, PepsasyncError
@@ -19,16 +18,11 @@ if TYPE_CHECKING:
     from pepsasync.credentials import Credentials
     from pepsasync.model import Account
 
-ProviderArgument = Annotated[
-    str | None,
-    Argument(metavar="PROVIDER", autocompletion=complete_provider, envvar=PROVIDER_VARIABLE, help="which archive"),
-]
-
 
 @flatten(without=("-a", "--auth", "--provider"))
 def login(
     *,
-    provider: ProviderArgument = None,
+    provider: ProviderName = None,
     archive: ArchiveOptions,
     output: OutputOptions,
     no_check: Annotated[
@@ -67,7 +61,7 @@ def login(
 
 
 @flatten(without=("-a", "--auth", "--provider", "--ca-bundle"))
-def logout(*, provider: ProviderArgument = None, archive: ArchiveOptions, output: OutputOptions) -> None:
+def logout(*, provider: ProviderName = None, archive: ArchiveOptions, output: OutputOptions) -> None:
     """Remove what login stored."""
     from pepsasync.credentials import find_credentials  # noqa: PLC0415 - not needed for help
     from pepsasync.credentials.stored import forget  # noqa: PLC0415

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option
+from typer import Argument
 
-from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, TextOrJson, flatten
+from pepsasync.cli.options import ArchiveOptions, Bands, Exclude, Include, OutputOptions, TextOrJson, flatten
 from pepsasync.cli.session import Session
 from pepsasync.display.output import show, show_json
 from pepsasync.errors import ConfigError
@@ -25,23 +25,9 @@ def ls(
     *,
     name: Annotated[str, Argument(metavar="NAME", help="the product")],
     archive: ArchiveOptions,
-    include: Annotated[
-        list[str],
-        Option(
-            "--include",
-            metavar="PATTERN",
-            rich_help_panel=DELIVERY,
-            help="list these files only: '*_B0[248]_10m.jp2'; repeatable",
-        ),
-    ] = [],  # noqa: B006 - nobody changes it
-    exclude: Annotated[
-        list[str],
-        Option("--exclude", metavar="PATTERN", rich_help_panel=DELIVERY, help="list no file that matches; repeatable"),
-    ] = [],  # noqa: B006
-    bands: Annotated[
-        list[str],
-        Option("--bands", metavar="BANDS", rich_help_panel=DELIVERY, help="list these bands and the metadata: B02,B04"),
-    ] = [],  # noqa: B006
+    include: Include = [],  # noqa: B006 - nobody changes it
+    exclude: Exclude = [],  # noqa: B006
+    bands: Bands = [],  # noqa: B006
     form: TextOrJson = "text",
     output: OutputOptions,
 ) -> None:
@@ -64,6 +50,9 @@ def ls(
         return
     for line in _lines(members):
         show(line)
+    if selection and not members:
+        session.say(f"nothing matches: no file of {bare_name(name)} fits {selection}")
+        return
     size, packed = (sum(getattr(member, what) for member in members) for what in ("size", "packed_size"))
     session.say(f"{show_count(len(members), 'member')}, {show_size(size)}; {show_size(packed)} in the zip")
 

@@ -9,7 +9,7 @@ may be given several times, and the criterion gets the texts as they are. `statu
 A run option is a field with the name of a field of `Config`, declared by `_setting`: that field says what the option is
 and what its help is, and is its key in the config file as well.
 
-The tables of `docs/reference.md` are made from both: `python tests/unit/test_reference.py`.
+The tables of `docs/reference.md` are made from both: `PYTHONPATH=tests python tests/unit/test_reference.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
-from typer import Option
+from typer import Argument, Option
 
 from pepsasync.cli.complete import (
     complete_attribute,
@@ -103,6 +103,44 @@ def _setting(*names: str, panel: str = DELIVERY, of: str = "", metavar: str | No
     usual, read = _BY_KIND[setting.kind]
     parser = read and functools.partial(read, longest, **more)
     return Option(*names, rich_help_panel=panel, metavar=metavar or usual, help=setting.help, parser=parser)
+
+
+Auth = Annotated[
+    Path | None,
+    _archive("-a", "--auth", metavar="FILE", help="file with one line: e-mail, space, password; or an API key"),
+]
+
+Include = Annotated[
+    list[str],
+    _delivery("--include", metavar="PATTERN", help="only members that match: '*_B0[248]*.jp2'; also several"),
+]
+
+Exclude = Annotated[
+    list[str], _delivery("--exclude", metavar="PATTERN", help="no members that match: 'preview/'; also several")
+]
+
+Bands = Annotated[
+    list[str],
+    _delivery("--bands", metavar="BANDS", help="only these bands and their metadata: B02,B04 or VV or Oa08"),
+]
+
+ReportTarget = Annotated[
+    Path | None,
+    _delivery(
+        "--report", metavar="FILE|-", help="write the outcome of each product: a page if it ends with .html, else JSON"
+    ),
+]
+
+EventsTarget = Annotated[
+    Path | None, _delivery("--events", metavar="FILE|-", help="write all events, one JSON object per line")
+]
+
+Directory = Annotated[Path, Argument(metavar="DIR", help="folder of the products", show_default=False)]
+
+ProviderName = Annotated[
+    str | None,
+    Argument(metavar="PROVIDER", autocompletion=complete_provider, envvar=PROVIDER_VARIABLE, help="which archive"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,11 +339,12 @@ class QueryOptions:
     ] = field(default_factory=list)
     limit: Annotated[int | None, _query("--limit", metavar="N", help="at most N products")] = None
 
-    def settled(self, archive: ArchiveOptions) -> QueryOptions:
+    def settled(self, archive: ArchiveOptions, output: OutputOptions) -> QueryOptions:
         """Return the same with places that only one town can be: where several may be meant, the user is asked.
 
         Args:
             archive: That is searched: some know places themselves.
+            output: How much is said.
 
         Raises:
             AreaError: There is no such place; or several, and nobody can be asked.
@@ -315,7 +354,8 @@ class QueryOptions:
             return self
         from pepsasync.cli.places import settle  # noqa: PLC0415 - loads the gazetteer, and needed only with a place
 
-        return dataclasses.replace(self, location=settle(self.location, archive.provider, with_area=bool(self.buffer)))
+        places = settle(self.location, archive.provider, with_area=bool(self.buffer), is_quiet=output.quiet)
+        return dataclasses.replace(self, location=places)
 
     def build(self) -> Query:
         """Return the query.
@@ -338,10 +378,7 @@ class QueryOptions:
 class ArchiveOptions:
     """Which archive, as whom."""
 
-    auth: Annotated[
-        Path | None,
-        _archive("-a", "--auth", metavar="FILE", help="file with one line: e-mail, space, password; or an API key"),
-    ] = None
+    auth: Auth = None
     provider: Annotated[
         str | None,
         _archive(
@@ -429,35 +466,17 @@ class DeliveryOptions:
         Path, _delivery("-w", "--write-dir", "--write_dir", metavar="DIR", help="folder for the products")
     ] = Path()
     extract: Annotated[bool, _delivery("-x", "--extract", help="unzip, then remove the zip")] = False
-    include: Annotated[
-        list[str],
-        _delivery("--include", metavar="PATTERN", help="fetch only members that match: '*_B0[248]*.jp2'; also several"),
-    ] = field(default_factory=list)
-    exclude: Annotated[
-        list[str],
-        _delivery("--exclude", metavar="PATTERN", help="fetch no members that match: 'preview/'; also several"),
-    ] = field(default_factory=list)
-    bands: Annotated[
-        list[str],
-        _delivery("--bands", metavar="BANDS", help="fetch only these bands and their metadata: B02,B04 or VV or Oa08"),
-    ] = field(default_factory=list)
+    include: Include = field(default_factory=list)
+    exclude: Exclude = field(default_factory=list)
+    bands: Bands = field(default_factory=list)
     jobs: Annotated[int | None, _setting("-j", "--jobs")] = None
     limit_rate: Annotated[int | None, _setting("--limit-rate")] = None
     min_rate: Annotated[int | None, _setting("--min-rate")] = None
     quota: Annotated[Quota | None, _setting("--quota")] = None
     segments: Annotated[int | None, _setting("--segments")] = None
     shard: Annotated[Shard | None, _setting("--shard")] = None
-    report: Annotated[
-        Path | None,
-        _delivery(
-            "--report",
-            metavar="FILE|-",
-            help="write the outcome of each product: a page if it ends with .html, else JSON",
-        ),
-    ] = None
-    events: Annotated[
-        Path | None, _delivery("--events", metavar="FILE|-", help="write all events, one JSON object per line")
-    ] = None
+    report: ReportTarget = None
+    events: EventsTarget = None
     on_delivered: Annotated[
         str | None,
         _delivery(

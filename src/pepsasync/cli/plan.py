@@ -65,7 +65,7 @@ def plan(
 
     Ends with 5 when the disk is too small.
     """
-    query = query.settled(archive)
+    query = query.settled(archive, output)
     session, wanted, folder = Session(output), query.build(), Path(delivery.write_dir)
     Folder(folder).check()
     if order:

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from typer import Argument, Context, Exit
+from typer import Context, Exit
 
-from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions, flatten
+from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, Directory, OutputOptions, StagingOptions, flatten
 from pepsasync.cli.run import Run
 from pepsasync.cli.session import Session
 from pepsasync.display.records import is_output
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pepsasync.model import Product, Query, Wanted
     from pepsasync.query.members import Selection
 
-Directory = Annotated[Path, Argument(metavar="DIR", help="folder of the products; -w is the same", show_default=False)]
 
 AGAIN = ("downloading", "staging", "found", "failed")
 """States of products that are tried again; `left_out` joins them when the order waits for tape."""

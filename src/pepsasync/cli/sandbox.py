@@ -125,7 +125,8 @@ def sandbox(*, options: SandboxOptions, output: OutputOptions) -> None:
     """Run the embedded archive on this machine.
 
     It serves PEPS, GEODES, CDSE, ASF and WEkEO from one catalogue, with a tape robot, accounts and faults, until
-    Ctrl-C. Programs written for the real archives work against it; nothing leaves this machine.
+    Ctrl-C, which is its usual end: exit code 0. Programs written for the real archives work against it; nothing leaves
+    this machine.
     """
     session = Session(output)
     with _running(options.arguments()) as archive, contextlib.suppress(KeyboardInterrupt):

@@ -91,7 +91,7 @@ def search(
     """
     from pepsasync.results.tables import check_suffix, write_products  # noqa: PLC0415 - not needed for help
 
-    query = query.settled(archive)
+    query = query.settled(archive, output)
     session, wanted = Session(output), query.build()
     if order:
         save_order(order, query, archive)

@@ -37,7 +37,7 @@ def stage(
 
     With --wait, the name of each product goes to standard output as soon as it is online.
     """
-    query = query.settled(archive)
+    query = query.settled(archive, output)
     if order:
         save_order(order, query, archive, staging)
     work = _Staging(Session(output), archive, staging)

@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Option
+from typer import Option
 
-from pepsasync.cli.options import OutputOptions, flatten
+from pepsasync.cli.options import Directory, OutputOptions, flatten
 from pepsasync.display.figures import pace_of
 from pepsasync.display.output import show, show_exactly, show_json
 from pepsasync.display.view import time_left_words
@@ -66,7 +66,7 @@ UNREADABLE = "unreadable"
 @flatten()
 def status(
     *,
-    directory: Annotated[Path, Argument(metavar="DIR", help="folder of the products", show_default=False)] = Path(),
+    directory: Directory = Path(),
     output: OutputOptions,  # noqa: ARG001 - every command takes these options
     form: Annotated[
         str, Option("--format", metavar="text|json|csv", help="text, json, or csv with the origin of each product")

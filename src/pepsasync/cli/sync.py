@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Exit, Option
 
 from pepsasync.cli.options import (
-    ARCHIVE,
     DELIVERY,
     RESULTS,
     ArchiveOptions,
+    Auth,
     DeliveryOptions,
+    EventsTarget,
     OutputOptions,
     QueryOptions,
+    ReportTarget,
     StagingOptions,
     TextOrJson,
     flatten,
@@ -31,15 +33,19 @@ from pepsasync.config import given_settings
 from pepsasync.display.lines import NORMAL, QUIET
 from pepsasync.display.output import show, show_json
 from pepsasync.errors import ConfigError
+from pepsasync.events import TiersWatched
 from pepsasync.model import DeliveryStatus
 from pepsasync.units import show_count
 
 if TYPE_CHECKING:
     from pepsasync.client import Client
+    from pepsasync.events import Event
     from pepsasync.model import Wanted
     from pepsasync.sync.changes import Changes
     from pepsasync.sync.order import Order
     from pepsasync.sync.run import Sync
+
+WAITS = "{}: waiting for products on tape, maybe for days; skip_tape = true under [settings] leaves them for later runs"
 
 LAST = "last"
 """Word for the last time in place of a date."""
@@ -50,21 +56,20 @@ SaveOrder = Annotated[
 ]
 
 
-def save_order(path: Path, query: QueryOptions, *groups: Any, is_new: bool = False) -> None:
+def save_order(path: Path, query: QueryOptions, *groups: Any) -> None:
     """Write what was given on the command line as an order.
 
     Args:
         path: Of the file.
         query: What to look for.
         *groups: Other options.
-        is_new: Whether there must be no such file yet.
 
     Raises:
-        ConfigError: It has a limit, or the file cannot be written.
+        ConfigError: It has a limit, there is another file of this name, or it cannot be written.
     """
     from pepsasync.sync.order import write_order  # noqa: PLC0415 - not needed for help
 
-    write_order(path, _order_of(dataclasses.replace(query, published_since=_since(query)), *groups), is_new=is_new)
+    write_order(path, _order_of(dataclasses.replace(query, published_since=_since(query)), *groups))
 
 
 def _since(query: QueryOptions) -> str | None:
@@ -104,6 +109,7 @@ def fetch_since_last(session: Session, query: QueryOptions, *groups: Any) -> int
         order=order,
         name=name,
         title="since the last time",
+        empty="nothing new",
         replaces=False,
         prunes=False,
     )
@@ -162,7 +168,7 @@ def order(
     """
     if action != "new":
         raise ConfigError(f"order {action} is unknown", hint="Use: pepsasync order new FILE.toml")
-    save_order(file, query.settled(archive), archive, staging, delivery, is_new=True)
+    save_order(file, query.settled(archive, output), archive, staging, delivery)
     Session(output).say(f"written to {file}; 'pepsasync sync {file}' runs it")
 
 
@@ -180,15 +186,9 @@ def sync(
         Option("--prune", rich_help_panel=DELIVERY, help="remove what was withdrawn and, with --replace, replaced"),
     ] = False,
     form: TextOrJson = "text",
-    auth: Annotated[
-        Path | None, Option("-a", "--auth", metavar="FILE", rich_help_panel=ARCHIVE, help="instead of the order's")
-    ] = None,
-    report: Annotated[
-        Path | None, Option("--report", metavar="FILE|-", rich_help_panel=RESULTS, help="as for fetch")
-    ] = None,
-    events: Annotated[
-        Path | None, Option("--events", metavar="FILE|-", rich_help_panel=RESULTS, help="as for fetch")
-    ] = None,
+    auth: Auth = None,
+    report: ReportTarget = None,
+    events: EventsTarget = None,
     output: OutputOptions,
 ) -> None:
     """Download what an archive has published since the last run of an order.
@@ -196,7 +196,7 @@ def sync(
     Prints one line when something happened, nothing otherwise. Products are set aside or removed only with --replace
     or --prune. The exit codes are those of `fetch`.
     """
-    from pepsasync.sync.order import read_order  # noqa: PLC0415 - not needed for help
+    from pepsasync.sync.order import read_order, state_name  # noqa: PLC0415 - not needed for help
 
     session, wanted = Session(output), read_order(file)
     if form == "json" and not plan:
@@ -228,7 +228,9 @@ def sync(
         more={"found_by": wanted.query},
         level=None if session.level > NORMAL else QUIET,
         order=wanted,
-        name=file.stem,
+        name=state_name(file),
+        former_name=file.stem,
+        title=file.stem,
         replaces=replace,
         prunes=prune,
     )
@@ -236,10 +238,18 @@ def sync(
 
 
 async def _plan(session: Session, archive: ArchiveOptions, file: Path, wanted: Order) -> Changes:
-    from pepsasync.sync.run import look_only  # noqa: PLC0415 - not needed for help
+    from pepsasync.sync.order import state_name  # noqa: PLC0415 - not needed for help
+    from pepsasync.sync.run import look_only  # noqa: PLC0415
 
     async with archive.client(**wanted.settings) as client:
-        found = await look_only(client, wanted.query, wanted.directory, name=file.stem, selection=wanted.selection)
+        found = await look_only(
+            client,
+            wanted.query,
+            wanted.directory,
+            name=state_name(file),
+            former_name=file.stem,
+            selection=wanted.selection,
+        )
     for notice in found.notices:
         session.say(notice, level=QUIET)
     return found.changes
@@ -261,9 +271,14 @@ class _SyncRun(Run):
     name: str = field(kw_only=True)
     replaces: bool = field(kw_only=True)
     prunes: bool = field(kw_only=True)
-    title: str = ""
-    """What the summary begins with, when it is not the name."""
+    title: str = field(kw_only=True)
+    """What the summary begins with."""
+    former_name: str = ""
+    """Under which earlier versions remembered the order."""
+    empty: str = ""
+    """What is said when nothing happened."""
     done: Sync | None = None
+    has_waited: bool = False
 
     async def _fetch(self, client: Client, _: Wanted) -> None:
         from pepsasync.sync.run import opened  # noqa: PLC0415 - not needed for help
@@ -271,23 +286,37 @@ class _SyncRun(Run):
         back = timedelta(seconds=self.order.look_back)
         order = self.order
         async with opened(
-            client, order.query, order.directory, name=self.name, look_back=back, selection=order.selection
+            client,
+            order.query,
+            order.directory,
+            name=self.name,
+            former_name=self.former_name,
+            look_back=back,
+            selection=order.selection,
         ) as one:
             self.done = one
             try:
-                await one.perform(
-                    lambda wanted: Run._fetch(self, client, wanted),  # noqa: SLF001 - slots leave no super()
-                    replaces=self.replaces,
-                    prunes=self.prunes,
-                )
+                with client.listen(self._note_wait):
+                    await one.perform(
+                        lambda wanted: Run._fetch(self, client, wanted),  # noqa: SLF001 - slots leave no super()
+                        replaces=self.replaces,
+                        prunes=self.prunes,
+                    )
             finally:
                 self.failures += one.failures
+
+    def _note_wait(self, event: Event) -> None:
+        """Say once that the run waits for tape, where nothing else shows it."""
+        if self.level == QUIET and isinstance(event, TiersWatched) and not self.has_waited:
+            self.has_waited = True
+            self.session.say(WAITS.format(self.title))
 
     def _say_summary(self, seconds: float, *, is_over: bool) -> None:  # noqa: ARG002 - as for every run
         for notice in self.done.notices if self.done else ():
             self.session.say(notice, level=QUIET)
-        if line := summary(self.done, self.outcomes.products, replaces=self.replaces, is_over=is_over):
-            self.session.say(f"{self.title or self.name}: {line}")
+        line = summary(self.done, self.outcomes.products, replaces=self.replaces, is_over=is_over)
+        if line or (self.empty and is_over):
+            self.session.say(f"{self.title}: {line or self.empty}")
 
 
 def summary(done: Sync | None, products: Any, *, replaces: bool, is_over: bool) -> str:

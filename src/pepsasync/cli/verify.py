@@ -18,13 +18,13 @@ from pepsasync.cli.options import (
     DELIVERY,
     ArchiveOptions,
     DeliveryOptions,
+    Directory,
     OutputOptions,
     StagingOptions,
     flatten,
 )
 from pepsasync.cli.resume import (
     CommandLine,
-    Directory,
     Job,
     JobOptions,
     OrderOptions,

@@ -8,11 +8,11 @@ import time
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from typer import Argument, Exit
+from typer import Exit
 
-from pepsasync.cli.options import OutputOptions, flatten
+from pepsasync.cli.options import Directory, OutputOptions, flatten
 from pepsasync.cli.session import Session
 from pepsasync.cli.status import current, read_status, text_lines, work_of
 from pepsasync.display.counters import Amount, Speedometer
@@ -55,7 +55,7 @@ class Life(StrEnum):
 @flatten()
 def watch(
     *,
-    directory: Annotated[Path, Argument(metavar="DIR", help="folder of the products", show_default=False)] = Path(),
+    directory: Directory = Path(),
     output: OutputOptions,
 ) -> None:
     """Show the run in a folder as it goes on: what `fetch` shows, in another terminal or on another machine.

@@ -10,7 +10,7 @@ import datetime as dt
 import socket
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import anyio
 import httpx
@@ -64,6 +64,10 @@ class Finding:
     """What was raised, of a step that went wrong."""
 
 
+_BUG = "This is a bug in pepsasync: report it, with the file of --record"
+
+T = TypeVar("T")
+
 LookUp: TypeAlias = "Callable[[str, int], Awaitable[list[str]]]"
 """Returns the addresses of a host."""
 
@@ -86,19 +90,37 @@ async def check(
     Cancellation: connections are closed; nothing is left behind.
     """
     url = httpx.URL(root)
-    yield await _check_name(url, archive.http.proxy_of(url), look_up or _addresses)
-    connection, told = await _check_connection(archive, url)
+    name, _ = await _surely("name", _check_name(url, archive.http.proxy_of(url), look_up or _addresses), None)
+    yield name
+    connection, told = await _surely("connection", _check_connection(archive, url), httpx.Headers())
     yield connection
     if isinstance(connection.error, UnreachableError):
         return  # nothing else could be said
-    yield _check_clock(told, now())
-    search, products = await _check_search(archive)
+    clock, _ = await _surely("clock", _check_clock(told, now()), None)
+    yield clock
+    search, products = await _surely("search", _check_search(archive), ())
     yield search
-    account = await _check_account(archive)
+    account, _ = await _surely("account", _check_account(archive), None)
     yield account
-    tape, tiers = await _check_tape(archive, products)
+    tape, tiers = await _surely("tape", _check_tape(archive, products), {})
     yield tape
-    yield await _check_download(archive, products, tiers, has_account=account.is_right is True)
+    download = _check_download(archive, products, tiers, has_account=account.is_right is True)
+    yield (await _surely("download", download, None))[0]
+
+
+async def _surely(step: str, work: Awaitable[Finding | tuple[Finding, T]], otherwise: T) -> tuple[Finding, T]:
+    """What a step found, and what the next ones need of it; also of one that fails as nobody foresaw.
+
+    Args:
+        step: Its name.
+        work: The step.
+        otherwise: What the next ones get from one that gives them nothing.
+    """
+    try:
+        found = await work
+    except Exception as error:  # noqa: BLE001 - a check is there to show what happens
+        return Finding(step, "no such error", f"{type(error).__name__}: {error}", False, _BUG), otherwise
+    return found if isinstance(found, tuple) else (found, otherwise)
 
 
 async def _check_name(root: httpx.URL, proxy: str | None, look_up: LookUp) -> Finding:
@@ -142,7 +164,7 @@ def _tls_of(response: httpx.Response) -> str:
     return f", {tls.version()}, certificate of {issuer}, valid until {certificate.get('notAfter', 'unknown')}"
 
 
-def _check_clock(headers: httpx.Headers, now: dt.datetime) -> Finding:
+async def _check_clock(headers: httpx.Headers, now: dt.datetime) -> Finding:
     expected = f"a difference of at most {SLOW_CLOCK:.0f} s"
     with contextlib.suppress(ValueError):
         told = parsedate_to_datetime(headers.get("Date", ""))

@@ -29,6 +29,9 @@ BANDS = (*_OPTICAL, *_RADAR, *_OCEAN)
 _BAND = re.compile(r"(\w+?)(?:_(10|20|60)m)?", re.IGNORECASE)
 _LEADING_ZERO = re.compile(r"0(?=\d$)")
 
+_COMMA = re.compile(r",(?![^\[]*\])")
+"""Between two patterns or bands, not between brackets."""
+
 METADATA = (
     "manifest.safe",
     "xfdumanifest.xml",
@@ -95,9 +98,9 @@ def build_selection(
     """Return the selection that users write; None when all members are wanted.
 
     Args:
-        include: Patterns.
-        exclude: Patterns.
-        bands: `B02`, `B8A`, `B02_10m`, `SCL`; `VV`; `Oa08`, `S8`; several with commas or as a list.
+        include: Patterns; several with commas or as a list. A comma between brackets is part of a pattern.
+        exclude: Patterns, likewise.
+        bands: `B02`, `B8A`, `B02_10m`, `SCL`; `VV`; `Oa08`, `S8`; several likewise.
 
     Raises:
         ConfigError: A pattern is empty, or there is no such band.
@@ -105,7 +108,7 @@ def build_selection(
     selection = Selection(
         include=tuple(_pattern(text, "include") for text in _texts(include, "include")),
         exclude=tuple(_pattern(text, "exclude") for text in _texts(exclude, "exclude")),
-        bands=tuple(dict.fromkeys(_band(text.strip()) for each in _texts(bands, "bands") for text in each.split(","))),
+        bands=tuple(dict.fromkeys(_band(text.strip()) for text in _texts(bands, "bands"))),
     )
     return selection if selection.as_dict() else None
 
@@ -166,7 +169,7 @@ def _texts(given: Any, what: str) -> list[str]:
     for value in values:
         if not isinstance(value, str):
             raise ConfigError(f"{what}: {value!r} is not text")
-    return values
+    return [text for value in values for text in _COMMA.split(value)]
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:

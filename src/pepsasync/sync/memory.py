@@ -48,6 +48,17 @@ def read_memory(path: Path) -> Memory:
         return Memory()
 
 
+def rename_memory(before: Path, path: Path) -> None:
+    """Let what an order remembers have another name, unless there is something of that name already.
+
+    Raises:
+        ConfigError, DiskFullError: It cannot be renamed.
+    """
+    if not path.exists() and before.is_file():
+        with disk_errors(path):
+            before.replace(path)
+
+
 def write_memory(path: Path, memory: Memory) -> None:
     """Write what an order remembers: all of it or nothing.
 

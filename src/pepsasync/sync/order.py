@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tomllib
@@ -91,29 +92,46 @@ class Order:
         return build_query(**criteria | ({"id": ids} if ids else {}))
 
 
-def write_order(path: Path, order: Order, *, is_new: bool = False) -> None:
+def write_order(path: Path, order: Order) -> None:
     """Write an order; its paths become absolute, so that it means the same wherever it is used.
+
+    A file that says the same already stays as it is.
 
     Args:
         path: Of the file.
         order: What it says.
-        is_new: Whether there must be no such file yet.
 
     Raises:
-        ConfigError: There is one, or it cannot be written.
+        ConfigError: There is another file of this name, or it cannot be written.
         DiskFullError: There is no room.
     """
     text = "".join(f"{line}\n" for line in _lines(path, order))
     try:
-        with path.open("x" if is_new else "w", encoding="utf-8") as file:
+        with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise ConfigError(f"{path} is there already", hint="Choose another name, or remove it first") from None
+        if not _says(path, text):
+            hint = "Choose another name, or remove it first"
+            raise ConfigError(f"{path} is there already, and is not this order", hint=hint) from None
     except OSError as error:
         ours = disk_error(path, error)
         if isinstance(ours, DiskFullError):
             raise ours from error
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _says(path: Path, text: str) -> bool:
+    """Whether a file says the same as an order, in whatever form."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig")) == tomllib.loads(text)
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def state_name(path: Path) -> str:
+    """Name under which the order of a file remembers: that of the file, and what tells it from others of this name."""
+    place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
+    return f"{path.stem}-{place}"
 
 
 def read_order(path: Path) -> Order:

@@ -27,7 +27,7 @@ from pepsasync.paths import in_home
 from pepsasync.query.missions import NEUTRAL
 from pepsasync.query.saved import wanted_as_json
 from pepsasync.sync.changes import Changes, decide, next_marker
-from pepsasync.sync.memory import Memory, read_memory, write_memory
+from pepsasync.sync.memory import Memory, read_memory, rename_memory, write_memory
 from pepsasync.transfer.existing import holds, stands
 
 if TYPE_CHECKING:
@@ -312,6 +312,7 @@ async def opened(
     directory: str | os.PathLike[str],
     *,
     name: str = "sync",
+    former_name: str = "",
     look_back: timedelta = LOOK_BACK,
     selection: Selection | None = None,
 ) -> AsyncIterator[Sync]:
@@ -322,6 +323,7 @@ async def opened(
         query: What the folder shall hold.
         directory: Which folder.
         name: Of the order: several may be in one folder.
+        former_name: Under which it remembered before it had this name; empty for none.
         look_back: See `LOOK_BACK`.
         selection: Members that are wanted of each product; None for all.
 
@@ -332,6 +334,8 @@ async def opened(
     """
     check_query(query)
     async with client.hold(directory) as (folder, emit):
+        if former_name:
+            await to_thread.run_sync(rename_memory, memory_path(folder, former_name), memory_path(folder, name))
         memory = await to_thread.run_sync(read_memory, memory_path(folder, name))
         sync = Sync(client, query, name, folder, memory, look_back, emit, selection)
         with client.listen(sync.take):
@@ -344,6 +348,7 @@ async def look_only(
     directory: str | os.PathLike[str],
     *,
     name: str = "sync",
+    former_name: str = "",
     selection: Selection | None = None,
 ) -> Sync:
     """Look at everything that the archive shows, and change nothing, here or in what the order remembers.
@@ -353,7 +358,7 @@ async def look_only(
     """
     check_query(query)
     folder = Folder(in_home(directory, "directory"))
-    memory = await to_thread.run_sync(read_memory, memory_path(folder, name))
+    memory = await to_thread.run_sync(_recall, folder, name, former_name)
     sync = Sync(client, query, name, folder, memory, selection=selection)
     with client.listen(sync.take):
         await sync.look(is_complete=True)
@@ -413,6 +418,11 @@ async def carry_out(
 def memory_path(folder: Folder, name: str) -> Path:
     """Where an order of a folder remembers."""
     return folder.state / "orders" / f"{safe_name(name)}.json"
+
+
+def _recall(folder: Folder, name: str, former_name: str) -> Memory:
+    path = memory_path(folder, name)
+    return read_memory(memory_path(folder, former_name) if former_name and not path.exists() else path)
 
 
 def check_query(query: Query) -> None:

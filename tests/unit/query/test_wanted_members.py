@@ -159,9 +159,18 @@ def test_a_selection_is_the_same_after_it_was_written():
     selection = build_selection(include=["*.xml", "a,b"], exclude="preview/", bands="B02,oa08")
 
     assert selection == selection_from(selection.as_dict())
-    assert "--bands B02,Oa08 --include *.xml --include a,b --exclude preview/" == str(selection)
+    assert "--bands B02,Oa08 --include *.xml --include a --include b --exclude preview/" == str(selection)
 
 
 @pytest.mark.parametrize("damage", [None, [], "x", {"bands": 7}, {"bands": "B99"}, {"include": [1]}, {"other": 1}])
 def test_damage_is_no_selection(damage):
     assert None is selection_from(damage)
+
+
+def test_commas_separate_patterns_as_they_do_bands():
+    selection = build_selection(include="*_B0[2,4]_10m.jp2, *.xml", exclude=["preview/,HTML/", "*.kml"])
+
+    assert selection.include == ("*_B0[2,4]_10m.jp2", "*.xml")
+    assert selection.exclude == ("preview/", "HTML/", "*.kml")
+    with pytest.raises(ConfigError, match="not a pattern"):
+        build_selection(include="*.xml,")
