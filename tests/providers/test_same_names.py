@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from archives import connect, held, holds, sandbox
 from pepsasync import Query, build_query
+from pepsasync.area import fit
 from pepsasync.providers import provider_names
 
 pytestmark = pytest.mark.anyio
@@ -143,6 +144,19 @@ def test_several_values_find_what_each_of_them_finds(archive, provider, criteria
 
     assert len(together) == len(set(together))
     assert set(together) == {name for found in singles for name in found}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("provider", provider_names())
+async def test_a_radar_product_in_several_parts_of_an_area_comes_once(archive, provider):
+    """A footprint is wider than a tile, so that searches for tiles find the same products."""
+    tiles = "30TYN", "31TDH"
+    singles = [await find(archive, provider, {"collection": "S1", "tile": tile}) for tile in tiles]
+    together = await find(archive, provider, {"collection": "S1", "tile": tiles})
+
+    assert len(fit.parts(build_query(collection="S1", tile=tiles).area)) == 2
+    assert {*singles[0]} & {*singles[1]}
+    assert sorted(together) == sorted({*singles[0], *singles[1]})
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

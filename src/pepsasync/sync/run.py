@@ -6,6 +6,7 @@ import contextlib
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
@@ -136,7 +137,8 @@ class Sync:
         held = [self._as_dated_here(product, is_same_archive=is_same_archive) for product in here]
         shown = {product.name: product for product in held if self._is_unread(product)} | shown
         self._untold |= {name for name, known in missing.items() if name in self._unread or self._is_unread(known)}
-        self.changes = decide(held, shown.values(), is_complete=is_complete)
+        compare = partial(decide, held, shown.values(), is_complete=is_complete)
+        self.changes = await to_thread.run_sync(compare)  # of a large order it takes seconds
         if not is_same_archive:
             self._leave_to_archive_before(shown)
         if self.changes.gone:
