@@ -1,19 +1,24 @@
 """Directories and members of zips that are elsewhere: what is asked for, and what is made of the bytes."""
 
+import hashlib
 import io
+import itertools
 import re
 import struct
 import zipfile
 from contextlib import asynccontextmanager
 
+import anyio
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from fakes import plain_archive, product
+from fakes import PlainArchive, archive_of, plain_archive, product
 from pepsasync import Config
 from pepsasync.errors import IntegrityError, TransferError
+from pepsasync.events import DownloadProgressed
 from pepsasync.folder.layout import Folder
+from pepsasync.folder.space import MARGIN, Space
 from pepsasync.folder.zips import UnsafeZipError
 from pepsasync.http.client import Http
 from pepsasync.members import remote_zip
@@ -21,7 +26,8 @@ from pepsasync.members.fetch import fetch_members
 from pepsasync.members.remote_zip import NoRangesError, RemoteZip
 from pepsasync.members.zip_members import Entry, Run, Unpacker, entries_of, join
 from pepsasync.query.members import build_selection
-from servers import Server
+from pepsasync.transfer import progress
+from servers import Server, wait_until_gone
 
 TOP = "NAME.SAFE/"
 CONTENT = {
@@ -381,6 +387,186 @@ async def test_a_directory_that_claims_to_be_huge_is_not_fetched(tmp_path):
     data[end + 12 : end + 16] = struct.pack("<L", 1 << 30)
     with Server(RangeFile(bytes(data))) as server, pytest.raises(IntegrityError, match="unsafe zip"):
         await bring(server, bytes(data), Folder(tmp_path), include="*")
+
+
+@pytest.mark.anyio
+async def test_a_directory_that_claims_to_begin_far_away_is_not_fetched(tmp_path):
+    data = zipped({"b/stored.bin": bytes(40 << 20)})
+    end = data.rindex(b"PK\5\6")
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, 0, 1)
+    marked = data[end : end + 8] + b"\xff" * 12 + data[end + 20 :]
+    data = data[:end] + locator + marked
+    file = RangeFile(data)
+    with Server(file) as server, pytest.raises(IntegrityError, match="directory"):
+        await bring(server, data, Folder(tmp_path), include="*")
+
+    assert sum(end - first for first, end in file.asked) < 1 << 20
+
+
+@pytest.mark.anyio
+async def test_room_on_the_disk_is_given_back_as_members_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "INTERVAL", 0)
+    data = zipped({"b/stored.bin": bytes(8 << 20)})
+    room = MARGIN + (10 << 20)
+
+    def free(directory):
+        return room - sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+
+    ticks = itertools.count(step=10)
+    space = Space(tmp_path, free, lambda: next(ticks))
+    folder, came = Folder(tmp_path, space=space), []
+
+    def watch(event):
+        if isinstance(event, DownloadProgressed):
+            came.append(event.received)
+            space.reserve("OTHER", 1 << 19)  # raises when what is written counts twice
+            space.release("OTHER")
+
+    config = Config()
+    with Server(RangeFile(data)) as server:
+        async with Http(config) as http:
+            archive = plain_archive(http, config, watch)
+            folder.open()
+            brought = await fetch_members(item(server, data), archive, folder, build_selection(include="*"))
+
+    assert 8 << 20 == brought.bytes
+    assert came[-1] > 4 << 20
+
+
+@pytest.mark.anyio
+async def test_a_download_begins_with_its_first_answer(tmp_path):
+    data, events = zipped(), []
+    file = RangeFile(data, lambda file: None, lambda file: events.append("asked"))
+    config = Config()
+    with Server(file) as server:
+        async with Http(config) as http:
+            archive = plain_archive(http, config, events.append)
+            folder = Folder(tmp_path)
+            folder.open()
+            await fetch_members(item(server, data), archive, folder, build_selection(include="b/"))
+
+    kinds = [event if isinstance(event, str) else type(event).__name__ for event in events]
+    assert ["asked", "DownloadStarted", "ProductDownloaded"] == [kind for kind in kinds if kind != "DownloadProgressed"]
+
+
+@pytest.mark.anyio
+async def test_complete_members_stay_when_a_run_is_cancelled(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "INTERVAL", 0)
+    data = zipped({"a/one.txt": b"1" * 1_000, "b/two.bin": b"2" * 3_000_000})
+    end = entries(data)["b/two.bin"].first + (1 << 20) + 500_000
+
+    def answer(connection, head):
+        first, last = map(int, re.search(rb"(?i)\r\nrange: bytes=(\d+)-(\d+)\r\n", head).groups())
+        head = (
+            f"HTTP/1.1 206 X\r\nContent-Range: bytes {first}-{last}/{len(data)}\r\nContent-Length: {last + 1 - first}"
+        )
+        connection.sendall(head.encode() + b"\r\n\r\n" + data[first : min(last + 1, end) if first == 0 else last + 1])
+        if first:
+            return True
+        wait_until_gone(connection)
+        return False
+
+    config = Config()
+    with Server(answer) as server:
+        async with Http(config) as http, anyio.create_task_group() as tasks:
+            received = anyio.Event()
+
+            def watch(event):
+                if isinstance(event, DownloadProgressed) and event.received > 1 << 20:
+                    received.set()
+
+            archive = plain_archive(http, config, watch)
+            folder = Folder(tmp_path)
+            folder.open()
+            tasks.start_soon(fetch_members, item(server, data), archive, folder, build_selection(include="*"))
+            with anyio.fail_after(60):
+                await received.wait()
+                while len([*(tmp_path / ".pepsasync" / "unpack" / "NAME").glob("*/*")]) < 2:  # the second has begun
+                    await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+
+    assert {"a/one.txt": b"1" * 1_000} == files_in(tmp_path)
+    assert not any((tmp_path / ".pepsasync" / "unpack").iterdir())
+
+
+class FilesBesideZip(PlainArchive):
+    """An archive whose zip cannot be had in parts, and that serves the files of the product one by one."""
+
+    def __init__(self, http, server, files):
+        super().__init__(http, 4)
+        self.server, self.content = server, files
+
+    async def files(self, product):
+        return {path: len(data) for path, data in self.content.items()}
+
+    async def file_request(self, product, path):
+        return self._http.build("GET", f"http://127.0.0.1:{self.server.port}/file/{path}")
+
+
+def node_server(files, *, cut_first=(), length=True):
+    """Sends whole files with 200, whatever range is asked for; zips, too."""
+    asked, cut_next = [], {*cut_first}
+
+    def answer(connection, head):
+        path = head.split(b" ", 2)[1].decode().removeprefix("/file/")
+        asked.append(path)
+        body = files.get(path, b"a zip that is made while it is sent")
+        told = f"Content-Length: {len(body)}\r\n" if length else ""
+        connection.sendall(f"HTTP/1.1 200 OK\r\n{told}Connection: close\r\n\r\n".encode())
+        is_cut = path in cut_next
+        cut_next.discard(path)
+        connection.sendall(body[: len(body) // 2] if is_cut else body)
+        return False
+
+    return answer, asked
+
+
+def node_files():
+    files = {"a/one.txt": b"first " * 1_000, "a/empty.txt": b"", "b/two.txt": b"second " * 400_000, "c/three": b"3"}
+    streams = "".join(
+        f'<byteStream size="{len(data)}"><fileLocation href="./{path}"/>'
+        f'<checksum checksumName="MD5">{hashlib.md5(data).hexdigest()}</checksum></byteStream>'
+        for path, data in files.items()
+    )
+    return files | {"manifest.safe": f"<xfdu>{streams}</xfdu>".encode()}
+
+
+async def bring_files(tmp_path, files, answer, **given):
+    config = Config(retry_wait=0.01, retry_wait_max=0.02)
+    folder = Folder(tmp_path)
+    folder.open()
+    with Server(answer) as server:
+        async with Http(config) as http:
+            archive = archive_of(FilesBesideZip(http, server, files), http, config, lambda event: None)
+            return await fetch_members(item(server, b"x" * 100), archive, folder, build_selection(**given))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("length", [True, False])
+async def test_files_of_an_archive_that_ignores_ranges_come_whole(tmp_path, length):
+    files = node_files()
+    answer, asked = node_server(files, cut_first=["a/one.txt", "b/two.txt"], length=length)
+    brought = await bring_files(tmp_path, files, answer, include="*")
+
+    assert files == files_in(tmp_path)
+    assert {*files} == {*brought.members}
+    assert [2, 2, 1] == [asked.count(path) for path in ("a/one.txt", "b/two.txt", "manifest.safe")]
+
+
+@pytest.mark.anyio
+async def test_files_of_which_no_crc_is_known_are_not_fetched_again_when_they_are_right(tmp_path):
+    files = node_files()
+    answer, asked = node_server(files)
+    await bring_files(tmp_path, files, answer, include="*")
+    for note in (tmp_path / ".pepsasync" / "verified").iterdir():
+        note.unlink()
+    (tmp_path / "NAME.SAFE" / "c" / "three").write_bytes(b"?")
+    asked.clear()
+    await bring_files(tmp_path, files, answer, include="*")
+
+    assert files == files_in(tmp_path)
+    assert ["manifest.safe", "c/three"] == [path for path in asked if path in files]
+    assert [b"?"] == [path.read_bytes() for path in (tmp_path / ".pepsasync" / "kept").iterdir()]
 
 
 @pytest.mark.anyio

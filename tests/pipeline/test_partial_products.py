@@ -3,22 +3,31 @@
 import errno
 import json
 import os
+from dataclasses import replace
 
 import anyio
 import pytest
 
 from archives import QUICK, bytes_by_name, connect, credentials, final_names, members_of, right_files, sandbox
-from pepsasync import Client, Config
+from fakes import leave_part, plain_archive, product
+from pepsasync import Client, Config, StorageTier
+from pepsasync.engine.deliver import deliver
+from pepsasync.engine.one_archive import OneArchive
+from pepsasync.engine.order import Order
 from pepsasync.errors import DiskFullError, NotFoundError
 from pepsasync.events import DownloadProgressed, DownloadRetried, Noticed
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.space import Space
+from pepsasync.http.client import Http
 from pepsasync.members import partial_folder
 from pepsasync.model import DeliveryStatus, Report
+from pepsasync.query.members import build_selection
 from pepsasync.report import report_as_dict
 from pepsasync.sandbox import content
+from pepsasync.transfer.destination import IntoFolder
 from pepsasync.transfer.existing import stands
 from pepsasync.transfer.reverify import Verdict, recheck
+from servers import File, Server
 
 pytestmark = pytest.mark.anyio
 
@@ -169,6 +178,38 @@ async def test_from_tape(tmp_path):
 
         assert all(delivery.staged_seconds > 0 for delivery in outcomes.values())
         check_members(archive, tmp_path, lambda path: path.endswith(".png"))
+
+
+async def test_what_an_earlier_run_received_brings_no_member_from_tape(tmp_path):
+    async with archive_of(1, tape_fraction=1) as archive, connect(archive, "peps", skip_tape=True) as client:
+        [one] = [each async for each in client.search(collection=archive.catalogue[0].collection)]
+        content = archive.content(one.name).read()
+        folder = Folder(tmp_path)
+        folder.open()
+        leave_part(folder, one, content, (0, len(content)))
+        with anyio.fail_after(60):
+            assert [] == [delivery async for delivery in client.fetch([one], tmp_path, include="*.png")]
+
+
+async def test_a_product_that_is_one_file_comes_whole(tmp_path):
+    content, events = b"\x89HDF\r\n" * 5_000, []
+    wanted = product("A.nc", size=len(content), tier=StorageTier.DISK)
+    config, folder = Config(), Folder(tmp_path)
+    folder.open()
+    with Server(File(content)) as server:
+        async with Http(config) as http:
+            wanted = replace(wanted, download_url=f"http://127.0.0.1:{server.port}/A.nc")
+            archive = plain_archive(http, config, events.append)
+            selection = build_selection(include="*.png")
+            order = Order(folder, IntoFolder(folder), config, events.append, "plain", selection=selection)
+            outcomes = [await deliver(wanted, OneArchive(archive, order), order) for _ in range(2)]
+
+    assert [DeliveryStatus.DELIVERED, DeliveryStatus.SKIPPED] == [delivery.status for delivery in outcomes]
+    assert [(tmp_path / "A.nc", None)] * 2 == [(delivery.path, delivery.members) for delivery in outcomes]
+    assert content == (tmp_path / "A.nc").read_bytes()
+    assert ["Products that are one file have no members: all of the file is downloaded"] == [
+        event.message for event in events if isinstance(event, Noticed)
+    ]
 
 
 async def test_from_several_archives(tmp_path):

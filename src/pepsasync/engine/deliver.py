@@ -25,9 +25,11 @@ from pepsasync.transfer.part import is_small
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from pepsasync.engine.order import Order, Sources
     from pepsasync.model import FinalName, Product
+    from pepsasync.query.members import Selection
 
 
 async def deliver(product: Product, sources: Sources, order: Order, *, is_absent: bool = False) -> Delivery | None:
@@ -47,7 +49,7 @@ async def deliver(product: Product, sources: Sources, order: Order, *, is_absent
 
     Cancellation: slots are free, the part is resumable, no final name is wrong.
     """
-    log, folder, emit = Log(product, source=order.source), order.folder, order.emit
+    log, emit = Log(product, source=order.source), order.emit
     emit(ProductFound(**log.who, tier=product.tier, size=product.size))
     try:
         existing = Existing(None)
@@ -62,25 +64,34 @@ async def deliver(product: Product, sources: Sources, order: Order, *, is_absent
             log.members = existing.members
             return _skipped(log, path, existing.bytes, order)
         async with _room(product, sources, order, path):
-            path = path or await sources.bring(product, log)
+            is_new, path = path is None, path or await sources.bring(product, log)
             if path is None:
                 return None
-            if log.members is not None:  # they came alone
-                return _delivered(log, path, existing.bytes, order)
-            if order.selection and existing.path is None:  # they could not: all of the product is here
-                async with order.unpackers:
-                    brought = await keep_members(product, folder, order.selection)
-                path, log.members, log.bytes = brought.path, brought.members, brought.bytes
-                emit(ProductExtracted(**log.who, path=str(path)))
-            elif order.extract:
-                async with order.unpackers:
-                    path = await extract(product, folder)
-                emit(ProductExtracted(**log.who, path=str(path)))
+            if is_new and log.is_whole and order.selection:  # the wanted members could not come alone
+                path = await _keep_members(log, order.selection, order)
+            elif log.is_whole and order.extract:
+                path = await _unpack(log, order)
             return _delivered(log, path, existing.bytes, order)
     except FATAL:
         raise
     except (PepsasyncError, RuntimeError) as error:
         return fail(log, _of_product(error), order)
+
+
+async def _keep_members(log: Log, selection: Selection, order: Order) -> Path:
+    """Unpack the wanted members of a zip, and remove it; what is no zip stays whole."""
+    async with order.unpackers:
+        brought = await keep_members(log.product, order.folder, selection)
+    log.members, log.bytes = brought.members, brought.bytes
+    order.emit(ProductExtracted(**log.who, path=str(brought.path)))
+    return brought.path
+
+
+async def _unpack(log: Log, order: Order) -> Path:
+    async with order.unpackers:
+        path = await extract(log.product, order.folder)
+    order.emit(ProductExtracted(**log.who, path=str(path)))
+    return path
 
 
 def _of_product(error: PepsasyncError | RuntimeError) -> PepsasyncError:

@@ -20,6 +20,7 @@ from pepsasync.events import (
     ProductVerified,
     StagingRequested,
 )
+from pepsasync.folder.names import is_single_file
 from pepsasync.folder.space import UNPACKED
 from pepsasync.limits.schedule import LONGEST_ADVICE
 from pepsasync.members.fetch import fetch_members
@@ -86,8 +87,11 @@ class OneArchive:
                     await self.pause_before_asking_again(log)
 
     async def has_every_byte(self, product: Product) -> bool:
-        """Whether an earlier run has received all of a product, and was ended before it was verified."""
-        return await self.order.destination.has_every_byte(product)
+        """Whether an earlier run has received all of a product, and was ended before it was verified.
+
+        False where only some members are wanted: these are fetched nevertheless, which a product on tape refuses.
+        """
+        return self.order.selection is None and await self.order.destination.has_every_byte(product)
 
     async def fetch(self, product: Product, log: Log) -> FinalName:
         """Download and verify, whole or only its wanted members; once more from the start when the bytes are wrong.
@@ -102,7 +106,7 @@ class OneArchive:
             try:
                 return await self._fetch_members(product, archive, self.order.selection, log)
             except NoRangesError:
-                await self._expect_whole(product)
+                await self._expect_whole(product)  # `deliver` keeps the wanted members of it
         for is_last in (False, True):
             try:
                 async with self.order.small if is_small(product) else contextlib.nullcontext():
@@ -134,9 +138,11 @@ class OneArchive:
         """Download and verify some members; once more when they are not what the directory of the zip says.
 
         Raises:
-            NoRangesError: The archive serves no parts of this product.
+            NoRangesError: The archive serves no parts of this product, or it has none.
             PepsasyncError: They cannot be had; those that are here and right stay.
         """
+        if is_single_file(product.name):
+            raise NoRangesError("it is one file", product=product.name)
         try:
             brought = await fetch_members(product, archive, self.order.folder, selection)
         except IntegrityError as error:
@@ -151,7 +157,9 @@ class OneArchive:
 
     async def _expect_whole(self, product: Product) -> None:
         """Say that all of a product is downloaded to keep some of it, and set room aside."""
-        if self.archive.provider.limits.bounded_ranges:  # it does, but of this one
+        if is_single_file(product.name):
+            self.order.advise("Products that are one file have no members: all of the file is downloaded")
+        elif self.archive.provider.limits.bounded_ranges:  # it does, but of this one
             what = f"{product.name}: the archive does not serve parts of it; all of it is downloaded, and what is not "
             self.archive.emit(Noticed(message=f"{what}wanted is removed afterwards"))
         else:

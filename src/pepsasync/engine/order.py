@@ -152,6 +152,11 @@ class Log:
     """That was verified, as the archive of the bytes announced it."""
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all of the product was brought, and not only the members that were asked for."""
+        return self.members is None
+
+    @property
     def who(self) -> dict[str, str]:
         """Id and name, for events."""
         return {"id": self.product.id, "name": self.product.name}

@@ -19,16 +19,17 @@ from pepsasync.errors import DeliveryError, NotFoundError
 from pepsasync.folder.files import disk_errors, foreign_member, make_way, remove_tree, sync, write_all
 from pepsasync.folder.zips import crc_of
 from pepsasync.threads import check_cancelled
+from pepsasync.transfer.digest import digest_file
 from pepsasync.transfer.extract import SYNC_EVERY, refused_names
 from pepsasync.transfer.verified import Partial, is_marked_wrong, members_of, partial_of, remember_partial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from pepsasync.folder.layout import Folder
     from pepsasync.members.zip_members import Entry
-    from pepsasync.model import Product
+    from pepsasync.model import Checksum, Product
     from pepsasync.query.members import Selection
 
 
@@ -41,8 +42,8 @@ class Brought:
     """What was brought of a product."""
 
     path: Path
-    members: tuple[str, ...]
-    """That were asked for; all of them are here."""
+    members: tuple[str, ...] | None
+    """That were asked for; all of them are here. None for a product that has none: it is one file."""
     bytes: int
     """Of these members, unpacked."""
     requests: int = 0
@@ -64,8 +65,10 @@ class PartialFolder:
         self._selection = selection
         self._scratch = folder.unpack_path(product) / secrets.token_hex(8)
         self._open: dict[str, _File] = {}
-        self._ready: dict[Entry, _File] = {}
-        self._settling = threading.Lock()
+        self._ready: dict[Entry, Path] = {}
+        self._settling, self._counting = threading.Lock(), threading.Lock()
+        self.left = 0
+        """Bytes of members that are still to be written."""
         self._ours: set[str] = set()
         self._goal: dict[str, tuple[int, int]] = {}
         self._chosen: tuple[str, ...] = ()
@@ -94,7 +97,9 @@ class PartialFolder:
             raise NotFoundError(f"no member matches {self._selection}", product=name, hint=hint)
         folder.check_owner()
         folder.check_names(name)
-        known, before = members_of(final, folder), partial_of(final, folder)
+        noted, before = members_of(final, folder), partial_of(final, folder)
+        # The note may be of somebody else: what it names outside the folder is neither read nor removed.
+        known = {path: member for path, member in noted.items() if not foreign_member(final, [path])}
         self._ours = {path for path, member in known.items() if member.is_untouched(final / path)}
         self._goal = {path: facts for path, facts in everything.items() if path in known or path in self._chosen}
         if what := foreign_member(final, self._goal):
@@ -119,44 +124,61 @@ class PartialFolder:
             self._scratch.mkdir(parents=True)
             final.mkdir(exist_ok=True)
             sync(final.parent)
-        return [path for path in self._goal if path not in here]
+        missing = [path for path in self._goal if path not in here]
+        self.left = sum(everything[path][0] for path in missing)
+        return missing
 
     def _is_here(self, path: str, size: int, crc: int) -> bool:
         """Whether a file has the bytes of a member; reads it."""
         check_cancelled()
         file = self.final / path
-        try:
-            found = os.lstat(file)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return stat.S_ISREG(found.st_mode) and found.st_size == size and crc_of(file) == crc
+        return crc != UNKNOWN and _is_file_of(file, size) and crc_of(file) == crc
+
+    def take_over(self, entry: Entry, checksum: Checksum) -> bool:
+        """Whether a member of which no CRC is known stands there with its bytes; then it counts as brought."""
+        file, size = self.final / entry.path, entry.info.file_size
+        with disk_errors(file):
+            if not _is_file_of(file, size) or digest_file(file, checksum.algorithm, size).hexdigest() != checksum.value:
+                return False
+            self._goal[entry.path] = size, crc_of(file)
+        self._count(size)
+        return True
 
     def begin(self, entry: Entry) -> IO[bytes]:
         """Where the content of a member is written."""
-        file = _File(self._scratch / secrets.token_hex(8))
+        file = _File(self._scratch / secrets.token_hex(8), self._count)
         self._open[entry.path] = file
         return file  # type: ignore[return-value]
 
+    def _count(self, written: int) -> None:
+        with self._counting:
+            self.left -= written
+
     def done(self, entry: Entry) -> None:
         """Take a member as complete and right; `settle` gives it its name."""
+        file = self._open.pop(entry.path)
+        file.file.close()  # not forced to the disk yet, but many may wait for that
         self._goal[entry.path] = entry.info.file_size, entry.info.CRC
-        self._ready[entry] = self._open.pop(entry.path)
+        self._ready[entry] = file.path
 
     def settle(self) -> None:
         """Force the members that are complete to the disk, and give them their final names."""
         with self._settling, disk_errors(self.final):
             while self._ready:
                 check_cancelled()
-                entry, file = self._ready.popitem()
-                file.close()
+                entry, path = self._ready.popitem()
+                with path.open("r+b") as file:
+                    os.fsync(file.fileno())
                 self._folder.check_owner()
                 with refused_names(self._product, entry.info):
-                    self._name(file.path, entry.path)
+                    self._name(path, entry)
 
-    def _name(self, file: Path, path: str) -> None:
+    def _name(self, file: Path, entry: Entry) -> None:
+        path = entry.path
         target = self.final / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        if path not in self._ours and os.path.lexists(target):
+        is_foreign = path not in self._ours and os.path.lexists(target)
+        if is_foreign and not self._is_here(path, entry.info.file_size, entry.info.CRC):
             aside = self._folder.put_aside(target)
             self._folder.tell(f"{target} differs from the product's; it was replaced, and is kept as {aside}")
         file.replace(target)
@@ -178,7 +200,7 @@ class PartialFolder:
 
     def close(self) -> None:
         """Remove what was begun and is not complete."""
-        for file in (*self._open.values(), *self._ready.values()):
+        for file in self._open.values():
             with contextlib.suppress(OSError):
                 file.file.close()
         remove_tree(self._scratch)
@@ -186,21 +208,33 @@ class PartialFolder:
             self._scratch.parent.rmdir()
 
 
-class _File:
-    """A file that is on the disk when it is closed."""
+def _is_file_of(path: Path, size: int) -> bool:
+    """Whether a regular file of a size stands there."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == size
 
-    def __init__(self, path: Path) -> None:
+
+class _File:
+    """A file that is forced to the disk now and then, so that the end does not take long.
+
+    Args:
+        path: Made new.
+        count: Called with the number of bytes that were written.
+    """
+
+    def __init__(self, path: Path, count: Callable[[int], None]) -> None:
         self.path = path
         self.file = path.open("xb", buffering=0)
+        self._count = count
         self._waiting = 0
 
     def write(self, block: bytes | memoryview) -> None:
         write_all(self.file, memoryview(block))
+        self._count(len(block))
         self._waiting += len(block)
         if self._waiting >= SYNC_EVERY:
             os.fsync(self.file.fileno())
             self._waiting = 0
-
-    def close(self) -> None:
-        with self.file:
-            os.fsync(self.file.fileno())

@@ -16,20 +16,22 @@ import httpx
 from anyio import to_thread
 
 from pepsasync.errors import IntegrityError, OfflineError, PepsasyncError, ProviderError, ServerError
-from pepsasync.folder.zips import open_zip
+from pepsasync.events import DownloadStarted, ProductDownloaded
+from pepsasync.folder.zips import LARGEST_DIRECTORY, open_zip
 from pepsasync.http.client import origin_of
 from pepsasync.members.zip_members import Entry, entries_of
 from pepsasync.transfer.download import ask_whether_on_tape, last_error
+from pepsasync.transfer.progress import Progress
 from pepsasync.transfer.ranges import FAILED_RANGES, parse_content_range, refuse_errors, validator_of
 from pepsasync.transfer.receive import BLOCK, body_of, plain_length
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
+    from pepsasync.folder.space import Space
     from pepsasync.limits.quota import Permit
     from pepsasync.model import Product
     from pepsasync.transfer.context import ArchiveContext
-    from pepsasync.transfer.progress import Progress
 
 TAIL = 1 << 17
 """Bytes at the end of a zip that are fetched at first: the directory of most products is in them."""
@@ -72,12 +74,49 @@ class RemoteZip:
         self.received = 0
         """Bytes that came."""
         self.requests = 0
-        self.counts_for = self
-        """Gets the counts of bytes and requests."""
-        self.progress: Progress | None = None
-        """Told of every byte, while members are fetched."""
+        self._counts_for = self
+        self._is_zip = request is None
+        self._progress: Progress | None = None
+        self._to_report: DownloadStarted | None = None
         self._validator: str | None = None
         self._failed = 0
+
+    def of_file(self, request: Callable[[], Awaitable[httpx.Request]], size: int) -> RemoteZip:
+        """Another file of the product, which its archive serves beside the zip; it counts as the zip does.
+
+        Args:
+            request: Makes the request for it.
+            size: Its bytes.
+        """
+        other = RemoteZip(self.product, self.archive, request, size)
+        other._counts_for, other._progress = self, self._progress
+        return other
+
+    @contextlib.contextmanager
+    def reporting(self, size: int, space: Space | None, left: Callable[[], int]) -> Iterator[None]:
+        """Report what is fetched in the block as a download: the first answer begins it.
+
+        Args:
+            size: Bytes of all that is brought.
+            space: Room set aside on the disk.
+            left: Bytes that are still to be written.
+        """
+        who = {"id": self.product.id, "name": self.product.name}
+        self.received = 0
+        self._progress = progress = Progress(self, self.archive, space, left)
+        self._to_report = DownloadStarted(**who, offset=0, size=size)
+        yield
+        self.report_start()
+        seconds = progress.seconds
+        self.archive.emit(
+            ProductDownloaded(**who, bytes=self.received, seconds=seconds, resumed_bytes=0, data_path="plain")
+        )
+
+    def report_start(self) -> None:
+        """Say, once, that the download began."""
+        if event := self._to_report:
+            self._to_report = None
+            self.archive.emit(event)
 
     async def read_directory(self) -> dict[str, Entry]:
         """Fetch and read the directory: members by path.
@@ -107,6 +146,8 @@ class RemoteZip:
                 if view.missing is None or len(tail) >= size:
                     raise self._damaged(f"its directory cannot be read: {error}") from error
                 wanted = size - view.missing
+                if wanted > LARGEST_DIRECTORY + TAIL:
+                    raise self._damaged(f"a directory that begins {wanted:,} bytes before its end") from error
 
     async def fetch(self, first: int, end: int, take: Callable[[bytes], Awaitable[None]]) -> None:
         """Hand over a range of the zip, in blocks and in order, in as many attempts as it takes.
@@ -153,7 +194,7 @@ class RemoteZip:
     ) -> None:
         """Send one request; what came before an error of the connection is right as far as it goes."""
         block = bytearray()
-        look = self.progress.watch() if self.progress else lambda: None
+        look = self._progress.watch() if self._progress else lambda: None
 
         async def hand_over() -> None:
             nonlocal block
@@ -165,7 +206,7 @@ class RemoteZip:
             async with contextlib.aclosing(self._body(place.at, end, permit)) as chunks:
                 async for chunk in chunks:
                     block += chunk
-                    self.counts_for.received += len(chunk)
+                    self._counts_for.received += len(chunk)
                     await self.archive.throttle.take(len(chunk))
                     look()
                     if len(block) >= BLOCK:
@@ -185,30 +226,36 @@ class RemoteZip:
         if not self.archive.provider.limits.bounded_ranges:
             # What such an archive may send behind the range must not meet the next answer (PEPS notes, section 5.4).
             request.headers["Connection"] = "close"
-        self.counts_for.requests += 1
+        self._counts_for.requests += 1
         async with self.archive.http.stream(request) as response, body_of(response) as chunks:
             permit.begin()
             self._refuse_failing(response)
             await refuse_errors(self.product, response, self.archive)
             permit.accept()
-            self._judge(response, first, end)
+            skipped = self._judge(response, first, end)
+            self._counts_for.report_start()
             self.archive.has_sent.add(origin_of(request.url))
             left = end - first
             ends_there = plain_length(response) == left and self.archive.provider.limits.bounded_ranges
-            async for chunk in chunks:
-                if left:
+            async for whole in chunks:
+                chunk, skipped = whole[skipped:], max(0, skipped - len(whole))
+                if left and chunk:
                     yield chunk[:left]
                     left -= len(chunk[:left])
                 if not (left or ends_there):  # else it is read to its end, so that its connection is used again
                     return
 
-    def _judge(self, response: httpx.Response, first: int, end: int) -> None:
-        """Take the answer for the range that was asked for, or raise."""
+    def _judge(self, response: httpx.Response, first: int, end: int) -> int:
+        """Take the answer for the range that was asked for, or raise; returns how many of its bytes come before it."""
         begin, _, total = parse_content_range(response.headers.get("Content-Range"))
-        validator = validator_of(response)
+        validator, skipped = validator_of(response), 0
         if response.status_code == 200:
             length = response.headers.get("Content-Length", "")
-            if not (first == 0 and length == str(end) and end == self.size):
+            if not self._is_zip:
+                if length not in ("", str(self.size)):
+                    raise self._changed()
+                skipped = first
+            elif not (first == 0 and length == str(end) and end == self.size):
                 is_other = self._validator is not None and self._works
                 raise self._changed() if is_other else self._no_ranges()
         elif response.status_code == 416 or (self.size is not None and total not in (None, self.size)):
@@ -224,10 +271,11 @@ class RemoteZip:
             if total is None:
                 raise self._no_ranges()
             self.size = total
+        return skipped
 
     def _refuse_failing(self, response: httpx.Response) -> None:
         """Some servers answer every range with HTTP 500 (GEODES notes, section 6.2), and all fail now and then."""
-        if response.status_code == 500 and not self._works:
+        if response.status_code == 500 and self._is_zip and not self._works:
             self._failed += 1
             if self._failed >= FAILED_RANGES:
                 raise self._no_ranges()
@@ -248,8 +296,10 @@ class RemoteZip:
     def _works(self, works: bool) -> None:
         self.archive.serves_ranges[self._host] = works
 
-    def _no_ranges(self) -> NoRangesError:
+    def _no_ranges(self) -> ProviderError:
         """Where ranges are not promised, one product without them speaks for the whole archive."""
+        if not self._is_zip:
+            return ServerError("what came is not the range that was asked for", product=self.product.name)
         if not self.archive.provider.limits.bounded_ranges:
             self.archive.serves_ranges.setdefault(self._host, False)
         return NoRangesError(

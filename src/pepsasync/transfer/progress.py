@@ -40,12 +40,16 @@ class Progress:
         part: Of the product, or what counts its bytes.
         archive: Gets the events; its config says how slow a connection may be.
         space: Room set aside on the disk, of which less is needed with every byte; None when it is not watched.
+        left: Bytes that are still to be written; None where these are the product's that have not come.
     """
 
-    def __init__(self, part: Coming, archive: ArchiveContext, space: Space | None) -> None:
+    def __init__(
+        self, part: Coming, archive: ArchiveContext, space: Space | None, left: Callable[[], int] | None = None
+    ) -> None:
         self._part = part
         self._archive = archive
         self._space = space
+        self._left = left
         self._told = 0.0
         self._told_bytes = part.received
         self._began = anyio.current_time()
@@ -92,5 +96,7 @@ class Progress:
             self._archive.gate.backoff.served()
         self._told_bytes = received
         self._archive.emit(DownloadProgressed(id=product.id, name=product.name, received=received))
-        if self._space and product.size:
+        if self._space and self._left:
+            self._space.shrink(product.name, self._left())
+        elif self._space and product.size:
             self._space.shrink(product.name, max(0, product.size - received))
