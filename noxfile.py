@@ -49,7 +49,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, on asyncio and trio, against the installed package."""
-    session.install(".[map,sandbox,serve,stac,trace]", *group("test"))
+    session.install(".[dask,map,sandbox,serve,stac,trace]", *group("test"))
     session.run("pytest", "-n", str(min(4, os.cpu_count() or 1)), *session.posargs)
 
 
@@ -72,6 +72,13 @@ def eodag(session: nox.Session) -> None:
     """The plugin for eodag, which is too heavy for the other tests, with the newest eodag."""
     session.install(".[sandbox]", "eodag", *group("test"))
     session.run("pytest", "tests/pipeline/test_eodag.py", *session.posargs)
+
+
+@nox.session
+def dask(session: nox.Session) -> None:
+    """Workers, schedulers and coordinators of Dask that are killed, which takes too long for the other tests."""
+    session.install(".[dask,sandbox]", *group("test"))
+    session.run("pytest", "tests/cluster", *session.posargs, env={"PEPSASYNC_LONG_TESTS": "1"})
 
 
 @nox.session

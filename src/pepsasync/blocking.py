@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pepsasync.groups import Background, Flattened
     from pepsasync.model import Delivery, Query, Quota
     from pepsasync.providers.base import Provider
+    from pepsasync.transfer.executor import Cluster
 
 __all__ = ["Client", "Results"]
 
@@ -314,6 +315,7 @@ class Client:
         bands: str | Iterable[str] | None = None,
         on_delivered: Callable[[Delivery], None] | None = None,
         found_by: Query | None = None,
+        executor: Cluster | None = None,
     ) -> Results[Delivery]:
         """Bring many products to disk and loop over the outcomes, each as soon as it is known.
 
@@ -330,6 +332,7 @@ class Client:
             bands=bands,
             on_delivered=_in_thread(on_delivered) if on_delivered else None,
             found_by=found_by,
+            executor=executor,
         )
 
     _fetch = _loops(AsyncClient.fetch)

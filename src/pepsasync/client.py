@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pepsasync.http.recording import Recording
     from pepsasync.model import Attribute, Delivery, Member, Query, Quicklook, Quota, StorageTier
     from pepsasync.providers.base import Provider, StagingReply
+    from pepsasync.transfer.executor import Cluster
 
 OUTCOMES_AHEAD = 64
 """Outcomes that wait for the consumer of `fetch` before finished products wait for it."""
@@ -321,6 +322,7 @@ class Client:
         bands: str | Iterable[str] | None = None,
         on_delivered: Callable[[Delivery], Awaitable[None]] | None = None,
         found_by: Query | None = None,
+        executor: Cluster | None = None,
     ) -> Background[Delivery]:
         """Bring many products to disk and loop over the outcomes, each as soon as it is known.
 
@@ -340,6 +342,8 @@ class Client:
             on_delivered: Awaited for each product that this run brought, a few at once. What it raises becomes a
                 `HookFailed` event: the product stays delivered.
             found_by: The query that products were found by, for their provenance.
+            executor: Who downloads and verifies: `pepsasync.cluster.Dask(...)`; None for this process. All limits are
+                kept here, for all workers together.
 
         Raises:
             TypeError: `wanted` is something else.
@@ -352,6 +356,7 @@ class Client:
         from pepsasync.engine.order import Order  # noqa: PLC0415
         from pepsasync.engine.several_archives import sources_of  # noqa: PLC0415
         from pepsasync.transfer.destination import IntoFolder  # noqa: PLC0415
+        from pepsasync.transfer.executor import Here  # noqa: PLC0415
 
         products, path = as_wanted(wanted), as_folder(directory)
         selection = build_selection(include, exclude, bands)
@@ -364,8 +369,12 @@ class Client:
             options = run_options(self._archives, self._config, extract=extract, selection=selection)
             if found_by is not None:
                 options["found_by"] = wanted_as_json(found_by)
-            async with self._journals.recorder(folder.directory, names, options) as recorder:
+            async with (
+                self._journals.recorder(folder.directory, names, options) as recorder,
+                contextlib.AsyncExitStack() as stack,
+            ):
                 owned = recorder.owned(folder)
+                working = executor.working(owned, recorder.owner, recorder.take) if executor else None
                 order = Order(
                     owned,
                     IntoFolder(owned),
@@ -377,6 +386,7 @@ class Client:
                     on_delivered=on_delivered,
                     asked_before=await recorder.asked_before(),
                     in_progress=recorder.in_progress,
+                    executor=await stack.enter_async_context(working) if working else Here(),
                 )
                 sources = sources_of([await recorder.recorded(archive) for archive in self._archives], order)
                 with self.listen(recorder.note_quota):

@@ -495,6 +495,8 @@ class Delivery:
     """Name of the archive that the bytes came from."""
     members: tuple[str, ...] | None = None
     """Members that were asked for and are here, by path in the folder of the product; None for a whole product."""
+    worker: str | None = None
+    """Address of the worker that brought it; None when it was this process."""
     error: PepsasyncError | None = None
     """Why it failed."""
 

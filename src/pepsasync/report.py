@@ -232,7 +232,7 @@ def _product(delivery: Delivery) -> dict[str, Any]:
         "source": delivery.source or None,
         "trace": _trace(delivery.trace) if delivery.trace else None,
         "members": None if delivery.members is None else list(delivery.members),
-        "worker": None,  # all of it was done here
+        "worker": delivery.worker,
         "error": _error(error) if error else None,
     }
 

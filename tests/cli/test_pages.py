@@ -64,7 +64,7 @@ def archive():
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_step_of_a_page_works(page, archive, tmp_path):
-    for library in ("pystac", "pyarrow") if page.stem == "stac" else ():
+    for library in {"stac": ("pystac", "pyarrow"), "cluster": ("distributed",)}.get(page.stem, ()):
         pytest.importorskip(library)
     steps = script(page)
     config = f"""

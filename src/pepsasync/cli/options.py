@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pepsasync.client import Client
+    from pepsasync.cluster import Dask
     from pepsasync.credentials import Credentials
     from pepsasync.model import Query
     from pepsasync.query.members import Selection
@@ -495,7 +496,34 @@ class DeliveryOptions:
             "--serve", metavar="PORT", help="show the run on a page of this machine; 0 for a free port; extra serve"
         ),
     ] = None
+    dask: Annotated[
+        str | None,
+        _delivery(
+            "--dask",
+            metavar="ADDRESS",
+            help="download on the workers of a Dask cluster: tls://scheduler:8786, or local:4; extra dask",
+        ),
+    ] = None
+    insecure_cluster: Annotated[
+        bool,
+        _delivery("--insecure-cluster", help="let workers of other machines get credentials without TLS"),
+    ] = False
     windows: Annotated[bool, Option("--windows", hidden=True, help="accepted and ignored")] = False
+
+    @property
+    def cluster(self) -> Dask | None:
+        """Whose workers download; None for this process.
+
+        Raises:
+            ConfigError: It is no cluster.
+        """
+        if self.dask is None:
+            if self.insecure_cluster:
+                raise ConfigError("--insecure-cluster says something about --dask, which is not there")
+            return None
+        from pepsasync.cluster import Dask  # noqa: PLC0415 - hardly ever
+
+        return Dask(self.dask, insecure_cluster=self.insecure_cluster)
 
     @property
     def selection(self) -> Selection | None:

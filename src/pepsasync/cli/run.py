@@ -143,7 +143,7 @@ class Run:
         Raises:
             PepsasyncError: The run could not go on.
         """
-        _ = self.delivery.selection  # refuses bands that there are not
+        _ = self.delivery.selection, self.delivery.cluster  # refuse what there is not
         check_report(self.delivery.report)
         outputs = {"--report": self.delivery.report, "--events": self.delivery.events, "--json": self.json}
         check_one_output(outputs | {"--null": "-" if self.delivery.null else None})
@@ -227,7 +227,9 @@ class Run:
     async def _fetch(self, client: Client, wanted: Wanted) -> None:
         hook = make_hook(self.delivery.on_delivered) if self.delivery.on_delivered else None
         options, selection = self.delivery, self.delivery.selection
-        some: Mapping[str, Any] = selection.as_dict() if selection else {}
+        some: dict[str, Any] = selection.as_dict() if selection else {}
+        if (cluster := options.cluster) is not None:
+            some["executor"] = cluster
         outcomes = client.fetch(
             wanted, options.write_dir, extract=options.extract, on_delivered=hook, **some, **self.more
         )

@@ -142,6 +142,7 @@ def _delivered(log: Log, path: FinalName, size: int, order: Order) -> Delivery:
         data_path=log.data_path,
         source=log.source,
         members=log.members,
+        worker=log.worker,
     )
 
 

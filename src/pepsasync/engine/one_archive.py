@@ -27,7 +27,6 @@ from pepsasync.members.fetch import fetch_members
 from pepsasync.members.remote_zip import NoRangesError
 from pepsasync.model import StorageTier
 from pepsasync.providers.base import StagingOutcome
-from pepsasync.transfer.download import download
 from pepsasync.transfer.part import is_small
 
 if TYPE_CHECKING:
@@ -110,9 +109,7 @@ class OneArchive:
         for is_last in (False, True):
             try:
                 async with self.order.small if is_small(product) else contextlib.nullcontext():
-                    part = await download(product, archive, destination)
-                    log.attempts += part.attempts
-                    place = await destination.finish(part, self.order.verifiers)
+                    brought = await self.order.executor.bring(product, archive, destination, self.order.verifiers)
                 break
             except PepsasyncError as error:
                 log.attempts += error.attempts
@@ -127,12 +124,15 @@ class OneArchive:
                 self.archive.emit(
                     Noticed(message=f"{product.name}: {error.message}; downloading it again from the start")
                 )
-        log.bytes, log.resumed_bytes, log.data_path = part.received, part.resumed_bytes, part.data_path
-        log.checksum = product.checksum
-        if log.download_began is not None:
+        log.attempts += brought.attempts
+        log.bytes, log.resumed_bytes, log.data_path = brought.bytes, brought.resumed_bytes, brought.data_path
+        log.checksum, log.worker = product.checksum, brought.worker
+        if brought.seconds is not None:
+            log.download_seconds = brought.seconds
+        elif log.download_began is not None:
             log.download_seconds = anyio.current_time() - log.download_began
         self.archive.emit(ProductVerified(**log.who, checksum=str(product.checksum) if product.checksum else None))
-        return place
+        return brought.path
 
     async def _fetch_members(self, product: Product, archive: ArchiveContext, selection: Selection, log: Log) -> Path:
         """Download and verify some members; once more when they are not what the directory of the zip says.

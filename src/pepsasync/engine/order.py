@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pepsasync.events import Noticed
+from pepsasync.transfer.executor import Here
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pepsasync.model import Checksum, Delivery, FinalName, Product
     from pepsasync.query.members import Selection
     from pepsasync.transfer.destination import Destination
+    from pepsasync.transfer.executor import Executor
     from pepsasync.transfer.incoming import DataPath
 
     class Sources(Protocol):
@@ -104,6 +106,8 @@ class Order:
     """What an earlier run asked for and waited for, by archive and id of products; taken out as it is used."""
     in_progress: InProgress = field(default_factory=InProgress)
     """Products under way in this folder, of this and other runs of the client."""
+    executor: Executor = field(default_factory=Here)
+    """Downloads and verifies products that are online."""
     small: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(IN_MEMORY))
     verifiers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(VERIFIERS))
     unpackers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(UNPACKERS))
@@ -146,6 +150,8 @@ class Log:
     """Bytes of the product; None when none arrived."""
     resumed_bytes: int = 0
     data_path: DataPath | None = None
+    worker: str | None = None
+    """Who brought it, when it was not this process."""
     members: tuple[str, ...] | None = None
     """Those that were asked for and are here; None for a whole product."""
     checksum: Checksum | None = None

@@ -17,6 +17,7 @@ from pepsasync import events
 from pepsasync.engine.order import InProgress
 from pepsasync.folder.journal import Asked, State, open_journal
 from pepsasync.folder.layout import Folder
+from pepsasync.folder.leases import recall_all
 from pepsasync.query.saved import wanted_as_json
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pepsasync.events import Emit
-    from pepsasync.folder.journal import Journal
+    from pepsasync.folder.journal import Journal, Owner
     from pepsasync.model import Product, Wanted
     from pepsasync.providers.base import StagingReply
     from pepsasync.transfer.context import ArchiveContext
@@ -140,6 +141,11 @@ class Recorder:
             limiter.remember(await self._earlier_downloads(archive.name, limiter.quota.seconds))
         counted = partial(self._download_began, archive.name)
         return replace(archive, emit=partial(self._take_of, archive.name), counted=counted, asked=self._asked)
+
+    @property
+    def owner(self) -> Owner:
+        """Who holds the folder: this process."""
+        return self._journal.owner
 
     def owned(self, folder: Folder) -> Folder:
         """A folder in which nothing is changed once another program has it."""
@@ -295,6 +301,7 @@ class _Shared:
         async with contextlib.AsyncExitStack() as stack:
             self.journal = await stack.enter_async_context(open_journal(directory, tell=self._tell))
             await to_thread.run_sync(Folder(directory).remove_leftovers)
+            await recall_all(Folder(directory), self._tell)
             self._stack = stack.pop_all()
 
     async def close(self) -> None:

@@ -159,6 +159,11 @@ class Folder:
         return self.state / "unpack"
 
     @functools.cached_property
+    def leases(self) -> Path:
+        """Products that workers of a cluster bring, see `folder.leases`."""
+        return self.state / "leases"
+
+    @functools.cached_property
     def kept(self) -> Path:
         """What others have put under final names, or changed there, and was replaced since."""
         return self.state / "kept"

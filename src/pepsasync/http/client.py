@@ -303,10 +303,19 @@ def on_each_hop(hook: Callable[[httpx.Request], None]) -> dict[str, Any]:
     return {_HOP_HOOK: hook}
 
 
-async def _run_hop_hook(request: httpx.Request) -> None:
+def put_credentials(request: httpx.Request) -> None:
+    """Have the hook of `on_each_hop` act on a request that somebody else is going to send.
+
+    Raises:
+        Exception: From the hook: the request must not go there.
+    """
     hook: Callable[[httpx.Request], None] | None = request.extensions.get(_HOP_HOOK)
     if hook is not None:
         hook(request)
+
+
+async def _run_hop_hook(request: httpx.Request) -> None:
+    put_credentials(request)
 
 
 async def _keep_body_here(request: httpx.Request) -> None:

@@ -29,6 +29,11 @@ class Throttle:
         self._free_at = 0.0
         self._lock = threading.Lock()
 
+    @property
+    def rate(self) -> int | None:
+        """Bytes a second; None for no limit."""
+        return self._rate
+
     def piece(self, most: int) -> int:
         """How many of `most` bytes to ask for at once, so that no pause is long."""
         return most if self._rate is None else min(most, max(self._rate // 20, SMALLEST_PIECE))

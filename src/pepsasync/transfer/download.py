@@ -1,6 +1,7 @@
 """Download: bring all bytes of a product that is online to its part, not yet verified.
 
-`download` brings one product in as many attempts as it takes. `fill_gaps` is one attempt, `lead` one request.
+`download` brings one product in as many attempts as it takes (`keep_trying`). `fill_gaps` is one attempt, `lead` one
+request.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from pepsasync.transfer.receive import body_of, receive
 from pepsasync.transfer.segments import further_connections
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     import httpx
 
     from pepsasync.limits.attempts import Attempts
@@ -67,15 +70,8 @@ async def download(product: Product, archive: ArchiveContext, destination: Desti
     async with destination.incoming(product) as part:
         progress = Progress(part, archive, destination.space)
         attempts = archive.attempts(product, lambda: progress.furthest)
-        try:
-            if not part.is_complete:  # as an earlier run may have left it: then neither quota nor slot is needed
-                async for attempt in attempts:
-                    with attempt:  # which swallows errors until the next step of the loop: nothing may follow it there
-                        await fill_gaps(part, archive, progress)
-        except PepsasyncError as error:
-            if given_up := await last_error(error, attempts, product, archive):
-                raise given_up from error
-            raise
+        if not part.is_complete:  # as an earlier run may have left it: then neither quota nor slot is needed
+            await keep_trying(lambda: fill_gaps(part, archive, progress), attempts, product, archive)
         await part.hash_what_is_here()
         part.attempts = attempts.count
     archive.emit(
@@ -91,6 +87,33 @@ async def download(product: Product, archive: ArchiveContext, destination: Desti
     return part
 
 
+async def keep_trying(
+    bring: Callable[[], Awaitable[object]], attempts: Attempts, product: Product, archive: ArchiveContext
+) -> None:
+    """Make attempts to bring a product until one succeeds or they are used up.
+
+    Args:
+        bring: One attempt, which holds a slot only while it lasts.
+        attempts: How many, with which pauses.
+        product: Which one.
+        archive: Is asked whether the product is on tape when a refusal leaves that open.
+
+    Raises:
+        PepsasyncError: As `download`.
+    """
+    try:
+        async for attempt in attempts:
+            with attempt:  # which swallows errors until the next step of the loop: nothing may follow it there
+                try:
+                    await bring()
+                except OfflineError as refusal:  # the slot is free again
+                    raise await ask_whether_on_tape(refusal, product, archive) from refusal.__cause__
+    except PepsasyncError as error:
+        if given_up := await last_error(error, attempts, product, archive):
+            raise given_up from error
+        raise
+
+
 async def fill_gaps(part: Incoming, archive: ArchiveContext, progress: Progress) -> None:
     """Make one attempt: enter the gate and bring what is missing, over one connection or several.
 
@@ -100,27 +123,24 @@ async def fill_gaps(part: Incoming, archive: ArchiveContext, progress: Progress)
         progress: Told of every byte.
 
     Raises:
-        OfflineError: The product is on tape after all.
+        OfflineError: The product is on tape after all, or seems to be.
         NotNowError: No download may begin now, and the archive is not waited for.
         PepsasyncError: As `lead`.
     """
     product = part.product
     await part.hash_what_is_here()
-    try:
-        async with (
-            archive.gate.download(
-                product.size or 0, product.id, wait=archive.waits_for_quota, counted=archive.counted
-            ) as permit,
-            further_connections(part, archive, progress) as others,
-        ):
-            with archive.foreign_hosts_fail_alone(product):
-                while not part.is_complete:
-                    if segment := part.division.claim_front():
-                        await lead(segment, part, archive, permit, progress)
-                    else:
-                        await others.help()
-    except OfflineError as refusal:  # the slot is free again
-        raise await ask_whether_on_tape(refusal, product, archive) from refusal.__cause__
+    async with (
+        archive.gate.download(
+            product.size or 0, product.id, wait=archive.waits_for_quota, counted=archive.counted
+        ) as permit,
+        further_connections(part, archive, progress) as others,
+    ):
+        with archive.foreign_hosts_fail_alone(product):
+            while not part.is_complete:
+                if segment := part.division.claim_front():
+                    await lead(segment, part, archive, permit, progress)
+                else:
+                    await others.help()
 
 
 async def lead(segment: Segment, part: Incoming, archive: ArchiveContext, permit: Permit, progress: Progress) -> None:

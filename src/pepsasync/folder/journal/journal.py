@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from pepsasync.folder.journal.lease import Owner
     from pepsasync.folder.journal.pending import Pending
     from pepsasync.folder.journal.rows import Asked
     from pepsasync.model import Product
@@ -71,6 +72,11 @@ class Journal:
     def is_quiet(self) -> bool:
         """True when nothing is written any more in this run: disk full, or the folder has another owner now."""
         return self._writer.is_quiet
+
+    @property
+    def owner(self) -> Owner:
+        """This process, as the lease names it."""
+        return self._lease.owner
 
     def check_owner(self) -> None:
         """Look whether the folder is still ours, as far as is known; never waits.

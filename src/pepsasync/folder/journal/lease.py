@@ -46,6 +46,11 @@ class Owner:
     since: float
     """Wall time of that machine, seconds since 1970; only for people to read."""
 
+    @classmethod
+    def here(cls, wall: Callable[[], float] = time.time) -> Owner:
+        """This process, as a new owner."""
+        return cls(socket.gethostname(), _place(), os.getpid(), secrets.token_hex(8), wall())
+
     @property
     def is_dead(self) -> bool:
         """True when it is certain that the process is no more; never for other machines."""
@@ -76,7 +81,7 @@ class Lease:
 
     def __init__(self, path: Path, wall: Callable[[], float] = time.time) -> None:
         self.path = path
-        self.owner = Owner(socket.gethostname(), _place(), os.getpid(), secrets.token_hex(8), wall())
+        self.owner = Owner.here(wall)
         self._beat = 0
         self._one_at_a_time = threading.RLock()
         self._is_released = False
