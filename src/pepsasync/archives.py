@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+from anyio import to_thread
 
 from pepsasync.credentials import Credentials, find_credentials, from_environment
 from pepsasync.credentials.lookup import Lookup
@@ -75,10 +78,17 @@ def open_archives(
         is_unlimited = len(names) > 1 and provider.limits.quota is None
         bounds = replace(config, quota=None) if is_unlimited else config
         limits, account = provider.limits, provider.account
-        if shard := config.shard:
+        if config.share_limits and (config.jobs or 0) > limits.downloads:
+            raise ConfigError(
+                f"{name} allows an account {limits.downloads} downloads at once, not {config.jobs}",
+                hint="With shared limits, -j makes the part of one run smaller; leave it out",
+            )
+        if (shard := config.shard) and config.share_limits:
+            bounds = _share_of_staging(shard, limits, bounds)
+        elif shard:
             limits, bounds = share_of(shard, limits, bounds)
             account = functools.partial(_share_of_account, shard, provider.account)
-        gate = Gate(name, limits, account, bounds, emit)
+        gate = Gate(name, limits, account, bounds, emit, functools.partial(_account_name, name, root, lookup))
         archives.append(ArchiveContext(provider, http, gate, throttle, config, emit, buffers, root=root))
     return archives
 
@@ -96,10 +106,14 @@ def share_of(shard: Shard, limits: Limits, config: Config) -> tuple[Limits, Conf
     given = config.quota and replace(config.quota, products=shard.share(config.quota.products))
     published = limits.quota and replace(limits.quota, products=shard.share(limits.quota.products))
     return replace(limits, downloads=shard.share(limits.downloads), quota=published), replace(
+        _share_of_staging(shard, limits, config), jobs=shard.share(jobs), quota=given
+    )
+
+
+def _share_of_staging(shard: Shard, limits: Limits, config: Config) -> Config:
+    return replace(
         config,
-        jobs=shard.share(jobs),
         staging_jobs=max(1, shard.share(config.staging_jobs or limits.staging_requests)),
-        quota=given,
         staging_window=config.staging_window and max(1, shard.share(config.staging_window)),
     )
 
@@ -112,6 +126,20 @@ async def _share_of_account(shard: Shard, ask: Callable[[], Awaitable[Account]])
         quota_left=None if left is None else shard.share(left),
         quota_products=None if products is None else shard.share(products),
     )
+
+
+async def _account_name(name: str, root: str | None, lookup: Lookup) -> str:
+    """How an account is called where limits are shared: the same for all who have it, and telling nobody who it is.
+
+    A slow hash (scrypt), so that trying names, or keys, is slow.
+    """
+    found = await lookup.find()
+    who = "" if found is None else (found.username or "").strip().lower() or found.key() or ""
+    where = (root or public_url(name)).rstrip("/")
+    hashed = await to_thread.run_sync(
+        functools.partial(hashlib.scrypt, who.encode(), salt=f"{name} {where}".encode(), n=2**14, r=8, p=1, dklen=16)
+    )
+    return f"{name}-{hashed.hex()}"
 
 
 def _known(name: str, credentials: object) -> Lookup:

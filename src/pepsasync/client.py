@@ -124,6 +124,9 @@ class Client:
         self._was_opened = True
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._http)
+            for archive in self._archives:
+                if archive.gate.shared:
+                    await stack.enter_async_context(archive.gate.shared.running())
             self._running = await stack.enter_async_context(task_group())
             self._stack = stack.pop_all()
         return self

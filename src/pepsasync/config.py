@@ -142,6 +142,13 @@ class Config:
         note="for as many programs, each with a folder of its own, that have one account",
         unset="all of it",
     )
+    share_limits: Path | None = _setting(
+        None,
+        Kind.PATH,
+        "keep downloads at once and quota of the account together with all who give this folder",
+        note="on a file system that all of them see; also `PEPSASYNC_SHARE_LIMITS`",
+        unset="limits are kept by each program alone",
+    )
     ca_bundle: Path | None = _setting(
         None, Kind.PATH, "PEM file with a further certificate authority", note="TLS is always verified", unset="none"
     )
@@ -158,9 +165,10 @@ class Config:
                 raise ConfigError(f"{name.replace('_', '-')} must be more than 0 bytes, not {value}", hint=hint)
             if setting.kind is Kind.TIME and not value > 0:
                 raise ConfigError(f"{name.replace('_', '-')} must be longer than 0 seconds")
-        if self.ca_bundle is not None:
-            expanded = Path(os.path.expanduser(self.ca_bundle))  # noqa: PTH111 - a home that nobody has is told below
-            object.__setattr__(self, "ca_bundle", expanded)
+        for name, setting in SETTINGS.items():
+            if setting.kind is Kind.PATH and (path := getattr(self, name)) is not None:
+                expanded = Path(os.path.expanduser(path))  # noqa: PTH111 - a home that nobody has is told below
+                object.__setattr__(self, name, expanded)
         if self.ca_bundle is not None and not Path(self.ca_bundle).is_file():
             raise ConfigError(f"the CA bundle {self.ca_bundle} does not exist")
 

@@ -186,6 +186,10 @@ class QuotaError(ServerError):
     """A quota or rate limit was reached (HTTP 420, 421, 429)."""
 
 
+class LeaseLostError(QuotaError):
+    """Others with the account may have what this run had of its limits, since it stood still; it begins again."""
+
+
 class UnavailableError(ServerError):
     """The archive, or what stands in front of it, cannot answer at the moment (HTTP 502, 503, 504)."""
 

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 VARIABLE = "PEPSASYNC_CONFIG"
 """Environment variable that names another config file."""
 
+SHARE_LIMITS = "PEPSASYNC_SHARE_LIMITS"
+"""Environment variable that comes before the config file's `share_limits`."""
+
 ARCHIVE_KEYS = {
     "base_url": "root of another instance; `PEPSASYNC_<PROVIDER>_BASE_URL` comes before it",
     "username": "of an account, with `password`; both or none",
@@ -131,7 +134,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
     Args:
         environ: `PEPSASYNC_CONFIG` names the file, which must be there then; else it is `config.toml` in the user's
-            config folder, and need not. `PEPSASYNC_<PROVIDER>_BASE_URL` names the root of another instance.
+            config folder, and need not. `PEPSASYNC_<PROVIDER>_BASE_URL` names the root of another instance;
+            `PEPSASYNC_SHARE_LIMITS` is the setting of that name.
 
     Raises:
         ConfigError: It cannot be read, belongs to another user, or holds something unknown or wrong; or a root is no
@@ -140,7 +144,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     Warns:
         ExposedSecretWarning: It holds secrets, and others may read or change it.
     """
-    return replace(_read_file(environ), environment_urls=dict(_roots(environ)))
+    settings = _read_file(environ)
+    shared = environ.get(SHARE_LIMITS, "").strip()
+    values = {**settings.values, "share_limits": Path(shared)} if shared else settings.values
+    return replace(settings, values=values, environment_urls=dict(_roots(environ)))
 
 
 def _roots(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -207,8 +214,8 @@ def _settings(document: dict[str, Any], path: Path) -> Settings:
     if provider is not None:
         public_url(_text("provider", provider))  # refuses unknown names
     values = {name: READERS[name](name, value) for name, value in document.items()}
-    if "ca_bundle" in values:
-        values["ca_bundle"] = path.parent / os.path.expanduser(values["ca_bundle"])  # noqa: PTH111 - as above
+    for name in (name for name in values if SETTINGS[name].kind is Kind.PATH):
+        values[name] = path.parent / os.path.expanduser(values[name])  # noqa: PTH111 - as above
     Config(**values)  # refuses what makes no sense
     archives = {name: _archive(name, table) for name, table in tables.items()}
     return Settings(

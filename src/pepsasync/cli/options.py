@@ -476,6 +476,7 @@ class DeliveryOptions:
     quota: Annotated[Quota | None, _setting("--quota")] = None
     segments: Annotated[int | None, _setting("--segments")] = None
     shard: Annotated[Shard | None, _setting("--shard")] = None
+    share_limits: Annotated[Path | None, _setting("--share-limits", metavar="DIR")] = None
     report: ReportTarget = None
     events: EventsTarget = None
     on_delivered: Annotated[

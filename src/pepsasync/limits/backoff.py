@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pepsasync.errors import ProviderError, QuotaError, ServerError, UnavailableError, UnreachableError
+from pepsasync.errors import LeaseLostError, ProviderError, QuotaError, ServerError, UnavailableError, UnreachableError
 from pepsasync.events import Noticed
 from pepsasync.limits.circuit_breaker import CircuitBreaker
 from pepsasync.limits.schedule import next_pause
@@ -73,6 +73,8 @@ class Backoff:
         until = self._until
         try:
             yield
+        except LeaseLostError:  # which no archive says
+            raise
         except ServerError as error:
             if isinstance(error, QuotaError):
                 self.answered()

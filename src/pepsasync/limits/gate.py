@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pepsasync.errors import AuthError, NotNowError, ProviderError, QuotaError
+from pepsasync.errors import AuthError, LeaseLostError, NotNowError, ProviderError, QuotaError
 from pepsasync.limits.backoff import Backoff
 from pepsasync.limits.quota import QuotaLimiter
 from pepsasync.limits.slots import DownloadSlots, StagingSlots
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pepsasync.config import Config
     from pepsasync.events import Emit
     from pepsasync.limits.quota import Permit
+    from pepsasync.limits.shared.member import Member
     from pepsasync.model import Account, Limits, Product
 
 
@@ -34,10 +35,17 @@ class Gate:
         account: Asks the archive what is left of the account's quota.
         config: May replace the limits.
         emit: Told of pauses.
+        account_name: Returns the name of the account in `config.share_limits`.
     """
 
     def __init__(
-        self, name: str, limits: Limits, account: Callable[[], Awaitable[Account]], config: Config, emit: Emit
+        self,
+        name: str,
+        limits: Limits,
+        account: Callable[[], Awaitable[Account]],
+        config: Config,
+        emit: Emit,
+        account_name: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self._name = name
         self._check = anyio.Lock()
@@ -45,6 +53,15 @@ class Gate:
         self.slots = DownloadSlots(config.jobs or limits.downloads)
         self.backoff = Backoff(name, "downloads", config, emit)
         self.quota = QuotaLimiter(limits, account, config, emit)
+        self.shared: Member | None = None
+        """Our part in the limits, where other programs keep them with us."""
+        if config.share_limits and account_name:
+            from pepsasync.limits.shared.member import Member  # noqa: PLC0415 - for those who share only
+
+            slots, limiter = self.slots, self.quota
+            self.shared = Member(
+                config.share_limits, account_name, slots, limits.downloads, lambda: limiter.quota, emit
+            )
         self.staging_backoff = Backoff(name, "staging requests", config, emit)
         self.staging_slots = StagingSlots(config.staging_jobs or limits.staging_requests)
         # Where programs cannot ask for staging, somebody asks by hand: everything is waited for.
@@ -53,7 +70,8 @@ class Gate:
     @property
     def is_open(self) -> bool:
         """Whether a download may begin now, as far as is known."""
-        return self.quota.is_open and not self.backoff.left
+        is_open = self.quota.is_open and not self.backoff.left
+        return is_open and (self.shared is None or self.shared.may_begin)
 
     async def until_open(self, *, wait: bool = True) -> None:
         """Wait until a download may begin.
@@ -63,14 +81,19 @@ class Gate:
 
         Raises:
             AuthError: The archive refused the credentials.
+            ConfigError: The folder of shared limits cannot be used.
             NotNowError: No download may begin now, and `wait` is false.
         """
         await self.quota.ask_first()
+        if self.shared:
+            await self.shared.until_fresh()
         while not self.is_open:
             if not wait:
                 raise NotNowError(f"{self._name}: download quota reached, or the archive asked for a pause")
             await self.backoff.over()
             await self.quota.until_open()
+            if self.shared:
+                await self.shared.until_open()
 
     async def check_account(self, request: Callable[[], Awaitable[object]]) -> None:
         """Have the archive look at the account, once, before a product is waited for: that may take days.
@@ -115,9 +138,15 @@ class Gate:
             async with self.slots.take(size):
                 if not self.is_open:  # another one was faster
                     continue
-                with self.quota.permit(counted, self._accepted) as permit, self.backoff.obeyed(what):
+                with (
+                    self.quota.permit(counted, self._accepted) as permit,
+                    self.shared.download(permit) if self.shared else contextlib.nullcontext(),
+                    self.backoff.obeyed(what),
+                ):
                     try:
                         yield permit
+                    except LeaseLostError:
+                        raise
                     except QuotaError as error:
                         self.quota.refuse(error)
                         raise

@@ -13,7 +13,7 @@ import anyio
 from pepsasync.limits.tape_order import TapeOrder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from datetime import datetime
 
 CHOICE = 4
@@ -63,13 +63,29 @@ class DownloadSlots:
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self._free = total
+        self.allowed = total
+        """Of these, as many may be used now."""
+        self.used = 0
+        self.is_short = False
+        """Whether somebody who does not wait got none because so few may be used."""
+        self.when_changed: Callable[[], None] = lambda: None
+        """Called when one is given back, or waited for."""
         self._waiting: OrderedDict[WaitingDownload, None] = OrderedDict()
 
     @property
     def is_wanted(self) -> bool:
         """Whether a download waits for a slot."""
         return bool(self._waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Downloads that wait for a slot."""
+        return len(self._waiting)
+
+    def allow(self, slots: int) -> None:
+        """Let so many be used, at most; those that are in use beyond it are given back as their downloads end."""
+        self.allowed = min(slots, self.total)
+        self._call()
 
     @contextlib.asynccontextmanager
     async def take(self, size: int) -> AsyncIterator[None]:
@@ -89,22 +105,27 @@ class DownloadSlots:
 
     def try_take(self) -> bool:
         """Take a slot if one is free and nobody waits for it; to be given back."""
-        if self._free <= 0 or self._waiting:
+        if self.used >= self.allowed or self._waiting:
+            self.is_short |= self.used < self.total
             return False
-        self._free -= 1
+        self.used += 1
         return True
 
     def give_back(self) -> None:
         """Free a slot, or hand it to the next download."""
-        chosen = choose_next(self._waiting, self.total)
-        if chosen is None:
-            self._free += 1
-        else:
+        self.used -= 1
+        self._call()
+        self.when_changed()
+
+    def _call(self) -> None:
+        while self.used < self.allowed and (chosen := choose_next(self._waiting, self.total)):
             del self._waiting[chosen]
+            self.used += 1
             chosen.called.set()
 
     async def _wait(self, me: WaitingDownload) -> None:
         self._waiting[me] = None
+        self.when_changed()
         try:
             await me.called.wait()
         except BaseException:

@@ -227,7 +227,7 @@ class RemoteZip:
             # What such an archive may send behind the range must not meet the next answer (PEPS notes, section 5.4).
             request.headers["Connection"] = "close"
         self._counts_for.requests += 1
-        async with self.archive.http.stream(request) as response, body_of(response) as chunks:
+        async with self.archive.stream(request) as response, body_of(response) as chunks:
             permit.begin()
             self._refuse_failing(response)
             await refuse_errors(self.product, response, self.archive)

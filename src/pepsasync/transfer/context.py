@@ -17,6 +17,7 @@ from pepsasync.providers.base import StagingOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from pepsasync.config import Config
     from pepsasync.events import Emit
@@ -68,6 +69,16 @@ class ArchiveContext:
     def poll_interval(self) -> float:
         """First pause between two looks at waiting products, seconds."""
         return self.config.poll_interval or self.provider.limits.poll_interval
+
+    def stream(self, request: httpx.Request) -> AbstractAsyncContextManager[httpx.Response]:
+        """Send a request for bytes of a product, as `Http.stream`; inside the gate only.
+
+        Raises:
+            LeaseLostError: Others have what this run had of the limits; nothing was sent.
+        """
+        if self.gate.shared:
+            request.extensions = {**request.extensions, "trace": self.gate.shared.trace}
+        return self.http.stream(request)
 
     async def check_account(self, product: Product) -> None:
         """Have the archive look at the account, once, before a product is waited for: that may take days.

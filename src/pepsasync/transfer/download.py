@@ -164,7 +164,7 @@ async def lead(segment: Segment, part: Incoming, archive: ArchiveContext, permit
     try:
         for offset in dict.fromkeys((segment.start, 0)):
             request = await range_request(part, archive, offset)
-            async with archive.http.stream(request) as response, body_of(response) as chunks:
+            async with archive.stream(request) as response, body_of(response) as chunks:
                 permit.begin()
                 if offset and are_failing(part, response.status_code, archive):
                     continue

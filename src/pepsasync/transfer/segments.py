@@ -148,7 +148,7 @@ class FurtherConnections:
         end = segment.end
         try:
             request = await range_request(part, archive, segment.start, end - 1)
-            async with archive.http.stream(request) as response, body_of(response) as chunks:
+            async with archive.stream(request) as response, body_of(response) as chunks:
                 if self._is_wanted(response, segment):
                     head = await anext(chunks, b"")
                     await receive(response, chunks, head, segment, part, archive, self._progress.watch())

@@ -247,7 +247,7 @@ async def open_journal(
     await to_thread.run_sync(_make, state, tell)
     lease = Lease(state / LEASE, pulse.wall)
     await _acquire(lease, directory, pulse, tell)
-    heartbeat = Heartbeat(lease, pulse.beat)
+    heartbeat = Heartbeat(lease.beat, pulse.beat)
     try:
         heartbeat.start()
         make = functools.partial(

@@ -16,14 +16,15 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pepsasync.errors import ConfigError
 from pepsasync.folder.files import disk_error, disk_errors, new_file, read_own, write_new
+from pepsasync.processes import place, process_exists
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _BEAT_DIGITS = 20
 """The beat stands first and has a fixed width: it is overwritten in place, which needs no room on a full disk."""
@@ -49,12 +50,12 @@ class Owner:
     @classmethod
     def here(cls, wall: Callable[[], float] = time.time) -> Owner:
         """This process, as a new owner."""
-        return cls(socket.gethostname(), _place(), os.getpid(), secrets.token_hex(8), wall())
+        return cls(socket.gethostname(), place(), os.getpid(), secrets.token_hex(8), wall())
 
     @property
     def is_dead(self) -> bool:
         """True when it is certain that the process is no more; never for other machines."""
-        return self.place == _place() and not _process_exists(self.pid)
+        return self.place == place() and not process_exists(self.pid)
 
     def __str__(self) -> str:
         """`process 4711 on node12 since 2026-11-22 10:00 UTC`."""
@@ -196,12 +197,12 @@ class Heartbeat:
     """Gives signs of life in a thread of its own, also while a journal is opened and checked, or a disk is slow.
 
     Args:
-        lease: Which we hold.
+        beat: Gives one.
         seconds: Between two signs.
     """
 
-    def __init__(self, lease: Lease, seconds: float) -> None:
-        self._lease = lease
+    def __init__(self, beat: Callable[[], object], seconds: float) -> None:
+        self._beat = beat
         self._seconds = seconds
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
@@ -218,7 +219,7 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._ended.wait(self._seconds):
-            self._lease.beat()
+            self._beat()
 
 
 def look(path: Path) -> Sight | None:
@@ -273,40 +274,6 @@ def busy(directory: Path, owner: Owner | None) -> JournalBusyError:
         f"pepsasync is already running in {directory}: {who}",
         hint="Wait for it or stop it, or choose another folder with -w DIR",
     )
-
-
-def _place() -> str:
-    parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):
-        parts += [
-            Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip(),
-            str(Path("/proc/self/ns/pid").readlink()),
-        ]
-    return " ".join(parts)
-
-
-def _process_exists(pid: int) -> bool:
-    if os.name == "nt":
-        return True  # signal 0 would end the process there; the beat tells soon enough
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError, TypeError):
-        return True
-    return not _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    """Whether a process has ended, with all its threads, and only waits for its parent: for ever, in many containers.
-
-    Source: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html.
-    """
-    try:
-        after_name = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2]
-        return after_name.split()[0] == "Z" and len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
-    except (OSError, IndexError):
-        return False
 
 
 def _minute(wall: float) -> str:
