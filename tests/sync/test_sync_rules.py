@@ -21,6 +21,7 @@ from pepsasync.folder.layout import Folder
 from pepsasync.model import Product, Query
 from pepsasync.query.select import is_wanted, latest
 from pepsasync.sync import run
+from pepsasync.sync.order import read_order
 from pepsasync.sync.run import LOOK_BACK, carry_out
 from pepsasync.transfer.verified import remember
 
@@ -415,3 +416,11 @@ def test_the_marker_does_not_wait_for_what_is_here(nightly):
     nightly.archive.unread = {first.name: lambda _: True}
 
     assert nightly.night().memory.marker == last.published
+
+
+def test_paths_among_the_settings_of_an_order_begin_at_its_file(tmp_path):
+    (tmp_path / "order.toml").write_text(
+        'version = 1\ndirectory = "data"\n[query]\ncollection = "S2ST"\n[settings]\nshare_limits = "limits"\n'
+    )
+
+    assert {"share_limits": tmp_path / "limits"} == read_order(tmp_path / "order.toml").settings

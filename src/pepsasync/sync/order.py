@@ -159,6 +159,11 @@ def read_order(path: Path) -> Order:
     return order
 
 
+def _from_base(value: Any, base: Path) -> Any:
+    """A path from the folder of the order on; anything else as it is."""
+    return base / value.expanduser() if isinstance(value, Path) else value
+
+
 def _order(document: dict[str, Any], base: Path) -> Order:
     version = document.pop("version", VERSION)
     if version != VERSION:
@@ -178,7 +183,7 @@ def _order(document: dict[str, Any], base: Path) -> Order:
         values[name] = base / values[name].expanduser()
     return Order(
         criteria={name: _with_paths(name, value, base) for name, value in criteria.items()},
-        settings={name: READERS[name](name, value) for name, value in settings.items()},
+        settings={name: _from_base(READERS[name](name, value), base) for name, value in settings.items()},
         **values,
     )
 
