@@ -41,6 +41,10 @@ PATIENCE = 2.0
 """Seconds for which the end of a run waits until the ledger is told."""
 
 
+WISH = 3.0
+"""Seconds for which a permit is kept for those that do not wait, but ask again soon."""
+
+
 class _Lease:
     """One download under way."""
 
@@ -289,7 +293,7 @@ class Member:
         asked = sum(lease.is_counted for lease in self._leases)
         needed = 0
         if self._quota() is not None:
-            is_wished = awake() - self._wished < 2 * self._pace.look
+            is_wished = awake() - self._wished < WISH
             needed = min(max(self._needing + slots.waiting, is_wished), max(1, self._has_slots))
             self._in_hand = min(self._in_hand, needed)
         return Needs(
