@@ -41,7 +41,7 @@ def command(archive: Sandbox, provider: str, folder: Path, part: str, place: Pat
     url = getattr(archive, f"{provider}_url")
     return [
         *(sys.executable, "-c", RUN, "fetch", "--provider", provider, "--base-url", url),
-        *("-a", str(folder / "account"), "-c", "S2ST", "--shard", part, "--share-limits", str(folder / "limits")),
+        *("-a", str(folder / "account"), "-c", "S1,S2ST", "--shard", part, "--share-limits", str(folder / "limits")),
         *("-w", str(place), "-q"),
     ]
 
@@ -154,7 +154,7 @@ def measure(given: argparse.Namespace) -> None:
     slow = {"faults": {"stall": 1.0}, "stall_seconds": 0.05, "fault_limit": 1_000}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        archive = Sandbox(products=2 * given.products, **options, **slow)
+        archive = Sandbox(products=given.products, **options, **slow)
         archive.start()
         stack.callback(archive.stop)
         account = folder / "account"
@@ -171,11 +171,10 @@ def measure(given: argparse.Namespace) -> None:
         finally:
             codes = programs.end()
         seconds, seen = time.monotonic() - begun, archive.statistics
-        wanted = sum(product.collection == "S2ST" for product in archive.catalogue)
         print(
             f"{given.programs} {'tasks' if given.slurm else 'programs'}, "
             f"{killed} kills, {stops} stops of {STOPPED:g} s: "
-            f"{right(archive, folder)} of {wanted} products right in {seconds:.0f} s; "
+            f"{right(archive, folder)} of {given.products} products right in {seconds:.0f} s; "
             f"at most {seen.peak_downloads} downloads at once, {ALLOWED[given.provider]} allowed; "
             f"{len(seen.transfers)} downloads; exit codes {sorted(set(codes))}"
         )
