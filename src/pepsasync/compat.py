@@ -14,7 +14,8 @@ import anyio
 from anyio import to_thread
 
 from pepsasync.cli.options import ArchiveOptions
-from pepsasync.display.lines import NORMAL, QUIET, Lines
+from pepsasync.display.lines import Lines
+from pepsasync.display.output import NORMAL, QUIET
 from pepsasync.display.records import SearchReplies
 from pepsasync.errors import ConfigError, PepsasyncError
 from pepsasync.folder.layout import Folder

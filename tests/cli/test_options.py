@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from pepsasync.cli.app import GroupedCommand
+from pepsasync.cli.app import COMMANDS, SHORT_OPTIONS, GroupedCommand, make_command
 from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, QueryOptions, StagingOptions, flatten
 from pepsasync.cli.status import order_words
 from pepsasync.config import SETTINGS, Kind
@@ -122,3 +122,13 @@ def test_a_command_can_leave_out_spellings_and_options():
 @pytest.mark.parametrize("name", [one.name for one in fields(Query) if one.name not in ("names", "start", "end")])
 def test_an_order_names_every_criterion(name):
     assert order_words({name: 5}) != "everything"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_short_option_is_a_first_letter_or_explained_in_the_help(run, command):
+    text = " ".join(run(command, "--help").out.split())
+    for option in make_command([command]).commands[command].params:
+        if option.param_type_name == "option":
+            initials = {name.lstrip("-")[0] for name in option.opts if name.startswith("--")}
+            for short in (name for name in option.opts if not name.startswith("--")):
+                assert short[1] in initials or f"{SHORT_OPTIONS[short]}" in text.partition("but for")[2]

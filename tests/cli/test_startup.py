@@ -69,6 +69,24 @@ def test_heavy_modules_wait_until_they_are_needed(arguments):
     assert set() == loaded_by(*arguments) & NEVER
 
 
+@pytest.mark.parametrize("command", ["fetch", "search", "plan", "stage", "download", "resume", "status", "check"])
+def test_help_of_a_command_loads_no_run(command):
+    """Nor does the completion of a word, which must come while a key is down."""
+    loaded = loaded_by(command, "--help")
+
+    assert {"pepsasync.events", "pepsasync.cli.run", "pepsasync.display.counters"} & loaded == set()
+
+
+@pytest.mark.parametrize("words", ["--property cl", "--provider ge", "-c S", "-p GR", "-t 31T"])
+def test_completion_loads_no_network(words, monkeypatch):
+    monkeypatch.setenv("_PEPSASYNC_COMPLETE", "complete_bash")
+    monkeypatch.setenv("PEPSASYNC_PROVIDER", "geodes")
+    monkeypatch.setenv("COMP_WORDS", f"pepsasync fetch {words}")
+    monkeypatch.setenv("COMP_CWORD", "3")
+
+    assert loaded_by() & NEVER == set()
+
+
 def test_searching_loads_neither_pipeline_nor_journal():
     archive = Sandbox(products=4)
     archive.start()

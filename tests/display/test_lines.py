@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from pepsasync.display.counters import IDLE, Amount, Counters, Speedometer
-from pepsasync.display.lines import NORMAL, QUIET, SPARE, VERBOSE, Lines
+from pepsasync.display.lines import Lines
+from pepsasync.display.output import NORMAL, QUIET, SPARE, VERBOSE
 from pepsasync.events import (
     DownloadProgressed,
     DownloadRetried,

@@ -9,9 +9,8 @@ import pytest
 from rich.console import Console
 
 from pepsasync.display.counters import Counters
-from pepsasync.display.lines import NORMAL, VERBOSE
 from pepsasync.display.live import MOST_BARS, Progress
-from pepsasync.display.output import tell
+from pepsasync.display.output import NORMAL, VERBOSE, tell
 from pepsasync.events import (
     DownloadProgressed,
     DownloadRetried,

@@ -29,6 +29,9 @@ from pepsasync.display.serve.server import serving
 PATIENCE = 60.0
 """Seconds: the machine may be busy."""
 
+DOCS = Path(__file__).parents[2] / "docs"
+DASHBOARD = json.loads((DOCS / "grafana.json").read_text("utf-8"))
+
 CONFIG = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
 scrape_configs:
@@ -40,7 +43,7 @@ scrape_configs:
 
 @pytest.fixture
 def board(tmp_path):
-    board, who = Board(Counters(), tmp_path), {"id": "1", "name": "A"}
+    board, who = Board(Counters(usual_rate=1e6), tmp_path), {"id": "1", "name": "A"}
     board.take(SearchFinished(products=2, bytes=200))
     board.take(ProductFound(**who, tier="tape", size=100))
     board.take(ProductFound(id="2", name="B", tier="tape", size=100))
@@ -53,11 +56,9 @@ def board(tmp_path):
 
 
 def test_the_dashboard_and_the_docs_name_every_metric_and_no_other(board):
-    docs = Path(__file__).parents[2] / "docs"
-    dashboard = json.loads((docs / "grafana.json").read_text("utf-8"))
-    asked = {name for panel in dashboard["panels"] for one in panel["targets"] for name in names(one["expr"])}
+    asked = {name for one in expressions() for name in names(one)}
     explained = names(
-        "".join(row for row in (docs / "progress.md").read_text("utf-8").splitlines() if row[:3] == "| `")
+        "".join(row for row in (DOCS / "progress.md").read_text("utf-8").splitlines() if row[:3] == "| `")
     )
     with serving(board, 0) as url:
         text = httpx.get(f"{url}metrics", trust_env=False).text
@@ -65,6 +66,58 @@ def test_the_dashboard_and_the_docs_name_every_metric_and_no_other(board):
 
     assert asked <= told
     assert explained == {name.removesuffix("_sum").removesuffix("_count") for name in told}
+
+
+def test_the_dashboard_asks_for_labels_that_there_are(board):
+    """A value that no metric has would show an empty panel for ever."""
+    with serving(board, 0) as url:
+        text = httpx.get(f"{url}metrics", trust_env=False).text
+    told = set(re.findall(r'(\w+)="([^"]+)"', text))
+
+    asked = {label for one in expressions() for label in re.findall(r'(\w+)="([^"$]+)"', one)}
+    assert ("state", "waiting") in asked
+    assert asked <= told
+
+
+def test_the_dashboard_is_what_grafana_imports():
+    """What its importer wants of a dashboard of this schema: identity, places on a grid of 24, sources that it names."""
+    panels, variables = DASHBOARD["panels"], {one["name"]: one for one in DASHBOARD["templating"]["list"]}
+
+    assert (DASHBOARD["schemaVersion"] >= 36, DASHBOARD["title"] != "", "id" in DASHBOARD) == (True, True, False)
+    assert re.fullmatch(r"[\w-]{1,40}", DASHBOARD["uid"])
+    assert len(panels) == len({panel["id"] for panel in panels})
+    taken = [(x, y) for panel in panels for x, y in places(**panel["gridPos"])]
+    assert len(taken) == len(set(taken))
+    assert all(0 <= x < 24 for x, _ in taken)
+    for panel in panels:
+        assert panel["type"] in {"stat", "timeseries", "gauge", "table", "bargauge"}
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${source}"}
+        assert len(panel["targets"]) == len({one["refId"] for one in panel["targets"]})
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps(DASHBOARD)))
+    assert used - {"__rate_interval"} == set(variables)
+    assert variables["source"]["type"] == "datasource"
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool")
+def test_prometheus_understands_each_expression_of_the_dashboard(tmp_path):
+    rules = [
+        {"record": f"one:{number}", "expr": text.replace("$run", ".*").replace("$__rate_interval", "1m")}
+        for number, text in enumerate(expressions())
+    ]
+    (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    done = subprocess.run(
+        ["promtool", "check", "rules", tmp_path / "rules.json"], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (0, f"SUCCESS: {len(rules)} rules found") == (done.returncode, done.stdout.strip().splitlines()[-1].strip())
+
+
+def expressions():
+    return [one["expr"] for panel in DASHBOARD["panels"] for one in panel["targets"]]
+
+
+def places(x, y, w, h):
+    return [(x + right, y + down) for right in range(w) for down in range(h)]
 
 
 def names(text):

@@ -28,7 +28,7 @@ COMMANDS = {
     "download": ("download", "Download the products of a saved search, or products by name."),
     "ls": ("ls", "List the files of a product; fetch nothing."),
     "sync": ("sync", "Download what is new since the last run of an order."),
-    "order": ("sync", "Write an order for sync."),
+    "order": ("order", "Write an order for sync."),
     "status": ("status", "Show the state of a folder from its journal."),
     "watch": ("watch", "Show the progress of the run in a folder, from another terminal."),
     "resume": ("resume", "Continue everything unfinished in a folder."),
@@ -53,8 +53,14 @@ GROUPS = {
 }
 """Commands as the help shows them; those that are missing here come last."""
 
-SHORT_OPTIONS = {"-d": "-d début, the start", "-f": "-f fin, the end"}
-"""Of `peps_download.py`, whose authors speak French."""
+SHORT_OPTIONS = {
+    "-m": "-m mode",
+    "-d": "-d début, French for start",
+    "-f": "-f fin, French for end",
+    "-x": "-x extract",
+    "-0": "-0 zero byte",
+}
+"""What short options stand for that are not the first letter of their long one."""
 
 WIDEST = 120
 """Columns that help takes of a wide terminal."""
@@ -162,11 +168,11 @@ class GroupedCommand(TyperCommand):
                 formatter.write_dl(records, col_max=34)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the signature of click
-        """Explain short options that no English word begins with."""
+        """Explain short options that are not the first letter of their long one."""
         names = {name for name, _ in self._options()}
         if told := [why for short, why in SHORT_OPTIONS.items() if short in names]:
             formatter.write_paragraph()
-            formatter.write_text(f"Short options are those of peps_download.py ({'; '.join(told)}).")
+            formatter.write_text(f"Short options are the first letter of the long one, but for {'; '.join(told)}.")
 
     def _options(self) -> Iterator[tuple[str, Any]]:
         for param in self.params:

@@ -12,9 +12,7 @@ from typer import Exit, Option
 
 from pepsasync.cli.options import ArchiveOptions, OutputOptions, ProviderName, TextOrJson, flatten
 from pepsasync.cli.session import Session
-from pepsasync.display.lines import QUIET
-from pepsasync.display.output import answer, settle, show, show_json
-from pepsasync.display.records import check_writable
+from pepsasync.display.output import QUIET, answer, check_writable, settle, show, show_json
 from pepsasync.folder.files import disk_errors
 from pepsasync.text import as_json
 

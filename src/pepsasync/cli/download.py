@@ -6,7 +6,6 @@ from typer import Argument, Exit
 
 from pepsasync.cli.complete import complete_file_or_name
 from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, OutputOptions, StagingOptions, flatten
-from pepsasync.cli.run import Run
 from pepsasync.cli.session import Session
 from pepsasync.errors import ConfigError
 from pepsasync.paths import in_home
@@ -37,6 +36,8 @@ def download(
     table with a column `name`, or a text file with a name a line. `pepsasync search ... --format ids | pepsasync
     download -` reads the names from the pipe.
     """
+    from pepsasync.cli.run import Run  # noqa: PLC0415 - not needed for help
+
     wanted = list(dict.fromkeys(name for argument in names for name in expand(argument)))
     raise Exit(Run(Session(output), archive, staging, delivery, lists_paths=True).perform(wanted, len(wanted)))
 

@@ -14,14 +14,10 @@ from pepsasync.cli.options import (
     StagingOptions,
     flatten,
 )
-from pepsasync.cli.run import Run
-from pepsasync.cli.search import find
+from pepsasync.cli.order import SaveOrder, is_since_last, save_order
 from pepsasync.cli.session import Session
-from pepsasync.cli.sync import SaveOrder, fetch_since_last, is_since_last, save_order
 from pepsasync.config import Config, given_settings
-from pepsasync.display.output import totals
-from pepsasync.display.records import is_output
-from pepsasync.display.table import show_table
+from pepsasync.display.output import is_output, totals
 from pepsasync.errors import ConfigError
 
 DRY_RUN = ("-n", "--dry-run", "--no-download", "--no_download")
@@ -51,9 +47,13 @@ def fetch(
     if order:
         save_order(order, query, archive, staging, delivery)
     if is_since_last(query) and not (dry_run or json):
+        from pepsasync.cli.sync import fetch_since_last  # noqa: PLC0415 - not needed for help
+
         raise Exit(fetch_since_last(session, query, archive, staging, delivery))
     wanted = query.build()
     if not dry_run:
+        from pepsasync.cli.run import Run  # noqa: PLC0415 - not needed for help
+
         raise Exit(Run(session, archive, staging, delivery, json, lists_paths=True).perform(wanted, len(wanted.names)))
     useless = {
         "--report": delivery.report,
@@ -65,6 +65,9 @@ def fetch(
     if given := [option for option, value in useless.items() if value is not None]:
         raise ConfigError(f"-n fetches nothing: leave out {' and '.join(given)}")
     Config(**given_settings(archive, staging, delivery))  # refuses what the run itself would
+    from pepsasync.cli.search import find  # noqa: PLC0415 - not needed for help
+    from pepsasync.display.table import show_table  # noqa: PLC0415
+
     found = session.run(find, session, archive, wanted, json)
     if not is_output(json):
         show_table(found.products)

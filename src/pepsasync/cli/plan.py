@@ -17,13 +17,11 @@ from pepsasync.cli.options import (
     TextOrJson,
     flatten,
 )
+from pepsasync.cli.order import SaveOrder, save_order
 from pepsasync.cli.search import Found, look_for
 from pepsasync.cli.session import Session
-from pepsasync.cli.sync import SaveOrder, save_order
-from pepsasync.display.counters import ON_TAPE
 from pepsasync.display.figures import earlier
-from pepsasync.display.output import TIER_WORDS, show, show_json
-from pepsasync.display.view import time_left_words
+from pepsasync.display.output import ON_TAPE, TIER_WORDS, show, show_json
 from pepsasync.errors import PepsasyncError
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.space import MARGIN, UNPACKED, fits, free_bytes
@@ -266,7 +264,7 @@ class Estimate:
         if not self.left:
             return "nothing is left to do"
         quota = f", {show_duration(self.quota_wait)} of it for the quota of the account" if self.quota_wait else ""
-        return f"{time_left_words(self.time_left).removeprefix('time left: ').replace(' left', '')}{quota}"
+        return f"{str(self.time_left).removeprefix('time left: ').replace(' left', '')}{quota}"
 
 
 def estimate_order(

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from typer import Context, Exit
 
 from pepsasync.cli.options import ArchiveOptions, DeliveryOptions, Directory, OutputOptions, StagingOptions, flatten
-from pepsasync.cli.run import Run
 from pepsasync.cli.session import Session
-from pepsasync.display.records import is_output
+from pepsasync.display.output import is_output
 from pepsasync.errors import AuthError, ConfigError, ServerError
 from pepsasync.units import parse_shard, show_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pepsasync.cli.run import Run
     from pepsasync.folder.journal import Here, JournalReader, Order, Row
     from pepsasync.model import Product, Query, Wanted
     from pepsasync.query.members import Selection
@@ -379,6 +379,8 @@ def _run(options: JobOptions, given: CommandLine, number: int) -> Run:
     archive, staging, delivery = given.archive, given.staging, given.delivery
     if delivery.selection is None:
         delivery = delivery.with_selection(options.selection)
+    from pepsasync.cli.run import Run  # noqa: PLC0415 - not needed for help
+
     return Run(
         given.session,
         replace(archive, provider=options.provider or archive.provider, base_url=archive.base_url or options.base_url),

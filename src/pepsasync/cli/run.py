@@ -15,18 +15,10 @@ from subprocess import DEVNULL
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.cli import READER_GONE
-from pepsasync.display.counters import MOST_LISTED, Counters
+from pepsasync.display.counters import Counters
 from pepsasync.display.figures import earlier
-from pepsasync.display.lines import QUIET, SPARE
-from pepsasync.display.records import (
-    EventLog,
-    PathList,
-    SearchReplies,
-    check_one_output,
-    check_writable,
-    is_output,
-    opened,
-)
+from pepsasync.display.output import MOST_LISTED, QUIET, SPARE, check_one_output, check_writable, is_output, opened
+from pepsasync.display.records import EventLog, PathList, SearchReplies
 from pepsasync.errors import ConfigError, DiskFullError, NotFoundError, RefusedError
 from pepsasync.limits.estimate import TapePace
 from pepsasync.model import DeliveryStatus

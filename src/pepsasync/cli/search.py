@@ -17,12 +17,18 @@ from pepsasync.cli.options import (
     Replies,
     flatten,
 )
+from pepsasync.cli.order import SaveOrder, save_order
 from pepsasync.cli.session import Session
-from pepsasync.cli.sync import SaveOrder, save_order
-from pepsasync.display.counters import MOST_LISTED
-from pepsasync.display.lines import QUIET, SPARE, VERBOSE
-from pepsasync.display.output import totals
-from pepsasync.display.records import SearchReplies, check_one_output, check_writable, is_output
+from pepsasync.display.output import (
+    MOST_LISTED,
+    QUIET,
+    SPARE,
+    VERBOSE,
+    check_one_output,
+    check_writable,
+    is_output,
+    totals,
+)
 from pepsasync.display.table import FORMATS, USUAL, check_format, parse_columns, show_products
 from pepsasync.errors import ConfigError, IncompleteError
 from pepsasync.text import one_line
@@ -194,6 +200,8 @@ async def find(
     Raises:
         PepsasyncError: The archive did not answer as it should, or cannot answer such a query.
     """
+    from pepsasync.display.records import SearchReplies  # noqa: PLC0415 - not needed for help
+
     replies = SearchReplies(json) if json else None
     async with archive.client() as client:
         with client.raw_replies(replies.take) if replies else contextlib.nullcontext():

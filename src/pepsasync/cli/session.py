@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pepsasync.cli import ending_signals
-from pepsasync.display.lines import NORMAL, QUIET, VERBOSE, Lines
-from pepsasync.display.output import log_as_lines, tell
+from pepsasync.display.output import NORMAL, QUIET, VERBOSE, log_as_lines, tell
 from pepsasync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from pepsasync.cli.options import OutputOptions
     from pepsasync.client import Client
+    from pepsasync.display.lines import Lines
     from pepsasync.display.live import Progress
     from pepsasync.display.records import EventLog
 
@@ -81,6 +81,8 @@ class Session:
             level: Instead of the user's.
         """
         with contextlib.ExitStack() as stack:
+            from pepsasync.display.lines import Lines  # noqa: PLC0415 - not needed for help
+
             view: Lines | Progress
             if self._is_live(log) and level is None:
                 from pepsasync.display.live import Progress  # noqa: PLC0415 - loads the display

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Exit, Option
 
 from pepsasync.cli.options import DELIVERY, ArchiveOptions, OutputOptions, QueryOptions, StagingOptions, flatten
+from pepsasync.cli.order import SaveOrder, save_order
 from pepsasync.cli.search import look_for
 from pepsasync.cli.session import Session
-from pepsasync.cli.sync import SaveOrder, save_order
-from pepsasync.display.lines import QUIET
-from pepsasync.display.output import show, totals
+from pepsasync.display.output import QUIET, show, totals
 from pepsasync.units import show_count
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from typer import Option
 from pepsasync.cli.options import Directory, OutputOptions, flatten
 from pepsasync.display.figures import pace_of
 from pepsasync.display.output import show, show_exactly, show_json
-from pepsasync.display.view import time_left_words
 from pepsasync.errors import ConfigError
 from pepsasync.folder.layout import Folder
 from pepsasync.limits.estimate import Work, time_left, transfer_seconds
@@ -174,7 +173,7 @@ def text_lines(found: Status, now: float) -> list[str]:
         else:
             lines.append(f"'{command}' continues")
         if found.time_left.most is not None and found.work.products:
-            lines.append(f"what is left takes {time_left_words(found.time_left).removesuffix(' left')}")
+            lines.append(f"what is left takes {str(found.time_left).removesuffix(' left')}")
     return lines
 
 
@@ -204,7 +203,7 @@ def _run_lines(found: Status, now: float) -> list[str]:
     lines = [f"a run is under way: {found.owner}"] if found.owner else []
     speed = f"{show_size(found.figures['speed'])}/s, " if found.figures["speed"] else ""
     if found.owner and found.work.products:
-        lines.append(f"  {speed}{time_left_words(found.time_left)}")
+        lines.append(f"  {speed}{found.time_left}")
     if (poll := found.figures["next_poll"]) is not None:
         lines.append(f"  next look at the tape queue in {show_duration(poll - now)}")
     if (until := found.figures["quota_until"]) is not None:

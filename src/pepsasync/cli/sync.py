@@ -1,21 +1,19 @@
-"""Orders that keep a folder up to date: `sync` and `order`, and `--save-order` of the commands that take a query."""
+"""Orders carried out: `sync`, and `fetch --published-since last`."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - the parser looks at types of options
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Exit, Option
 
 from pepsasync.cli.options import (
     DELIVERY,
-    RESULTS,
     ArchiveOptions,
     Auth,
     DeliveryOptions,
@@ -27,11 +25,10 @@ from pepsasync.cli.options import (
     TextOrJson,
     flatten,
 )
+from pepsasync.cli.order import order_of
 from pepsasync.cli.run import Run
 from pepsasync.cli.session import Session
-from pepsasync.config import given_settings
-from pepsasync.display.lines import NORMAL, QUIET
-from pepsasync.display.output import show, show_json
+from pepsasync.display.output import NORMAL, QUIET, show, show_json
 from pepsasync.errors import ConfigError
 from pepsasync.events import TiersWatched
 from pepsasync.model import DeliveryStatus
@@ -46,40 +43,6 @@ if TYPE_CHECKING:
     from pepsasync.sync.run import Sync
 
 WAITS = "{}: waiting for products on tape, maybe for days; skip_tape = true under [settings] leaves them for later runs"
-
-LAST = "last"
-"""Word for the last time in place of a date."""
-
-SaveOrder = Annotated[
-    Path | None,
-    Option("--save-order", metavar="FILE.toml", rich_help_panel=RESULTS, help="write the order for 'pepsasync sync'"),
-]
-
-
-def save_order(path: Path, query: QueryOptions, *groups: Any) -> None:
-    """Write what was given on the command line as an order.
-
-    Args:
-        path: Of the file.
-        query: What to look for.
-        *groups: Other options.
-
-    Raises:
-        ConfigError: It has a limit, there is another file of this name, or it cannot be written.
-    """
-    from pepsasync.sync.order import write_order  # noqa: PLC0415 - not needed for help
-
-    write_order(path, _order_of(dataclasses.replace(query, published_since=_since(query)), *groups))
-
-
-def _since(query: QueryOptions) -> str | None:
-    """Publication of the products of an order: since the last time is what `sync` does anyway."""
-    return None if is_since_last(query) else query.published_since
-
-
-def is_since_last(query: QueryOptions) -> bool:
-    """Whether what was published since the last time is wanted."""
-    return (query.published_since or "").strip().lower() == LAST
 
 
 def fetch_since_last(session: Session, query: QueryOptions, *groups: Any) -> int:
@@ -97,7 +60,7 @@ def fetch_since_last(session: Session, query: QueryOptions, *groups: Any) -> int
 
     archive, staging, delivery = groups
     plain = dataclasses.replace(query, published_since=None)
-    order, wanted = _order_of(plain, *groups), plain.build()
+    order, wanted = order_of(plain, *groups), plain.build()
     text = json.dumps(wanted_as_json(wanted), sort_keys=True, default=str)
     name = f"last-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     work = _SyncRun(
@@ -114,62 +77,6 @@ def fetch_since_last(session: Session, query: QueryOptions, *groups: Any) -> int
         prunes=False,
     )
     return work.perform(())
-
-
-def _order_of(query: QueryOptions, *groups: Any) -> Order:
-    """What was given on the command line as an order.
-
-    Raises:
-        ConfigError: It has a limit, or is for a part only.
-    """
-    from pepsasync.settings import read_settings  # noqa: PLC0415 - not needed for help
-    from pepsasync.sync.order import Order  # noqa: PLC0415
-    from pepsasync.sync.run import check_query  # noqa: PLC0415
-
-    check_query(query.build())
-    for group in groups:
-        _ = getattr(group, "selection", None)  # refuses bands that there are not
-    criteria = {one.name: getattr(query, one.name) for one in dataclasses.fields(query)}
-    criteria = {name: value for name, value in criteria.items() if not (value is None or value is False or value == [])}
-    given = {name: value for group in groups for name, value in vars(group).items()}
-    if given.get("shard"):
-        raise ConfigError("an order for sync is carried out whole", hint="Leave out --shard")
-    return Order(
-        criteria={
-            name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in criteria.items()
-        },
-        directory=given.get("write_dir", Path()),
-        provider=",".join(read_settings(os.environ).choose_all(given.get("provider"))),
-        base_url=given.get("base_url"),
-        auth=given.get("auth"),
-        extract=given.get("extract", False),
-        include=tuple(given.get("include", ())),
-        exclude=tuple(given.get("exclude", ())),
-        bands=tuple(given.get("bands", ())),
-        on_delivered=given.get("on_delivered"),
-        settings=given_settings(*groups),
-    )
-
-
-@flatten(without=("--report", "--events", "-0", "--null", "--serve"))
-def order(
-    *,
-    action: Annotated[str, Argument(metavar="new", help="new: write a new order")],
-    file: Annotated[Path, Argument(metavar="FILE.toml", help="the order")],
-    query: QueryOptions,
-    archive: ArchiveOptions,
-    staging: StagingOptions,
-    delivery: DeliveryOptions,
-    output: OutputOptions,
-) -> None:
-    """Write an order for `sync`: a query, the archive, the folder and the options, in a small TOML file.
-
-    It can be edited. Nothing is searched or fetched.
-    """
-    if action != "new":
-        raise ConfigError(f"order {action} is unknown", hint="Use: pepsasync order new FILE.toml")
-    save_order(file, query.settled(archive, output), archive, staging, delivery)
-    Session(output).say(f"written to {file}; 'pepsasync sync {file}' runs it")
 
 
 @flatten()

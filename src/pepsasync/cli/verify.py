@@ -34,8 +34,7 @@ from pepsasync.cli.resume import (
 )
 from pepsasync.cli.run import check_report, open_report
 from pepsasync.cli.session import Session
-from pepsasync.display.lines import VERBOSE
-from pepsasync.display.output import show
+from pepsasync.display.output import VERBOSE, show
 from pepsasync.errors import ConfigError
 from pepsasync.model import Report
 from pepsasync.units import show_count, show_size

@@ -19,7 +19,7 @@ from pepsasync.display.counters import Amount, Speedometer
 from pepsasync.display.figures import pace_of
 from pepsasync.display.lines import SAME_NEWS_EVERY
 from pepsasync.display.output import show
-from pepsasync.display.view import Download, View, time_left_words
+from pepsasync.display.view import Download, View
 from pepsasync.folder.journal import Count, JournalReader, LeaseWatch, State
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.names import safe_name
@@ -106,7 +106,7 @@ def _line(view: View) -> str:
     tape = f", {waiting:,} waiting for tape" if waiting else ""
     return (
         f"{view.finished:,}/{view.total.products:,} products, {show_size(view.present_bytes)} of "
-        f"{show_size(view.total.bytes)}{speed}{tape}, {time_left_words(view.time_left)}"
+        f"{show_size(view.total.bytes)}{speed}{tape}, {view.time_left}"
     )
 
 

@@ -9,15 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pepsasync import events
+from pepsasync.display.output import MOST_LISTED, ON_TAPE
 from pepsasync.limits.estimate import TapePace, TimeLeft, Work, time_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pepsasync.model import Quota
-
-MOST_LISTED = 20
-"""Failures, and products left out, that are listed one by one; `--report` names them all."""
 
 SPEED_WINDOW = 10.0
 """Seconds over which a speed is averaged."""
@@ -27,9 +25,6 @@ SAMPLE_EVERY = 0.5
 
 IDLE = 3.0
 """Seconds without a byte after which nothing moves any more, and there is no speed."""
-
-ON_TAPE = ("tape", "staging")
-"""Tiers from which a product must be brought online."""
 
 
 class Speedometer:

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Self
 
 from pepsasync import events
 from pepsasync.display.counters import Counters
-from pepsasync.display.output import TIER_WORDS
-from pepsasync.display.view import time_left_words
+from pepsasync.display.output import NORMAL, QUIET, SPARE, TIER_WORDS, VERBOSE
 from pepsasync.units import show_count, show_duration, show_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-QUIET, SPARE, NORMAL, VERBOSE = range(4)
-"""What is reported: failures; notices too; every outcome and all waiting; every step."""
 
 SAME_NEWS_EVERY = 30.0
 """Seconds before a line that says nothing new is said again."""
@@ -167,7 +163,7 @@ class Lines:
     def _time_left(self) -> str:
         """`, about 20 s left`, as far as anything is known of it."""
         left = self.counters.time_left()
-        return f", {time_left_words(left)}" if left.most is not None or left.least >= SHORT else ""
+        return f", {left}" if left.most is not None or left.least >= SHORT else ""
 
     def _report_note(self, event: events.Event) -> None:
         match event:

@@ -20,10 +20,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pepsasync.display.counters import Counters
-from pepsasync.display.lines import NORMAL, Lines, quota_words
-from pepsasync.display.output import told_above
+from pepsasync.display.lines import Lines, quota_words
+from pepsasync.display.output import NORMAL, told_above
 from pepsasync.display.region import EVERY, Region
-from pepsasync.display.view import STATES, time_left_words, view_of
+from pepsasync.display.view import STATES, view_of
 from pepsasync.text import one_line, shorten
 from pepsasync.units import show_duration, show_size
 
@@ -218,7 +218,7 @@ def _overall(view: View, columns: int) -> RenderableType:
     head.add_row(Text(_percent(view.share), style="bold"), bar, Text(size, style="bold"))
     speed = [f"{show_size(view.speed)}/s"] if view.speed else []
     products = f"{view.finished:,}/{view.total.products:,}{more} products"
-    return Group(head, _flow([*speed, products, *_elapsed(view), time_left_words(view.time_left)], columns))
+    return Group(head, _flow([*speed, products, *_elapsed(view), str(view.time_left)], columns))
 
 
 def _elapsed(view: View) -> list[str]:

@@ -21,9 +21,19 @@ from pepsasync.text import as_json, one_line
 from pepsasync.units import show_count, show_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pepsasync.model import Product
+
+QUIET, SPARE, NORMAL, VERBOSE = range(4)
+"""What is reported: failures; notices too; every outcome and all waiting; every step."""
+
+MOST_LISTED = 20
+"""Failures, and products left out, that are listed one by one; `--report` names them all."""
+
+ON_TAPE = ("tape", "staging")
+"""Tiers from which a product must be brought online."""
 
 MOST_WAITING = 10_000
 """Lines that wait for whoever reads standard error; further ones are only counted."""
@@ -226,6 +236,44 @@ async def ask_code() -> str:
     from anyio import to_thread  # noqa: PLC0415 - not needed for help
 
     return await to_thread.run_sync(lambda: answer("Code of the second factor"), abandon_on_cancel=True)
+
+
+def check_writable(path: Path | None, option: str) -> None:
+    """Refuse a file that cannot be written, before hours of work are done.
+
+    Raises:
+        ConfigError: Its folder does not exist, or it is a folder itself.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise ConfigError(f"{option}: {path} is a folder, not a file")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"{option}: the folder of {path} does not exist")
+
+
+def check_one_output(options: Mapping[str, object]) -> None:
+    """Refuse several things on standard output, which nobody could tell apart.
+
+    Args:
+        options: What was given, `-` for standard output, by option.
+
+    Raises:
+        ConfigError: More than one of them is `-`.
+    """
+    there = [option for option, target in options.items() if is_output(target)]
+    if len(there) > 1:
+        raise ConfigError(f"{' and '.join(there)} cannot both be standard output", hint="Give one of them a file")
+
+
+def is_output(target: object) -> bool:
+    """Whether `-` was given for a file."""
+    return str(target) == "-"
+
+
+def opened(path: Path) -> Path | IO[str]:
+    """Standard output for `-`, else the path."""
+    return sys.stdout if is_output(path) else path
 
 
 TIER_WORDS = {"disk": "on disk", "tape": "on tape", "staging": "on the way from tape", "unknown": "somewhere"}

@@ -7,9 +7,9 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from pepsasync.display.output import SETTLE_SECONDS, Late
+from pepsasync.display.output import SETTLE_SECONDS, Late, check_writable, is_output
 from pepsasync.errors import ConfigError, DiskFullError, PepsasyncError
 from pepsasync.events import DownloadProgressed, Noticed, SearchFinished
 from pepsasync.folder.files import FULL
@@ -17,49 +17,11 @@ from pepsasync.model import DeliveryStatus
 from pepsasync.text import as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from pepsasync.events import Event
     from pepsasync.model import Delivery
-
-
-def check_writable(path: Path | None, option: str) -> None:
-    """Refuse a file that cannot be written, before hours of work are done.
-
-    Raises:
-        ConfigError: Its folder does not exist, or it is a folder itself.
-    """
-    if path is None:
-        return
-    if path.is_dir():
-        raise ConfigError(f"{option}: {path} is a folder, not a file")
-    if not path.absolute().parent.is_dir():
-        raise ConfigError(f"{option}: the folder of {path} does not exist")
-
-
-def check_one_output(options: Mapping[str, object]) -> None:
-    """Refuse several things on standard output, which nobody could tell apart.
-
-    Args:
-        options: What was given, `-` for standard output, by option.
-
-    Raises:
-        ConfigError: More than one of them is `-`.
-    """
-    there = [option for option, target in options.items() if is_output(target)]
-    if len(there) > 1:
-        raise ConfigError(f"{' and '.join(there)} cannot both be standard output", hint="Give one of them a file")
-
-
-def is_output(target: object) -> bool:
-    """Whether `-` was given for a file."""
-    return str(target) == "-"
-
-
-def opened(path: Path) -> Path | IO[str]:
-    """Standard output for `-`, else the path."""
-    return sys.stdout if is_output(path) else path
 
 
 MOST_EVENTS = 100_000

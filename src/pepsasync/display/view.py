@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pepsasync.display.counters import Amount
 from pepsasync.limits.estimate import TimeLeft, transfer_seconds
-from pepsasync.units import show_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +18,6 @@ STATES = ("done", "waiting", "under way", "queued")
 
 MOST_NAMES = 3
 """Waiting products that are shown by name."""
-
-CLOSE = 1.25
-"""High end of a range divided by its low one, up to which one number says as much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,13 +151,3 @@ def _download(active: Active, now: float) -> Download:
 
 def _amount(amount: Amount) -> dict[str, int]:
     return {"products": amount.products, "bytes": amount.bytes}
-
-
-def time_left_words(left: TimeLeft) -> str:
-    """`about 20 s left`, `20 min to 2 h left`, `at least 20 min left, tape not known yet`, `time left: ...`."""
-    if left.most is None:
-        unknown = f"{' and '.join(left.unknown)} not known yet"
-        return f"at least {show_duration(left.least)} left, {unknown}" if left.least >= 1 else f"time left: {unknown}"
-    if left.most <= max(1.0, CLOSE * left.least):
-        return f"about {show_duration((left.least + left.most) / 2)} left"
-    return f"{show_duration(left.least)} to {show_duration(left.most)} left"

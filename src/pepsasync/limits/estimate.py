@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pepsasync.units import show_duration
+
 if TYPE_CHECKING:
     from pepsasync.model import Quota
 
@@ -45,6 +47,10 @@ class Work:
     """Whether no further product will be found."""
 
 
+CLOSE = 1.25
+"""High end of a range divided by its low one, up to which one number says as much."""
+
+
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
     """Seconds until everything is here."""
@@ -54,6 +60,16 @@ class TimeLeft:
     """None when nobody can know yet."""
     unknown: tuple[str, ...] = ()
     """Why: `search`, `speed` of the line, `tape`."""
+
+    def __str__(self) -> str:
+        """`about 20 s left`, `20 min to 2 h left`, `at least 20 min left, tape not known yet`, `time left: ...`."""
+        least, most = self.least, self.most
+        if most is None:
+            unknown = f"{' and '.join(self.unknown)} not known yet"
+            return f"at least {show_duration(least)} left, {unknown}" if least >= 1 else f"time left: {unknown}"
+        if most <= max(1.0, CLOSE * least):
+            return f"about {show_duration((least + most) / 2)} left"
+        return f"{show_duration(least)} to {show_duration(most)} left"
 
     def as_dict(self) -> dict[str, object]:
         """Ready for JSON."""

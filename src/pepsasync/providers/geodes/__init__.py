@@ -33,7 +33,8 @@ from pepsasync.model import Account, Limits, Quota, StorageTier
 from pepsasync.providers.answers import Acceptance, not_a_zip
 from pepsasync.providers.attributes import KnownAttributes
 from pepsasync.providers.base import StagingOutcome, StagingReply
-from pepsasync.providers.geodes.attributes import LISTED, parse_queryables
+from pepsasync.providers.completion import GEODES
+from pepsasync.providers.geodes.attributes import parse_queryables
 from pepsasync.providers.geodes.key import Key, key_of
 from pepsasync.providers.geodes.query import COLLECTIONS, collections_of, search_body, slices
 from pepsasync.providers.geodes.reply import parse_availability, parse_files, parse_page
@@ -153,9 +154,9 @@ class Geodes:
         """As STAC describes them; of servers that do not, those that are published (3.1)."""
         url = f"{self._root}/api/stac/collections/{quote(collection, safe='')}/queryables"
         try:
-            return parse_queryables(await self._http.json(self._http.build("GET", url))) or LISTED
+            return parse_queryables(await self._http.json(self._http.build("GET", url))) or GEODES
         except (RefusedError, NotFoundError, ProtocolError):
-            return LISTED
+            return GEODES
 
     async def request_staging(self, product: Product) -> StagingReply:
         """Look where the product is; restoring is asked for only where the server offers it (5.2)."""

@@ -14,19 +14,6 @@ if TYPE_CHECKING:
     from pepsasync.model import Query
     from pepsasync.query.attributes import Condition
 
-_LISTED = {
-    AttributeKind.TEXT: """dataset identifier instrument platform product swath bands parameter pparameter
-        classification product:type product:timeliness processing:level processing:version processing:lineage
-        processing_context processing_correction sar:instrument_mode sar:polarizations sar:beam_ids s2:datatake_id
-        sat:orbit_state grid:code subTile temporal_resolution continent_code keywords sci:doi bbox nb_cols nb_rows""",
-    AttributeKind.WHOLE: "sat:orbit_cycle sat:relative_orbit sat:absolute_orbit mission_take_id",
-    AttributeKind.NUMBER: """eo:cloud_cover water_cover area saturated_defective_pixel nodata_pixel
-        nb_col_interpolation_error ground_useful_pixel min_useful_pixel sensor_angle sensor_pitch sensor_roll""",
-    AttributeKind.INSTANT: "datetime start_datetime end_datetime processing:datetime",
-    AttributeKind.FLAG: "product_validity no_geometry",
-}
-LISTED = {name: Attribute(name, kind) for kind, names in _LISTED.items() for name in names.split()}
-"""Attributes that are published, for servers that do not list theirs."""
 _KINDS = {"number": AttributeKind.NUMBER, "integer": AttributeKind.WHOLE, "boolean": AttributeKind.FLAG}
 _SIGNS = {"=": "eq", "<": "lt", ">": "gt", "<=": "lte", ">=": "gte"}
 _ROUNDED = {"<": "lte", ">": "gte", "<=": "lte", ">=": "gte"}
