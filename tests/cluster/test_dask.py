@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import sys
 from subprocess import DEVNULL
@@ -189,9 +190,9 @@ async def test_a_cancelled_run_stops_its_workers(tmp_path, cluster):
         assert len(outcomes) == right_files(archive, tmp_path)
 
 
-def command(archive, folder, cluster, *more):
-    auth = account_file(archive, folder.parent / "account.txt", "cdse")
-    where = ["--provider", "cdse", "--base-url", root(archive, "cdse"), "-a", str(auth), "--dask", cluster.address]
+def command(archive, folder, cluster, *more, provider="cdse"):
+    auth = account_file(archive, folder.parent / "account.txt", provider)
+    where = ["--provider", provider, "--base-url", root(archive, provider), "-a", str(auth), "--dask", cluster.address]
     what = ["-c", "S1,S2ST", "-d", "2015-01-01", "-f", "2019-01-01", "-w", str(folder), "-j", "3"]
     return [sys.executable, "-m", "pepsasync", "fetch", *where, *what, *more]
 
@@ -211,6 +212,33 @@ async def test_a_killed_coordinator_goes_on(tmp_path, cluster):
         assert archive.statistics.peak_downloads <= 3
     summary = json.loads((tmp_path / "report.json").read_text())["summary"]
     assert 0 == summary["failed"]
+    assert leases_in(folder) == []
+
+
+@long
+@pytest.mark.timeout(600)
+async def test_limits_hold_whoever_is_killed(tmp_path, cluster):
+    count = int(os.environ.get("PEPSASYNC_LONG_PRODUCTS", "250"))
+    folder, chance = tmp_path / "data", random.Random(1)
+    quota = {"geodes_quota": 60, "geodes_quota_seconds": 4.0}
+    async with sandbox(count, product_size=700_000, tape_fraction=0.0, **quota) as archive:
+        words = command(archive, folder, cluster, "--limit-rate", "40MB", "--quota", "60/4s", provider="geodes")
+        for number in range(1_000):
+            async with await anyio.open_process(words, stdout=DEVNULL, stderr=DEVNULL) as run:
+                if number < 4:
+                    await to_thread.run_sync(until, lambda: workers_in(folder))
+                    for _ in range(2):
+                        await anyio.sleep(chance.uniform(0, 1.5))
+                        for worker in list(workers_in(folder))[:1]:
+                            os.kill(worker, signal.SIGKILL)
+                    await anyio.sleep(chance.uniform(0, 1.5))
+                    run.kill()
+            if run.returncode == 0:
+                break
+
+        assert len(archive.catalogue) == right_files(archive, folder)
+        assert archive.statistics.peak_downloads <= 3
+        assert archive.statistics.quota_refusals == 0
     assert leases_in(folder) == []
 
 
