@@ -20,7 +20,7 @@ from pepsasync.cluster.worker import is_akin
 from pepsasync.folder import leases
 from pepsasync.folder.journal import Owner, open_journal
 from pepsasync.folder.layout import Folder
-from pepsasync.folder.leases import Claim, LeaseLostError, Leases, recall_all
+from pepsasync.folder.leases import Claim, Leases, TakenBackError, recall_all
 
 pytest.importorskip("distributed", reason="needs the extra dask")
 cloudpickle = pytest.importorskip("cloudpickle", reason="needs the extra dask")
@@ -78,7 +78,7 @@ async def test_a_worker_that_is_told_to_stop_sees_it(folder):
         given.take_back("a")
 
         assert not given.is_over("a")
-        with pytest.raises(LeaseLostError, match="taken back"):
+        with pytest.raises(TakenBackError, match="taken back"):
             claim.check()
         claim.give_back()
         assert given.is_over("a")
@@ -88,10 +88,10 @@ async def test_a_worker_of_another_owner_stops(folder):
     claim = Claim(folder, "a", Owner.here(), Clock())
     Leases(folder).give("a", "product")
     claim.take()
-    with pytest.raises(LeaseLostError, match="no such owner"):
+    with pytest.raises(TakenBackError, match="no such owner"):
         claim.check()
     async with open_journal(folder.directory, tell=print):
-        with pytest.raises(LeaseLostError, match="no such owner"):
+        with pytest.raises(TakenBackError, match="no such owner"):
             claim.check()
 
 
@@ -106,7 +106,7 @@ async def test_a_worker_whose_coordinator_is_silent_stops(folder, monkeypatch):
         monkeypatch.setattr(leases, "look", lambda _: seen)
         claim.check()
         clock.now += leases.SILENCE + 1
-        with pytest.raises(LeaseLostError, match="no sign of life"):
+        with pytest.raises(TakenBackError, match="no sign of life"):
             claim.check()
 
 
@@ -123,7 +123,7 @@ async def test_a_worker_that_does_not_see_the_folder_stops(folder, monkeypatch):
         monkeypatch.setattr(leases, "look", fail)
         claim.check()
         clock.now += leases.BLIND + 1
-        with pytest.raises(LeaseLostError, match="cannot be seen"):
+        with pytest.raises(TakenBackError, match="cannot be seen"):
             claim.check()
 
 

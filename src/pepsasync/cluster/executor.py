@@ -204,6 +204,8 @@ class OnWorkers:
                     request = await archive.provider.download_request(product)
                     ticket = ticket_for(request)
                     _refuse_password(ticket, archive)
+                    if archive.gate.shared:
+                        archive.gate.shared.check()
                     task = await self._send(product, archive, folder, journey, ticket, held)
                     await self._until(task.received, task)
                     if task.ended.is_set():
@@ -239,7 +241,9 @@ class OnWorkers:
             topic=self._connection.topic,
             provider=archive.name,
             root=archive.root,
-            config=replace(archive.config, jobs=1, segments=1, quota=None, shard=None, limit_rate=None),
+            config=replace(
+                archive.config, jobs=1, segments=1, quota=None, shard=None, limit_rate=None, share_limits=None
+            ),
             rate=held.enter_context(self._shares.taken(archive.throttle.rate, places)),
             ticket=ticket,
             serves_ranges=dict(archive.serves_ranges),

@@ -23,7 +23,7 @@ from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import PepsasyncError, ServerError, TransferError
 from pepsasync.events import DownloadProgressed, DownloadStarted, Noticed
 from pepsasync.folder.layout import Folder
-from pepsasync.folder.leases import LOOK, Claim, LeaseLostError
+from pepsasync.folder.leases import LOOK, Claim, TakenBackError
 from pepsasync.groups import task_group
 from pepsasync.http.client import Http, on_each_hop, origin_of
 from pepsasync.http.errors import safe_url
@@ -142,7 +142,7 @@ async def bring(errand: Errand, http: Http, buffers: BufferPool, say: Say) -> Ou
             watching.start_soon(news.flow)
             try:
                 outcome.brought = await _bring(errand, http, buffers, claim, news)
-            except LeaseLostError as error:
+            except TakenBackError as error:
                 outcome.was_stopped = error.message
             except PepsasyncError as error:
                 outcome.error = error
@@ -162,7 +162,7 @@ async def _watch(claim: Claim, outcome: Outcome, scope: anyio.CancelScope) -> No
         await anyio.sleep(LOOK)
         try:
             await to_thread.run_sync(claim.check)
-        except LeaseLostError as error:
+        except TakenBackError as error:
             outcome.was_stopped = error.message
             scope.cancel()
 

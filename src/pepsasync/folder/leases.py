@@ -49,7 +49,7 @@ PROBE = "probe."
 """Beginning of the names of files that tell whether a worker sees the folder."""
 
 
-class LeaseLostError(TransferError):
+class TakenBackError(TransferError):
     """This worker may not bring the product any more."""
 
 
@@ -213,25 +213,25 @@ class Claim:
         """Look whether the lease still holds.
 
         Raises:
-            LeaseLostError: It was taken back, or the folder has no such owner any more, or it is not to be seen.
+            TakenBackError: It was taken back, or the folder has no such owner any more, or it is not to be seen.
         """
         try:
             open(self._taken, "rb", opener=open_own).close()
             sight = look(self._journal)
         except FileNotFoundError:
-            raise LeaseLostError("the product was taken back") from None
+            raise TakenBackError("the product was taken back") from None
         except OSError as error:
             if self._clock() - self._seen > BLIND:
-                raise LeaseLostError(f"the folder cannot be seen: {error.strerror or error}") from error
+                raise TakenBackError(f"the folder cannot be seen: {error.strerror or error}") from error
             return
         self._seen = self._clock()
         if sight is None or (sight.owner is not None and sight.owner.token != self._owner.token):
-            raise LeaseLostError("the folder has no such owner any more")
+            raise TakenBackError("the folder has no such owner any more")
         verdict = self._watch.judge(sight, self._seen)
         if verdict:
             self._watch = LeaseWatch(SILENCE)
         elif verdict is False:
-            raise LeaseLostError("the owner of the folder gives no sign of life")
+            raise TakenBackError("the owner of the folder gives no sign of life")
 
     def give_back(self) -> None:
         """Say that nothing is done under this lease any more."""
