@@ -123,7 +123,7 @@ class Product:
     name: str
     """Product name without extension, the same in every archive."""
     provider: str
-    """Name of the archive that described it: `peps`, `geodes`, `cdse`."""
+    """Name of the archive that described it, as `--provider` takes it."""
     collection: str
     """The archive's own collection name."""
     download_url: str

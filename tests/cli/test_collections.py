@@ -10,7 +10,7 @@ import pytest
 from archives import root, running
 from pepsasync import Client
 from pepsasync.providers import provider_names
-from pepsasync.providers.collections import ARCHIVES, names_of
+from pepsasync.providers.collections import ARCHIVES, doubt, names_of
 from pepsasync.providers.completion import attributes_of
 from pepsasync.sync.order import read_order
 
@@ -129,6 +129,28 @@ def test_the_shell_completes_commands_options_collections_and_attributes():
 def test_there_is_something_to_complete(provider):
     assert len(attributes_of(provider)) > 10
     assert "S1" in names_of(provider)
+
+
+@pytest.mark.parametrize(
+    ("provider", "names"),
+    [
+        (
+            "wekeo",
+            "S1 S2 S2ST S3 EO:ESA:DAT:SENTINEL-1 EO:ESA:DAT:SENTINEL-2 EO:ESA:DAT:SENTINEL-3 EO:EUM:DAT:SENTINEL-3:OL_1_EFR___",
+        ),
+        ("asf", "S1 SENTINEL-1A_SLC SENTINEL-1A_DP_GRD_HIGH"),
+        ("cdse", "S1 S2 S2ST S3 SENTINEL-1 SENTINEL-2 SENTINEL-3 SENTINEL-5P LANDSAT-8"),
+        ("peps", "S1 S2 S2ST S3"),
+    ],
+)
+def test_names_of_collections_are_whole(provider, names):
+    assert names.split() == [*names_of(provider)]
+    assert all(doubt(provider, name) is None for name in names.split())
+
+
+def test_a_name_that_is_nearly_one_is_told():
+    assert "did you mean EO:ESA:DAT:SENTINEL-1?" in doubt("wekeo", "EO:ESA:DAT:SENTINEL1")
+    assert "did you mean" not in doubt("wekeo", "EO")
 
 
 @pytest.mark.parametrize("provider", provider_names())

@@ -444,7 +444,8 @@ def test_terms_are_accepted_only_when_that_is_asked_for(run, typed):
     assert (0, 3, 0, 0) == (without.code, search.code, done.code, again.code), (search.err, again.err)
     assert "Copernicus_Sentinel_License" in search.err
     assert "accepted for this account" not in without.err
-    assert "accepted for this account: Copernicus Sentinel Data Terms and Conditions" in done.err
+    shown, accepted = "to be accepted: Copernicus Sentinel Data", "accepted for this account: Copernicus Sentinel Data"
+    assert done.err.index(shown) < done.err.index("to be accepted: EUMETSAT") < done.err.index(accepted)
 
 
 def test_other_archives_have_no_terms_to_accept(run, typed):

@@ -8,6 +8,7 @@ from anyio import to_thread
 
 from archives import QUICK, connect, credentials, everything, fetch_all, held, right_files, root, sandbox
 from pepsasync import AuthError, Client, Config, Credentials, DeliveryStatus
+from pepsasync.errors import ServerError
 from pepsasync.query.criteria import build_query
 from pepsasync.sandbox.asf.download import burst_content
 from pepsasync.sandbox.asf.records import burst_id
@@ -52,6 +53,21 @@ async def test_sessions_may_end_in_mid_run(secret, tmp_path):
         assert right_files(archive, tmp_path) == 6
         assert archive.statistics.asf_sessions == 2
         assert archive.statistics.refused_logins == 0
+
+
+async def test_a_search_that_the_catalogue_cut_off_is_made_again():
+    async with sandbox(12, faults={"search-cut": 1.0}, fault_limit=1) as archive:
+        async with connect(archive, "asf") as client:
+            found = {product.name async for product in client.search(collection="S1")}
+
+        assert found == {product.name for product in archive.catalogue if product.collection == "S1"}
+
+
+async def test_a_search_that_is_always_cut_off_fails():
+    faults = {"search-cut": 1.0}
+    async with sandbox(12, faults=faults, fault_limit=99) as archive, connect(archive, "asf", retries=1) as client:
+        with pytest.raises(ServerError, match="sent only a part"):
+            await everything(client)
 
 
 async def test_a_wrong_password_is_sent_once(tmp_path):

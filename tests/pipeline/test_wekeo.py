@@ -8,7 +8,7 @@ from anyio import to_thread
 
 from archives import QUICK, connect, credentials, everything, fetch_all, right_files, root, sandbox
 from pepsasync import AuthError, Client, Config, DeliveryStatus
-from pepsasync.errors import ProviderError
+from pepsasync.errors import ForbiddenError, ProviderError
 from pepsasync.events import StagingRequested
 from pepsasync.query.criteria import build_query
 
@@ -119,6 +119,24 @@ async def test_orders_of_a_run_that_ended_are_found_again(tmp_path):
         assert archive.statistics.requests["order"] == before == 6
 
 
+async def test_every_page_is_read_when_nobody_says_that_there_is_another():
+    async with sandbox(420, product_size=20_000, faults={"next-missing": 1.0}) as archive:
+        async with connect(archive, "wekeo") as client:
+            found = [product.name async for product in client.search(collection="S1")]
+
+        assert {*found} == {product.name for product in archive.catalogue if product.collection == "S1"}
+        assert len(found) > 200
+
+
+async def test_products_that_an_account_may_not_have_fail_alone(tmp_path):
+    async with sandbox(6, tape_fraction=0) as archive:
+        archive.deny("S2ST")
+        outcomes, _ = await fetch_all(archive, tmp_path, "wekeo")
+        errors = {each.product.collection[-1]: type(each.error) for each in outcomes.values()}
+
+    assert errors == {"1": type(None), "2": ForbiddenError}
+
+
 async def test_orders_that_have_ended_meanwhile_are_made_again(tmp_path):
     now = [0.0]
     async with sandbox(2, tape_fraction=0, wekeo_order_life=1000, clock=lambda: now[0]) as archive:
@@ -154,13 +172,17 @@ async def test_terms_are_named_and_never_accepted_silently(status, tmp_path):
         for _ in range(2):
             with pytest.raises(AuthError, match=r"Copernicus_Sentinel_License.*--accept-terms"):
                 await everything(client)
-        accepted = await client.provider.accept_terms()
+        missing = await client.provider.missing_terms()
+        for term in missing:
+            await client.provider.accept_term(term)
         products = await everything(client)
 
-        assert {"Copernicus Sentinel Data Terms and Conditions", "EUMETSAT Copernicus Data Licence"} == {*accepted}
-        assert len(accepted) == 2
+        assert missing == {
+            "Copernicus_Sentinel_License": "Copernicus Sentinel Data Terms and Conditions",
+            "EUMETSAT_Copernicus_Data_Licence": "EUMETSAT Copernicus Data Licence",
+        }
         assert len(products) == 2
-        assert await client.provider.accept_terms() == ()
+        assert await client.provider.missing_terms() == {}
 
 
 @pytest.mark.parametrize(

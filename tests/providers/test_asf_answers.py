@@ -390,3 +390,14 @@ async def test_a_later_page_is_found_without_the_one_before():
     page = await asf(catalogue).search_page(build_query(collection="S1"), 2)
 
     assert [product.name for product in page.products] == ["B"]
+
+
+async def test_a_reply_that_the_catalogue_cut_off_in_time_is_no_result():
+    partial = httpx.Response(200, json={"hits": 1, "items": [record("A")]}, headers={"CMR-Timed-Out": "true"})
+    whole = httpx.Response(200, json={"hits": 1, "items": [record("A")]}, headers={"CMR-Timed-Out": "false"})
+    with pytest.raises(ServerError, match="only a part"):
+        await asf(lambda _: partial).search_page(build_query(collection="S1"), 1)
+
+    page = await asf(lambda _: whole).search_page(build_query(collection="S1"), 1)
+
+    assert [product.name for product in page.products] == ["A"]

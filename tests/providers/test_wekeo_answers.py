@@ -14,6 +14,7 @@ from pepsasync.credentials import Credentials
 from pepsasync.credentials.lookup import Lookup
 from pepsasync.errors import (
     AuthError,
+    ForbiddenError,
     NotFoundError,
     OfflineError,
     ProtocolError,
@@ -130,14 +131,89 @@ async def test_what_was_not_ordered_is_nowhere():
     assert served.seen == []
 
 
-async def test_orders_that_are_lost_are_made_again_only_so_often():
-    provider = wekeo(answers(order=[TAKEN], state=[httpx.Response(404)]))
-    for number in range(MOST_FAILURES):
-        await provider.tiers([product("A", id="A.SAFE", order=f"order-{number}")])
-        await provider.tiers([product("A", id="A.SAFE", order=f"order-{number}")])
-
-    with pytest.raises(ProviderError, match="could not make it available: the order was lost"):
+@pytest.mark.parametrize("is_same", [True, False])
+async def test_orders_that_are_lost_are_made_again_only_so_often(is_same):
+    served = answers(order=[TAKEN], state=[httpx.Response(404)])
+    provider = wekeo(served)
+    await provider.request_staging(ITEM)
+    for number in range(1, MOST_FAILURES):
+        lost = product("A", id="A.SAFE", order="0a0b" if is_same else f"order-{number}")
+        await provider.tiers([lost])
+        await provider.tiers([lost])
         await provider.request_staging(ITEM)
+    await provider.tiers([product("A", id="A.SAFE", order="0a0b" if is_same else "last")])
+
+    for _ in range(2):
+        with pytest.raises(ProviderError, match="could not make it available: the order was lost"):
+            await provider.request_staging(ITEM)
+    assert [key for key, *_ in served.seen].count(ORDER) == MOST_FAILURES
+
+
+async def test_a_product_that_is_forbidden_fails_alone():
+    served = answers(
+        file=[httpx.Response(403)],
+        **{"GET /hda-broker/api/v1/termsaccepted": [httpx.Response(200, json={"features": []})]},
+    )
+    provider = wekeo(served)
+    found = []
+    for _ in range(3):
+        async with provider._http.stream(await provider.download_request(ORDERED)) as response:
+            found.append(type(provider.judge_download(ORDERED, response, b"")))
+    await provider.account()
+
+    assert found == [ServerError, ForbiddenError, ForbiddenError]
+
+
+async def test_an_order_that_is_forbidden_fails_alone():
+    accepted = "GET /hda-broker/api/v1/termsaccepted"
+    served = answers(order=[httpx.Response(403)], **{accepted: [httpx.Response(200, json={"features": []})]})
+    provider = wekeo(served)
+    for _ in range(2):
+        with pytest.raises(ForbiddenError):
+            await provider.request_staging(ITEM)
+
+    assert len(served.logins) == 1
+
+
+async def test_a_token_that_is_refused_with_403_for_everything_ends_the_run():
+    accepted = "GET /hda-broker/api/v1/termsaccepted"
+    provider = wekeo(answers(order=[httpx.Response(403)], **{accepted: [httpx.Response(403)]}))
+    with pytest.raises(AuthError, match="refuses the token that it has issued"):
+        await provider.request_staging(ITEM)
+
+
+async def test_all_terms_are_read_however_many_there_are():
+    every = [{"term_id": f"term-{number}", "title": f"Title {number}"} for number in range(120)]
+
+    def page(entries):
+        def answer(request):
+            start, size = (int(request.url.params[name]) for name in ("startIndex", "itemsPerPage"))
+            return httpx.Response(200, json={"features": entries[start : start + min(size, 40)]})
+
+        return [answer]
+
+    api = "/hda-broker/api/v1"
+    put = {f"PUT {api}/termsaccepted/term-{number}": [httpx.Response(200)] for number in range(120)}
+    told = [{"term_id": each["term_id"], "accepted": True} for each in every[:60]]
+    served = answers(**{f"GET {api}/terms": page(every), f"GET {api}/termsaccepted": page(told), **put})
+    provider = wekeo(served)
+    missing = await provider.missing_terms()
+    for term in missing:
+        await provider.accept_term(term)
+
+    assert missing == {f"term-{number}": f"Title {number}" for number in range(60, 120)}
+    assert [key for key, *_ in served.seen if key.startswith("PUT")] == [*put][60:]
+
+
+async def test_lists_of_terms_that_never_end_are_read_once():
+    same = {"features": [{"term_id": "A", "title": "a"}] * 50}
+    api = "GET /hda-broker/api/v1"
+    served = answers(
+        **{f"{api}/terms": [httpx.Response(200, json=same)], f"{api}/termsaccepted": [httpx.Response(200, json={})]}
+    )
+
+    assert await wekeo(served).missing_terms() == {"A": "a"}
+    assert len(served.seen) < 6
 
 
 @pytest.mark.parametrize("factor", [1, 1000])

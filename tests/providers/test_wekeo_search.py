@@ -4,6 +4,7 @@ import copy
 from datetime import UTC, datetime
 
 import pytest
+import shapely
 
 from pepsasync import Query
 from pepsasync.errors import ProtocolError
@@ -176,3 +177,51 @@ def test_everything_is_all_three():
     found = {search_body(query, 0)["dataset_id"] for query in slices(Query())}
 
     assert found == {"EO:ESA:DAT:SENTINEL-1", "EO:ESA:DAT:SENTINEL-2", "EO:ESA:DAT:SENTINEL-3"}
+
+
+@pytest.mark.parametrize("about", [{}, {"nextIndex": None}, {"nextIndex": 0}])
+def test_a_full_page_is_never_known_to_be_the_last(about):
+    page, following = parse_page({"properties": about, "features": [FEATURE] * 200}, QUERY, 400, "https://h.example")
+
+    assert (following, page.is_last) == (600, False)
+
+
+def test_a_page_that_is_as_full_as_the_archive_makes_them_is_not_the_last():
+    about = {"itemsPerPage": 100}
+    page, following = parse_page({"properties": about, "features": [FEATURE] * 100}, QUERY, 0, "https://h.example")
+
+    assert (following, page.is_last) == (100, False)
+
+
+@pytest.mark.parametrize(
+    ("collection", "written", "sent"),
+    [
+        ("S1", "IW_GRDH_1S", "GRD"),
+        ("EO:ESA:DAT:SENTINEL-1", "iw_slc__1s", "SLC"),
+        ("S1", "grd", "GRD"),
+        ("S3", "OL_2_LFR___", "OL_2_LFR___"),
+        ("S2", "S2MSI1C", "S2MSI1C"),
+    ],
+)
+def test_types_of_radar_are_sent_in_their_short_form(collection, written, sent):
+    [query] = slices(Query(collection=collection, product_type=written))
+
+    assert search_body(query, 0)["productType"] == sent
+
+
+@pytest.mark.parametrize("wkt", ["POINT (1.4 43.6)", "LINESTRING (1 43, 1 44)"])
+def test_boxes_have_a_width_and_hold_what_was_asked_for(wkt):
+    area = shapely.from_wkt(wkt)
+    west, south, east, north = search_body(Query(collection="S1", area=area), 0)["bbox"]
+
+    assert west < east
+    assert south < north
+    assert shapely.box(west, south, east, north).contains(area)
+
+
+def test_boxes_are_rounded_outwards_and_stay_in_the_world():
+    inner = search_body(Query(collection="S1", area=shapely.box(0.1234567, 1, 2.1234561, 3)), 0)["bbox"]
+    edge = search_body(Query(collection="S1", area=shapely.Point(180, 90)), 0)["bbox"]
+
+    assert inner == [0.123456, 1, 2.123457, 3]
+    assert edge[2:] == [180, 90]

@@ -15,6 +15,8 @@ from pepsasync.errors import AuthError, ConfigError, PepsasyncError
 from pepsasync.units import show_count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pepsasync.credentials import Credentials
     from pepsasync.model import Account
 
@@ -48,8 +50,7 @@ def login(
         raise ConfigError(f"{name} has no terms that a program can accept", hint="Leave --accept-terms out")
     credentials = _ask(name)
     if accept_terms:
-        for title in session.run(_accept, replace(archive, provider=name), credentials):
-            session.say(f"accepted for this account: {title}")
+        session.run(_accept, replace(archive, provider=name), credentials, session.say)
     if not no_check:
         account = _check(session, replace(archive, provider=name), credentials)
         left = "" if account.quota_left is None else f"; {show_count(account.quota_left)} may be downloaded now"
@@ -128,11 +129,19 @@ def _check(session: Session, archive: ArchiveOptions, credentials: Credentials) 
         raise
 
 
-async def _accept(archive: ArchiveOptions, credentials: Credentials) -> tuple[str, ...]:
+async def _accept(archive: ArchiveOptions, credentials: Credentials, say: Callable[[str], None]) -> None:
+    """Show what the account has not accepted, then accept just that."""
     from pepsasync.providers.base import HasTerms  # noqa: PLC0415 - not needed for help
 
     async with archive.client(credentials=credentials, retries=2) as client:
-        return await client.provider.accept_terms() if isinstance(client.provider, HasTerms) else ()
+        provider = client.provider
+        missing = await provider.missing_terms() if isinstance(provider, HasTerms) else {}
+        for title in missing.values():
+            say(f"to be accepted: {title}")
+        for term, title in missing.items():
+            if isinstance(provider, HasTerms):
+                await provider.accept_term(term)
+            say(f"accepted for this account: {title}")
 
 
 async def _look(archive: ArchiveOptions, credentials: Credentials) -> Account:

@@ -190,19 +190,28 @@ class Http:
         decoded, _ = await self.json_with_headers(request, is_search=is_search)
         return decoded
 
-    async def json_with_headers(self, request: httpx.Request, *, is_search: bool = False) -> tuple[Any, httpx.Headers]:
+    async def json_with_headers(
+        self,
+        request: httpx.Request,
+        *,
+        is_search: bool = False,
+        judge: Callable[[httpx.Response], PepsasyncError | None] = lambda _: None,
+    ) -> tuple[Any, httpx.Headers]:
         """Send patiently, decode the JSON body, and return it with the headers of the answer.
 
         Args:
             request: Idempotent.
             is_search: Show the raw reply to `on_search_reply`, and wait for the end of an outage.
+            judge: Says what is wrong with an answer that has the right status and body.
 
         Raises:
             ProtocolError: The body is not JSON, or a search was sent on without its criteria.
             ProviderError: As `send_patiently`.
         """
         decoded: list[Any] = []
-        response = await self.send_patiently(request, lambda answer: _decode_into(decoded, answer), waits=is_search)
+        response = await self.send_patiently(
+            request, lambda answer: _decode_into(decoded, answer) or judge(answer), waits=is_search
+        )
         if is_search and not {*request.url.params.multi_items()} <= {*response.url.params.multi_items()}:
             raise ProtocolError("the archive redirects the search without its criteria", url=safe_url(response))
         if is_search and self.on_search_reply:

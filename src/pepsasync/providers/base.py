@@ -97,7 +97,7 @@ class Provider(Protocol):
 
     @property
     def name(self) -> str:
-        """`peps`, `geodes`, `cdse`."""
+        """Of the registry, see `pepsasync.providers.provider_names`."""
 
     @property
     def limits(self) -> Limits:
@@ -205,11 +205,16 @@ class Provider(Protocol):
 class HasTerms(Protocol):
     """A provider whose archive gives nothing to accounts that have not accepted its terms."""
 
-    async def accept_terms(self) -> tuple[str, ...]:
-        """Accept all terms that the account has not accepted yet, on the word of the user.
+    async def missing_terms(self) -> Mapping[str, str]:
+        """Terms that the account has not accepted yet: title by id.
 
-        Returns:
-            Their titles.
+        Raises:
+            AuthError: There are no credentials, or the archive refused them.
+            ProviderError: The archive did not answer as it should.
+        """
+
+    async def accept_term(self, term: str) -> None:
+        """Accept one of them, by its id, on the word of the user. Cancelled, it may be accepted or not.
 
         Raises:
             AuthError: There are no credentials, or the archive refused them.

@@ -127,7 +127,7 @@ def names_of(provider: str) -> tuple[str, ...]:
 KNOW_PLACES = ("peps",)
 """Archives that search by the name of a place themselves."""
 
-_OWN = re.compile(r"\b[A-Z][A-Z0-9]+[-_][A-Z0-9_-]*[A-Z0-9]\b")
+_OWN = re.compile(r"(?<![\w:-])[A-Z][A-Z0-9]+[-_:][A-Z0-9_:-]*")
 """An archive's own name of a collection in what is listed of it."""
 
 
@@ -138,7 +138,7 @@ def is_listed(provider: str, collection: str) -> bool:
 
 def doubt(provider: str, collection: str | None) -> str | None:
     """Words on a collection in which nothing was found and that is not among those listed here; None for others."""
-    listed = re.findall(r"[\w-]+", " ".join(text for row in COLLECTIONS.get(provider, ()) for text in row[:2]))
+    listed = names_of(provider)
     if not listed or collection is None or collection in listed:
         return None
     close = get_close_matches(collection.upper(), listed, n=1)

@@ -1,4 +1,7 @@
-"""Attributes by archive, for shells that complete a command line: what there really is the archive is asked."""
+"""Attributes of PEPS, GEODES and CDSE as they were known, for shells that complete a command line without any request.
+
+What a collection really has is asked for elsewhere, see `Provider.attributes`; WEkEO and ASF are not listed.
+"""
 
 from __future__ import annotations
 

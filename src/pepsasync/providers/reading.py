@@ -26,6 +26,9 @@ _NOTHING: tuple[Any, ...] = (None, "", {})
 _OTHER_SHAPES = ("Point", "MultiPoint", "LineString", "MultiLineString", "GeometryCollection")
 _HALF = re.compile("[\ud800-\udfff]")
 """One half of a pair that stands for one character."""
+_SATELLITE = re.compile(r"(S\d[A-Z])_")
+_MISSION = re.compile(r"SENTINEL-(\d[A-Z])")
+_BETWEEN = re.compile("[&+,]")
 _DIGESTS = {"md5": re.compile("[0-9a-f]{32}"), "blake3": re.compile("[0-9a-f]{64}")}
 
 
@@ -56,6 +59,38 @@ def as_word(value: Any) -> str | None:
     """A text of which there are few: kept once, however many products have it."""
     text = as_text(value)
     return sys.intern(text) if text else None
+
+
+def as_lower(value: Any) -> str | None:
+    """A text of which there are few, in lower case."""
+    text = as_text(value)
+    return sys.intern(text.lower()) if text else None
+
+
+def as_percent(value: Any) -> float | None:
+    """A share; a negative one, as of the clouds of radar, means that there is none to tell."""
+    number = as_number(value)
+    return number if number is not None and number >= 0 else None
+
+
+def as_polarisation(value: Any) -> str | None:
+    """`VV VH`, from `VV&VH`, `VV+VH`, `VV,VH` or a list."""
+    text = " ".join(map(str, value)) if isinstance(value, list) else as_text(value)
+    return sys.intern(" ".join(_BETWEEN.sub(" ", text).split())) or None if text else None
+
+
+def as_platform(name: str, mission: Any = None, unit: Any = None) -> str | None:
+    """`S1A`; None for what is no Sentinel.
+
+    Args:
+        name: Of the product, which tells it as a rule.
+        mission: `SENTINEL-1`, in any case, with or without the unit.
+        unit: `A`.
+    """
+    if match := _SATELLITE.match(name):
+        return sys.intern(match[1])
+    match = _MISSION.fullmatch(f"{as_text(mission) or ''}{as_text(unit) or ''}".upper())
+    return sys.intern(f"S{match[1]}") if match else None
 
 
 def as_number(value: Any) -> float | None:

@@ -92,7 +92,7 @@ class Asf:
                 **({"CMR-Search-After": after} if after else {}),
             },
         )
-        reply, headers = await self._http.json_with_headers(request, is_search=True)
+        reply, headers = await self._http.json_with_headers(request, is_search=True, judge=_partial)
         following = headers.get("CMR-Search-After")
         found = parse_page(reply, query, is_last=following is None or not reply.get("items"))
         is_whole = found.total is not None and page == 1 and len(found.sent) >= found.total
@@ -229,6 +229,13 @@ class Asf:
         if isinstance(error_of_status, ForbiddenError):
             error_of_status.hint = "ASF does not give out this product at the moment"
         return error_of_status
+
+
+def _partial(response: httpx.Response) -> ServerError | None:
+    """Whether the catalogue ran out of time and sent what it had found by then, with status 200 (4)."""
+    if response.headers.get("CMR-Timed-Out", "false").lower() == "false":
+        return None
+    return ServerError("the catalogue ran out of time and sent only a part", url=safe_url(response))
 
 
 def _another_burst(product: Product, response: httpx.Response) -> ServerError | None:

@@ -20,8 +20,11 @@ from pepsasync.providers.reading import (
     as_instant,
     as_integer,
     as_list,
+    as_lower,
     as_mapping,
     as_md5,
+    as_platform,
+    as_polarisation,
     as_size,
     as_text,
     as_word,
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_SATELLITE = re.compile(r"S1[A-Z](?=_)")
 _LEVEL = re.compile(r"-(GRD_[A-Z]{2}|SLC|OCN|RAW|BURST)$")
 """End of the id of a product, behind its name."""
 _NOTHING = {"NA", "N/A", "NULL", "NONE"}
@@ -123,13 +125,13 @@ def parse_item(item: Any, query: Query | None = None) -> Product | None:
         checksum=checksum,
         product_type=BURST if is_burst else _product_type(a.get("PROCESSING_TYPE"), identity),
         sensor_mode=_sensor_mode(a.get("BEAM_MODE_TYPE") or a.get("BEAM_MODE")),
-        platform=_platform(name, umm, a),
+        platform=as_platform(name, a.get("ASF_PLATFORM") or _short_name(umm)),
         start=as_instant(start),
         end=as_instant(end),
         orbit=_orbit(umm),
         relative_orbit=as_integer(a.get("PATH_NUMBER")),
-        orbit_direction=_lower(a.get("ASCENDING_DESCENDING")),
-        polarisation=_polarisation(a.get("POLARIZATION")),
+        orbit_direction=as_lower(a.get("ASCENDING_DESCENDING")),
+        polarisation=as_polarisation(a.get("POLARIZATION")),
         published=_published(item),
         quicklook_url=_address(addresses, "GET RELATED VISUALIZATION"),
         footprint=as_footprint(_geometry(umm)),
@@ -209,14 +211,9 @@ def _sensor_mode(beam: str | None) -> str | None:
     return "SM" if re.fullmatch(r"S[1-6]", beam) else sys.intern(beam)
 
 
-def _platform(name: str, umm: Mapping[str, Any], attributes: Mapping[str, str]) -> str | None:
-    """`S1A`, from the name or from `Sentinel-1A`, which is written in any case."""
-    if match := _SATELLITE.match(name):
-        return sys.intern(match[0])
-    platforms = as_list(umm.get("Platforms"))
-    text = attributes.get("ASF_PLATFORM") or as_text(as_mapping(next(iter(platforms), None)).get("ShortName")) or ""
-    match = re.fullmatch(r"SENTINEL-1([A-Z])", text.upper())
-    return sys.intern(f"S1{match[1]}") if match else None
+def _short_name(umm: Mapping[str, Any]) -> Any:
+    """`Sentinel-1A`, which is written in any case."""
+    return as_mapping(next(iter(as_list(umm.get("Platforms"))), None)).get("ShortName")
 
 
 def _published(item: Any) -> Any:
@@ -224,12 +221,3 @@ def _published(item: Any) -> Any:
     dates = {each.get("Type"): each.get("Date") for each in map(as_mapping, as_list(_umm(item).get("ProviderDates")))}
     changed = as_mapping(as_mapping(item).get("meta")).get("revision-date")
     return as_instant(dates.get("Insert") or dates.get("Create") or changed)
-
-
-def _lower(value: str | None) -> str | None:
-    return sys.intern(value.lower()) if value else None
-
-
-def _polarisation(value: str | None) -> str | None:
-    """`VV VH`, from `VV+VH` or `Dual VV`."""
-    return sys.intern(" ".join(value.replace("+", " ").split())) if value else None

@@ -22,8 +22,11 @@ from pepsasync.providers.reading import (
     as_instant,
     as_integer,
     as_list,
+    as_lower,
     as_mapping,
-    as_number,
+    as_percent,
+    as_platform,
+    as_polarisation,
     as_size,
     as_text,
     as_word,
@@ -42,7 +45,6 @@ _log = logging.getLogger(__name__)
 
 _TIERS = {True: StorageTier.DISK, False: StorageTier.TAPE}
 _RADAR = re.compile(r"^\w\w_(GRD|SLC|OCN|RAW)")
-_SATELLITE = re.compile(r"(S\d[A-Z])_")
 
 
 def parse_page(reply: Any, query: Query, page: int, root: str) -> SearchPage:
@@ -93,7 +95,8 @@ def parse_record(record: Any, collection: str | None, root: str, query: Query | 
         return None
     name = _name(record.get("Name")) or identity
     a = _attributes(record.get("Attributes"))
-    platform, orbit = _platform(name, a), as_integer(a.get("orbitNumber"))
+    platform = as_platform(name, a.get("platformShortName"), a.get("platformSerialIdentifier"))
+    orbit = as_integer(a.get("orbitNumber"))
     period = as_mapping(record.get("ContentDate"))
     start, checksums = as_instant(period.get("Start")), _checksums(record.get("Checksum"))
     return Product(
@@ -114,10 +117,10 @@ def parse_record(record: Any, collection: str | None, root: str, query: Query | 
         end=as_instant(period.get("End")),
         orbit=orbit,
         relative_orbit=as_integer(a.get("relativeOrbitNumber")) or relative_orbit(name, platform, orbit, start),
-        orbit_direction=_lower(a.get("orbitDirection")),
-        cloud_cover=_percent(a.get("cloudCover")),
+        orbit_direction=as_lower(a.get("orbitDirection")),
+        cloud_cover=as_percent(a.get("cloudCover")),
         tile=as_word(a.get("tileId")),
-        polarisation=_polarisation(a.get("polarisationChannels")),
+        polarisation=as_polarisation(a.get("polarisationChannels")),
         timeliness=as_word(a.get("timeliness")),
         published=as_instant(record.get("PublicationDate")),
         quicklook_url=_quicklook(record.get("Assets")),
@@ -170,19 +173,10 @@ def _attributes(value: Any) -> Mapping[str, Any]:
     return {str(pair.get("Name")): pair.get("Value") for pair in pairs}
 
 
-def _platform(name: str, attributes: Mapping[str, Any]) -> str | None:
-    """`S1A`, from the name or from `SENTINEL-1` and `A`; None for what is no Sentinel."""
-    if match := _SATELLITE.match(name):
-        return sys.intern(match[1])
-    mission = re.fullmatch(r"SENTINEL-(\d)", as_text(attributes.get("platformShortName")) or "")
-    unit = as_text(attributes.get("platformSerialIdentifier")) or ""
-    return sys.intern(f"S{mission[1]}{unit}") if mission and re.fullmatch("[A-Z]", unit) else None
-
-
 def _checksums(value: Any) -> tuple[Checksum, ...]:
     """MD5 and BLAKE3, whichever are there."""
     digests = [as_mapping(item) for item in as_list(value)]
-    found = (as_checksum(_lower(digest.get("Algorithm")) or "", digest.get("Value")) for digest in digests)
+    found = (as_checksum(as_lower(digest.get("Algorithm")) or "", digest.get("Value")) for digest in digests)
     return tuple(checksum for checksum in found if checksum)
 
 
@@ -191,23 +185,6 @@ def _product_type(value: Any) -> str | None:
     text = as_word(value)
     match = _RADAR.search(text or "")
     return sys.intern(match[1]) if match else text
-
-
-def _lower(value: Any) -> str | None:
-    text = as_text(value)
-    return sys.intern(text.lower()) if text else None
-
-
-def _percent(value: Any) -> float | None:
-    """A negative cloud cover means that there is none to tell."""
-    number = as_number(value)
-    return number if number is not None and number >= 0 else None
-
-
-def _polarisation(value: Any) -> str | None:
-    """`VV VH`, from `VV&VH`."""
-    text = as_text(value)
-    return sys.intern(" ".join(text.replace("&", " ").split())) if text else None
 
 
 def _quicklook(value: Any) -> str | None:

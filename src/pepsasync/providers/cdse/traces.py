@@ -1,7 +1,8 @@
 """Signed traces of products: the traceability service of the Copernicus Data Space (CDSE notes, News).
 
-A signature is over a message that stands beside it, compact JSON of the product with its checksums; only what the
-message says is believed.
+A signature is over a message that stands beside it, compact JSON of the product with its checksums. Name and checksums
+are believed from there only; event, origin, date and obsolescence stand around it, and nobody has signed them. Who has
+signed is looked at when authorities are given.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Facts are from the WEkEO protocol notes; the section numbers in comments are the
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from pepsasync.errors import (
     ProviderError,
     QuotaError,
     RefusedError,
+    ServerError,
 )
 from pepsasync.http.client import on_each_hop, origin_of
 from pepsasync.http.errors import error_for_status, safe_url
@@ -52,6 +53,12 @@ QUOTA_PAUSE = 300.0
 at the latest."""
 MOST_FAILURES = 2
 """Orders of one product that fail or are lost before it is given up."""
+TERMS_PAGE = 50
+"""Terms of a page, as clients ask for them."""
+MOST_TERMS = 5_000
+"""Entries of a list of terms that are read."""
+_ACCEPTED = f"/termsaccepted?startIndex=0&itemsPerPage={TERMS_PAGE}"
+"""What every account may ask for."""
 _BEARER = "Bearer "
 
 
@@ -83,8 +90,9 @@ class Wekeo:
         self._tokens = Tokens(http, root, credentials)
         self._attributes = KnownAttributes(self._ask_attributes)
         self._next: dict[tuple[Query, int], int | None] = {}
-        self._lost_orders: defaultdict[str, set[str | None]] = defaultdict(set)
-        self._why: dict[str, str] = {}
+        self._lost_orders = dict[str, str]()
+        self._failures = Counter[str]()
+        self._forbidden = dict[str, str]()
         self._full_until = 0.0
         self._account = Account()
 
@@ -124,9 +132,9 @@ class Wekeo:
 
     async def request_staging(self, product: Product) -> StagingReply:
         """Order a product, which costs the account one of its quota, unless it was ordered before (6, 8)."""
-        if len(self._lost_orders.get(product.id, ())) >= MOST_FAILURES:
+        if (why := self._lost_orders.get(product.id)) is not None and self._failures[product.id] + 1 >= MOST_FAILURES:
             raise ProviderError(
-                f"WEkEO could not make it available: {self._why.get(product.id) or 'the order was lost'}",
+                f"WEkEO could not make it available: {why or 'the order was lost'}",
                 product=product.name,
                 hint="Try again later, or another archive, see --provider",
             )
@@ -143,6 +151,8 @@ class Wekeo:
         order = as_text(as_mapping(_decoded(reply)).get("download_id"))
         if order is None:
             raise ProtocolError("WEkEO took the order and did not name it", product=product.name)
+        # Counted here and not where the loss was noticed: many may notice it, and the new order may have the same name.
+        self._failures[product.id] += self._lost_orders.pop(product.id, None) is not None
         tier = await self._tier_of(order, replace(product, order=order))
         outcome = StagingOutcome.ONLINE if tier is StorageTier.DISK else StagingOutcome.ACCEPTED
         return StagingReply(outcome, order=order)
@@ -191,33 +201,40 @@ class Wekeo:
 
     def _lost(self, product: Product, why: str) -> StorageTier:
         """Take note that an order has failed or is not known any more: it is made again, so often."""
-        self._lost_orders[product.id].add(product.order)
-        self._why[product.id] = why
+        self._lost_orders[product.id] = why or self._lost_orders.get(product.id, "")
         return StorageTier.TAPE
 
     async def account(self) -> Account:
         """Log in, and look what is left of the quota, if that is told; see `Provider.account`."""
-        await self._ask("GET", "/termsaccepted?startIndex=0&itemsPerPage=50")
+        await self._ask("GET", _ACCEPTED)
         return self._account
 
-    async def accept_terms(self) -> tuple[str, ...]:
-        """Accept what the account has not accepted yet; see `pepsasync.providers.base.HasTerms`."""
-        listed, accepted = await self._listed_terms(), await self._accepted_terms()
-        missing = {term: title for term, title in listed.items() if term not in accepted}
-        for term in missing:
-            await self._ask("PUT", f"/termsaccepted/{quote(term, safe='')}", json={"accepted": True})
-        return tuple(title or term for term, title in missing.items())
+    async def missing_terms(self) -> dict[str, str]:
+        """Titles of what the account has not accepted, by id; see `pepsasync.providers.base.HasTerms`."""
+        accepted = await self._accepted_terms()
+        listed = {name: term for term in await self._listed("/terms") if (name := as_text(term.get("term_id")))}
+        return {name: as_text(term.get("title")) or name for name, term in listed.items() if name not in accepted}
 
-    async def _listed_terms(self) -> dict[str, str]:
-        """Titles of all terms, which are listed more than once."""
-        reply = await self._ask("GET", "/terms?startIndex=0&itemsPerPage=50")
-        terms = [as_mapping(term) for term in as_list(as_mapping(_decoded(reply)).get("features"))]
-        return {name: as_text(term.get("title")) or "" for term in terms if (name := as_text(term.get("term_id")))}
+    async def accept_term(self, term: str) -> None:
+        """Accept one of them; see `pepsasync.providers.base.HasTerms`."""
+        await self._ask("PUT", f"/termsaccepted/{quote(term, safe='')}", json={"accepted": True})
 
     async def _accepted_terms(self) -> set[str]:
-        reply = await self._ask("GET", "/termsaccepted?startIndex=0&itemsPerPage=50")
-        terms = [as_mapping(term) for term in as_list(as_mapping(_decoded(reply)).get("features"))]
-        return {str(term.get("term_id")) for term in terms if term.get("accepted") is not False}
+        listed = await self._listed("/termsaccepted")
+        return {str(term.get("term_id")) for term in listed if term.get("accepted") is not False}
+
+    async def _listed(self, path: str) -> list[Mapping[str, Any]]:
+        """All entries of a list of terms, page by page, until one brings nothing new: terms are listed repeatedly."""
+        found: list[Mapping[str, Any]] = []
+        known: set[str] = set()
+        while True:
+            reply = await self._ask("GET", f"{path}?startIndex={len(found)}&itemsPerPage={TERMS_PAGE}")
+            page = [as_mapping(term) for term in as_list(as_mapping(_decoded(reply)).get("features"))]
+            new = {str(term.get("term_id")) for term in page} - known
+            found += page
+            known |= new
+            if not new or len(found) > MOST_TERMS:
+                return found
 
     async def _missing_terms(self, dataset: str) -> list[str]:
         """Terms of a data set that the account has not accepted; none when nobody tells."""
@@ -258,13 +275,25 @@ class Wekeo:
                     raise _terms_missing(missing, error.url) from error
                 if isinstance(error, NotFoundError):
                     raise
+                if isinstance(error, ForbiddenError) and path != _ACCEPTED and await self._is_good(token):
+                    raise
                 refusal = self._tokens.refuse(token)
                 if isinstance(refusal, AuthError) or is_again:
-                    raise (error if isinstance(error, ForbiddenError) else refusal) from error
+                    raise refusal from error
                 is_again = True
                 continue
             self._tokens.accept(token)
             return response
+
+    async def _is_good(self, token: str) -> bool:
+        """Whether a token is good for something: 403 may be about it, or about what was asked for (2)."""
+        request = self._http.build("GET", f"{self._api}{_ACCEPTED}", extensions=on_each_hop(self._authorize(token)))
+        try:
+            await self._send(request, is_patient=False)
+        except ProviderError:
+            return False
+        self._tokens.accept(token)
+        return True
 
     async def _send(self, request: httpx.Request, *, is_patient: bool) -> httpx.Response:
         if is_patient:
@@ -314,13 +343,17 @@ class Wekeo:
         error: ProviderError | None
         if status in (200, 206, 416):
             self._tokens.accept(token)
+            self._forbidden.pop(product.id, None)
             error = None if status == 416 else not_a_zip(product, response, head)
         elif status == 202:
             error = OfflineError("the order is not ready yet", url=url)
         elif status in (404, 410):
             self._lost(product, "")
             error = OfflineError("WEkEO does not know the order any more", url=url)
-        elif status in (401, 403) and self.is_own(response.url):
+        elif status == 403 and self.is_own(response.url):
+            error = self._forbid(product, token)
+            error.url = url
+        elif status == 401 and self.is_own(response.url):
             error = self._tokens.refuse(token)
             error.url = url
         else:
@@ -329,6 +362,13 @@ class Wekeo:
         if error is not None:
             error.product = product.name
         return error
+
+    def _forbid(self, product: Product, token: str) -> ProviderError:
+        """What 403 for a file means: the token has ended, unless another one was refused for the same product (2)."""
+        if self._forbidden.setdefault(product.id, token) != token:
+            return ForbiddenError("WEkEO refuses this product to the account")
+        self._tokens.drop(token)
+        return ServerError("WEkEO refused the download; the next try has another token")
 
 
 def _token_in(response: httpx.Response) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,11 @@ MOMENT = timedelta(milliseconds=1)
 """Ends are inclusive there."""
 NEAR = timedelta(minutes=1)
 """Around the time in a name, in which the product is looked for: nothing can be searched by name."""
+
+POINT_SIZE = 1e-4
+"""Degrees, 10 m, by which a point grows to each side: no archive has said what it makes of a box without width."""
+RADAR = re.compile(r"(?:^|_)(GRD|SLC|OCN|RAW)")
+"""The short type in a long one."""
 
 _TIME = re.compile(r"_(\d{8}T\d{6})(?=_|\.|$)")
 _FIRST, _LAST = datetime(2014, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
@@ -91,7 +97,7 @@ def search_body(query: Query, start_index: int, listed: Collection[str] = ()) ->
         listed: Parameters that the data set says it has; empty when that is not known. Others are left out.
     """
     dataset = dataset_of(query)
-    kind, platform = only(query.product_type), only(query.platform)
+    kind, platform = _product_type(only(query.product_type), dataset), only(query.platform)
     orbit, channels = only(query.relative_orbit), with_channels(query.polarisation)
     start, end = query.start, query.end
     if dataset.endswith("SENTINEL-3") or ":SENTINEL-3:" in dataset:  # which fails without a period
@@ -99,7 +105,7 @@ def search_body(query: Query, start_index: int, listed: Collection[str] = ()) ->
     is_sentinel = dataset in DATASETS.values()
     words: dict[str, Any] = {
         "dataset_id": dataset,
-        "bbox": [round(degrees, 6) for degrees in query.area.bounds] if query.area is not None else None,
+        "bbox": _box(query.area.bounds) if query.area is not None else None,
         "startdate": start and _instant(start),
         "enddate": end and _instant(end - MOMENT),
         "productType": kind,
@@ -122,6 +128,24 @@ def _as_listed(words: dict[str, Any], listed: Collection[str]) -> Iterator[tuple
             yield name, value
         elif other in listed:
             yield other, value
+
+
+def _product_type(kind: str | None, dataset: str) -> str | None:
+    """Radar has short types there: `GRD`, not `IW_GRDH_1S` (11)."""
+    match = RADAR.search(kind.upper()) if kind and dataset == DATASETS["S1"] else None
+    return match[1] if match else kind
+
+
+def _box(bounds: tuple[float, float, float, float]) -> list[float]:
+    """West, south, east, north in degrees, rounded outwards; points and lines along an axis get a width."""
+    west, south, east, north = bounds
+    wide, high = (POINT_SIZE if most - least < POINT_SIZE else 0.0 for least, most in ((west, east), (south, north)))
+    return [
+        max(math.floor((west - wide) * 1e6) / 1e6, -180.0),
+        max(math.floor((south - high) * 1e6) / 1e6, -90.0),
+        min(math.ceil((east + wide) * 1e6) / 1e6, 180.0),
+        min(math.ceil((north + high) * 1e6) / 1e6, 90.0),
+    ]
 
 
 def _instant(value: datetime) -> str:

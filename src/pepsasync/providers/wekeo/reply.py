@@ -18,30 +18,28 @@ from pepsasync.providers.reading import (
     as_footprint,
     as_instant,
     as_integer,
-    as_list,
+    as_lower,
     as_mapping,
-    as_number,
+    as_percent,
+    as_platform,
+    as_polarisation,
     as_size,
     as_text,
     as_word,
     name_of,
     unclear,
 )
-from pepsasync.providers.wekeo.query import dataset_of
+from pepsasync.providers.wekeo.query import PAGE_SIZE, RADAR, dataset_of
 from pepsasync.query.attributes import kept
 from pepsasync.query.orbits import relative_orbit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pepsasync.model import Query
 
 _log = logging.getLogger(__name__)
 
-_RADAR = re.compile(r"(?:^|_)(GRD|SLC|OCN|RAW)")
 _S1_NAME = re.compile(r"S1[A-Z]_(IW|EW|WV|SM|S\d)_(GRD|SLC|OCN|RAW)")
 _S2_NAME = re.compile(r"S2[A-Z]_MSIL(\d[A-Z])_")
-_SATELLITE = re.compile(r"(S\d[A-Z])_")
 _TILE = re.compile(r"_T(\d{2}[A-Z]{3})(?=_|$)")
 
 
@@ -55,7 +53,8 @@ def parse_page(reply: Any, query: Query, start_index: int, download_url: str) ->
         download_url: Under which ordered files stand.
 
     Returns:
-        The page, and where the next one begins; None when it is the last.
+        The page, and where the next one begins; None when it is the last. After a full page that tells neither a total
+        nor where to go on, there may be another.
 
     Raises:
         ProtocolError: The reply is not a list of products.
@@ -67,9 +66,10 @@ def parse_page(reply: Any, query: Query, start_index: int, download_url: str) ->
     parsed = [(feature, parse_feature(feature, query, download_url)) for feature in features]
     about = as_mapping(reply.get("properties"))
     total, following = as_integer(about.get("totalResults")), as_integer(about.get("nextIndex"))
-    if total is not None and not following:
-        following = start_index + len(features)
-        following = following if features and following < total else None
+    if not following:
+        after, full = start_index + len(features), as_size(about.get("itemsPerPage")) or PAGE_SIZE
+        is_more = after < total if total is not None else len(features) >= min(full, PAGE_SIZE)
+        following = after if features and is_more else None
     page = SearchPage(
         tuple(product for _, product in parsed if product),
         not following,
@@ -100,7 +100,8 @@ def parse_feature(feature: Any, query: Query, download_url: str) -> Product | No
         return None
     m, name = as_mapping(p.get("metadata")), _bare(identity)
     radar, optical = _S1_NAME.match(name), _S2_NAME.match(name)
-    platform, start = _platform(name, m), as_instant(p.get("startdate"))
+    platform = as_platform(name, m.get("platformShortName"), m.get("platformSerialIdentifier"))
+    start = as_instant(p.get("startdate"))
     orbit, tile = as_integer(m.get("orbitNumber")), _TILE.search(name) if optical else None
     return Product(
         id=identity,
@@ -118,10 +119,10 @@ def parse_feature(feature: Any, query: Query, download_url: str) -> Product | No
         end=as_instant(p.get("enddate")),
         orbit=orbit,
         relative_orbit=as_integer(m.get("relativeOrbitNumber")) or relative_orbit(name, platform, orbit, start),
-        orbit_direction=_lower(m.get("orbitDirection")),
-        cloud_cover=_percent(m.get("cloudCover")),
+        orbit_direction=as_lower(m.get("orbitDirection")),
+        cloud_cover=as_percent(m.get("cloudCover")),
         tile=sys.intern(tile[1]) if tile else None,
-        polarisation=_polarisation(m.get("polarisationChannels")),
+        polarisation=as_polarisation(m.get("polarisationChannels")),
         timeliness=as_word(m.get("timeliness")),
         published=as_instant(m.get("publicationDate") or m.get("publicationdate")),
         quicklook_url=as_text(p.get("thumbnail")),
@@ -133,7 +134,7 @@ def parse_feature(feature: Any, query: Query, download_url: str) -> Product | No
 def _product_type(value: Any, radar: re.Match[str] | None, optical: re.Match[str] | None) -> str | None:
     """`IW_GRDH_1S` is `GRD` for everybody else."""
     text = as_word(value)
-    if match := _RADAR.search(text or ""):
+    if match := RADAR.search(text or ""):
         return sys.intern(match[1])
     if text is None and radar:
         return sys.intern(radar[2])
@@ -146,28 +147,3 @@ def _sensor_mode(value: Any, radar: re.Match[str] | None, optical: re.Match[str]
     if radar:
         return "SM" if radar[1][0] == "S" else sys.intern(radar[1])
     return "INS-NOBS" if optical else None
-
-
-def _platform(name: str, metadata: Mapping[str, Any]) -> str | None:
-    """`S1A`, from the name or from `SENTINEL-1` and `A`."""
-    if match := _SATELLITE.match(name):
-        return sys.intern(match[1])
-    mission = re.fullmatch(r"SENTINEL-(\d)", (as_text(metadata.get("platformShortName")) or "").upper())
-    unit = as_text(metadata.get("platformSerialIdentifier")) or ""
-    return sys.intern(f"S{mission[1]}{unit}") if mission and re.fullmatch("[A-Z]", unit) else None
-
-
-def _lower(value: Any) -> str | None:
-    text = as_text(value)
-    return sys.intern(text.lower()) if text else None
-
-
-def _percent(value: Any) -> float | None:
-    number = as_number(value)
-    return number if number is not None and number >= 0 else None
-
-
-def _polarisation(value: Any) -> str | None:
-    """`VV VH`, from `VV&VH`, or from a list."""
-    text = "&".join(map(str, as_list(value))) if isinstance(value, list) else as_text(value)
-    return sys.intern(" ".join(re.sub("[&+,]", " ", text).split())) if text else None

@@ -104,8 +104,13 @@ class Tokens:
         if self._is_fresh and not self._is_accepted:
             self._refusal = AuthError("WEkEO refuses the token that it has issued", hint=_LOGIN_HINT)
             return self._refusal
-        self._access, self._is_accepted = None, False
+        self.drop(token)
         return ServerError("WEkEO refused the token; the next try has another")
+
+    def drop(self, token: str) -> None:
+        """Use another token from now on, if this is the one in use."""
+        if token == self._access:
+            self._access, self._is_accepted = None, False
 
     async def _renew(self) -> None:
         refresh, self._access, self._refresh = self._refresh, None, None

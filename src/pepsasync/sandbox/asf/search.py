@@ -57,9 +57,14 @@ async def search(service: Service, request: Request) -> Reply:
     some = found[first : first + size]
     if some and first + len(some) < len(found) and service.archive.faults.strikes("short-page", key):
         some = some[: len(some) // 2]
+    is_cut = bool(some) and service.archive.faults.strikes("search-cut", key)
+    if is_cut:
+        some = some[: len(some) // 2]
     root = root_url(request)
     items = await to_thread.run_sync(lambda: [records.record(service.archive, each, root) for each in some])
     headers = [("CMR-Hits", str(len(found))), ("CMR-Took", "35")]
+    if is_cut:
+        headers.append(("CMR-Timed-Out", "true"))
     if some:
         headers.append(("CMR-Search-After", _mark(some[-1])))
     reply = json_reply({"hits": len(found), "took": 35, "items": items}, 200, headers)
