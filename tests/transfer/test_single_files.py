@@ -1,14 +1,16 @@
 """Products that are one file and no zip: the name that the archive gives, size and checksum, no rules of zips."""
 
+import gzip
 import hashlib
 import io
+import tarfile
 import zipfile
 
 import pytest
 
 from fakes import plain_archive, product
 from pepsasync import Checksum, Config, IntegrityError, StorageTier
-from pepsasync.errors import ServerError, TransferError
+from pepsasync.errors import ExtractError, ServerError, TransferError
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.names import is_single_file
 from pepsasync.http.client import Http
@@ -126,6 +128,133 @@ async def test_unpacking_leaves_it_as_it_is(folder):
     assert path.read_bytes() == CONTENT
     found = await find_existing(file(), folder, extract=True)
     assert (found.path, found.is_folder) == (path, False)
+
+
+FILES = {"top/A.tif": CONTENT, "top/deep/B.xml": b"<b/>", "top/empty": b""}
+
+
+def entry(name, **given):
+    info = tarfile.TarInfo(name)
+    for field, value in given.items():
+        setattr(info, field, value)
+    return info
+
+
+def tar_of(files=FILES, *odd, mode="w", **options):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode, **options) as tar:
+        tar.addfile(entry("top", type=tarfile.DIRTYPE))
+        for name, content in files.items():
+            tar.addfile(entry(name, size=len(content)), io.BytesIO(content))
+        for info in odd:
+            tar.addfile(info)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("name", "mode"), [("A.tar", "w"), ("A.tar.gz", "w:gz"), ("A.tgz", "w:gz")])
+@pytest.mark.parametrize("layout", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+async def test_a_tar_is_unpacked_into_a_folder(folder, name, mode, layout):
+    long = f"top/{'x' * 120}/{'y' * 90}.txt"
+    content = tar_of(FILES | {long: b"long"}, mode=mode, format=layout)
+    one = file(content, name)
+    packed = await bring(folder, one, content)
+    path = await extract(one, folder)
+
+    assert path == folder.directory / f"{name}.SAFE"
+    assert {each.relative_to(path).as_posix(): each.read_bytes() for each in path.rglob("*") if each.is_file()} == {
+        name.removeprefix("top/"): content for name, content in (FILES | {long: b"long"}).items()
+    }
+    assert not packed.exists()
+    found = await find_existing(one, folder, extract=True)
+    assert (found.path, found.is_folder) == (path, True)
+    assert recheck(folder.directory, name, noted_in(folder.directory)[name]).verdict is Verdict.RIGHT
+    (path / "A.tif").write_bytes(CONTENT[::-1])
+    assert recheck(folder.directory, name, noted_in(folder.directory)[name]).verdict is Verdict.WRONG
+
+
+async def test_a_packed_file_is_unpacked_into_a_folder(folder):
+    content = gzip.compress(CONTENT)
+    one = file(content, "LAI.h5.gz")
+    await bring(folder, one, content)
+    path = await extract(one, folder)
+
+    assert [(each.name, each.read_bytes()) for each in path.iterdir()] == [("LAI.h5", CONTENT)]
+    assert not (folder.directory / "LAI.h5.gz").exists()
+
+
+HOSTILE = {
+    "a link": tar_of(FILES, entry("top/a", type=tarfile.SYMTYPE, linkname="/etc/passwd")),
+    "a hard link": tar_of(FILES, entry("top/a", type=tarfile.LNKTYPE, linkname="../../a")),
+    "a device": tar_of(FILES, entry("top/a", type=tarfile.CHRTYPE)),
+    "a pipe": tar_of(FILES, entry("top/a", type=tarfile.FIFOTYPE)),
+    "an absolute name": tar_of({"/tmp/a": b"x"}),
+    "a name above": tar_of({"top/../../a": b"x"}),
+    "a name of Windows": tar_of({"top/con.txt": b"x"}),
+    "two of one name": tar_of({"top/a": b"x", "top/./a": b"y"}),
+    "names that meet": tar_of({"top/a": b"x", "TOP/A": b"y"}),
+}
+BOMBS = {
+    "zeros": tar_of({"top/a": bytes(50_000_000)}, mode="w:gz"),
+    "a long header": gzip.compress(
+        entry("x", type=tarfile.XHDTYPE, size=40_000_000).tobuf(tarfile.USTAR_FORMAT) + bytes(40_000_000)
+    ),
+}
+DAMAGED = {
+    "cut in a member": tar_of()[:5000],
+    "cut between members": tar_of()[: 1024 + -(-len(CONTENT) // 512) * 512],
+    "no tar": b"\x89HDF" * 1000,
+    "nothing": b"",
+    "zeros": bytes(10_240),
+}
+
+
+def outside(folder):
+    return {each for each in folder.directory.parent.rglob("*") if ".pepsasync" not in each.parts}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+async def test_a_hostile_tar_is_kept_and_nothing_of_it_is_unpacked(folder, what):
+    one = file(HOSTILE[what], "A.tar")
+    await bring(folder, one, HOSTILE[what])
+    before = outside(folder)
+    with pytest.raises(ExtractError, match="unsafe"):
+        await extract(one, folder)
+
+    assert outside(folder) == before
+    assert not any(folder.unpacking.rglob("*"))
+
+
+@pytest.mark.parametrize("what", BOMBS)
+async def test_a_bomb_is_kept(folder, what):
+    one = file(BOMBS[what], "A.tar.gz")
+    await bring(folder, one, BOMBS[what])
+    before = outside(folder)
+    with pytest.raises(ExtractError, match="unsafe"):
+        await extract(one, folder)
+
+    assert outside(folder) == before
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+async def test_a_damaged_tar_is_kept(folder, what):
+    place = folder.directory / "A.tar"
+    place.write_bytes(DAMAGED[what])
+    with pytest.raises(ExtractError, match="cannot unpack"):
+        await extract(file(DAMAGED[what], "A.tar"), folder)
+
+    assert place.read_bytes() == DAMAGED[what]
+    assert not (folder.directory / "A.tar.SAFE").exists()
+
+
+@pytest.mark.parametrize("name", ["A.tar.gz", "A.h5.gz"])
+async def test_a_damaged_gzip_is_kept(folder, name):
+    content = bytearray(tar_of(mode="w:gz"))
+    content[-6] ^= 1  # of its checksum
+    (folder.directory / name).write_bytes(content)
+    with pytest.raises(ExtractError, match="cannot unpack"):
+        await extract(file(bytes(content), name), folder)
+
+    assert (folder.directory / name).read_bytes() == content
 
 
 async def test_it_is_verified_again(folder):

@@ -170,7 +170,7 @@ class PartialFolder:
                 with path.open("r+b") as file:
                     os.fsync(file.fileno())
                 self._folder.check_owner()
-                with refused_names(self._product, entry.info):
+                with refused_names(self._product, entry.info.filename):
                     self._name(path, entry)
 
     def _name(self, file: Path, entry: Entry) -> None:

@@ -1,4 +1,4 @@
-"""Extract: a verified zip goes in, a folder `NAME.SAFE` comes out and the zip is removed.
+"""Extract: a verified zip goes in, a folder `NAME.SAFE` comes out and the zip is removed. So it is with a tar or gzip.
 
 Nothing is unpacked to where it will stand: the folder gets its name when it is complete, by one rename.
 """
@@ -13,6 +13,7 @@ import secrets
 import stat
 import unicodedata
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from anyio import to_thread
 
 from pepsasync.errors import ExtractError
 from pepsasync.folder.files import disk_errors, make_way, remove_tree, sync
+from pepsasync.folder.tars import is_packed, open_tar
 from pepsasync.folder.zips import UnsafeZipError, blocks, open_zip, refuse_overlap
 from pepsasync.text import one_line
 from pepsasync.threads import check_cancelled
@@ -49,12 +51,12 @@ _NAME_REFUSED = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
 async def extract(product: Product, folder: Folder) -> Path:
-    """Unpack a product's zip into its folder, then remove the zip. A product that is no zip stays as it is.
+    """Unpack a product's zip, tar or gzip into its folder, then remove it. A product that is none of them stays.
 
     Raises:
-        ExtractError: The zip holds absolute names, `..`, links, names that the disk does not take, or unpacks to too
-            much; the zip stays.
-        DiskFullError, ConfigError: The folder cannot be written; the zip stays.
+        ExtractError: It holds absolute names, `..`, links, names that the disk does not take, or unpacks to too much,
+            or is damaged; it stays.
+        DiskFullError, ConfigError: The folder cannot be written; it stays.
 
     Cancellation: ends at the next block, and removes the half-unpacked folder.
     """
@@ -63,24 +65,24 @@ async def extract(product: Product, folder: Folder) -> Path:
 
 def unpack(product: Product, folder: Folder) -> Path:
     """The blocking work of `extract`."""
-    zipped, unpacked, final = folder.zip_path(product), folder.unpack_path(product), folder.folder_path(product)
+    packed, unpacked, final = folder.zip_path(product), folder.unpack_path(product), folder.folder_path(product)
     folder.check_owner()
     folder.check_names(product.name)
     single = folder.file_path(product)
-    if single is not None and single.is_file() and not zipped.exists():
-        return single
+    if single is not None and single.is_file() and not packed.exists():
+        if not is_packed(single.name):
+            return single
+        packed = single
     with disk_errors(unpacked):
         for place in (folder.unpacking, unpacked):
             make_way(place, folder.tell, is_folder=True)
     remove_tree(unpacked)
     scratch = unpacked / secrets.token_hex(8)  # nobody else unpacks into it, whoever has the folder
     try:
-        with disk_errors(final), open_zip(zipped) as archive:
-            members = safe_members(archive)
-            scratch.mkdir(parents=True)
-            for info in members:
-                with refused_names(product, info):
-                    _write_member(archive, info, scratch)
+        with disk_errors(final):
+            scratch.parent.mkdir(parents=True, exist_ok=True)
+            write = _write_zip if packed.suffix == ".zip" else _write_tar
+            written = write(packed, scratch, product)
             whole = _single_folder(scratch)
             for directory, _, _ in os.walk(whole):
                 check_cancelled()
@@ -91,21 +93,59 @@ def unpack(product: Product, folder: Folder) -> Path:
             whole.rename(final)
             sync(final.parent)
             top = whole.relative_to(scratch).as_posix()
-            new = {_below(top, info): (info.file_size, info.CRC) for info in members if not info.is_dir()}
+            new = {_below(top, name): known for name, known in written.items()}
             remember_folder(product.provider, final, new, folder)
             if old:
                 _keep_what_others_wrote(old, final, ours, folder)
-            zipped.unlink()
+            packed.unlink()
     except UnsafeZipError as error:
-        hint = "The zip was kept, nothing was unpacked"
+        hint = f"{packed.name} was kept, nothing was unpacked"
         raise ExtractError(str(error), product=product.name, hint=hint) from error
     except zipfile.BadZipFile as error:
-        raise ExtractError(f"cannot unpack: {error}", product=product.name, hint="The zip was kept") from error
+        raise ExtractError(f"cannot unpack: {error}", product=product.name, hint=f"{packed.name} was kept") from error
     finally:
         remove_tree(scratch)
         with contextlib.suppress(OSError):  # not empty: another program unpacks the same
             scratch.parent.rmdir()
     return final
+
+
+def _write_zip(zipped: Path, scratch: Path, product: Product) -> dict[str, tuple[int, int]]:
+    """Write the members of a zip; size and CRC of each file by its path."""
+    with open_zip(zipped) as archive:
+        members = safe_members(archive)
+        scratch.mkdir()
+        for info in members:
+            with refused_names(product, info.filename), contextlib.closing(blocks(archive, info)) as content:
+                _write_member(info.filename, content, scratch, is_folder=info.is_dir())
+    return {info.filename: (info.file_size, info.CRC) for info in members if not info.is_dir()}
+
+
+def _write_tar(packed: Path, scratch: Path, product: Product) -> dict[str, tuple[int, int]]:
+    """Write the members of a tar, or the one file of a gzip; size and CRC of each file by its path."""
+    with open_tar(packed) as tar:
+        names = [entry.name for entry in tar.entries()]
+        _refuse_names_that_meet(names, "tar")
+        if trouble := next((text for name in names if (text := _unsafe_name(name))), None):
+            raise UnsafeZipError(f"unsafe tar: {trouble}")
+        if len({PurePosixPath(name) for name in names}) < len(names):
+            raise UnsafeZipError("unsafe tar: two members of one name")
+        scratch.mkdir()
+        written = {}
+        for entry, content in tar.contents():
+            known = [0, 0]
+            with refused_names(product, entry.name), contextlib.closing(content):
+                _write_member(entry.name, _summed(content, known), scratch, is_folder=entry.is_folder)
+            if not entry.is_folder:
+                written[entry.name] = (known[0], known[1])
+    return written
+
+
+def _summed(content: Iterator[bytes], known: list[int]) -> Iterator[bytes]:
+    """The same blocks; `known` becomes their length and CRC."""
+    for block in content:
+        known[:] = known[0] + len(block), zlib.crc32(block, known[1])
+        yield block
 
 
 def safe_members(archive: zipfile.ZipFile) -> Sequence[zipfile.ZipInfo]:
@@ -126,21 +166,21 @@ def refuse_unsafe_names(members: Sequence[zipfile.ZipInfo]) -> None:
     Raises:
         UnsafeZipError: Names that lead elsewhere or meet, or links.
     """
-    _refuse_names_that_meet(members)
+    _refuse_names_that_meet([info.filename for info in members], "zip")
     if trouble := next((text for info in members if (text := unsafe_member(info))), None):
         raise UnsafeZipError(f"unsafe zip: {trouble}")
 
 
-def _refuse_names_that_meet(members: Sequence[zipfile.ZipInfo]) -> None:
+def _refuse_names_that_meet(names: Sequence[str], kind: str) -> None:
     """Refuse paths that are one path where letters are compared without case, or in their composed form."""
     known: dict[str, str] = {}
-    for info in members:
-        parts = PurePosixPath(info.filename).parts
+    for name in names:
+        parts = PurePosixPath(name).parts
         for end in range(1, len(parts) + 1):
             path = "/".join(parts[:end])
             other = known.setdefault(unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold()), path)
             if other != path:
-                raise UnsafeZipError(f"unsafe zip: {other!r} and {path!r} are one name on other systems")
+                raise UnsafeZipError(f"unsafe {kind}: {other!r} and {path!r} are one name on other systems")
 
 
 def unsafe_member(info: zipfile.ZipInfo) -> str | None:
@@ -150,8 +190,17 @@ def unsafe_member(info: zipfile.ZipInfo) -> str | None:
         info: From the central directory of the zip.
     """
     name = info.filename
+    if "\0" in info.orig_filename:
+        return f"absolute or foreign name {name!r}"
+    mode = stat.S_IFMT(info.external_attr >> 16)
+    if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return f"{name!r} is a link or a special file"
+    return _unsafe_name(name)
+
+
+def _unsafe_name(name: str) -> str | None:
     parts = PurePosixPath(name).parts
-    if name.startswith("/") or "\\" in name or "\0" in info.orig_filename:
+    if name.startswith("/") or "\\" in name or "\0" in name:
         return f"absolute or foreign name {name!r}"
     if ".." in parts or not parts:
         return f"name {name!r} points outside the folder"
@@ -159,48 +208,45 @@ def unsafe_member(info: zipfile.ZipInfo) -> str | None:
         return f"name {name!r} means something else on other systems"
     if len(parts) > DEEPEST:
         return f"{len(parts):,} nested folders"
-    mode = stat.S_IFMT(info.external_attr >> 16)
-    if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return f"{name!r} is a link or a special file"
     return None
 
 
 @contextlib.contextmanager
-def refused_names(product: Product, info: zipfile.ZipInfo) -> Iterator[None]:
-    """Tell what is wrong with this zip from what is wrong with the folder, which the next product would meet, too."""
+def refused_names(product: Product, name: str) -> Iterator[None]:
+    """Tell what is wrong with a packed product from what is wrong with the folder, which the next would meet, too."""
     try:
         yield
     except OSError as error:
         if error.errno not in _NAME_REFUSED:
             raise
-        what = f"cannot unpack {info.filename[:100]!r}: {error.strerror}"
-        raise ExtractError(what, product=product.name, hint="The zip was kept") from error
+        what = f"cannot unpack {name[:100]!r}: {error.strerror}"
+        raise ExtractError(what, product=product.name, hint="What was to be unpacked was kept") from error
 
 
-def _write_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, scratch: Path) -> None:
-    target = scratch.joinpath(*PurePosixPath(info.filename).parts)
-    with contextlib.closing(blocks(archive, info)) as content:
-        block = next(content, b"")  # first: it knows a damaged name, also of a folder
-        if info.is_dir():
-            target.mkdir(parents=True, exist_ok=True)
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as out:
-            waiting = 0
-            while block:
-                out.write(block)
-                waiting += len(block)
-                if waiting >= SYNC_EVERY:
-                    os.fsync(out.fileno())
-                    waiting = 0
-                block = next(content, b"")
-            out.flush()
-            os.fsync(out.fileno())
+def _write_member(name: str, content: Iterator[bytes], scratch: Path, *, is_folder: bool) -> None:
+    """Write one file or folder, on the disk."""
+    target = scratch.joinpath(*PurePosixPath(name).parts)
+    block = next(content, b"")  # first: it knows a damaged name, also of a folder
+    if is_folder:
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    waiting = 0
+    with target.open("xb") as out:
+        while block:
+            out.write(block)
+            waiting += len(block)
+            if waiting >= SYNC_EVERY:
+                os.fsync(out.fileno())
+                waiting = 0
+            block = next(content, b"")
+        out.flush()
+        os.fsync(out.fileno())
 
 
-def _below(top: str, info: zipfile.ZipInfo) -> str:
+def _below(top: str, name: str) -> str:
     """The path of a member in the product's folder."""
-    path = PurePosixPath(info.filename)
+    path = PurePosixPath(name)
     return (path if top == "." else path.relative_to(top)).as_posix()
 
 
