@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import anyio
@@ -76,12 +75,11 @@ class Http:
         self._transport = transport or Transport(_tls(config))
         timeout = httpx.Timeout(config.read_timeout, connect=config.connect_timeout, pool=None)
         self._timeouts = timeout.as_dict()
-        self._client = httpx.AsyncClient(
+        self._client = _Client(
             timeout=timeout,
             follow_redirects=True,
             headers={"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": ENCODINGS},
             event_hooks={"request": list(_BEFORE_EACH_HOP), "response": [self._skip_body_of_redirect]},
-            cookies=_NoCookies(),
             transport=self._transport,
         )
 
@@ -265,11 +263,17 @@ class Http:
         raise httpx.TooManyRedirects("endless redirects", request=request)
 
 
-class _NoCookies(CookieJar):
+class _NoCookies(httpx.Cookies):
     """Keeps nothing: every request carries what it needs, and looking for cookies takes longer than parsing a head."""
 
-    def extract_cookies(self, response: object, request: object) -> None:
+    def extract_cookies(self, response: httpx.Response) -> None:
         """Nothing."""
+
+
+class _Client(httpx.AsyncClient):
+    """Without cookies."""
+
+    cookies = _NoCookies()  # type: ignore[override]  # a property that would keep others
 
 
 def _decode_into(decoded: list[Any], response: httpx.Response) -> ProviderError | None:

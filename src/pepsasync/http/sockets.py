@@ -218,8 +218,9 @@ class Connection(httpcore.AsyncNetworkStream):
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as not_ready:
             with anyio.fail_after(timeout):
                 return await self._once_ready(attempt, wait, not_ready)
-        # Others get their turn; what was read must not be lost to a cancellation here.
-        await cancel_shielded_checkpoint()
+        if wait is anyio.wait_readable:
+            # Others get their turn (after a write a read follows); what was read must not be lost to a cancellation.
+            await cancel_shielded_checkpoint()
         return result
 
     async def _once_ready(

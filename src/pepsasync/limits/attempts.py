@@ -96,15 +96,18 @@ class Attempts:
         return outcome[0]
 
     async def __aiter__(self) -> AsyncIterator[tenacity.AttemptManager]:
-        retrying = tenacity.AsyncRetrying(
+        pauses: list[float] = []
+        retrying = tenacity.Retrying(  # AsyncRetrying looks again at each step whether all of these are coroutines
             retry=tenacity.retry_if_exception_type((ServerError, ProtocolError)),
             stop=self._is_over,
             wait=self._pause,
-            sleep=anyio.sleep,
+            sleep=pauses.append,
             before_sleep=self._tell,
             reraise=True,
         )
-        async for attempt in retrying:
+        for attempt in retrying:
+            if pauses:
+                await anyio.sleep(pauses.pop())
             self.count += 1
             self._tries_since_progress += 1
             yield attempt

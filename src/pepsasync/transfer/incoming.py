@@ -170,8 +170,7 @@ class Incoming(abc.ABC):
             PepsasyncError: It cannot be written.
         """
         if self.memory is not None:
-            del self.memory[segment.filled :]
-            self.memory += block
+            self.memory = self.memory[: segment.filled] + block if segment.filled else block  # nearly always the whole
             segment.written += len(block)
             return
         writer = self.writer(segment)

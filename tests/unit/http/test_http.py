@@ -126,6 +126,22 @@ async def test_json_search_waits_for_the_end_of_an_outage_once_it_was_served():
         assert {"right": True} == await http.json(request, is_search=True)
 
 
+async def test_cookies_are_neither_kept_nor_sent_back():
+    """An archive that sends some with each answer, and with a redirect, gets none."""
+    seen = []
+
+    def archive(request):
+        seen.append(request.headers.get("Cookie"))
+        status = 302 if request.url.path == "/x" else 200
+        return httpx.Response(status, headers={"Set-Cookie": "session=1; Path=/", "Location": "/y"}, json={})
+
+    async with client(archive) as http:
+        await get(http)
+        await get(http)
+
+    assert [None] * 4 == seen
+
+
 async def test_send_redirect_to_another_host_loses_the_credentials():
     seen = {}
 
