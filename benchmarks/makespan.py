@@ -44,8 +44,8 @@ SCALE = 240.0
 SHRINK = 1000.0
 """Bytes of an archive in one of the benchmark, where sizes are given as archives have them."""
 
-POLL, LONGEST_POLL, OLD_PAUSE = 5 / SCALE, 600 / SCALE, 60 / SCALE
-"""Defaults of pepsasync and of the old script, scaled."""
+POLL, LONGEST_POLL, OLD_PAUSE = 5.0, 600.0, 60.0
+"""Defaults of pepsasync and of the old script, seconds of an archive."""
 
 JOBS = 4
 
@@ -74,6 +74,10 @@ class Setting:
     quota: Quota | None = None
     cache: float | None = None
     """Bytes of the archive's disk, as a share of the order."""
+    scale: float = SCALE
+    """Seconds of an archive in one of this setting."""
+    ways: tuple[str, ...] | None = None
+    """Which are measured; None for all."""
 
     @cached_property
     def catalogue(self):
@@ -119,22 +123,30 @@ class Setting:
         }
 
 
-SETTINGS = {
-    "line": Setting("the line is scarce", 10 << 20),
-    "drives": Setting("the drives are scarce", 40 << 20, read=1.3),
-    "archive": Setting(
-        "as archives are",
+def as_archives_are(name, scale, ways=None):
+    """Sizes, rates and times of a real archive, so many times as fast."""
+    return Setting(
+        name,
         math.inf,
         products=240,
         smallest=int(50e6 / SHRINK),
         size=int(8e9 / SHRINK),
-        each=20e6 * SCALE / SHRINK,
-        mount=150 / SCALE,
-        read=20 / SCALE,
+        each=20e6 * scale / SHRINK,
+        mount=150 / scale,
+        read=20 / scale,
         tape_products=5,
-        quota=Quota(50, 600 / SCALE),
+        quota=Quota(50, 600 / scale),
         cache=0.95,
-    ),
+        scale=scale,
+        ways=ways,
+    )
+
+
+SETTINGS = {
+    "line": Setting("the line is scarce", 10 << 20),
+    "drives": Setting("the drives are scarce", 40 << 20, read=1.3),
+    "archive": as_archives_are("as archives are", SCALE),
+    "archive-slower": as_archives_are("as archives are, a quarter as fast", SCALE / 4, ("pepsasync",)),
 }
 
 WARM_UP = Setting("warm-up", 40 << 20, products=6, read=0.1)
@@ -147,7 +159,8 @@ class Ours:
         self.poll, self.longest_poll, self.stages_first = poll, longest_poll, stages_first
 
     async def __call__(self, setting, archive, folder):
-        config = Config(poll_interval=self.poll, poll_interval_max=self.longest_poll, jobs=JOBS, quota=setting.quota)
+        first, longest = self.poll / setting.scale, self.longest_poll / setting.scale
+        config = Config(poll_interval=first, poll_interval_max=longest, jobs=JOBS, quota=setting.quota)
         root, known = archive.roots["peps"], archive.credentials("peps")
         async with Client("peps", base_url=root, credentials=known, config=config) as client:
             products = [p for c in COLLECTIONS async for p in client.search(collection=c)]
@@ -176,7 +189,7 @@ async def like_the_old_script(setting, archive, folder):
                     elif target not in done and properties["storage"]["mode"] == "tape":
                         await http.get(download)
             if len(done) < setting.products:
-                await anyio.sleep(OLD_PAUSE)
+                await anyio.sleep(OLD_PAUSE / setting.scale)
     return done
 
 
@@ -222,9 +235,9 @@ def _archive(setting):
 
 def compare(setting, repeats):
     """A line for each way."""
-    runs = {name: [] for name in WAYS}
+    runs = {name: [] for name in setting.ways or WAYS}
     for turn in range(repeats):
-        for name in measure.rotated(list(WAYS), turn):
+        for name in measure.rotated(list(runs), turn):
             runs[name].append(run(WAYS[name], setting))
     return [summary(setting, name, several) for name, several in runs.items()]
 
