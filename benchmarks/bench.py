@@ -32,6 +32,7 @@ HERE = Path(__file__).parent
 SCRIPTS = {
     "page.py": {"full": ["--repeats", "9"], "half": ["--repeats", "5"], "quick": ["--repeats", "3"]},
     "makespan.py": {"full": ["--repeats", "3"], "half": ["--repeats", "1"], "quick": ["--quick"]},
+    "schedule.py": {scale: [] for scale in cases.SIZES},
     "bands.py": {"full": ["--repeats", "3"], "half": ["--repeats", "1"], "quick": ["--quick"]},
     "search.py": {
         "full": ["--products", "100000"],
@@ -194,7 +195,7 @@ def run_script(script, results, scale):
 
 
 def script_options(script, scale):
-    if known := SCRIPTS[script].get(scale):
+    if (known := SCRIPTS[script].get(scale)) is not None:
         return known
     asked = subprocess.run([sys.executable, HERE / script, "--help"], capture_output=True, text=True, check=False)
     return ["--quick"] if scale == "quick" and "--quick" in asked.stdout else []
