@@ -1,11 +1,11 @@
 """Programs with one account that share its limits, killed and stopped again and again: what the archive saw.
 
-    python -m benchmarks.lab [--programs 8] [--products 2000] [--kills 10] [--provider cdse] [--slurm]
+    python -m benchmarks.lab [--programs 8] [--products 2000] [--kills 10] [--seconds 230] [--slurm]
 
 Each program is `pepsasync fetch --shard I/N --share-limits DIR` with a folder of its own, at an archive on this machine
 whose downloads last 50 ms at least, and which refuses nothing: it counts. With `--slurm` they are the tasks of a job
-array on a cluster of one node (`benchmarks.slurm_node`), where a kill is `scancel --signal=KILL`. A holder is dead
-after 3 s here, not after 60, and a turn lasts 1 s, not 5, to be done soon.
+array on a cluster of one node (`benchmarks.slurm_node`), where `scancel` kills them, and none is stopped. A holder is
+dead after 3 s here, not after 60, and a turn lasts 1 s, not 5, to be done soon.
 """
 
 from __future__ import annotations
@@ -49,12 +49,14 @@ def command(archive: Sandbox, provider: str, folder: Path, part: str, place: Pat
 class Processes:
     """The programs as processes of this machine."""
 
+    can_be_stopped = True
+
     def __init__(self, archive: Sandbox, provider: str, folder: Path, count: int) -> None:
         self._command = lambda number: command(archive, provider, folder, f"{number}/{count}", folder / f"part{number}")
         self._running = {number: self._start(number) for number in range(1, count + 1)}
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command(number))
+        return subprocess.Popen(self._command(number), stdout=subprocess.DEVNULL)
 
     def at_work(self) -> list[int]:
         """Numbers of those that have not ended."""
@@ -80,6 +82,8 @@ class Processes:
 
 class JobArray:
     """The programs as tasks of a job array."""
+
+    can_be_stopped = False  # on this cluster, SIGCONT by scancel does not reach a task that SIGSTOP has stopped
 
     def __init__(self, archive: Sandbox, provider: str, folder: Path, count: int, environment: dict[str, str]) -> None:
         self._environment, self._folder = environment, folder
@@ -120,10 +124,11 @@ class JobArray:
         return []
 
 
-def disturb(programs: Processes | JobArray, kills: int, pause: float) -> tuple[int, int]:
-    """Kill and stop programs as long as they run; returns how many of each."""
+def disturb(programs: Processes | JobArray, kills: int, pause: float, seconds: float) -> tuple[int, int]:
+    """Kill and stop programs as long as they run, but not for longer than so many seconds; returns how many of each."""
     chance, killed, stops, stopped = random.Random(1), 0, 0, dict[int, float]()
-    while running := programs.at_work():
+    until = time.monotonic() + seconds
+    while (running := programs.at_work()) and time.monotonic() < until:
         time.sleep(pause)
         for number, since in list(stopped.items()):
             if time.monotonic() - since > STOPPED:
@@ -132,7 +137,7 @@ def disturb(programs: Processes | JobArray, kills: int, pause: float) -> tuple[i
         free = [number for number in running if number not in stopped]
         if not free or killed >= kills:
             continue
-        if stops <= killed:
+        if stops <= killed and programs.can_be_stopped:
             number = chance.choice(free)
             programs.send(number, signal.SIGSTOP)
             stopped[number], stops = time.monotonic(), stops + 1
@@ -167,7 +172,7 @@ def measure(given: argparse.Namespace) -> None:
         else:
             programs = Processes(archive, given.provider, folder, given.programs)
         try:
-            killed, stops = disturb(programs, given.kills, 1.0)
+            killed, stops = disturb(programs, given.kills, 1.0, given.seconds)
         finally:
             codes = programs.end()
         seconds, seen = time.monotonic() - begun, archive.statistics
@@ -186,6 +191,7 @@ def main() -> int:
     parser.add_argument("--programs", type=int, default=8)
     parser.add_argument("--products", type=int, default=2_000)
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=230.0, help="end the programs after so many")
     parser.add_argument("--provider", choices=sorted(ALLOWED), default="cdse")
     parser.add_argument("--slurm", action="store_true")
     given = parser.parse_args()
