@@ -225,6 +225,8 @@ def test_an_order_is_not_written_over(run, tmp_path):
     assert (done.code, (tmp_path / "a.toml").read_text()) == (2, "mine")
     fetched = run("search", "-c", "S1", "--save-order", tmp_path / "a.toml")
     assert (fetched.code, (tmp_path / "a.toml").read_text()) == (2, "mine")
+    folder = run("order", "new", tmp_path, "-c", "S1")
+    assert (folder.code, "is a folder" in folder.err) == (2, True)
     with pytest.raises(ConfigError):
         read_order(tmp_path / "a.toml")
 

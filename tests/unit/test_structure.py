@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 from pathlib import Path
 
 import pepsasync
@@ -31,3 +32,14 @@ def test_no_import_circles():
     graph = {name: set(imported(path, known)) - {name} for name, path in known.items()}
 
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(known)  # else: CycleError names them
+
+
+def test_contributing_names_every_session_and_every_folder_of_tests():
+    top = Path(__file__).parents[2]
+    text = (top / "CONTRIBUTING.md").read_text("utf-8")
+    rows = "".join(line for line in text.splitlines() if line.startswith("| `"))
+    named = set(re.findall(r"`(?:tests/)?(\w+)`", rows))
+    sessions = set(re.findall(r"@nox\.session.*\ndef (\w+)", (top / "noxfile.py").read_text("utf-8")))
+    folders = {path.parent.name for path in (top / "tests").glob("*/*.py")}
+
+    assert sessions | folders <= named

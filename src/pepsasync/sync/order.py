@@ -110,6 +110,8 @@ def write_order(path: Path, order: Order) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
+        if path.is_dir():
+            raise ConfigError(f"{path} is a folder, not a file") from None
         if not _says(path, text):
             hint = "Choose another name, or remove it first"
             raise ConfigError(f"{path} is there already, and is not this order", hint=hint) from None

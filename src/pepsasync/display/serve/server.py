@@ -52,7 +52,8 @@ def serving(board: Board, port: int) -> Iterator[str]:
             listener.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as error:
             hint = "Choose another port, or 0 for a free one"
-            raise ConfigError(f"--serve: cannot listen on port {port}: {error}", hint=hint) from error
+            why = getattr(error, "strerror", None) or "ports are 0 to 65535"
+            raise ConfigError(f"--serve: cannot listen on port {port}: {why}", hint=hint) from error
         config = uvicorn.Config(
             make_app(board, token),
             http="h11",
