@@ -349,7 +349,7 @@ class Client:
                 kept here, for all workers together.
 
         Raises:
-            TypeError: `wanted` is something else.
+            TypeError: `wanted` or `executor` is something else.
             ConfigError, AuthError, UnreachableError, DiskFullError: The run cannot go on; the same call resumes it.
             ProviderError: The search failed, for more than some names; what it had found was brought.
 
@@ -363,6 +363,8 @@ class Client:
 
         products, path = as_wanted(wanted), as_folder(directory)
         selection = build_selection(include, exclude, bands)
+        if executor is not None and not hasattr(executor, "working"):
+            raise TypeError(f"executor is a cluster, such as pepsasync.cluster.Dask('local:4'), not {executor!r}")
 
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
             space = None if on_delivered else Space(path)  # a hook may move files away

@@ -342,3 +342,9 @@ async def test_what_cannot_be_used_is_told_before_the_first_product(tmp_path, mo
     assert leases_in(tmp_path) == []
     with contextlib.suppress(FileNotFoundError):
         assert [] == final_names(tmp_path)
+
+
+async def test_an_address_alone_is_no_executor(tmp_path):
+    async with sandbox(1) as archive, connect(archive, "cdse") as client:
+        with pytest.raises(TypeError, match="executor is a cluster"):
+            client.fetch("A", tmp_path, executor="local:2")
