@@ -125,6 +125,7 @@ async def _share_of_account(shard: Shard, ask: Callable[[], Awaitable[Account]])
     return Account(
         quota_left=None if left is None else shard.share(left),
         quota_products=None if products is None else shard.share(products),
+        is_share=True,
     )
 
 

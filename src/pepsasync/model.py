@@ -581,6 +581,8 @@ class Account:
     """Products that may be downloaded now; None when the archive does not tell."""
     quota_products: int | None = None
     """Products of the whole window; None when the archive does not tell."""
+    is_share: bool = False
+    """Whether this is a share for one of several programs: what it has counted itself, it has used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

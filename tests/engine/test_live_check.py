@@ -15,6 +15,7 @@ from pepsasync import Client, Config
 from pepsasync.engine import check as check_module
 from pepsasync.engine.check import check
 from pepsasync.providers import provider_names
+from pepsasync.providers.base import StagingOutcome, StagingReply
 from servers import port_of_nobody
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +51,24 @@ async def test_everything_is_right_at_a_healthy_archive(provider):
     else:
         assert [found[step].is_right for step in STEPS[5:]] == [True] * 2
         assert "1024 bytes of S1" in found["download"].found
+
+
+async def test_an_order_that_the_quota_refuses_is_told_as_such_and_asked_for_within_the_limits():
+    async with sandbox(40, tape_fraction=0) as archive, connect(archive, "wekeo") as client:
+        inside = []
+
+        async def refuse(product):
+            inside.append(client._archives[0].gate.staging_slots._used)
+            return StagingReply(StagingOutcome.QUOTA, 60.0)
+
+        client.provider.request_staging = refuse
+        found = (await findings(client))["download"]
+
+    assert [1] == inside
+    assert found.is_right is None
+    assert "quota" in found.found
+    assert "not ready" not in found.found
+    assert found.advice == "Wait for the quota, or take another archive"
 
 
 async def test_a_check_costs_one_product_of_the_quota(provider):

@@ -1,5 +1,7 @@
 """When downloads may begin: own count, the archive's word, and refusals."""
 
+from dataclasses import replace
+
 import anyio
 import pytest
 
@@ -82,6 +84,22 @@ async def test_what_others_used_counts():
 
     assert provider.asked_for_account >= 4
     assert anyio.current_time() - began >= 0.06
+
+
+@pytest.mark.parametrize(("is_share", "wait"), [(True, 0.4), (False, 0.0)])
+async def test_of_a_shared_account_no_part_begins_more_than_its_share(is_share, wait):
+    class Shared(Archive):
+        async def account(self):
+            return replace(await super().account(), is_share=is_share)
+
+    shared = gate(Shared(2))
+    for _ in range(2):
+        await begin(shared)
+    began = anyio.current_time()
+    await shared.quota.ask()  # the other part has used nothing: of all that is left, half is ours
+    await begin(shared)
+
+    assert anyio.current_time() - began == pytest.approx(wait)
 
 
 async def test_an_account_without_quota_is_not_asked():

@@ -4,6 +4,7 @@ import io
 import json
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from io import BytesIO
 
@@ -17,7 +18,7 @@ from pepsasync import Client, Config, Credentials, blocking
 from pepsasync.errors import IntegrityError, NotFoundError, OfflineError, ProviderError
 from pepsasync.members import open_member
 from pepsasync.members.open_member import PAGE, PAGES_KEPT
-from servers import Server
+from servers import Server, wait_until_gone
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +141,18 @@ async def test_a_file_of_a_client_that_is_closed_tells_so():
         await to_thread.run_sync(file.read)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+async def test_a_client_that_is_closed_while_a_thread_reads_tells_so(method):
+    zips = []
+    with ThreadPoolExecutor(1) as threads:
+        async with zipped_member(bytes(100_000), method, zips=zips) as file:
+            zips[0].is_silent = True
+            reading = threads.submit(file.read)
+            assert await to_thread.run_sync(zips[0].asked.wait, 60)
+        with pytest.raises(RuntimeError, match="closed"):
+            reading.result(60)
+
+
 async def test_what_is_not_there_is_told():
     async with opened() as (archive, client):
         with pytest.raises(NotFoundError, match="no member 'none'"):
@@ -191,8 +204,13 @@ class Zipped:
 
     def __init__(self, data):
         self.data = data
+        self.is_silent, self.asked = False, threading.Event()
 
     def __call__(self, connection, head):
+        if self.is_silent:
+            self.asked.set()
+            wait_until_gone(connection)
+            return False
         wanted = head.lower().partition(b"range: bytes=")[2].partition(b"\r\n")[0]
         first, last = map(int, wanted.split(b"-"))
         body, size = self.data[first : last + 1], len(self.data)
@@ -205,7 +223,7 @@ class Zipped:
 
 
 @asynccontextmanager
-async def zipped_member(data, method=zipfile.ZIP_DEFLATED, *, damage=False):
+async def zipped_member(data, method=zipfile.ZIP_DEFLATED, *, damage=False, zips=None):
     """A member of a product of another archive, compressed or not."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as zipped:
@@ -213,7 +231,10 @@ async def zipped_member(data, method=zipfile.ZIP_DEFLATED, *, damage=False):
     content = bytearray(buffer.getvalue())
     if damage:
         content[60] ^= 0xFF
-    with Server(Zipped(bytes(content))) as server:
+    served = Zipped(bytes(content))
+    if zips is not None:
+        zips.append(served)
+    with Server(served) as server:
         root = f"http://127.0.0.1:{server.port}"
         item = product("A", provider="peps", download_url=f"{root}/x", tier="disk", size=len(content))
         config = Config(retry_wait=0.01)

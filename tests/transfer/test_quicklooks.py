@@ -1,5 +1,6 @@
 """Quicklooks: what is a picture, where it goes, and what is asked for."""
 
+import os
 from contextlib import asynccontextmanager
 
 import anyio
@@ -40,6 +41,26 @@ async def bring(products, folder, answer, **more):
 
 def pictured(name, url="https://archive.example/q"):
     return product(name, quicklook_url=url)
+
+
+@pytest.mark.parametrize("here", [b"", bytes(5_000)])
+async def test_what_a_crash_left_is_replaced(tmp_path, here):
+    (tmp_path / "A.jpg").write_bytes(here)
+    outcomes = await bring([pictured("A")], tmp_path, lambda request: httpx.Response(200, content=JPEG))
+
+    assert outcomes["A"].path == tmp_path / "A.jpg"
+    assert (tmp_path / "A.jpg").read_bytes() == JPEG
+
+
+async def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path):
+    old, young, other = (tmp_path / name for name in (f".{'a' * 16}.new", f".{'b' * 16}.new", ".mine.new"))
+    for path in (old, young, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    await bring([pictured("A")], tmp_path, lambda request: httpx.Response(200, content=JPEG))
+
+    assert {path.name for path in tmp_path.iterdir()} == {"A.jpg", young.name, other.name}
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ LOOKED_AT = 20
 FIRST = 1024
 """Bytes that are asked for of a product."""
 
+_NO_ORDERS = "Wait for the quota, or take another archive"
 _LATER = "Orders take their time: run a fetch, which waits"
 SLOW_CLOCK = 60.0
 """Seconds that this clock may be wrong: tokens are valid for minutes, and certificates from a certain instant on."""
@@ -239,7 +240,11 @@ async def _check_download(
     product = min(online, key=lambda one: one.size or 1 << 62)
     try:
         if archive.provider.limits.orders:
-            reply = await archive.provider.request_staging(product)
+            async with archive.gate.staging(product):
+                reply = await archive.provider.request_staging(product)
+            if reply.outcome is StagingOutcome.QUOTA:
+                found = f"no order of {product.name} is taken now: the quota of the account is reached"
+                return Finding("download", expected, found, None, _NO_ORDERS)
             if reply.outcome is not StagingOutcome.ONLINE:
                 return Finding("download", expected, f"the order of {product.name} is not ready yet", None, _LATER)
             product = replace(product, order=reply.order)

@@ -8,6 +8,7 @@ the wait to the end.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
@@ -128,29 +129,28 @@ async def _room(product: Product, sources: Sources, order: Order, zipped: FinalN
 def _delivered(log: Log, path: FinalName, size: int, order: Order) -> Delivery:
     size = size if log.bytes is None else log.bytes
     order.emit(ProductDelivered(**log.who, path=str(path), bytes=size))
-    return Delivery(
-        product=log.product,
-        status=DeliveryStatus.DELIVERED,
-        path=None if isinstance(path, str) else path,
-        url=path if isinstance(path, str) else None,
-        bytes=size,
+    return replace(
+        _stands(log, DeliveryStatus.DELIVERED, path, size),
         checksum=log.checksum if log.bytes is not None else log.product.checksum,
         staged_seconds=log.staged_seconds,
         download_seconds=log.download_seconds,
         attempts=log.attempts,
         resumed_bytes=log.resumed_bytes,
         data_path=log.data_path,
-        source=log.source,
-        members=log.members,
         worker=log.worker,
     )
 
 
 def _skipped(log: Log, path: FinalName, size: int, order: Order) -> Delivery:
     order.emit(ProductSkipped(**log.who, path=str(path), bytes=size))
+    return _stands(log, DeliveryStatus.SKIPPED, path, size)
+
+
+def _stands(log: Log, status: DeliveryStatus, path: FinalName, size: int) -> Delivery:
+    """The outcome of a product that has its final name: a path, or the URL of what is in a bucket."""
     return Delivery(
         product=log.product,
-        status=DeliveryStatus.SKIPPED,
+        status=status,
         path=None if isinstance(path, str) else path,
         url=path if isinstance(path, str) else None,
         bytes=size,

@@ -81,17 +81,23 @@ class Window:
         """Note that one that was asked for gets no answer: an archive that is not reached counts nothing."""
         self._asked -= 1
 
-    def correct(self, used: int, now: float, quota: Quota | None = None) -> None:
+    def correct(self, used: int, now: float, quota: Quota | None = None, *, keeps_own: bool = False) -> None:
         """Take over from the archive how many products of this window it has counted, and its quota.
 
         Others may use the same account, and an earlier run may have. What this window has not counted counts from now:
         its start is unknown, and too late is better than too early.
+
+        Args:
+            used: Products.
+            now: On the clock of the window.
+            quota: The archive's; None for the one that is known.
+            keeps_own: Whether what this window has counted counts in any case.
         """
         self._quota = quota or self._quota
         if self._quota is None:
             return
         self._forget(now, self._quota)
-        while len(self._starts) > max(0, used):
+        while len(self._starts) > max(0, used) and not keeps_own:
             self._starts.popleft()
         self._starts.extend([now] * (used - len(self._starts)))
 
@@ -282,7 +288,8 @@ class QuotaLimiter:
         if self._config.quota is None:
             self.quota = replace(self.quota, products=products)
         # What began while the answer was on its way may not be in it.
-        self._window.correct(products - left + self._window.begun - begun, now, self.quota)
+        used = products - left + self._window.begun - begun
+        self._window.correct(used, now, self.quota, keeps_own=account.is_share)
         if left > 0:
             self._paused_until = min(self._paused_until, now)
 

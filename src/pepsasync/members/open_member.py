@@ -6,6 +6,7 @@ import io
 import threading
 import zipfile
 from collections import OrderedDict
+from concurrent.futures import CancelledError
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -136,10 +137,12 @@ class _Read(io.RawIOBase):
         """Call into the event loop of the client and wait for what comes of it.
 
         Raises:
-            RuntimeError: This is the thread of the event loop, or the client is closed.
+            RuntimeError: This is the thread of the event loop, or the client is closed, be it meanwhile.
         """
         try:
             return self._portal.call(*arguments)
+        except CancelledError:  # the portal's own: this thread was not cancelled
+            raise RuntimeError("the client of this file is closed") from None
         except RuntimeError as error:
             if "event loop thread" in str(error):
                 raise RuntimeError(

@@ -176,25 +176,16 @@ def _look(product: Product, folder: Folder, extract: bool, selection: Selection 
         chosen = selection.chosen(partial.everything)
         size = sum(partial.everything[path][0] for path in chosen)
         return Existing(unpacked, bytes=size, is_folder=True, members=chosen)
-    if not zipped.is_file():
-        single = folder.file_path(product)
-        return _look_at_file(product, single, folder) if single is not None and single.is_file() else Existing(None)
-    with disk_errors(zipped):
-        length = zipped.stat().st_size
-    if is_remembered(product, zipped, folder):
-        return Existing(zipped, bytes=length)
-    try:
-        check_size(product, length)
-        _check_digest(product, zipped, length)
-        check_zip(product, zipped, every_member=product.checksum is None)
-    except IntegrityError as error:
-        return Existing(None, wrong=error.message)
-    remember(product, zipped, folder)
-    return Existing(zipped, bytes=length)
+    if zipped.is_file():
+        return _look_at_file(product, zipped, folder, is_zip=True)
+    single = folder.file_path(product)
+    if single is not None and single.is_file():
+        return _look_at_file(product, single, folder, is_zip=False)
+    return Existing(None)
 
 
-def _look_at_file(product: Product, path: Path, folder: Folder) -> Existing:
-    """Look at a product that is no zip: only size and checksum can tell whether it is right."""
+def _look_at_file(product: Product, path: Path, folder: Folder, *, is_zip: bool) -> Existing:
+    """Look at a product that is one file. Only size and checksum can tell whether one is right that is no zip."""
     with disk_errors(path):
         length = path.stat().st_size
     if is_remembered(product, path, folder):
@@ -202,9 +193,11 @@ def _look_at_file(product: Product, path: Path, folder: Folder) -> Existing:
     try:
         check_size(product, length)
         _check_digest(product, path, length)
+        if is_zip:
+            check_zip(product, path, every_member=product.checksum is None)
     except IntegrityError as error:
         return Existing(None, wrong=error.message)
-    if product.exact_size is None and product.checksum is None:
+    if not is_zip and product.exact_size is None and product.checksum is None:
         return Existing(None, wrong="neither its size nor a checksum is known")
     remember(product, path, folder)
     return Existing(path, bytes=length)

@@ -5,14 +5,17 @@ They are shown to everybody, so no account is sent for them, wherever a link lea
 
 from __future__ import annotations
 
+import contextlib
+import re
 import secrets
+import time
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 
 from pepsasync.errors import NotFoundError, PepsasyncError, ProtocolError, UnreachableError
-from pepsasync.folder.files import disk_errors
+from pepsasync.folder.files import NEW, disk_errors, removed_on_error, write_new
 from pepsasync.folder.names import safe_name
 from pepsasync.groups import task_group
 from pepsasync.html import web_link
@@ -34,6 +37,15 @@ SUFFIXES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG\r\n\x1a\n": ".png", b"GIF87a": ".
 """By the first bytes of a picture: what a server calls it does not count."""
 
 _RIFF, _WEBP = b"RIFF", b"WEBP"
+
+LOOKED_AT = 12
+"""First bytes of a picture that is here, which are not all zero."""
+
+LEFT_OVER = 3600.0
+"""Seconds after which nobody writes a picture any more that was begun."""
+
+_LEFT_OVER = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(NEW)}")
+"""Names of pictures that are being written."""
 
 
 async def bring_quicklooks(
@@ -66,7 +78,7 @@ async def bring_quicklooks(
         await done.send(outcome)
 
     with disk_errors(directory):
-        await to_thread.run_sync(lambda: directory.mkdir(parents=True, exist_ok=True))
+        await to_thread.run_sync(_prepare, directory)
     async with task_group() as tasks:
         for product in products:
             tasks.start_soon(bring, product)
@@ -125,13 +137,29 @@ def suffix_of(content: bytes) -> str | None:
 def _find(directory: Path, name: str) -> Path | None:
     """A picture that is here already."""
     paths = (directory / f"{safe_name(name)}{suffix}" for suffix in (*dict.fromkeys(SUFFIXES.values()), ".webp"))
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if path.is_file() and _is_written(path)), None)
+
+
+def _is_written(path: Path) -> bool:
+    """Whether a file has bytes: a crash may leave none, or zeros in their place."""
+    try:
+        with path.open("rb") as file:
+            return any(file.read(LOOKED_AT))
+    except OSError:
+        return False
 
 
 def _write(path: Path, content: bytes) -> None:
-    new = path.with_name(f".{secrets.token_hex(8)}.new")
-    try:
-        new.write_bytes(content)
+    new = path.with_name(f".{secrets.token_hex(8)}{NEW}")
+    write_new(new, content, is_synced=True)
+    with removed_on_error(new):
         new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+
+
+def _prepare(directory: Path) -> None:
+    """Make the folder, and remove what killed runs left half written; another run may write there now."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in directory.glob(f".*{NEW}"):
+        with contextlib.suppress(OSError):
+            if _LEFT_OVER.fullmatch(path.name) and time.time() - path.lstat().st_mtime > LEFT_OVER:
+                path.unlink()
