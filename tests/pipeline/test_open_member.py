@@ -7,6 +7,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from io import BytesIO
+from random import Random
 
 import anyio
 import pytest
@@ -145,7 +146,7 @@ async def test_a_file_of_a_client_that_is_closed_tells_so():
 async def test_a_client_that_is_closed_while_a_thread_reads_tells_so(method):
     zips = []
     with ThreadPoolExecutor(1) as threads:
-        async with zipped_member(bytes(100_000), method, zips=zips) as file:
+        async with zipped_member(Random(1).randbytes(100_000), method, zips=zips) as file:
             zips[0].is_silent = True
             reading = threads.submit(file.read)
             assert await to_thread.run_sync(zips[0].asked.wait, 60)

@@ -103,6 +103,44 @@ async def test_folder_that_is_removed_during_a_run_is_a_clear_error(size, remove
                 pass
 
 
+@pytest.mark.parametrize("kind", ["link", "link to itself", "folder"])
+@pytest.mark.parametrize("moment", [DownloadStarted, ProductDownloaded, ProductDelivered])
+async def test_what_is_put_in_the_place_of_the_state_folder_is_neither_trusted_nor_changed(
+    size, moment, kind, tmp_path
+):
+    state, elsewhere, swapped = tmp_path / "data" / ".pepsasync", tmp_path / "elsewhere", []
+
+    def see(event):
+        if isinstance(event, moment) and not swapped:
+            state.rename(tmp_path / "moved")
+            if kind == "folder":
+                elsewhere.rename(state)
+            else:
+                state.symlink_to(elsewhere if kind == "link" else tmp_path / "moved")
+            swapped.append(snapshot(state))
+
+    async with sandbox(4, tape_fraction=0, product_size=20_000) as archive, connect(archive, jobs=1) as client:
+        products = await everything(client)
+        for place in ("parts", "verified"):
+            (elsewhere / place).mkdir(parents=True)
+        for one in products:  # what somebody else knows better
+            (elsewhere / "parts" / f"{one.name}.part").write_bytes(b"theirs")
+        with anyio.fail_after(120), client.listen(see), pytest.raises(ConfigError, match="in the place of"):
+            async for _ in client.fetch(products, tmp_path / "data"):
+                pass
+        right = {f"{one.name}.zip": archive.content(one.name).read() for one in products}
+
+    if kind != "link to itself":
+        assert swapped[0].items() <= snapshot(state).items()
+    for path in (tmp_path / "data").glob("*.zip"):
+        assert right[path.name] == path.read_bytes()
+
+
+def snapshot(folder):
+    """All that stands in a folder, with its bytes."""
+    return {path.relative_to(folder): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
 @pytest.mark.parametrize("moment", [DownloadStarted, ProductDownloaded, ProductDelivered])
 @pytest.mark.parametrize("removed", ["parts", "verified"])
 @pytest.mark.parametrize("size", [20_000, 900_000])

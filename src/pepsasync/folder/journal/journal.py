@@ -83,7 +83,7 @@ class Journal:
 
         Raises:
             JournalBusyError: Another process has taken it over.
-            ConfigError: It was removed.
+            ConfigError: It was removed, or something else stands in its place.
         """
         if not self._lease.is_lost:
             return
@@ -98,6 +98,11 @@ class Journal:
                 f"another pepsasync had taken over {self.directory}, because this one did not renew its lease, "
                 "and has ended",
                 hint="Run the same command again to continue where it stopped",
+            )
+        if self._lease.was_replaced:
+            raise ConfigError(
+                f"something else was put in the place of {self._lease.path.parent} while pepsasync worked in it",
+                hint="Put the folder back, or move away what stands there, and run the same command again",
             )
         raise ConfigError(
             f"{self._lease.path.parent} was removed while pepsasync worked in it",

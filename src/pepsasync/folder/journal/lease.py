@@ -92,6 +92,9 @@ class Lease:
         """Who was found to hold the lease in our place; None when that is not known."""
         self.had_successor = False
         """Whether another has held the lease in our place and has ended."""
+        self.was_replaced = False
+        """Whether a link, or a folder that never held the lease, was found in the place of its folder."""
+        self._has_signed = False
 
     def take(self) -> bool:
         """Take a lease that nobody holds; False when somebody was first.
@@ -117,6 +120,7 @@ class Lease:
         """Note beside the lease who had it last, which outlives it: whoever misses it knows whether another had it."""
         with contextlib.suppress(OSError):
             write_new(self._last, self.owner.token.encode())
+            self._has_signed = True
 
     @property
     def _last(self) -> Path:
@@ -127,6 +131,13 @@ class Lease:
             return read_own(self._last) == self.owner.token
         except (OSError, ValueError):
             return True
+
+    def _is_replaced(self) -> bool:
+        """Whether something else stands in the place of our folder."""
+        if self.path.parent.is_symlink():
+            return True
+        is_gone = self._has_signed and not os.path.lexists(self.path) and not os.path.lexists(self._last)
+        return is_gone and self.path.parent.is_dir()
 
     def take_over(self) -> None:
         """Put our lease in the place of a dead one.
@@ -142,12 +153,16 @@ class Lease:
     def is_ours(self) -> bool:
         """Whether the file still names us. A lease that was lost stays lost.
 
-        One that was removed by hand is taken again: nobody works in a folder without it.
+        One that was removed by hand is taken again: nobody works in a folder without it. It is lost when a link or
+        another folder stands in the place of its folder.
 
         Raises:
             OSError: It cannot be read.
         """
         with self._one_at_a_time:
+            if not self._is_released and self._is_replaced():
+                self.is_lost = self.was_replaced = True
+                return False
             sight = look(self.path)
             if sight is None and not self.is_lost and not self._is_released:
                 if not self._had_it_last():
