@@ -105,9 +105,7 @@ async def test_folder_that_is_removed_during_a_run_is_a_clear_error(size, remove
 
 @pytest.mark.parametrize("kind", ["link", "link to itself", "folder"])
 @pytest.mark.parametrize("moment", [DownloadStarted, ProductDownloaded, ProductDelivered])
-async def test_what_is_put_in_the_place_of_the_state_folder_is_neither_trusted_nor_changed(
-    size, moment, kind, tmp_path
-):
+async def test_what_is_put_in_the_place_of_the_state_folder_is_neither_trusted_nor_changed(moment, kind, tmp_path):
     state, elsewhere, swapped = tmp_path / "data" / ".pepsasync", tmp_path / "elsewhere", []
 
     def see(event):
