@@ -118,19 +118,19 @@ class Connection:
                 raise ConfigError("the client of Dask is asynchronous", hint="Make it without asynchronous=True")
         else:
             where = self._where
-            if isinstance(where, int):
-                self._cluster = where = distributed.LocalCluster(
-                    n_workers=where,
-                    threads_per_worker=LOCAL_THREADS,
-                    processes=True,
-                    dashboard_address="127.0.0.1:0",
-                    scheduler_kwargs={"dashboard": False},
-                    preload=[worker_side.__name__],
-                    silence_logs=logging.CRITICAL,
-                    # Others on this machine can connect to loopback, too, and a scheduler runs what it is told.
-                    security=_own_keys(distributed),
-                )
             try:
+                if isinstance(where, int):
+                    self._cluster = where = distributed.LocalCluster(
+                        n_workers=where,
+                        threads_per_worker=LOCAL_THREADS,
+                        processes=True,
+                        dashboard_address="127.0.0.1:0",
+                        scheduler_kwargs={"dashboard": False},
+                        preload=[worker_side.__name__],
+                        silence_logs=logging.CRITICAL,
+                        # Others on this machine can connect to loopback, too, and a scheduler runs what it is told.
+                        security=_own_keys(distributed),
+                    )
                 self._client = distributed.Client(where, timeout=CONNECT, set_as_default=False, name="pepsasync")
             except OSError as error:  # with TimeoutError and what Dask makes of broken connections
                 raise UnreachableError(
@@ -138,7 +138,8 @@ class Connection:
                     hint="Is it running, and is that its address? Run the same command again",
                 ) from error
             except (TypeError, ValueError, RuntimeError) as error:
-                raise ConfigError(f"cannot connect to {where}: {reason(error)}") from error
+                hint = "A script with local:N needs 'if __name__ == \"__main__\":'" if isinstance(where, int) else ""
+                raise ConfigError(f"the Dask cluster cannot be used: {reason(error)}", hint=hint) from error
         self._client.subscribe_topic(self._topic, self._take_news)
 
     def _take_news(self, event: tuple[float, Any]) -> None:
