@@ -49,7 +49,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests, on asyncio and trio, against the installed package."""
-    session.install(".[dask,map,sandbox,serve,stac,trace]", *group("test"))
+    session.install(".[dask,map,s3,sandbox,serve,stac,trace]", *group("test"))
     session.run("pytest", "-n", str(min(4, os.cpu_count() or 1)), *session.posargs)
 
 
@@ -86,6 +86,13 @@ def prometheus(session: nox.Session) -> None:
     """Let a real Prometheus scrape the metrics of a run; needs Debian's `prometheus`, which has `promtool` too."""
     session.install(".[sandbox,serve]", *group("test"))
     session.run("pytest", "tests/display/test_prometheus.py", *session.posargs)
+
+
+@nox.session
+def s3(session: nox.Session) -> None:
+    """Buckets on OpenStack Swift, started from Debian's packages (`tests/swift_store.py`), not on moto's server."""
+    session.install(".[s3,sandbox]", *group("test"))
+    session.run("pytest", "tests/bucket", *session.posargs, env={"TEST_STORE": "swift"})
 
 
 @nox.session

@@ -89,8 +89,11 @@ def as_folder(given: object) -> Path:
 
     Raises:
         TypeError: It is neither text nor a path.
-        ConfigError: There is no such home.
+        ConfigError: There is no such home, or it is the address of a bucket.
     """
+    if str(given).lower().startswith("s3:/"):
+        hint = "Only fetch() puts products into a bucket: give the address as text, 's3://BUCKET/PREFIX'"
+        raise ConfigError(f"{given} is no folder", hint=hint)
     if not isinstance(given, str | PathLike) or not isinstance(fspath(given), str):
         raise TypeError(f"the folder for products is text or a path, such as '.', not {given!r}")
     return in_home(given, "directory")

@@ -305,7 +305,9 @@ class Client:
         """
         if not isinstance(product, Product | str):
             raise TypeError(f"download() takes one product or its name, not {product!r}: fetch() takes several")
-        found = self.fetch(product, directory, extract=extract, include=include, exclude=exclude, bands=bands)
+        found = self.fetch(
+            product, as_folder(directory), extract=extract, include=include, exclude=exclude, bands=bands
+        )
         async with contextlib.aclosing(found):  # else the error, which knows this frame, would keep it open
             async for delivery in found:
                 if delivery.error is not None:
@@ -326,6 +328,8 @@ class Client:
         on_delivered: Callable[[Delivery], Awaitable[None]] | None = None,
         found_by: Query | None = None,
         executor: Cluster | None = None,
+        state: str | os.PathLike[str] | None = None,
+        endpoint_url: str | None = None,
     ) -> Background[Delivery]:
         """Bring many products to disk and loop over the outcomes, each as soon as it is known.
 
@@ -334,7 +338,8 @@ class Client:
         Args:
             wanted: A query, or criteria as a mapping; a product, or a product's name; products, names and queries, in
                 any collection or iterator; a table of pandas or geopandas with a column `name`.
-            directory: Folder to put them in, made when it does not exist; `~` is the home folder.
+            directory: Folder to put them in, made when it does not exist; `~` is the home folder. Or a bucket as text,
+                `s3://BUCKET/PREFIX`: whole products go there, with nothing of them on the disk; extra `s3`.
             extract: Unpack each zip and remove it.
             include: Bring only members of products that match one of these patterns, such as `*.xml`, into a folder
                 `NAME.SAFE` that is noted to be partial. A pattern without `/` is compared with the name of the file,
@@ -347,10 +352,13 @@ class Client:
             found_by: The query that products were found by, for their provenance.
             executor: Who downloads and verifies: `pepsasync.cluster.Dask(...)`; None for this process. All limits are
                 kept here, for all workers together.
+            state: Folder for the journal of an order into a bucket; None for one of its own in the user's state folder.
+            endpoint_url: Of the store of the bucket; None for what every S3 tool finds.
 
         Raises:
             TypeError: `wanted` or `executor` is something else.
-            ConfigError, AuthError, UnreachableError, DiskFullError: The run cannot go on; the same call resumes it.
+            ConfigError, AuthError, UnreachableError, DiskFullError, DestinationError: The run cannot go on; the same
+                call resumes it.
             ProviderError: The search failed, for more than some names; what it had found was brought.
 
         Cancellation, or leaving the loop early: everything under way stops and is resumable.
@@ -358,16 +366,20 @@ class Client:
         from pepsasync.engine.fetch import fetch  # noqa: PLC0415 - as for journals
         from pepsasync.engine.order import Order  # noqa: PLC0415
         from pepsasync.engine.several_archives import sources_of  # noqa: PLC0415
-        from pepsasync.transfer.destination import IntoFolder  # noqa: PLC0415
+        from pepsasync.target import as_target  # noqa: PLC0415
         from pepsasync.transfer.executor import Here  # noqa: PLC0415
 
-        products, path = as_wanted(wanted), as_folder(directory)
-        selection = build_selection(include, exclude, bands)
-        if executor is not None and not hasattr(executor, "working"):
-            raise TypeError(f"executor is a cluster, such as pepsasync.cluster.Dask('local:4'), not {executor!r}")
+        products, target = as_wanted(wanted), as_target(directory, state, endpoint_url)
+        selection, path = build_selection(include, exclude, bands), target.folder
+        target.check(extract=extract, selection=selection)
+        if executor is not None:
+            if not hasattr(executor, "working"):
+                raise TypeError(f"executor is a cluster, such as pepsasync.cluster.Dask('local:4'), not {executor!r}")
+            target.refuse("a Dask cluster")
 
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
-            space = None if on_delivered else Space(path)  # a hook may move files away
+            store = await target.open_store()
+            space = None if on_delivered or store else Space(path)  # a hook may move files away
             folder = Folder(path, self._tell, space=space)
             await to_thread.run_sync(folder.open)
             names = [archive.name for archive in self._archives]
@@ -382,7 +394,7 @@ class Client:
                 working = executor.working(owned, recorder.owner, recorder.take) if executor else None
                 order = Order(
                     owned,
-                    IntoFolder(owned),
+                    target.destination(owned, store),
                     self._config,
                     recorder.take,
                     source=names[0],

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import stores
 from archives import sandbox
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -61,11 +62,22 @@ def archive():
     served.stop()
 
 
+@pytest.fixture
+def store():
+    """The environment of an S3-compatible store with the bucket of the page."""
+    with stores.moto() as served:
+        stores.make_bucket(served, "lab")
+        yield stores.KEYS | {"AWS_ENDPOINT_URL": served.url}
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_step_of_a_page_works(page, archive, tmp_path):
-    for library in {"stac": ("pystac", "pyarrow"), "cluster": ("distributed",)}.get(page.stem, ()):
+def test_every_step_of_a_page_works(page, archive, tmp_path, request):
+    for library in {"stac": ("pystac", "pyarrow"), "cluster": ("distributed",), "s3": ("boto3", "moto")}.get(
+        page.stem, ()
+    ):
         pytest.importorskip(library)
+    store = request.getfixturevalue("store") if page.stem == "s3" else {}
     steps = script(page)
     config = f"""
         poll_interval = 0.1
@@ -87,6 +99,7 @@ def test_every_step_of_a_page_works(page, archive, tmp_path):
         cwd=tmp_path,
         env=os.environ
         | {"PEPSASYNC_CONFIG": "config.toml", "PEPSASYNC_PROVIDER": "geodes"}
+        | store
         | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / ".config")},  # accounts that are stored stay here
         capture_output=True,
         text=True,

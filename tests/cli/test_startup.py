@@ -15,6 +15,8 @@ WITH_OLD_TYPER = {"attr", "markdown_it", "mdurl", "pygments", "rich"}
 
 NEVER = {
     "anyio",
+    "boto3",
+    "botocore",
     "geopandas",
     "httpx",
     "keyring",

@@ -33,6 +33,7 @@ COMMANDS = {
     "watch": ("watch", "Show the progress of the run in a folder, from another terminal."),
     "resume": ("resume", "Continue everything unfinished in a folder."),
     "verify": ("verify", "Verify all products in a folder again; --repair fetches the bad ones."),
+    "clean": ("clean", "Remove unfinished downloads of a folder, or unfinished uploads of a bucket."),
     "catalog": ("catalog", "Write a STAC catalogue of what is on disk."),
     "collections": ("collections", "Show collections, types and filters of an archive."),
     "check": ("check", "Check everything that a fetch needs."),
@@ -47,7 +48,7 @@ COMMANDS = {
 GROUPS = {
     "Find and fetch": ("fetch", "search", "plan", "stage", "download", "ls"),
     "Repeated orders": ("order", "sync"),
-    "What is in a folder": ("status", "watch", "resume", "verify", "catalog"),
+    "What is in a folder": ("status", "watch", "resume", "verify", "clean", "catalog"),
     "Archives and accounts": ("collections", "check", "login", "logout"),
     "Without an account": ("demo", "sandbox"),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pepsasync.cli.options import Directory, OutputOptions, flatten
@@ -11,11 +10,13 @@ from pepsasync.display.output import show
 from pepsasync.units import show_count
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pepsasync.results.catalog import OnDisk
 
 
 @flatten()
-def catalog(*, directory: Directory = Path(), output: OutputOptions) -> None:
+def catalog(*, directory: Directory = ".", output: OutputOptions) -> None:
     """Write a static STAC catalogue of the products in DIR, to DIR/stac.
 
     Its items say size, checksum, and which archive and search a product is from. With the extra parquet all items are
@@ -23,11 +24,13 @@ def catalog(*, directory: Directory = Path(), output: OutputOptions) -> None:
     """
     from pepsasync.results.catalog import write_catalog  # noqa: PLC0415 - not needed for help
     from pepsasync.results.stac import load_pystac  # noqa: PLC0415
+    from pepsasync.target import as_target  # noqa: PLC0415
 
     load_pystac()
     session = Session(output)
-    products = on_disk(directory, session)
-    path = write_catalog(directory, products)
+    folder = as_target(directory).refuse("catalog")
+    products = on_disk(folder, session)
+    path = write_catalog(folder, products)
     session.say(f"{show_count(len(products))} in the catalogue")
     show(str(path))
 

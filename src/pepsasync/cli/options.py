@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from pepsasync.credentials import Credentials
     from pepsasync.model import Query
     from pepsasync.query.members import Selection
+    from pepsasync.target import Target
 
 ALSO_SEVERAL = "several with commas, repeated, or as @FILE"
 
@@ -136,7 +137,9 @@ EventsTarget = Annotated[
     Path | None, _delivery("--events", metavar="FILE|-", help="write all events, one JSON object per line")
 ]
 
-Directory = Annotated[Path, Argument(metavar="DIR", help="folder of the products", show_default=False)]
+Directory = Annotated[
+    str, Argument(metavar="DIR", help="folder of the products, or s3://BUCKET/PREFIX", show_default=False)
+]
 
 ProviderName = Annotated[
     str | None,
@@ -460,12 +463,48 @@ class StagingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeliveryOptions:
+class BucketOptions:
+    """What is said of a bucket beside its address."""
+
+    endpoint_url: Annotated[
+        str | None,
+        _delivery("--endpoint-url", metavar="URL", help="store of the bucket; default: where S3 tools look for it"),
+    ] = None
+    state: Annotated[
+        Path | None,
+        _delivery(
+            "--state",
+            metavar="DIR",
+            help="folder for the journal of a bucket; default: one in your state folder",
+            show_default=False,
+        ),
+    ] = None
+
+    def target_of(self, where: str) -> Target:
+        """A folder or a bucket, as the user says it.
+
+        Raises:
+            ConfigError: It is neither.
+        """
+        from pepsasync.target import as_target  # noqa: PLC0415 - not needed for help
+
+        return as_target(where, self.state, self.endpoint_url)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryOptions(BucketOptions):
     """Where products go, how fast, and what is written about it."""
 
     write_dir: Annotated[
-        Path, _delivery("-w", "--write-dir", "--write_dir", metavar="DIR", help="folder for the products")
-    ] = Path()
+        str,
+        _delivery(
+            "-w",
+            "--write-dir",
+            "--write_dir",
+            metavar="DIR",
+            help="folder for the products, or s3://BUCKET/PREFIX; extra s3",
+        ),
+    ] = "."
     extract: Annotated[bool, _delivery("-x", "--extract", help="unzip, then remove the zip")] = False
     include: Include = field(default_factory=list)
     exclude: Exclude = field(default_factory=list)
@@ -525,6 +564,15 @@ class DeliveryOptions:
         from pepsasync.cluster import Dask  # noqa: PLC0415 - hardly ever
 
         return Dask(self.dask, insecure_cluster=self.insecure_cluster)
+
+    @property
+    def target(self) -> Target:
+        """Where products go.
+
+        Raises:
+            ConfigError: It is neither a folder nor a bucket.
+        """
+        return self.target_of(self.write_dir)
 
     @property
     def selection(self) -> Selection | None:

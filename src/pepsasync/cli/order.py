@@ -69,6 +69,7 @@ def order_of(query: QueryOptions, *groups: Any) -> Order:
     from pepsasync.settings import read_settings  # noqa: PLC0415 - not needed for help
     from pepsasync.sync.order import Order  # noqa: PLC0415
     from pepsasync.sync.run import check_query  # noqa: PLC0415
+    from pepsasync.target import as_target  # noqa: PLC0415
 
     check_query(query.build())
     for group in groups:
@@ -76,13 +77,14 @@ def order_of(query: QueryOptions, *groups: Any) -> Order:
     criteria = {one.name: getattr(query, one.name) for one in dataclasses.fields(query)}
     criteria = {name: value for name, value in criteria.items() if not (value is None or value is False or value == [])}
     given = {name: value for group in groups for name, value in vars(group).items()}
+    target = as_target(given.get("write_dir", "."), given.get("state"), given.get("endpoint_url"))
     if given.get("shard"):
         raise ConfigError("an order for sync is carried out whole", hint="Leave out --shard")
     return Order(
         criteria={
             name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in criteria.items()
         },
-        directory=given.get("write_dir", Path()),
+        directory=target.refuse("an order for sync"),
         provider=",".join(read_settings(os.environ).choose_all(given.get("provider"))),
         base_url=given.get("base_url"),
         auth=given.get("auth"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typer import Exit
@@ -64,7 +63,7 @@ def plan(
     Ends with 5 when the disk is too small.
     """
     query = query.settled(archive, output)
-    session, wanted, folder = Session(output), query.build(), Path(delivery.write_dir)
+    session, wanted, folder = Session(output), query.build(), delivery.target.refuse("plan")
     Folder(folder).check()
     if order:
         save_order(order, query, archive, delivery)

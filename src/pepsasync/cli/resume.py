@@ -8,7 +8,6 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typer import Context, Exit
@@ -20,12 +19,14 @@ from pepsasync.errors import AuthError, ConfigError, ServerError
 from pepsasync.units import parse_shard, show_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from pepsasync.cli.run import Run
     from pepsasync.folder.journal import Here, JournalReader, Order, Row
     from pepsasync.model import Product, Query, Wanted
     from pepsasync.query.members import Selection
+    from pepsasync.target import Target
 
 
 AGAIN = ("downloading", "staging", "found", "failed")
@@ -36,7 +37,7 @@ AGAIN = ("downloading", "staging", "found", "failed")
 def resume(
     *,
     context: Context,
-    directory: Directory = Path(),
+    directory: Directory = ".",
     archive: ArchiveOptions,
     staging: StagingOptions,
     delivery: DeliveryOptions,
@@ -49,12 +50,14 @@ def resume(
     product, unless they are given. Orders to different archives are continued one after the other.
     """
     session = Session(output)
-    directory = named_folder(directory, delivery, context)
-    jobs = find_unfinished(directory, named_provider(archive, context), skip_tape=staging.skip_tape)
+    delivery = at_named_place(directory, delivery, context)
+    target = delivery.target
+    there = session.run(keys_in, target)
+    jobs = find_unfinished(target.folder, named_provider(archive, context), skip_tape=staging.skip_tape, there=there)
     if not jobs:
-        session.say(f"nothing is unfinished in {directory.absolute()}")
+        session.say(f"nothing is unfinished in {target}")
         raise Exit(0)
-    given = CommandLine(session, archive, staging, replace(delivery, write_dir=directory), lists_paths=True)
+    given = CommandLine(session, archive, staging, delivery, lists_paths=True)
     raise Exit(run_jobs(jobs, given, "continuing {}"))
 
 
@@ -158,7 +161,13 @@ class OrderOptions:
         return options.elsewhere(self._provider) if self._provider else options
 
 
-def find_unfinished(directory: Path, provider: str | None = None, *, skip_tape: bool = False) -> list[Job]:
+def find_unfinished(
+    directory: Path,
+    provider: str | None = None,
+    *,
+    skip_tape: bool = False,
+    there: Container[str] | None = None,
+) -> list[Job]:
     """Work out what is unfinished in a folder: what the journal says, and what is not there any more.
 
     A list of names whose look-up was cut short is given again as it was; everything else is gone on with.
@@ -167,6 +176,7 @@ def find_unfinished(directory: Path, provider: str | None = None, *, skip_tape: 
         directory: The user's folder.
         provider: Archive instead of those of the orders.
         skip_tape: Whether nothing waits for tape, whatever the orders say.
+        there: Addresses of what is in the bucket; None for a folder.
 
     Returns:
         Jobs, one for each way of carrying them out and one for each of those lists.
@@ -182,7 +192,7 @@ def find_unfinished(directory: Path, provider: str | None = None, *, skip_tape: 
         open_lists = {order.id: order for order in orders if not order.is_searched and isinstance(order.wanted, list)}
         counts = _counts(reader, options_of, open_lists.keys())
         lost: dict[JobOptions, list[str]] = {}
-        for one in gone(reader):
+        for one in gone(reader, there):
             row = reader.product(one.name)
             if row is not None and row.order not in open_lists:
                 lost.setdefault(options_of.of_product(row), []).append(one.name)
@@ -205,17 +215,42 @@ def find_unfinished(directory: Path, provider: str | None = None, *, skip_tape: 
     return [job for job in going_on if job.count or job.searches] + list(lists.values())
 
 
-def gone(reader: JournalReader) -> Iterator[Here]:
+async def keys_in(target: Target) -> Container[str] | None:
+    """Addresses of what is in a bucket; None for a folder.
+
+    Raises:
+        PepsasyncError: It cannot be listed.
+    """
+    store = await target.open_store()
+    if store is None:
+        return None
+    from pepsasync.bucket.store import call  # noqa: PLC0415 - an extra
+
+    address = store.address
+    return await call(lambda: {address.url(found.key) for found in store.listed(address.prefix)})
+
+
+def gone(reader: JournalReader, there: Container[str] | None = None) -> Iterator[Here]:
     """Products that the journal takes for delivered and that are not there any more, or not as they were noted.
 
     What a command of `--on-delivered` has taken away is where the user wants it.
+
+    Args:
+        reader: Of the journal.
+        there: Addresses of what is in the bucket; when it was not asked, what is in a bucket counts as there.
     """
+    from pepsasync.bucket.address import is_address  # noqa: PLC0415
     from pepsasync.folder.layout import Folder  # noqa: PLC0415
     from pepsasync.transfer.existing import stands  # noqa: PLC0415
 
     folder = Folder(reader.directory)
     for batch in reader.here():
-        yield from (one for one in batch if one.path and not stands(one.name, folder, one.path))
+        for one in batch:
+            if one.path and is_address(one.path):
+                if there is not None and one.path not in there:
+                    yield one
+            elif one.path and not stands(one.name, folder, one.path):
+                yield one
 
 
 def _states(options: JobOptions) -> tuple[str, ...]:
@@ -323,17 +358,17 @@ def named_provider(archive: ArchiveOptions, context: Any) -> str | None:
     return ",".join(name.strip() for name in archive.provider.split(","))
 
 
-def named_folder(directory: Path, delivery: DeliveryOptions, context: Any) -> Path:
-    """The folder that an argument or `-w` names.
+def at_named_place(directory: str, delivery: DeliveryOptions, context: Any) -> DeliveryOptions:
+    """The options, with the folder or bucket that an argument or `-w` names.
 
     Raises:
         ConfigError: They name two.
     """
-    paths = {"directory": directory, "write_dir": delivery.write_dir}
-    named = [path for name, path in paths.items() if context.get_parameter_source(name).name == "COMMANDLINE"]
-    if len({path.resolve() for path in named}) > 1:
-        raise ConfigError(f"{' or '.join(map(str, named))}? Name one folder")
-    return named[0] if named else directory
+    places = {"directory": directory, "write_dir": delivery.write_dir}
+    named = [place for name, place in places.items() if context.get_parameter_source(name).name == "COMMANDLINE"]
+    if len({str(delivery.target_of(place)) for place in named}) > 1:
+        raise ConfigError(f"{' or '.join(named)}? Name one folder")
+    return replace(delivery, write_dir=named[0] if named else directory)
 
 
 def run_jobs(jobs: Sequence[Job], given: CommandLine, words: str) -> int:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pepsasync.model import Delivery, Wanted
     from pepsasync.pictures.report_page import ReportPage
     from pepsasync.report import ReportFile
+    from pepsasync.target import Target
 
 ONE_CONNECTION = "note: --segments has no effect here: this archive gets one connection per product"
 
@@ -135,12 +136,15 @@ class Run:
         Raises:
             PepsasyncError: The run could not go on.
         """
-        _ = self.delivery.selection, self.delivery.cluster  # refuse what there is not
+        target = self.delivery.target
+        target.check(extract=self.delivery.extract, selection=self.delivery.selection)
+        if self.delivery.cluster is not None:  # which refuses what there is not
+            target.refuse("--dask")
         check_report(self.delivery.report)
         outputs = {"--report": self.delivery.report, "--events": self.delivery.events, "--json": self.json}
         check_one_output(outputs | {"--null": "-" if self.delivery.null else None})
         is_taken = any(map(is_output, outputs.values()))
-        self.known = earlier(self.delivery.write_dir)
+        self.known = earlier(target.folder)
         started, began = datetime.now(UTC), time.monotonic()
         ended_by: BaseException | None = None
         with contextlib.ExitStack() as files:
@@ -148,7 +152,7 @@ class Run:
             if self.lists_paths and not is_taken and (self.delivery.null or not sys.stdout.isatty()):
                 self.paths = files.enter_context(PathList(b"\0" if self.delivery.null else b"\n"))
             if self.delivery.report:
-                self.report = open_report(self.delivery.report, self.delivery.write_dir)
+                self.report = open_report(self.delivery.report, target.folder)
                 files.enter_context(self.report)
             if self.delivery.events:
                 self.log = files.enter_context(EventLog(self.delivery.events))
@@ -211,7 +215,7 @@ class Run:
             hint = "Try: pip install 'pepsasync[serve]'"
             raise ConfigError("--serve needs more packages", hint=hint) from error
         rate, pace = self.known
-        board = Board(Counters(usual_rate=rate, pace=pace), self.delivery.write_dir)
+        board = Board(Counters(usual_rate=rate, pace=pace), self.delivery.target.folder)
         with serving(board, port) as url:
             self.session.say(f"progress page: {url} (for this machine only; the address is a secret)", level=QUIET)
             yield board
@@ -220,10 +224,17 @@ class Run:
         hook = make_hook(self.delivery.on_delivered) if self.delivery.on_delivered else None
         options, selection = self.delivery, self.delivery.selection
         some: dict[str, Any] = selection.as_dict() if selection else {}
+        if (target := options.target).bucket:
+            some |= {"state": options.state, "endpoint_url": options.endpoint_url}
         if (cluster := options.cluster) is not None:
             some["executor"] = cluster
         outcomes = client.fetch(
-            wanted, options.write_dir, extract=options.extract, on_delivered=hook, **some, **self.more
+            wanted,
+            options.write_dir if target.bucket else target.folder,
+            extract=options.extract,
+            on_delivered=hook,
+            **some,
+            **self.more,
         )
         async with contextlib.aclosing(outcomes):
             async for delivery in outcomes:
@@ -242,7 +253,7 @@ class Run:
             self.outcomes,
             seconds=seconds,
             received=self.counters.received_bytes,
-            directory=self.delivery.write_dir if self.is_kept else None,
+            target=self.delivery.target if self.is_kept else None,
             left_out=self.counters.left_out,
             left_out_names=self.counters.left_out_names,
             unfinished=unfinished,
@@ -276,7 +287,7 @@ class Run:
         from pepsasync.events import ProductFound  # noqa: PLC0415
         from pepsasync.folder.journal import JournalReader  # noqa: PLC0415
 
-        with contextlib.suppress(ConfigError), JournalReader(self.delivery.write_dir) as reader:
+        with contextlib.suppress(ConfigError), JournalReader(self.delivery.target.folder) as reader:
             for row in (row for batch in reader.unfinished() for row in batch if row.updated >= since):
                 yield ProductFound(id=row.id, name=row.name, tier=row.tier, size=row.size)
 
@@ -320,7 +331,7 @@ def summary_lines(
     *,
     seconds: float,
     received: int,
-    directory: Path | None,
+    target: Target | None,
     left_out: int = 0,
     left_out_names: Sequence[str] = (),
     unfinished: int = 0,
@@ -331,7 +342,7 @@ def summary_lines(
         outcomes: All of them.
         seconds: How long the run took.
         received: Bytes that came over the network.
-        directory: Where the files are; None when they will not stay there.
+        target: Where the files are; None when they will not stay there.
         left_out: Products on tape that were not waited for.
         left_out_names: The first of them.
         unfinished: Products without an outcome, when the run was ended early.
@@ -342,8 +353,8 @@ def summary_lines(
     lines = [_delivered(outcomes, seconds, received)] if delivered else []
     if skipped:
         lines.append(f"already here: {show_count(skipped)}, {show_size(outcomes.bytes[DeliveryStatus.SKIPPED])}")
-    if directory and (delivered or skipped):
-        lines.append(f"files are in {directory.absolute()}")
+    if target and (delivered or skipped):
+        lines.append(f"files are in {target}")
     lines += _failed(outcomes)
     if left_out:
         lines += [f"left out, on tape: {show_count(left_out)}", *_listed(left_out_names, left_out)]

@@ -180,7 +180,7 @@ def _demo_run(session: Session, archive: Sandbox, place: Folder) -> Run:
     auth = place.state / "demo-account.txt"
     write_new(auth, f"{archive.username} {archive.password}\n".encode())
     options = ArchiveOptions(provider="peps", base_url=archive.peps_url, auth=auth)
-    return Run(session, options, StagingOptions(poll_interval=0.5), DeliveryOptions(write_dir=place.directory))
+    return Run(session, options, StagingOptions(poll_interval=0.5), DeliveryOptions(write_dir=str(place.directory)))
 
 
 def _is_right(archive: Sandbox, name: str, folder: Path) -> bool:

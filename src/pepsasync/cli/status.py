@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from pepsasync.cli.options import Directory, OutputOptions, flatten
+from pepsasync.cli.options import BucketOptions, Directory, OutputOptions, flatten
 from pepsasync.display.figures import pace_of
 from pepsasync.display.output import show, show_exactly, show_json
 from pepsasync.errors import ConfigError
@@ -65,7 +65,8 @@ UNREADABLE = "unreadable"
 @flatten()
 def status(
     *,
-    directory: Directory = Path(),
+    directory: Directory = ".",
+    bucket: BucketOptions,
     output: OutputOptions,  # noqa: ARG001 - every command takes these options
     form: Annotated[
         str, Option("--format", metavar="text|json|csv", help="text, json, or csv with the origin of each product")
@@ -79,13 +80,14 @@ def status(
     """
     if form not in ("text", "json", "csv"):
         raise ConfigError(f"--format {form!r} is unknown", hint="Use text, json or csv")
+    folder = bucket.target_of(directory).folder
     if form == "csv":
-        for row in csv_rows(directory):
+        for row in csv_rows(folder):
             show_exactly(row)
         return
-    found = read_status(directory, all_failures=everything)
+    found = read_status(folder, all_failures=everything)
     if form == "json":
-        document = found.as_dict() | {"products": list(provenance(directory))}
+        document = found.as_dict() | {"products": list(provenance(folder))}
         show_json(document)
         return
     for line in text_lines(found, time.time()):

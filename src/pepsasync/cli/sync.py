@@ -117,7 +117,7 @@ def sync(
             show(line)
         return
     delivery = DeliveryOptions(
-        write_dir=wanted.directory,
+        write_dir=str(wanted.directory),
         extract=wanted.extract,
         include=[*wanted.include],
         exclude=[*wanted.exclude],

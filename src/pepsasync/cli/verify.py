@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - `flatten` evaluates the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Context, Exit, Option
@@ -28,7 +28,7 @@ from pepsasync.cli.resume import (
     Job,
     JobOptions,
     OrderOptions,
-    named_folder,
+    at_named_place,
     named_provider,
     run_jobs,
 )
@@ -62,7 +62,7 @@ TELL_EVERY = 100
 def verify(
     *,
     context: Context,
-    directory: Directory = Path(),
+    directory: Directory = ".",
     archive: ArchiveOptions,
     staging: StagingOptions,
     delivery: DeliveryOptions,
@@ -94,16 +94,17 @@ def verify(
     writes what was found of each product, unless something is repaired.
     """
     session = Session(output)
-    directory = named_folder(directory, delivery, context)
-    if not directory.is_dir():
-        raise ConfigError(f"there is no folder {directory}")
+    delivery = at_named_place(directory, delivery, context)
+    folder = delivery.target.refuse("verify")
+    if not folder.is_dir():
+        raise ConfigError(f"there is no folder {folder}")
     check_report(delivery.report)
     if trace_ca and not trace:
         raise ConfigError("--trace-ca is for --trace", hint="Give both")
     authorities = _authorities(trace_ca) if trace_ca else None
     started, began = datetime.now(UTC), time.monotonic()
-    found = session.run(audit, directory, session, trace or (delivery.report is not None and not repair))
-    untraced = session.run(_trace_all, directory, found, archive, authorities) if trace else 0
+    found = session.run(audit, folder, session, trace or (delivery.report is not None and not repair))
+    untraced = session.run(_trace_all, folder, found, archive, authorities) if trace else 0
     for finding in found.doubtful:
         show(f"{finding.verdict!s:<8} {finding.name}: {finding.reason}")
     for name, traced in sorted(found.traced.items()):
@@ -114,14 +115,14 @@ def verify(
     if delivery.report and not (bad and repair):
         seconds = time.monotonic() - began
         report = Report(provider="", started=started, seconds=seconds)
-        with open_report(delivery.report, directory) as file:
+        with open_report(delivery.report, folder) as file:
             for outcome in found.deliveries():
                 file.take(outcome)
             file.write(report)
     if not bad or not repair:
         raise Exit(1 if bad or untraced else 0)
-    jobs = repairs(directory, bad, named_provider(archive, context), skip_tape=staging.skip_tape)
-    given = CommandLine(session, archive, staging, replace(delivery, write_dir=directory))
+    jobs = repairs(folder, bad, named_provider(archive, context), skip_tape=staging.skip_tape)
+    given = CommandLine(session, archive, staging, delivery)
     raise Exit(run_jobs(jobs, given, "fetching {} again"))
 
 

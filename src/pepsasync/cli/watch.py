@@ -7,12 +7,11 @@ import math
 import time
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from typer import Exit
 
-from pepsasync.cli.options import Directory, OutputOptions, flatten
+from pepsasync.cli.options import BucketOptions, Directory, OutputOptions, flatten
 from pepsasync.cli.session import Session
 from pepsasync.cli.status import current, read_status, text_lines, work_of
 from pepsasync.display.counters import Amount, Speedometer
@@ -55,7 +54,8 @@ class Life(StrEnum):
 @flatten()
 def watch(
     *,
-    directory: Directory = Path(),
+    directory: Directory = ".",
+    bucket: BucketOptions,
     output: OutputOptions,
 ) -> None:
     """Show the run in a folder as it goes on: what `fetch` shows, in another terminal or on another machine.
@@ -64,14 +64,15 @@ def watch(
     with 1. Without a run it tells what the journal knows, and ends.
     """
     session = Session(output)
-    with JournalReader(directory) as reader:
+    folder = bucket.target_of(directory).folder
+    with JournalReader(folder) as reader:
         look = JournalView(reader)
         is_begun = (life := look.life()) is Life.RUNS
         if is_begun:
             life = _follow(look, session)
     words = "the run has ended" if is_begun else "no run is under way"
     session.say(f"the run is dead: {look.owner} is gone or was stopped" if life is Life.DEAD else words)
-    found = read_status(directory)
+    found = read_status(folder)
     for line in text_lines(found, time.time()):
         show(line)
     raise Exit(0 if found.is_complete else 1)

@@ -29,6 +29,9 @@ _END, _END_LENGTH = b"PK\x05\x06", 22
 
 _LONGEST_COMMENT = 65_535
 
+LONGEST_END = _END_LENGTH + _LONGEST_COMMENT
+"""Bytes at the end of a zip among which its end record begins."""
+
 _END_64, _END_64_LENGTH = b"PK\x06\x06", 56
 _LOCATOR_64, _LOCATOR_64_LENGTH = b"PK\x06\x07", 20
 """Of zips of 64 bits: another end record and its locator, before the end record (APPNOTE.TXT, 4.3.14 and 4.3.15)."""
@@ -202,8 +205,13 @@ def has_end_record(zipped: Path) -> bool:
         OSError: The disk failed.
     """
     with zipped.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _END_LENGTH - _LONGEST_COMMENT))
-        return _END in file.read()
+        file.seek(max(0, file.seek(0, os.SEEK_END) - LONGEST_END))
+        return is_end(file.read())
+
+
+def is_end(tail: bytes | bytearray) -> bool:
+    """Whether what an end record begins with stands in the last `LONGEST_END` bytes of a zip."""
+    return _END in tail
 
 
 def check_end(archive: zipfile.ZipFile) -> None:

@@ -141,6 +141,7 @@ async def fill_gaps(part: Incoming, archive: ArchiveContext, progress: Progress)
                     await lead(segment, part, archive, permit, progress)
                 else:
                     await others.help()
+            await part.flush()
 
 
 async def lead(segment: Segment, part: Incoming, archive: ArchiveContext, permit: Permit, progress: Progress) -> None:

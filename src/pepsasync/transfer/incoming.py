@@ -152,6 +152,16 @@ class Incoming(abc.ABC):
         """
 
     @abc.abstractmethod
+    async def flush(self) -> None:
+        """All bytes have come, and the download slot is still held: put away what is not where it belongs yet.
+
+        Raises:
+            PepsasyncError: It cannot be.
+
+        Cancellation: what came before can be continued.
+        """
+
+    @abc.abstractmethod
     async def _begin_anew(self) -> None:
         """Give up what was here; cancellation waits for it."""
 

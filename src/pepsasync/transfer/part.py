@@ -89,6 +89,9 @@ class Part(Incoming):
     async def wait_for_room(self) -> None:
         """A disk takes what comes: it is waited for in `write`."""
 
+    async def flush(self) -> None:
+        """Nothing: every byte was written as it came."""
+
     async def _keep_note(self) -> None:
         await to_thread.run_sync(self._write_record)
 
