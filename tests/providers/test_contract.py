@@ -23,6 +23,7 @@ from archives import (
 )
 from pepsasync import AreaError, AuthError, Checksum, Client, Config, ConfigError, StorageTier
 from pepsasync.area import aoi, places, widen
+from pepsasync.events import Noticed
 from pepsasync.providers import provider_names
 from pepsasync.providers.base import StagingOutcome
 from pepsasync.providers.collections import KNOW_PLACES
@@ -223,6 +224,20 @@ async def test_an_attribute_that_the_archive_does_not_have_is_refused_before_the
                 await names(client, collection="S2ST", property=f"{wrong}=3")
             assert hint in caught.value.hint
         assert 0 == archive.statistics.requests.get("search", 0)
+
+
+async def test_an_attribute_that_no_product_has_is_told(provider, connect_to):
+    async with sandbox(20) as archive, connect_to(archive) as client:
+        if await client.attributes("S1"):
+            pytest.skip("is refused before the search")
+        told = []
+        with client.listen(lambda event: told.append(event.message) if isinstance(event, Noticed) else None):
+            found = await names(client, collection="S1", property=["BEAM_MODE=IW", "BEEM_MODE=IW"])
+            right = await names(client, collection="S1", property="BEAM_MODE=IW")
+
+    assert [] == found
+    assert right
+    assert [f"no product that {provider} sent has an attribute 'BEEM_MODE', so none matches"] == told
 
 
 async def test_values_that_an_attribute_cannot_have_are_refused(provider, connect_to):

@@ -18,7 +18,7 @@ from pepsasync.errors import ProviderError
 from pepsasync.events import Noticed, SearchFinished
 from pepsasync.groups import task_group
 from pepsasync.model import several
-from pepsasync.query.attributes import check_conditions
+from pepsasync.query.attributes import check_conditions, conditions
 from pepsasync.query.missions import is_radar
 from pepsasync.query.rank import ranked
 from pepsasync.query.select import latest, online_twins
@@ -40,6 +40,7 @@ MOST_HELD = 5_000
 """Products of one acquisition instant that are held back to be compared."""
 
 _TWO_NAMES = "MGRS has the square of tile {} twice, since two latitude bands share it: its products may be named {}"
+_NO_ATTRIBUTE = "no product that {} sent has an attribute {!r}, so none matches"
 _OTHER = "{} sends products that are not of the collection {}, such as {}; they are left out"
 
 
@@ -139,16 +140,23 @@ async def _explain_nothing(query: Query, provider: Provider, emit: Emit) -> None
 
 
 async def _wanted(query: Query, provider: Provider, emit: Emit, paging: Paging) -> AsyncGenerator[list[Product], None]:
-    """Pages of products that match, each product once; products of other collections are reported once."""
-    is_told = False
+    """Pages of products that match, each product once.
+
+    Products of other collections are reported once, and attributes that a query names and no product has.
+    """
+    is_told, untold, has_any = False, {*conditions(query)}, False
     async with aclosing(paging.products(query)) as pages:
         async for products in pages:
             new = paging.judged(products)
+            has_any |= bool(new)
+            untold.difference_update(*(product.attributes or () for product, _ in new))
             if not is_told and (other := next((product for product, why in new if why == "collection"), None)):
                 is_told = True
                 asked = ", ".join(several(query.collection))
                 emit(Noticed(message=_OTHER.format(provider.name, asked, other.name)))
             yield [product for product, why in new if why is None]
+    for name in sorted(untold) if has_any else ():
+        emit(Noticed(message=_NO_ATTRIBUTE.format(provider.name, name)))
 
 
 async def _in_order(pages: AsyncGenerator[list[Product], None], query: Query) -> AsyncGenerator[list[Product], None]:
