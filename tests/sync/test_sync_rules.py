@@ -19,7 +19,8 @@ from pepsasync.errors import ConfigError, ServerError, UnreachableError
 from pepsasync.events import ProductDelivered, ProductFailed, ProductSkipped
 from pepsasync.folder.layout import Folder
 from pepsasync.model import Product, Query
-from pepsasync.query.select import is_wanted, latest
+from pepsasync.query.processings import latest
+from pepsasync.query.select import is_wanted
 from pepsasync.sync import run
 from pepsasync.sync.order import read_order
 from pepsasync.sync.run import LOOK_BACK, carry_out

@@ -20,8 +20,8 @@ from pepsasync.groups import task_group
 from pepsasync.model import several
 from pepsasync.query.attributes import check_conditions, conditions
 from pepsasync.query.missions import is_radar
+from pepsasync.query.processings import latest, online_twins
 from pepsasync.query.rank import ranked
-from pepsasync.query.select import latest, online_twins
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator

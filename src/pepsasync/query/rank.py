@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pepsasync.query.select import covered, newness, shows_radar, tile_of
+from pepsasync.query.processings import newness
+from pepsasync.query.select import covered, shows_radar, tile_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable

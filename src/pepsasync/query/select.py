@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pepsasync.area.footprint import as_geometry
-from pepsasync.model import StorageTier, several
+from pepsasync.model import several
 from pepsasync.query.attributes import are_met
 from pepsasync.query.missions import NEUTRAL, mission_of
 from pepsasync.query.orbits import relative_orbit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from shapely.geometry.base import BaseGeometry
 
@@ -28,17 +26,6 @@ _S1_CHANNELS = re.compile(r"S1[A-Z]_\w\w_\w{4}_\d[SA]([SDHV][HV])_")
 _CHANNELS = {"SV": "VV", "SH": "HH", "DV": "VV VH", "DH": "HH HV", "VH": "VH", "HV": "HV", "VV": "VV", "HH": "HH"}
 """Polarisation by its letters in a name."""
 _TILE_IN_NAME = re.compile(r"_T(\d{2}[A-Z]{3})(?:_|$)")
-_S1_NAME = re.compile(r"^(S1[A-Z]_.+_\d{6}_[0-9A-F]{6})_[0-9A-F]{4}(.*)$")
-_S2_NAME = re.compile(r"^(S2[A-Z]_MSI\w+?_\d{8}T\d{6})_N(\d{4})_(R\d{3}_T\w{5})_(\d{8}T\d{6})(.*)$")
-_S3_NAME = re.compile(
-    r"^(S3[A-Z]_\w\w_\w_\w{6}_\d{8}T\d{6}_\d{8}T\d{6})_(\d{8}T\d{6})_(\w{17})_\w{3}_\w_(?:NR|ST|NT)_\w{3}$"
-)
-"""Sentinel-3: what, from when to when, when it was made, where; centre, platform and timeliness; processing."""
-_OLD_S2_NAME = re.compile(r"^(S2[A-Z]_\w+_PRD_MSI\w+?)_\w{4}_(\d{8}T\d{6})_(R\d{3}_V\w+)$")
-_SAME_PLACE = 0.5
-"""Share of a footprint that a newer product of the same acquisition must cover to replace it. Tiles at the border of
-two data strips come as two products of one acquisition that complete each other: they overlap little."""
-_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def is_wanted(product: Product, query: Query) -> bool:
@@ -76,7 +63,7 @@ def _is_of(product: Product, collection: str) -> bool:
     if collection not in NEUTRAL and product.collection not in ("", "unknown", collection):
         return False
     wanted = mission_of(collection)
-    actual = _MISSION_OF_NAME.match(_platform(product) or product.name.upper())
+    actual = _MISSION_OF_NAME.match(platform_of(product) or product.name.upper())
     return wanted is None or actual is None or wanted == actual[1]
 
 
@@ -110,7 +97,7 @@ def _has_mode(product: Product, query: Query) -> bool:
 def _has_platform(product: Product, query: Query) -> bool:
     if query.platform is None:
         return True
-    return _platform(product) in (None, *map(str.upper, several(query.platform)))
+    return platform_of(product) in (None, *map(str.upper, several(query.platform)))
 
 
 def _is_late_enough(product: Product, query: Query) -> bool:
@@ -129,10 +116,7 @@ def _is_published_since(product: Product, query: Query) -> bool:
 def _has_orbit(product: Product, query: Query) -> bool:
     if query.relative_orbit is None:
         return True
-    actual = product.relative_orbit
-    if actual is None:
-        actual = relative_orbit(product.name, product.platform, product.orbit, product.start)
-    return actual in several(query.relative_orbit)
+    return orbit_of(product) in several(query.relative_orbit)
 
 
 def _is_clear(product: Product, query: Query) -> bool:
@@ -145,14 +129,14 @@ def _is_clear(product: Product, query: Query) -> bool:
 
 def shows_radar(product: Product) -> bool:
     """Whether a product is of Sentinel-1, which sees through clouds."""
-    return (_platform(product) or "").startswith("S1")
+    return (platform_of(product) or "").startswith("S1")
 
 
 def _has_direction(product: Product, query: Query) -> bool:
     """Not all archives tell it of Sentinel-2, which looks at the ground by day: on its descending half."""
     if query.orbit_direction is None:
         return True
-    told = product.orbit_direction or ("descending" if (_platform(product) or "").startswith("S2") else "")
+    told = product.orbit_direction or ("descending" if (platform_of(product) or "").startswith("S2") else "")
     return told.lower() == query.orbit_direction
 
 
@@ -253,10 +237,18 @@ def _mode_in_name(name: str) -> str | None:
     return match and ("SM" if match[1].startswith("S") else match[1])
 
 
-def _platform(product: Product) -> str | None:
+def platform_of(product: Product) -> str | None:
+    """Return the satellite, `S1A`, from the archive or the name."""
     if product.platform is not None:
         return product.platform.upper()
     return product.name[:3] if re.match(r"S\d[A-Z]_", product.name) else None
+
+
+def orbit_of(product: Product) -> int | None:
+    """Return the relative orbit, from the archive or from what tells it."""
+    if product.relative_orbit is not None:
+        return product.relative_orbit
+    return relative_orbit(product.name, product.platform, product.orbit, product.start)
 
 
 def tile_of(product: Product) -> str | None:
@@ -280,143 +272,3 @@ def _overlaps(area: BaseGeometry, footprint: BaseGeometry) -> bool:
         return False
     is_areal = shapely.get_dimensions(area) == 2 and shapely.get_dimensions(footprint) == 2
     return not (is_areal and shapely.touches(area, footprint))
-
-
-class _Processing(NamedTuple):
-    """What a product is a processing of, and how new it is."""
-
-    acquisition: Hashable
-    age: tuple[int, str, datetime]
-    """Baseline, processing time, publication: sorts from old to new."""
-
-
-def latest(products: Iterable[Product]) -> list[Product]:
-    """Of several processings of one acquisition keep the newest.
-
-    Two products are processings of one acquisition when these agree:
-
-    - Sentinel-2: the name but for baseline and processing time. The higher baseline is newer (`N0500` than `N0209`),
-      then the later processing time, then the later publication.
-    - Sentinel-1: the name but for the last four digits. The later publication is newer.
-    - Sentinel-3: the name from mission to stop, and the frame. What was made later is newer, whatever its timeliness.
-    - others: satellite, acquisition start, relative orbit, tile, product type, mode and polarisation. The later
-      publication is newer. A product without an acquisition start is always kept.
-
-    Products of one acquisition whose footprints hardly overlap complete each other: all are kept.
-
-    Args:
-        products: Of one or several acquisitions, any order.
-
-    Returns:
-        The newest ones, in the order in which they came; of equally new ones the first.
-    """
-    wanted = list(products)
-    groups: dict[Hashable, list[tuple[tuple[int, str, datetime], int]]] = defaultdict(list)
-    for number, product in enumerate(wanted):
-        processing = _processing(product)
-        groups[processing.acquisition].append((processing.age, number))
-    kept = {number for group in groups.values() for number in _newest(group, wanted)}
-    return [product for number, product in enumerate(wanted) if number in kept]
-
-
-def newness(product: Product) -> tuple[int, str, datetime]:
-    """How new a processing is: baseline, processing time, publication. See `latest`."""
-    return _processing(product).age
-
-
-def online_twins(products: Iterable[Product]) -> list[Product]:
-    """Of a GRD product and its cloud-optimised copy keep one: the copy where only that one is online.
-
-    CDSE has most GRD products offline after a year, and a copy online whose name ends with `_COG` (CDSE protocol notes,
-    news of 2026-11-30). The two agree in their names but for the last four digits and that ending.
-
-    Args:
-        products: Of one or several acquisitions, any order.
-
-    Returns:
-        Those that are kept, in the order in which they came.
-    """
-    found = list(products)
-    pairs: dict[str, list[Product]] = defaultdict(list)
-    for product in found:
-        if match := _S1_NAME.match(product.name):
-            pairs[match[1]].append(product)
-    dropped: set[int] = set()
-    for pair in pairs.values():
-        copies = [product for product in pair if product.name.endswith("_COG")]
-        originals = [product for product in pair if not product.name.endswith("_COG")]
-        if copies and originals:
-            takes_copy = not any(map(_is_online, originals)) and any(map(_is_online, copies))
-            dropped |= {id(product) for product in (originals if takes_copy else copies)}
-    return [product for product in found if id(product) not in dropped]
-
-
-def _is_online(product: Product) -> bool:
-    return product.tier is StorageTier.DISK
-
-
-def newer_processings(here: Iterable[Product], shown: Iterable[Product]) -> dict[str, Product]:
-    """Find products that newer processings of the same acquisition replace, see `latest`.
-
-    Args:
-        here: Products that may have been replaced.
-        shown: Products that may replace them.
-
-    Returns:
-        The newest of `shown` that replaces it, by the name of a product of `here`.
-    """
-    by_acquisition: dict[Hashable, list[tuple[tuple[int, str, datetime], Product]]] = defaultdict(list)
-    for product in shown:
-        processing = _processing(product)
-        by_acquisition[processing.acquisition].append((processing.age, product))
-    found: dict[str, Product] = {}
-    for older in here:
-        processing = _processing(older)
-        newer = [item for item in by_acquisition.get(processing.acquisition, ()) if item[0] > processing.age]
-        for _, product in sorted(newer, key=lambda item: item[0], reverse=True):
-            if _replaces(product, older):
-                found[older.name] = product
-                break
-    return found
-
-
-def _newest(group: list[tuple[tuple[int, str, datetime], int]], products: list[Product]) -> list[int]:
-    """Numbers of the products that no newer one of their acquisition replaces."""
-    kept: list[int] = []
-    for _, number in sorted(group, key=lambda item: item[0], reverse=True):
-        if not any(_replaces(products[newer], products[number]) for newer in kept):
-            kept.append(number)
-    return kept
-
-
-def _replaces(newer: Product, older: Product) -> bool:
-    """Whether a newer processing shows the same place; unless footprints say otherwise, it does."""
-    if not newer.footprint or not older.footprint or newer.footprint == older.footprint:
-        return True
-    new, old = as_geometry(newer.footprint), as_geometry(older.footprint)
-    if new is None or old is None or old.area == 0:
-        return True
-    return bool(new.intersection(old).area >= _SAME_PLACE * old.area)
-
-
-def _processing(product: Product) -> _Processing:
-    published = product.published or _NEVER
-    if match := _S2_NAME.match(product.name):
-        return _Processing((match[1], match[3], match[5]), (int(match[2]), match[4], published))
-    if match := _OLD_S2_NAME.match(product.name):
-        return _Processing((match[1], match[3]), (0, match[2], published))
-    if match := _S3_NAME.match(product.name):
-        return _Processing((match[1], match[3]), (0, match[2], published))
-    if match := _S1_NAME.match(product.name):
-        return _Processing((match[1], match[2]), (0, "", published))
-    return _Processing(_acquisition(product), (0, "", published))
-
-
-def _acquisition(product: Product) -> Hashable:
-    if product.start is None:
-        return product.provider, product.id
-    orbit = product.relative_orbit
-    if orbit is None:
-        orbit = relative_orbit(product.name, product.platform, product.orbit, product.start)
-    kind = (product.product_type, product.sensor_mode, product.polarisation)
-    return _platform(product), product.start, orbit, tile_of(product), *kind

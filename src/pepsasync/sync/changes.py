@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pepsasync.query.select import latest, newer_processings
+from pepsasync.query.processings import latest, newer_processings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -44,7 +44,7 @@ class Changes:
 def decide(here: Iterable[Product], shown: Iterable[Product], *, is_complete: bool) -> Changes:
     """Compare a folder with an archive.
 
-    Of several processings of one acquisition the newest is wanted, see `query.select.latest`.
+    Of several processings of one acquisition the newest is wanted, see `query.processings.latest`.
 
     Args:
         here: Products of the order that stand in the folder.

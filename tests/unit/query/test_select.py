@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pepsasync.model import Product, Query, StorageTier
-from pepsasync.query.select import is_wanted, latest, online_twins, why_unwanted
+from pepsasync.query.processings import latest, online_twins
+from pepsasync.query.select import is_wanted, why_unwanted
 
 S1 = "S1C_IW_GRDH_1SDV_20251217T230248_20251217T230317_005497_00AF3C_C5D6"
 S2 = "S2A_MSIL1C_20200815T005251_N0209_R002_T55PCR_20200815T023440"
