@@ -22,6 +22,7 @@ _NO_TEXT = re.compile("[\ud800-\udfff]")
 _SATELLITE = re.compile(r"(?:SENTINEL[\s_-]?|S)(\d)([A-Z]?)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 _EXTENSION = re.compile(r"\.(zip|safe|sen3)$", re.IGNORECASE)
+_FLAGS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
 _WORDS = ("GRD", "SLC", "OCN", "RAW", "S2MSI1C", "S2MSI2A", "S2MSI2Ap", "IW", "EW", "SM", "WV", "INS-NOBS")
 _SPELLING = {word.lower(): word for word in _WORDS}
 _TIMELINESS = {
@@ -191,19 +192,9 @@ def parse_satellite(criterion: str, value: object) -> str:
 def parse_flag(criterion: str, value: object) -> bool:
     """Return a switch, from a bool or from words."""
     if isinstance(value, str):
-        words = {
-            "1": True,
-            "true": True,
-            "yes": True,
-            "on": True,
-            "0": False,
-            "false": False,
-            "no": False,
-            "off": False,
-        }
-        if value.strip().lower() not in words:
+        if (flag := _FLAGS.get(value.strip().lower())) is None:
             raise ConfigError(f"{criterion}: {value!r} is neither true nor false")
-        return words[value.strip().lower()]
+        return flag
     return bool(value)
 
 

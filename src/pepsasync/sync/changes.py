@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pepsasync.query.processings import latest, newer_processings
@@ -27,10 +27,6 @@ class Changes:
 
     def __bool__(self) -> bool:
         return bool(self.add or self.replace or self.gone)
-
-    def without_gone(self, names: Collection[str]) -> Changes:
-        """The same, but for products that were found by name: the archive has them still."""
-        return replace(self, gone=tuple(name for name in self.gone if name not in names))
 
     def as_json(self) -> dict[str, Any]:
         """By product name, as `sync --plan --format json` prints it."""

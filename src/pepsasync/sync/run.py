@@ -286,7 +286,8 @@ class Sync:
         found |= {name for name, product in known.items() if self._is_unread(product)}
         is_unsure = self.trouble is not None or bool(self._unread - _words_of(known.values()))
         self._unread |= before
-        self.changes = replace(self.changes, gone=()) if is_unsure else self.changes.without_gone(found)
+        gone = () if is_unsure else tuple(name for name in self.changes.gone if name not in found)
+        self.changes = replace(self.changes, gone=gone)
 
     async def _take_out(self, name: str, *, keep: bool) -> None:
         try:
