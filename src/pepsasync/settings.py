@@ -209,7 +209,7 @@ def _parse(text: str, path: Path) -> Settings:
 
 def _settings(document: dict[str, Any], path: Path) -> Settings:
     tables = {name: document.pop(name) for name in provider_names() if name in document}
-    _check_names(document, ["provider", *READERS], "setting", also=provider_names())
+    check_names(document, ["provider", *READERS], "setting", also=provider_names())
     provider = document.pop("provider", None)
     if provider is not None:
         public_url(_text("provider", provider))  # refuses unknown names
@@ -233,7 +233,7 @@ def _archive(name: str, table: Any) -> dict[str, str]:
     """The table of one provider."""
     if not isinstance(table, dict):
         raise ConfigError(f"{name} must be a table", hint=f"Write [{name}] on a line of its own")
-    _check_names(table, ARCHIVE_KEYS, f"setting of [{name}]")
+    check_names(table, ARCHIVE_KEYS, f"setting of [{name}]")
     texts = {key: _text(f"[{name}] {key}", value).rstrip("\r\n") for key, value in table.items()}
     if "base_url" in texts:
         host_of(texts["base_url"])  # refuses what is no URL
@@ -242,7 +242,18 @@ def _archive(name: str, table: Any) -> dict[str, str]:
     return texts
 
 
-def _check_names(names: Iterable[str], known: Iterable[str], what: str, also: Iterable[str] = ()) -> None:
+def check_names(names: Iterable[str], known: Iterable[str], what: str, also: Iterable[str] = ()) -> None:
+    """Refuse names that nobody reads.
+
+    Args:
+        names: What is there.
+        known: What may be there.
+        what: What they are, for the message.
+        also: What else may be there.
+
+    Raises:
+        ConfigError: One is not known.
+    """
     everything = [*known, *also]
     for name in names:
         if name not in everything:
@@ -264,7 +275,12 @@ def _whole(name: str, value: Any) -> int:
     return value
 
 
-def _flag(name: str, value: Any) -> bool:
+def read_flag(name: str, value: Any) -> bool:
+    """Return a truth value of TOML.
+
+    Raises:
+        ConfigError: It is something else.
+    """
     if not isinstance(value, bool):
         raise ConfigError(f"{name} must be true or false, not {value!r}")
     return value
@@ -296,7 +312,7 @@ _BY_KIND: dict[Kind, Callable[[str, Any], Any]] = {
     Kind.SIZE: _size,
     Kind.TIME: _seconds,
     Kind.QUOTA: _quota,
-    Kind.FLAG: _flag,
+    Kind.FLAG: read_flag,
     Kind.PATH: _path,
 }
 READERS = {name: _BY_KIND[setting.kind] for name, setting in SETTINGS.items() if setting.kind in _BY_KIND}

@@ -177,11 +177,14 @@ def test_paths_of_a_hand_made_order_begin_at_it(tmp_path):
     file = tmp_path / "hand.toml"
     file.write_text(
         'directory = "data"\nprovider = ["geodes", "cdse"]\nlook_back = "1d"\n[query]\nstart = 2017-01-01\n'
+        '[settings]\nca_bundle = "ca.pem"\n'
     )
+    (tmp_path / "ca.pem").touch()
     order = read_order(file)
 
     assert (order.directory, order.provider, order.look_back) == (tmp_path / "data", "geodes,cdse", 86_400)
     assert order.query.start.year == 2017
+    assert order.settings == {"ca_bundle": tmp_path / "ca.pem"}
 
 
 @pytest.mark.parametrize(
@@ -198,6 +201,14 @@ def test_paths_of_a_hand_made_order_begin_at_it(tmp_path):
         ("directory = ", "not TOML"),
         ("directory = 'd'\nlook_back = 'long'\n[query]\ncollection = 'S1'", "look_back"),
         ("directory = 'd'\n[query]\ncollection = 'S1'\nid = '@-'", "standard input"),
+        ("directory = '~no-such-user/d'\n[query]\ncollection = 'S1'", "no home folder ~no-such-user"),
+        ("directory = 'd'\nauth = '~no-such-user/a'\n[query]\ncollection = 'S1'", "no home folder ~no-such-user"),
+        ("directory = 'd'\n[query]\nshape = '~no-such-user/a.gpkg'", "no home folder ~no-such-user"),
+        ("directory = 'd'\n[query]\ntile = '@~no-such-user/tiles'", "no home folder ~no-such-user"),
+        ("directory = 'd'\nlook_back = '2000000000d'\n[query]\ncollection = 'S1'", "longer than 100 years"),
+        ("directory = 'd'\nextract = 1\n[query]\ncollection = 'S1'", "extract must be true or false"),
+        ("directory = 'd'\n[query]\ncollection = 'S1'\n[settings]\njobs = 0", "jobs must be at least 1"),
+        ("directory = 'd'\n[query]\ncollection = 'S1'\n[settings]\nca_bundle = 'no.pem'", "no.pem does not exist"),
     ],
 )
 def test_what_is_wrong_is_named(text, words, run, tmp_path):

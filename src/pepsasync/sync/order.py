@@ -11,14 +11,15 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pepsasync.config import Config
 from pepsasync.errors import ConfigError, DiskFullError
 from pepsasync.folder.files import disk_error
 from pepsasync.model import Quota
-from pepsasync.nearest import meant
+from pepsasync.paths import in_home
 from pepsasync.query.criteria import build_query
 from pepsasync.query.members import build_selection
 from pepsasync.query.product_names import bare_name
-from pepsasync.settings import READERS
+from pepsasync.settings import READERS, check_names, read_flag
 from pepsasync.sync.run import LOOK_BACK
 from pepsasync.units import parse_duration
 
@@ -37,6 +38,9 @@ _HEAD = """\
 """
 _MEMBERS = ("include", "exclude", "bands")
 """Which members of products are wanted."""
+
+_LONGEST = 100 * 365.25 * 86_400
+"""Seconds that an order may look back."""
 
 _PATHS = ("shape",)
 """Criteria that are files; of others, texts that begin with @ name one."""
@@ -161,11 +165,6 @@ def read_order(path: Path) -> Order:
     return order
 
 
-def _from_base(value: Any, base: Path) -> Any:
-    """A path from the folder of the order on; anything else as it is."""
-    return base / value.expanduser() if isinstance(value, Path) else value
-
-
 def _order(document: dict[str, Any], base: Path) -> Order:
     version = document.pop("version", VERSION)
     if version != VERSION:
@@ -176,18 +175,18 @@ def _order(document: dict[str, Any], base: Path) -> Order:
     for name, table in (("query", criteria), ("settings", settings)):
         if not isinstance(table, dict):
             raise ConfigError(f"{name} must be a table", hint=f"Write [{name}] on a line of its own")
-    _check_names(document, _READERS, "entry")
-    _check_names(settings, READERS, "setting")
+    check_names(document, _READERS, "entry", also=("query", "settings"))
+    check_names(settings, READERS, "setting")
     values = {name: _READERS[name](name, value) for name, value in document.items()}
     if "directory" not in values:
         raise ConfigError("it names no directory", hint='Write directory = "data" above [query]')
     for name in {"directory", "auth"} & values.keys():
-        values[name] = base / values[name].expanduser()
-    return Order(
-        criteria={name: _with_paths(name, value, base) for name, value in criteria.items()},
-        settings={name: _from_base(READERS[name](name, value), base) for name, value in settings.items()},
-        **values,
-    )
+        values[name] = base / in_home(values[name], name)
+    read = {name: READERS[name](name, value) for name, value in settings.items()}
+    read |= {name: base / in_home(value, name) for name, value in read.items() if isinstance(value, Path)}
+    Config(**read)  # refuses what makes no sense
+    criteria = {name: _with_paths(name, value, base) for name, value in criteria.items()}
+    return Order(criteria=criteria, settings=read, **values)
 
 
 def _text(name: str, value: Any) -> str:
@@ -206,14 +205,11 @@ def _patterns(name: str, value: Any) -> tuple[str, ...]:
     return texts
 
 
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ConfigError(f"{name} must be true or false, not {value!r}")
-    return value
-
-
 def _seconds(name: str, value: Any) -> float:
-    return parse_duration(value if isinstance(value, str) else repr(value), name)
+    seconds = parse_duration(value if isinstance(value, str) else repr(value), name)
+    if seconds > _LONGEST:
+        raise ConfigError(f"{name}: {value} is longer than 100 years")
+    return seconds
 
 
 _READERS: dict[str, Any] = {
@@ -221,22 +217,12 @@ _READERS: dict[str, Any] = {
     "provider": _names,
     "base_url": _names,
     "auth": lambda name, value: Path(_text(name, value)),
-    "extract": _flag,
+    "extract": read_flag,
     **dict.fromkeys(_MEMBERS, _patterns),
     "on_delivered": _text,
     "look_back": _seconds,
 }
 """By entry above the tables."""
-
-
-def _check_names(names: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
-    for name in names:
-        if name not in known:
-            word = meant(name, [*known])
-            hint = (
-                f"Did you mean {word!r}?" if word else f"There are {', '.join(known)}, and the tables query, settings"
-            )
-            raise ConfigError(f"there is no {what} {name!r}", hint=hint)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -248,7 +234,7 @@ def _with_paths(name: str, value: Any, base: Path) -> Any:
     if isinstance(value, list | tuple):
         return [_with_paths(name, one, base) for one in value]
     if isinstance(value, Path):
-        return str(base / value.expanduser())
+        return str(base / in_home(value, name))
     if not isinstance(value, str):
         return value
     if value.strip() == "@-":
@@ -256,7 +242,7 @@ def _with_paths(name: str, value: Any, base: Path) -> Any:
     mark, text = ("@", value.strip()[1:]) if value.strip().startswith("@") else ("", value)
     if not (mark or name in _PATHS):
         return value
-    whole = base / Path(text).expanduser()
+    whole = base / in_home(text, name)
     if mark or whole.exists() or "," not in text:
         return f"{mark}{whole}"
     return ",".join(str(_with_paths(name, part, base)) for part in text.split(","))
@@ -278,12 +264,12 @@ def _lines(path: Path, order: Order) -> Iterator[str]:
 def _entries(order: Order, base: Path) -> Iterator[str]:
     """What stands above the tables."""
     yield _line("version", VERSION)
-    yield _line("directory", base / order.directory.expanduser())
+    yield _line("directory", base / in_home(order.directory, "directory"))
     for name in ("provider", "base_url"):
         if value := getattr(order, name):
             yield _line(name, value)
     if order.auth:
-        yield _line("auth", base / order.auth.expanduser())
+        yield _line("auth", base / in_home(order.auth, "auth"))
     if order.extract:
         yield _line("extract", value=True)
     for name in (*_MEMBERS, "on_delivered"):
