@@ -82,6 +82,13 @@ def dask(session: nox.Session) -> None:
 
 
 @nox.session
+def clients(session: nox.Session) -> None:
+    """The official clients of WEkEO and ASF, unchanged, with the sandbox."""
+    session.install(".[sandbox]", "hda", "asf_search", *group("test"))
+    session.run("pytest", "tests/pipeline/test_wekeo.py", "tests/pipeline/test_asf.py", "-k", "official")
+
+
+@nox.session
 def prometheus(session: nox.Session) -> None:
     """Let a real Prometheus scrape the metrics of a run; needs Debian's `prometheus`, which has `promtool` too."""
     session.install(".[sandbox,serve]", *group("test"))

@@ -92,6 +92,10 @@ class AuthError(ProviderError):
     """Credentials are missing or were refused (HTTP 401)."""
 
 
+class TermsError(AuthError):
+    """The archive knows the account, which has not accepted the archive's terms yet."""
+
+
 class NoCredentialsError(AuthError):
     """Credentials are missing; nothing was sent."""
 
@@ -188,6 +192,10 @@ class QuotaError(ServerError):
 
 class LeaseLostError(QuotaError):
     """Others with the account may have what this run had of its limits, since it stood still; it begins again."""
+
+
+class TooManyAtOnceError(QuotaError):
+    """More downloads at once than the archive gives the account; those under way go on."""
 
 
 class UnavailableError(ServerError):

@@ -110,6 +110,36 @@ async def test_an_answer_that_is_no_product_is_told(provider, fault):
     assert "download" in wrong(found) or "search" in wrong(found)
 
 
+FAULTS = [
+    ("asf", {"faults": {"session-ended": 1.0}}, "download", "the session at ASF has ended"),
+    ("asf", {"faults": {"signature-ended": 1.0}}, "download", "signed address"),
+    ("asf", {"faults": {"store-trouble": 1.0}}, "download", "cannot reach its store"),
+    ("asf", {"faults": {"missing-file": 1.0}}, "download", "not found"),
+    ("asf", {"faults": {"cut": 1.0}}, "download", "the connection broke"),
+    ("asf", {"faults": {"search-cut": 1.0}}, "search", "sent only a part"),
+    ("asf", {"faults": {"error-503": 1.0}}, "search", "HTTP 503"),
+    ("asf", {"asf_eula": False}, "account", "EULA"),
+    ("wekeo", {"faults": {"task-error": 1.0}}, "download", "list index out of range"),
+    ("wekeo", {"faults": {"order-failed": 1.0}}, "download", "was taken, and failed"),
+    ("wekeo", {"faults": {"order-lost": 1.0}}, "download", "not known any more"),
+    ("wekeo", {"wekeo_terms": False}, "search", "Copernicus_Sentinel_License"),
+    ("wekeo", {"wekeo_terms": False, "wekeo_terms_status": 403}, "search", "Copernicus_Sentinel_License"),
+    ("wekeo", {"faults": {"html-200": 1.0}}, "download", "text/html instead of a zip"),
+    ("wekeo", {"faults": {"error-500": 1.0}}, "search", "HTTP 500"),
+    ("cdse", {"faults": {"zipper-busy": 1.0}}, "download", "too many downloads of this account"),
+]
+
+
+@pytest.mark.parametrize(("provider", "options", "step", "words"), FAULTS)
+async def test_the_table_names_the_fault(provider, options, step, words):
+    options = {"tape_fraction": 0, "fault_limit": 99, **options}
+    async with sandbox(40, **options) as archive, connect(archive, provider, retries=1) as client:
+        found = await findings(client)
+
+    assert wrong(found) == [step]
+    assert words in found[step].found
+
+
 async def test_ranges_that_are_ignored_are_told():
     async with sandbox(40, tape_fraction=0, geodes_ranges="ignored") as archive, connect(archive, "geodes") as client:
         found = await findings(client)

@@ -21,6 +21,7 @@ from pepsasync.folder.journal import open_journal
 from pepsasync.folder.layout import Folder
 from pepsasync.model import Limits
 from pepsasync.providers.base import StagingOutcome, StagingReply
+from pepsasync.transfer.destination import IntoFolder
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
@@ -60,7 +61,14 @@ async def run(provider, directory):
         archive = archive_of(provider, SimpleNamespace(was_reached=True), config, lambda event: None)
         await recorder.found(None, [UNKNOWN])
         asked = await recorder.asked_before()
-        order = Order(Folder(directory), config, lambda event: None, source="fake", asked_before=asked)
+        order = Order(
+            folder := Folder(directory),
+            IntoFolder(folder),
+            config,
+            lambda event: None,
+            source="fake",
+            asked_before=asked,
+        )
         one = OneArchive(await recorder.recorded(archive), order)
         async with anyio.create_task_group() as watching:
             watching.start_soon(one.watch)
@@ -135,9 +143,9 @@ async def test_an_order_that_is_gone_is_made_again(tmp_path):
 async def test_orders_at_other_archives_are_given_up(tmp_path):
     provider = Orders()
     async with run(provider, tmp_path) as one:
-        ordered = Copy(Holder(one, 1), replace(UNKNOWN, order="order-7"))
-        downloaded = Copy(Holder(one, 1), replace(UNKNOWN, order="order-8"))
-        never_ordered = Copy(Holder(one, 1), UNKNOWN)
+        ordered = Copy(Holder(one), replace(UNKNOWN, order="order-7"))
+        downloaded = Copy(Holder(one), replace(UNKNOWN, order="order-8"))
+        never_ordered = Copy(Holder(one), UNKNOWN)
         candidates = Candidates(Log(UNKNOWN, source="fake"), [downloaded, never_ordered], [ordered])
         candidates.came_from = downloaded
         await candidates.give_up()

@@ -9,7 +9,15 @@ import pytest
 
 from archives import connect, credentials, everything, fetch_all, portal, right_files, root, sandbox
 from pepsasync import AuthError, Client, Config, ConfigError, DeliveryStatus, ForbiddenError, StagingTimeout
-from pepsasync.events import DownloadStarted, Noticed, ProductAwaited, ProductLeftOut, QuotaReached, TiersWatched
+from pepsasync.events import (
+    DownloadStarted,
+    Noticed,
+    ProductAwaited,
+    ProductLeftOut,
+    QuotaReached,
+    StagingRequested,
+    TiersWatched,
+)
 from pepsasync.model import Account, Quota
 from pepsasync.providers.geodes import Geodes
 
@@ -104,6 +112,34 @@ async def test_a_restore_is_asked_for_where_the_server_offers_it(tmp_path):
         assert right_files(archive, tmp_path) == 4
 
 
+async def test_a_regards_server_takes_orders_of_its_users_once(tmp_path):
+    options = {"geodes_orders": True, "faults": {"error-503": 0.3}, "fault_limit": 1}
+    async with sandbox(4, tape_fraction=1.0, staging_seconds=3600.0, **options) as archive:
+        async with connect(archive, "geodes", restore=True) as client:
+            products, is_ordered = await everything(client), anyio.Event()
+
+            def take(event):
+                if isinstance(event, StagingRequested) and archive.statistics.orders == 4:
+                    is_ordered.set()
+
+            async def run():
+                async for _ in client.fetch(products, tmp_path):
+                    pass
+
+            with client.listen(take):
+                async with anyio.create_task_group() as running:
+                    running.start_soon(run)
+                    await is_ordered.wait()
+                    running.cancel_scope.cancel()
+        for product in archive.catalogue:
+            archive.set_tier(product.name, "disk")
+        outcomes, _ = await fetch_all(archive, tmp_path, "geodes", settings={"restore": True})
+
+        assert {delivery.error for delivery in outcomes.values()} == {None}
+        assert right_files(archive, tmp_path) == 4
+        assert archive.statistics.orders == 4
+
+
 async def test_the_quota_is_kept_not_run_into(tmp_path):
     async with sandbox(10, tape_fraction=0, time_scale=1000, geodes_quota=4, geodes_quota_seconds=600) as archive:
         began = time.monotonic()
@@ -195,6 +231,16 @@ async def test_zips_that_are_made_while_they_are_sent(size, tmp_path):
         assert right_files(archive, tmp_path) == 4
         again, _ = await fetch_all(archive, tmp_path, "cdse")
         assert {delivery.status for delivery in again.values()} == {DeliveryStatus.SKIPPED}
+
+
+@pytest.mark.parametrize("late", [0.0, 1.0])
+async def test_ranges_that_are_refused_cost_no_product(late, tmp_path):
+    faults = {"range-refused": 1.0, "cut": 1.0, "zipped-late": late}
+    async with sandbox(4, tape_fraction=0, product_size=3_000_000, faults=faults, fault_limit=1) as archive:
+        outcomes, _ = await fetch_all(archive, tmp_path, "cdse")
+
+        assert {delivery.error for delivery in outcomes.values()} == {None}
+        assert right_files(archive, tmp_path) == 4
 
 
 @pytest.mark.parametrize("foreign", [False, True])

@@ -18,6 +18,7 @@ from pepsasync.engine.several_archives import sources_of
 from pepsasync.folder.layout import Folder
 from pepsasync.http.client import Http
 from pepsasync.model import Delivery
+from pepsasync.transfer.destination import IntoFolder
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +63,7 @@ def running(tmp_path):
         pages.send_nowait([product(name, **known) for name in names])
         pages.close()
         async with Http(config) as http, received, module.task_group() as tasks:
-            order = Order(folder, config, lambda event: None, "plain", on_delivered=on_delivered)
+            order = Order(folder, IntoFolder(folder), config, lambda event: None, "plain", on_delivered=on_delivered)
             archives = sources_of([plain_archive(http, config, lambda event: None)], order)
             tasks.start_soon(deliver_all, to_bring, outcomes, archives, order)
             yield received

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 def archive(total=1, *, is_open=True):
     gate = SimpleNamespace(slots=SimpleNamespace(total=total), is_open=is_open)
-    return Holder(SimpleNamespace(archive=SimpleNamespace(gate=gate)), total)
+    return Holder(SimpleNamespace(archive=SimpleNamespace(gate=gate)))
 
 
 def copies_of(size, *holders):

@@ -37,7 +37,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("options", [{}, {"wekeo_ranges": True, "wekeo_redirect": True, "wekeo_totals": True}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"wekeo_ranges": True, "wekeo_redirect": True, "wekeo_totals": True},
+    ],
+)
 async def test_everything_arrives_whatever_goes_wrong(options, tmp_path):
     async with sandbox(16, faults=FAULTS, fault_limit=1, **options) as archive:
         outcomes, _ = await fetch_all(archive, tmp_path, "wekeo", settings={"retries": 12})

@@ -1,6 +1,7 @@
 """What GEODES answers, and what is made of it: keys, quotas, tape."""
 
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -24,6 +25,7 @@ from pepsasync.http.client import Http
 from pepsasync.model import Account, Checksum, Query, StorageTier
 from pepsasync.providers.base import StagingOutcome
 from pepsasync.providers.geodes import ADVICE, Geodes
+from pepsasync.providers.geodes.orders import order_body
 
 ROOT = "https://archive.example"
 MD5 = "86f828c4c7e921615d1cd0476604f780"
@@ -273,9 +275,73 @@ async def test_products_on_tape_are_asked_for_by_hand():
 
 
 async def test_a_regards_server_restores():
-    reply = await geodes(lambda request: availability(request, False), restore=True).request_staging(ITEM)
+    def answer(request):
+        return httpx.Response(404) if request.url.path.endswith("/apply") else availability(request, False)
+
+    reply = await geodes(answer, restore=True).request_staging(ITEM)
 
     assert reply.outcome is StagingOutcome.ACCEPTED
+
+
+def regards(status, reply, state=204):
+    """A server that takes orders, and what it was sent."""
+    seen = []
+
+    def answer(request):
+        seen.append(request)
+        if request.url.path.endswith("/apply"):
+            return httpx.Response(status, json=reply)
+        if request.url.path.endswith("/files/available"):
+            return httpx.Response(state)
+        if request.url.path == "/restore":
+            return httpx.Response(200)
+        return availability(request, False)
+
+    return geodes(answer, restore=True), seen
+
+
+async def test_a_regards_server_takes_orders():
+    provider, seen = regards(201, {"orderId": 54, "status": "GRANTED"})
+    reply = await provider.request_staging(ITEM)
+    [order] = [request for request in seen if request.url.path == "/api/v1/rs-order/user/orders/apply"]
+
+    assert (reply.outcome, reply.order) == (StagingOutcome.ACCEPTED, "54")
+    assert json.loads(order.content)["queries"] == [f'productId:"{ITEM.name}"']
+    assert order.headers["Authorization"] == f"Bearer {order.headers['X-API-Key']}"
+    assert "/restore" not in {request.url.path for request in seen}
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_a_server_without_orders_is_asked_to_restore(status):
+    provider, seen = regards(status, {})
+    replies = [await provider.request_staging(ITEM) for _ in range(2)]
+
+    assert {(reply.outcome, reply.order) for reply in replies} == {(StagingOutcome.ACCEPTED, None)}
+    assert [request.url.path for request in seen].count("/api/v1/rs-order/user/orders/apply") == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"), [({"orderId": 1, "status": "DENIED"}, RefusedError), ({"status": "GRANTED"}, ProtocolError)]
+)
+async def test_an_order_that_was_not_granted_is_told(reply, error):
+    provider, _ = regards(201, reply)
+    with pytest.raises(error):
+        await provider.request_staging(ITEM)
+
+
+@pytest.mark.parametrize(
+    ("state", "tier"),
+    [(204, StorageTier.STAGING), (206, StorageTier.STAGING), (500, StorageTier.STAGING), (200, StorageTier.TAPE),
+     (404, StorageTier.TAPE)],
+)  # fmt: skip
+async def test_an_order_that_is_under_way_is_not_made_again(state, tier):
+    provider, _ = regards(201, {}, state)
+
+    assert await provider.tiers([replace(ITEM, order="54")]) == {ITEM.id: tier}
+
+
+def test_names_mean_nothing_in_the_query_of_an_order():
+    assert order_body('A" OR *')["queries"] == [r'productId:"A\" OR *"']
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,20 @@ async def test_a_tar_is_unpacked_into_a_folder(folder, name, mode, layout):
     assert recheck(folder.directory, name, noted_in(folder.directory)[name]).verdict is Verdict.WRONG
 
 
+async def test_a_tar_may_begin_with_the_folder_that_was_packed(folder):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.addfile(entry("./", type=tarfile.DIRTYPE))
+        for name in ("./A.tif", "./B.tif"):
+            tar.addfile(entry(name, size=len(CONTENT)), io.BytesIO(CONTENT))
+    one = file(buffer.getvalue(), "A.tar")
+    await bring(folder, one, buffer.getvalue())
+    path = await extract(one, folder)
+
+    assert {each.name for each in path.iterdir()} == {"A.tif", "B.tif"}
+    assert (await find_existing(one, folder, extract=True)).path == path
+
+
 async def test_a_packed_file_is_unpacked_into_a_folder(folder):
     content = gzip.compress(CONTENT)
     one = file(content, "LAI.h5.gz")

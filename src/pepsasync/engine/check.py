@@ -16,7 +16,7 @@ import anyio
 import httpx
 import shapely
 
-from pepsasync.errors import AuthError, NoCredentialsError, OfflineError, PepsasyncError, UnreachableError
+from pepsasync.errors import AuthError, NoCredentialsError, OfflineError, PepsasyncError, TermsError, UnreachableError
 from pepsasync.model import Query, StorageTier
 from pepsasync.providers.base import StagingOutcome
 from pepsasync.transfer.ranges import refuse_errors, validator_of
@@ -182,6 +182,8 @@ async def _check_search(archive: ArchiveContext) -> tuple[Finding, tuple[Product
     expected = "Sentinel-1 products around Toulouse, November 2015"
     try:
         page = await archive.provider.search_page(archive.provider.slices(SOUGHT)[0], 1)
+    except TermsError as error:
+        return _wrong("search", expected, error), ()
     except AuthError as error:  # of an archive whose searches need an account, which the next step looks at
         return Finding("search", expected, error.message, None, error.hint, error), ()
     except PepsasyncError as error:
@@ -245,14 +247,23 @@ async def _check_download(
             if reply.outcome is StagingOutcome.QUOTA:
                 found = f"no order of {product.name} is taken now: the quota of the account is reached"
                 return Finding("download", expected, found, None, _NO_ORDERS)
-            if reply.outcome is not StagingOutcome.ONLINE:
-                return Finding("download", expected, f"the order of {product.name} is not ready yet", None, _LATER)
             product = replace(product, order=reply.order)
+            if reply.outcome is not StagingOutcome.ONLINE:
+                return await _look_at_order(archive, product, expected)
         return await _first_bytes(archive, product, expected)
     except OfflineError as error:
         return Finding("download", expected, error.message, None, "It has to be staged or ordered first", error)
     except PepsasyncError as error:
         return _wrong("download", expected, error)
+
+
+async def _look_at_order(archive: ArchiveContext, product: Product, expected: str) -> Finding:
+    """What became of an order that is not ready at once."""
+    tier = (await archive.provider.tiers([product])).get(product.id)
+    if tier is StorageTier.TAPE:
+        what = f"the order of {product.name} was taken, and failed or is not known any more"
+        return Finding("download", expected, what, False, "Check again; a fetch orders once more by itself")
+    return Finding("download", expected, f"the order of {product.name} is not ready yet", None, _LATER)
 
 
 async def _first_bytes(archive: ArchiveContext, product: Product, expected: str) -> Finding:

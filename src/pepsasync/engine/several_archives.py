@@ -115,7 +115,7 @@ class SeveralArchives:
     """
 
     def __init__(self, archives: Sequence[OneArchive]) -> None:
-        self._holders = [Holder(one, one.archive.gate.slots.total) for one in archives]
+        self._holders = [Holder(one) for one in archives]
         self._slots = SeveralSlots()
         self._ahead = anyio.CapacityLimiter(AHEAD * sum(holder.free for holder in self._holders))
 
@@ -164,7 +164,7 @@ class SeveralArchives:
 
     async def _find_and_fetch(self, product: Product, candidates: Candidates) -> FinalName | None:
         """Download from where the product is online; ask the other archives first when that may not begin now."""
-        can_begin = any(copy.can_begin and copy.holder.free for copy in candidates.copies)
+        can_begin = any(copy.can_begin and copy.holder.free > 0 for copy in candidates.copies)
         if not candidates.are_complete and not can_begin:
             await self._look_around(product, candidates)
         if not candidates.copies:

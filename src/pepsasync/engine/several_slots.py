@@ -33,13 +33,18 @@ class Holder:
 
     one: OneArchive
     """Stages and downloads from it."""
-    free: int
-    """Slots that no product of this run has."""
+    used: int = 0
+    """Slots that products of this run have."""
     lookups: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(LOOKUPS))
     rests_until: float = -math.inf
     """When it may be asked again what it has, on the clock of the event loop: it did not answer before."""
     closed: PepsasyncError | None = None
     """Why it is not used any more in this run."""
+
+    @property
+    def free(self) -> int:
+        """Slots that no product of this run has; below 0 when the archive gives fewer than it did."""
+        return self.slots - self.used
 
     @property
     def slots(self) -> int:
@@ -84,7 +89,7 @@ class SeveralSlots:
         if copy is None:
             copy = await self._wait(_Waiting(max(copy.product.size or 0 for copy in copies), copies=copies))
         else:
-            copy.holder.free -= 1
+            copy.holder.used += 1
         try:
             yield copy
         finally:
@@ -108,7 +113,7 @@ class SeveralSlots:
         return cast("Copy", me.copy)  # whoever called has set it
 
     def _give_back(self, holder: Holder) -> None:
-        holder.free += 1
+        holder.used -= 1
         self._call()
 
     def _call(self) -> None:
@@ -121,7 +126,7 @@ class SeveralSlots:
             chosen = choose_next(able, slots)
             if chosen is None or chosen.copy is None:
                 return
-            chosen.copy.holder.free -= 1
+            chosen.copy.holder.used += 1
             self._waiting.remove(chosen)
             chosen.called.set()
 

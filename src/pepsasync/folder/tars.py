@@ -11,6 +11,7 @@ import gzip
 import re
 import tarfile
 import zipfile
+from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from pepsasync.folder.zips import (
@@ -97,6 +98,8 @@ class Tar:
             if not (info.isreg() or info.isdir()) or info.issparse():
                 raise UnsafeZipError(f"unsafe tar: {info.name[:100]!r} is a link or a special file")
             end = info.offset_data + -(-info.size // BLOCK) * BLOCK if info.isreg() else info.offset_data
+            if info.isdir() and not PurePosixPath(info.name).parts:  # `.`, where a whole folder was packed
+                continue
             entry = Entry(info.name, info.size if info.isreg() else 0, is_folder=info.isdir())
             yield entry, _blocks(self._content, info.offset_data, entry.size)
         self._check_end(end, count)

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pepsasync.errors import AuthError, LeaseLostError, NotNowError, ProviderError, QuotaError
+from pepsasync.errors import (
+    AuthError,
+    LeaseLostError,
+    NotNowError,
+    ProviderError,
+    QuotaError,
+    TooManyAtOnceError,
+)
 from pepsasync.limits.backoff import Backoff
+from pepsasync.limits.connections import Connections
 from pepsasync.limits.quota import QuotaLimiter
 from pepsasync.limits.slots import DownloadSlots, StagingSlots
 from pepsasync.limits.staging_window import StagingWindow
@@ -51,6 +59,7 @@ class Gate:
         self._check = anyio.Lock()
         self._is_checked = False
         self.slots = DownloadSlots(config.jobs or limits.downloads)
+        self.connections = Connections(name, self.slots, emit)
         self.backoff = Backoff(name, "downloads", config, emit)
         self.quota = QuotaLimiter(limits, account, config, emit)
         self.shared: Member | None = None
@@ -139,7 +148,8 @@ class Gate:
                 if not self.is_open:  # another one was faster
                     continue
                 with (
-                    self.quota.permit(counted, self._accepted) as permit,
+                    self.connections.counted() as served,
+                    self.quota.permit(counted, lambda: self._accepted(served)) as permit,
                     self.shared.download(permit) if self.shared else contextlib.nullcontext(),
                     self.backoff.obeyed(what),
                 ):
@@ -147,12 +157,17 @@ class Gate:
                         yield permit
                     except LeaseLostError:
                         raise
+                    except TooManyAtOnceError as error:
+                        if not self.connections.refuse(error):
+                            self.quota.refuse(error)
+                        raise
                     except QuotaError as error:
                         self.quota.refuse(error)
                         raise
                 return
 
-    def _accepted(self) -> None:
+    def _accepted(self, served: Callable[[], None]) -> None:
+        served()
         self.quota.accept()
         self.backoff.answered()
 

@@ -117,6 +117,12 @@ class DownloadSlots:
         self._call()
         self.when_changed()
 
+    def resize(self, total: int) -> None:
+        """Have another number of slots from now on; who holds one that is too many keeps it until its end."""
+        self.allowed = total if self.allowed == self.total else min(self.allowed, total)
+        self.total = total
+        self._call()
+
     def _call(self) -> None:
         while self.used < self.allowed and (chosen := choose_next(self._waiting, self.total)):
             del self._waiting[chosen]

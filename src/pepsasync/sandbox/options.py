@@ -67,6 +67,7 @@ class Options:
     token_seconds: float = 600.0
     refresh_seconds: float = 3600.0
     cdse_connections: int = 4
+    cdse_volume: int | None = None
     cdse_requests: int | None = None
     cdse_redirect: bool = True
     cdse_foreign: bool = False
@@ -76,6 +77,7 @@ class Options:
     peps_quota_seconds: float = 604_800.0
     geodes_ranges: str = "ignored"
     geodes_restore: bool = False
+    geodes_orders: bool = False
     geodes_quota: int | None = 50
     geodes_quota_seconds: float = 3600.0
     geodes_bad_key: str = "login"
@@ -88,6 +90,8 @@ class Options:
     wekeo_old_login: bool = False
     wekeo_error_200: bool = False
     wekeo_totals: bool = False
+    wekeo_strict: bool = True
+    wekeo_new_ids: bool = False
     wekeo_quota: int | None = 100
     wekeo_quota_seconds: float = 3600.0
     wekeo_quota_headers: bool = True
@@ -124,6 +128,7 @@ class Options:
         above_zero(time_scale=self.time_scale, geodes_quota_seconds=self.geodes_quota_seconds)
         above_zero(peps_quota_seconds=self.peps_quota_seconds)
         above_zero(asf_cookie_seconds=self.asf_cookie_seconds, asf_signed_seconds=self.asf_signed_seconds)
+        at_least(0, cdse_volume=self.cdse_volume)
         at_least(0, wekeo_quota=self.wekeo_quota, wekeo_order_seconds=self.wekeo_order_seconds)
         above_zero(wekeo_quota_seconds=self.wekeo_quota_seconds, wekeo_order_life=self.wekeo_order_life)
         at_least(0, asf_burst_seconds=self.asf_burst_seconds)

@@ -65,6 +65,7 @@ class Sandbox:
         token_seconds: Life of a CDSE access token in archive seconds.
         refresh_seconds: Life of a CDSE refresh token in archive seconds.
         cdse_connections: Downloads at the same time of one account of CDSE.
+        cdse_volume: Bytes after which an account of CDSE gets one download at a time.
         cdse_requests: Requests to the catalogue of CDSE per archive minute, None for no limit.
         cdse_redirect: Whether CDSE redirects downloads to its zipper.
         cdse_foreign: Whether CDSE redirects downloads to another host name, which must not see the token.
@@ -76,6 +77,7 @@ class Sandbox:
         peps_quota_seconds: Length of that window in archive seconds.
         geodes_ranges: What GEODES makes of a `Range` header: `ignored`, `works` or `error`.
         geodes_restore: Whether GEODES offers to restore products by request.
+        geodes_orders: Whether GEODES takes orders of its users, as REGARDS does.
         geodes_quota: Downloads that an account of GEODES may start in a window of time, None for no limit.
         geodes_quota_seconds: Length of that window in archive seconds.
         geodes_bad_key: What a wrong key leads to: `login`, redirects without end, or `refuse`, a 401.
@@ -88,6 +90,8 @@ class Sandbox:
         wekeo_old_login: Whether WEkEO hands out tokens where it did before July 2026.
         wekeo_error_200: Whether WEkEO refuses passwords with status 200.
         wekeo_totals: Whether WEkEO tells the number of results, instead of where the next page begins.
+        wekeo_strict: Whether WEkEO refuses parameters that it does not know, or ignores them.
+        wekeo_new_ids: Whether an order that is repeated at WEkEO gets another id; neither counts again.
         wekeo_quota: Products that an account of WEkEO may order in a window of time, None for no limit.
         wekeo_quota_seconds: Length of that window in archive seconds.
         wekeo_quota_headers: Whether WEkEO tells what is left of it.

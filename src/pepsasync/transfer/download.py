@@ -18,6 +18,7 @@ from pepsasync.errors import (
     PepsasyncError,
     ProtocolError,
     ProviderError,
+    RefusedError,
     ServerError,
     TransferError,
     UnreachableError,
@@ -167,9 +168,8 @@ async def lead(segment: Segment, part: Incoming, archive: ArchiveContext, permit
             request = await range_request(part, archive, offset)
             async with archive.stream(request) as response, body_of(response) as chunks:
                 permit.begin()
-                if offset and are_failing(part, response.status_code, archive):
+                if await _fails_at_ranges(part, response, archive, offset):
                     continue
-                await refuse_errors(product, response, archive)
                 permit.accept()
                 archive.has_sent.add(origin_of(request.url))
                 answer = judge(response, part, offset)
@@ -213,6 +213,23 @@ async def lead(segment: Segment, part: Incoming, archive: ArchiveContext, permit
     finally:
         part.release(segment)
         progress.count()
+
+
+async def _fails_at_ranges(part: Incoming, response: httpx.Response, archive: ArchiveContext, offset: int) -> bool:
+    """Whether the whole product has to be asked for, since the archive does not serve this range.
+
+    Raises:
+        ProviderError: The answer is not the product, for another reason.
+    """
+    if offset and are_failing(part, response.status_code, archive):
+        return True
+    try:
+        await refuse_errors(part.product, response, archive)
+    except (RefusedError, OfflineError):
+        if offset and response.status_code == 400:  # as of a zip that is made while it is sent
+            return True
+        raise
+    return False
 
 
 def _refuse_wrong_start(head: bytes, product: Product, response: httpx.Response, archive: ArchiveContext) -> None:

@@ -19,6 +19,7 @@ from pepsasync.errors import (
     ProviderError,
     QuotaError,
     RefusedError,
+    TooManyAtOnceError,
 )
 from pepsasync.http.client import on_each_hop, origin_of
 from pepsasync.http.errors import error_for_status, safe_url
@@ -278,8 +279,9 @@ def _offline(response: httpx.Response, if_online: ProviderError | None = None) -
     return OfflineError(message, url=safe_url(response), if_online=if_online)
 
 
-def _too_many(response: httpx.Response) -> QuotaError:
-    return QuotaError("too many downloads of this account at once", url=safe_url(response))
+def _too_many(response: httpx.Response) -> TooManyAtOnceError:
+    hint = "It slows accounts down to one after 12 TB in 30 days; other archives may have the products, see --provider"
+    return TooManyAtOnceError("too many downloads of this account at once", url=safe_url(response), hint=hint)
 
 
 def _token_of(response: httpx.Response) -> str:

@@ -36,6 +36,7 @@ from pepsasync.providers.base import StagingOutcome, StagingReply
 from pepsasync.providers.completion import GEODES
 from pepsasync.providers.geodes.attributes import parse_queryables
 from pepsasync.providers.geodes.key import Key, key_of
+from pepsasync.providers.geodes.orders import ORDERS, order_body, order_of, state_of
 from pepsasync.providers.geodes.query import COLLECTIONS, collections_of, search_body, slices
 from pepsasync.providers.geodes.reply import parse_availability, parse_files, parse_page
 from pepsasync.providers.reading import as_integer, as_list, as_mapping, as_text
@@ -84,7 +85,7 @@ class Geodes:
         http: Connection pool.
         credentials: With an API key; searching needs none.
         root: `https://geodes-portal.cnes.fr`, without a slash at its end.
-        restore: Ask the server to restore tape products, which REGARDS can and the public GEODES does not offer.
+        restore: Order tape products, or have them restored, which REGARDS can and the public GEODES does not offer.
     """
 
     name = "geodes"
@@ -93,7 +94,7 @@ class Geodes:
         self._http = http
         self._root = root
         self._origin = origin_of(httpx.URL(root))
-        self._restores = restore
+        self._restores = self._takes_orders = restore
         self._credentials = credentials
         self._acceptance = Acceptance()
         self._attributes = KnownAttributes(self._ask_attributes)
@@ -165,12 +166,41 @@ class Geodes:
             return StagingReply(StagingOutcome.ONLINE)  # not mentioned means: try (5.1)
         if not self._restores:
             return StagingReply(StagingOutcome.BY_HAND, advice=ADVICE)
+        if (order := await self._order(product)) is not None:
+            return StagingReply(StagingOutcome.ACCEPTED, order=order)
         request = await self._request("POST", f"{self._root}/restore", json={"product_ids": [product.id]})
         await self._http.send_patiently(request, self._judge)
         return StagingReply(StagingOutcome.ACCEPTED)
 
+    async def _order(self, product: Product) -> str | None:
+        """Order a product as its user (12); None where the server takes no orders. Sent once: each is a new order."""
+        if not self._takes_orders:
+            return None
+        request = await self._request(
+            "POST", f"{self._root}{ORDERS}/apply", as_user=True, json=order_body(product.name)
+        )
+        response = await self._http.send(request)
+        if response.status_code in (404, 405, 501):
+            self._takes_orders = False
+            return None
+        if error := self._judge(response):
+            error.product = product.name
+            raise error
+        return order_of(response)
+
+    async def _is_under_way(self, product: Product) -> bool:
+        """Whether an order is not over yet; also when nobody tells, since asking for it again would order again."""
+        url = f"{self._root}{ORDERS}/{quote(product.order or '', safe='')}/files/available?page=0&size=1"
+        try:
+            response = await self._http.send(await self._request("GET", url, as_user=True))
+        except AuthError:
+            raise
+        except ProviderError:
+            return True
+        return response.status_code not in (404, 410) and state_of(response) is not StorageTier.DISK
+
     async def give_up(self, product: Product) -> None:
-        """Nothing: requests of this archive have no names."""
+        """Nothing: an order of one product ends by itself."""
 
     async def tiers(self, products: Collection[Product]) -> Mapping[str, StorageTier]:
         """Ask for all at once, one by one when that fails and there is a key; see `Provider.tiers`.
@@ -182,6 +212,9 @@ class Geodes:
         found = dict(await self._tiers_together(listed)) if listed else {}
         if alone and key_of(await self._credentials.find()) is not None:
             found |= await self._tiers_one_by_one(alone)
+        for product in products:
+            if product.order and found.get(product.id) is not StorageTier.DISK and await self._is_under_way(product):
+                found[product.id] = StorageTier.STAGING
         return found
 
     async def _tiers_together(self, products: Sequence[Product]) -> Mapping[str, StorageTier]:
@@ -226,12 +259,14 @@ class Geodes:
         """Whether an address is on the archive's origin; see `Provider.is_own`."""
         return origin_of(url) == self._origin
 
-    async def _request(self, method: str, url: str, **options: Any) -> httpx.Request:
+    async def _request(self, method: str, url: str, *, as_user: bool = False, **options: Any) -> httpx.Request:
+        """A request with the key; `as_user` also as the token that REGARDS itself wants (12)."""
         key = key_of(await self._credentials.find())
         if not key:
             raise NoCredentialsError("no API key for GEODES", hint=KEY_HINT)
         self._http.secrets.add(key)
-        return self._http.build(method, url, extensions=on_each_hop(Key(key, self._origin, self._refused)), **options)
+        own = Key(key, self._origin, self._refused, is_token=as_user)
+        return self._http.build(method, url, extensions=on_each_hop(own), **options)
 
     def judge_download(self, product: Product, response: httpx.Response, head: bytes) -> PepsasyncError | None:
         """Say what is wrong with an answer; see `Provider.judge_download`."""

@@ -32,9 +32,13 @@ class Key:
         key: The secret.
         origin: Of the archive.
         refused: Makes the error, from where the request was sent on to.
+        is_token: Send it as `Authorization`, too.
     """
 
-    def __init__(self, key: str, origin: Origin, refused: Callable[[httpx.Request], Exception]) -> None:
+    def __init__(
+        self, key: str, origin: Origin, refused: Callable[[httpx.Request], Exception], *, is_token: bool = False
+    ) -> None:
+        self._is_token = is_token
         self._key = key
         self._origin = origin
         self._refused = refused
@@ -52,10 +56,12 @@ class Key:
         is_home = origin_of(request.url) == self._origin
         if self._redirects > MOST_REDIRECTS or (self._redirects and _is_login(request.url, is_home=is_home)):
             raise self._refused(request)
-        if is_home:
-            request.headers["X-API-Key"] = self._key
-        else:
-            request.headers.pop("X-API-Key", None)
+        own = {"X-API-Key": self._key, **({"Authorization": f"Bearer {self._key}"} if self._is_token else {})}
+        for header, value in own.items():
+            if is_home:
+                request.headers[header] = value
+            else:
+                request.headers.pop(header, None)
 
 
 def _is_login(url: httpx.URL, *, is_home: bool) -> bool:

@@ -24,6 +24,7 @@ from pepsasync.errors import (
     QuotaError,
     RefusedError,
     ServerError,
+    TermsError,
 )
 from pepsasync.http.client import on_each_hop, origin_of
 from pepsasync.http.errors import error_for_status, safe_url
@@ -390,13 +391,13 @@ def _error_of(response: httpx.Response, body: bytes, seconds: float | None) -> P
     return error
 
 
-def _terms_missing(terms: list[str], url: str | None) -> AuthError:
+def _terms_missing(terms: list[str], url: str | None) -> TermsError:
     names = ", ".join(terms)
     hint = (
         "Read them at https://www.wekeo.copernicus.eu, and accept them there, or with "
         "'pepsasync login wekeo --accept-terms'"
     )
-    return AuthError(f"the account has not accepted the terms {names}", url=url, hint=hint)
+    return TermsError(f"the account has not accepted the terms {names}", url=url, hint=hint)
 
 
 def _decoded(response: httpx.Response) -> Any:

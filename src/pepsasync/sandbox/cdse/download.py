@@ -164,10 +164,12 @@ def _instead_of_file(archive: Archive, name: str) -> None:
 def _file(service: Service, request: Request, product: CatalogueProduct, email: str, wanted: Part) -> Reply:
     # There are no validators, so that none that a client sends can be right.
     has_ranges = "if-range" not in request.headers and not wanted.made_late
+    if "range" in request.headers and service.archive.faults.strikes("range-refused", product.name):
+        return json_reply({"detail": "Range is not supported"}, 400)
     part = by_web_server(request.headers.get("range") if has_ranges else None, wanted.size)
     if part.status == 416:
         return json_reply({"detail": "Requested Range Not Satisfiable"}, 416, part.range_headers)
-    if request.method != "HEAD" and not service.connect(email):
+    if request.method != "HEAD" and not service.connect(email, part.sent):
         return json_reply(BUSY, 429)
     sized = not wanted.made_late
     name = f"attachment; filename={wanted.name}"

@@ -36,6 +36,7 @@ class Service:
         self.assets = Index(archive, lambda product: ids.quicklook(product.name))
         self._lock = threading.Lock()
         self._connections: Counter[str] = Counter()
+        self._volume: Counter[str] = Counter()
         self._blake3: dict[str, str] = {}
 
     def is_online(self, product: CatalogueProduct) -> bool:
@@ -54,12 +55,20 @@ class Service:
         self.archive.portal.seen(product.name)
         return False
 
-    def connect(self, email: str) -> bool:
-        """Take one of an account's connections; False if all are taken. `disconnect` gives it back."""
+    def connect(self, email: str, length: int) -> bool:
+        """Take one of an account's connections; False if all are taken. `disconnect` gives it back.
+
+        Args:
+            email: The account.
+            length: Bytes that it asks for: after so many there is one connection.
+        """
+        most = self.options.cdse_volume
         with self._lock:
-            if self._connections[email] >= self.options.cdse_connections:
+            is_slowed = most is not None and self._volume[email] >= most
+            if self._connections[email] >= (1 if is_slowed else self.options.cdse_connections):
                 return False
             self._connections[email] += 1
+            self._volume[email] += length
             return True
 
     def disconnect(self, email: str) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_PRODUCTS = 100
 """Products in one request for availability or restoring."""
+_ORDERED = re.compile(r'productId:"?([\w.-]+)"?')
 _URN = re.compile(r"/download/([^/?]+)")
 
 
@@ -81,6 +82,46 @@ async def restore(service: Service, request: Request) -> Reply:
         if product is not None:
             service.archive.stage(product.name)
     return empty_reply(200)
+
+
+async def apply_order(service: Service, request: Request) -> Reply:
+    """Order products as REGARDS lets its users; every order is a new one (section 12).
+
+    Raises:
+        LoginRequired: No key, or a wrong one.
+        GeodesError: It is not offered, or the query finds nothing.
+    """
+    if not service.options.geodes_orders:
+        raise GeodesError(404, "Not Found")
+    email = user(service, request)
+    queries = read_object(await request.body()).get("queries")
+    match = _ORDERED.fullmatch(str(queries[0])) if isinstance(queries, list) and len(queries) == 1 else None
+    try:
+        product = service.archive.product(match[1] if match else "")
+    except KeyError:
+        raise GeodesError(422, "The order selects no product") from None
+    pass_front_end(service.archive, f"order:{product.name}")
+    service.archive.stage(product.name)
+    service.archive.ledger.count_event("orders")
+    return json_reply({"orderId": service.orders.add(product.name, email), "status": "GRANTED"}, 201)
+
+
+async def order_files(service: Service, request: Request) -> Reply:
+    """Tell which files of an order are there: 204 without any, 200 when it is over.
+
+    Raises:
+        LoginRequired: No key, or a wrong one.
+        GeodesError: There is no such order of this account.
+    """
+    email = user(service, request)
+    name = service.orders.find(request.path_params["order"], email)
+    if name is None:
+        raise GeodesError(404, "Order not found")
+    product = service.archive.product(name)
+    if not service.is_available(product):
+        return empty_reply(204)
+    content = [{"productId": name, "checksum": file.md5} for file in files(service.archive, product)]
+    return json_reply({"metadata": {"number": 0, "totalElements": len(content)}, "content": content})
 
 
 def _by_link(service: Service, href: str) -> CatalogueProduct | None:

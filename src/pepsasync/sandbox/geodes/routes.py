@@ -8,7 +8,14 @@ from starlette.routing import Mount
 
 from pepsasync.sandbox.endpoints import Endpoints
 from pepsasync.sandbox.geodes import search as find
-from pepsasync.sandbox.geodes.availability import availability, fast_availability, quota, restore
+from pepsasync.sandbox.geodes.availability import (
+    apply_order,
+    availability,
+    fast_availability,
+    order_files,
+    quota,
+    restore,
+)
 from pepsasync.sandbox.geodes.download import download, quicklook
 from pepsasync.sandbox.geodes.replies import GeodesError, login_reply
 from pepsasync.sandbox.geodes.service import Service
@@ -46,6 +53,8 @@ def routes(archive: Archive) -> Mount:
             route("/fastavailability", "availability", fast_availability, "POST"),
             route("/processing/download/get", "quota", quota),
             route("/restore", "restore", restore, "POST"),
+            route("/api/v1/rs-order/user/orders/apply", "order", apply_order, "POST"),
+            route("/api/v1/rs-order/user/orders/{order}/files/available", "order", order_files),
             route("/login", "login", _login),
             endpoints.nothing_else(lambda: GeodesError(404, "Not Found")),
         ],

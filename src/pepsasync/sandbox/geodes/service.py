@@ -28,6 +28,26 @@ def urn(product: CatalogueProduct) -> str:
     return f"URN:FEATURE:DATA:gdh:{uuid.uuid5(ID_NAMESPACE, f'geodes:{product.name}')}:V1"
 
 
+class Orders:
+    """Orders of one product each, by number; may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[str, str]] = []
+        self._lock = threading.Lock()
+
+    def add(self, name: str, email: str) -> int:
+        """Return the number of a new order."""
+        with self._lock:
+            self._made.append((name, email))
+            return len(self._made)
+
+    def find(self, number: str, email: str) -> str | None:
+        """Return the product that an account has ordered; None for other numbers."""
+        with self._lock:
+            made = dict(enumerate(self._made, 1)).get(int(number)) if number.isdecimal() else None
+        return made[0] if made and made[1] == email else None
+
+
 class Service:
     """The protocol on an archive; every method may be called from any thread.
 
@@ -42,6 +62,7 @@ class Service:
         self._opened = datetime.now(UTC) - timedelta(seconds=archive.clock.real(archive.clock.now()))
         self._lock = threading.Lock()
         self.find = Index(archive, urn).find
+        self.orders = Orders()
         self._expiry: dict[str, datetime] = {}
 
     def is_available(self, product: CatalogueProduct) -> bool:

@@ -40,7 +40,7 @@ async def order(service: Service, request: Request) -> Reply:
     pass_front_end(service.archive, product.name)
     if service.archive.faults.strikes("task-error", product.name):
         raise task_error()
-    key = service.order(product, email)
+    key = service.order(product, email, cacheable=str(body.get("cacheable")).lower() == "true")
     headers = service.quota_headers(email)
     if key is None:
         service.archive.ledger.count_event("quota_refusals")

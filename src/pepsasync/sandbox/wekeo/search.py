@@ -94,7 +94,7 @@ async def search(service: Service, request: Request) -> Reply:
     check_terms(service, email)
     mission = DATASETS[name]
     unknown = body.keys() - {"dataset_id", *PARAMETERS[mission]}
-    if unknown or not 0 < size <= LARGEST_PAGE:
+    if (unknown and service.options.wekeo_strict) or not 0 < size <= LARGEST_PAGE:
         raise WekeoError(400, "Bad Request", f"Unknown or wrong parameter: {', '.join(sorted(unknown)) or size}")
     if mission == "3" and not (body.get("startdate") and body.get("enddate")):
         raise WekeoError(500, "Internal Server Error", "The search failed")

@@ -23,6 +23,10 @@ TERMS = {
 """Titles of all terms."""
 
 
+CACHEABLE = 10
+"""How many times longer an order takes that the service shall keep: how much is not known."""
+
+
 @dataclass(slots=True)
 class Order:
     """An order of a product."""
@@ -32,6 +36,8 @@ class Order:
     made: float
     """Archive seconds."""
     has_failed: bool = False
+    takes: float = 0.0
+    """Archive seconds until it can be ready."""
 
 
 class Service:
@@ -85,19 +91,30 @@ class Service:
         with self._lock:
             return self._accepted.setdefault(email, set(TERMS) if self.options.wekeo_terms else set())
 
-    def order(self, product: CatalogueProduct, email: str) -> str | None:
-        """Order a product, or find its order again; None when the quota of the account is used up."""
+    def order(self, product: CatalogueProduct, email: str, *, cacheable: bool = False) -> str | None:
+        """Order a product, or find its order again; None when the quota of the account is used up.
+
+        Args:
+            product: What is wanted.
+            email: The account.
+            cacheable: Whether the service shall keep the file, which makes it many times slower.
+        """
         now = self.archive.clock.now()
         with self._lock:
             known = next(
                 (key for key, one in self._orders.items() if (one.name, one.email) == (product.name, email)), None
             )
             if known is not None and not self._orders[known].has_failed and not self._is_over(self._orders[known]):
-                return known
+                if not self.options.wekeo_new_ids:
+                    return known
+                other = f"{int(time.time()):08x}{secrets.token_hex(8)}"
+                self._orders[other] = self._orders[known]
+                return other
             if not self._quota.take(email):
                 return None
             key = f"{int(time.time()):08x}{secrets.token_hex(8)}"
-            self._orders[key] = Order(product.name, email, now)
+            takes = self.options.wekeo_order_seconds * (CACHEABLE if cacheable else 1)
+            self._orders[key] = Order(product.name, email, now, takes=takes)
         self.archive.ledger.count_event("orders")
         self.archive.stage(product.name)
         return key
@@ -119,7 +136,7 @@ class Service:
     def is_ready(self, order: Order) -> bool:
         """Return whether the file of an order can be had: it waits for the tape, and a while in any case."""
         archive = self.archive
-        if archive.clock.now() < order.made + self.options.wekeo_order_seconds:
+        if archive.clock.now() < order.made + order.takes:
             return False
         mode = archive.robot.mode(order.name)
         if mode == "tape":
