@@ -21,6 +21,7 @@ from pepsasync.errors import (
     QuotaError,
     RefusedError,
     ServerError,
+    TooManyAtOnceError,
     UnavailableError,
 )
 from pepsasync.http.client import Http
@@ -93,9 +94,9 @@ MAX_SESSIONS = json.dumps({"code": "DAT-ZIP-100", "message": "Max session number
     [
         pytest.param(401, b"{}", "application/json", ServerError, id="401-session-ended"),
         pytest.param(429, b"", "text/plain", QuotaError, id="429-rate"),
-        pytest.param(429, MAX_SESSIONS, "application/json", QuotaError, id="429-connections"),
-        pytest.param(403, MAX_SESSIONS, "application/json", QuotaError, id="403-connections"),
-        pytest.param(200, MAX_SESSIONS, "application/json", QuotaError, id="200-connections"),
+        pytest.param(429, MAX_SESSIONS, "application/json", TooManyAtOnceError, id="429-connections"),
+        pytest.param(403, MAX_SESSIONS, "application/json", TooManyAtOnceError, id="403-connections"),
+        pytest.param(200, MAX_SESSIONS, "application/json", TooManyAtOnceError, id="200-connections"),
         pytest.param(503, b"<html>", "text/html", UnavailableError, id="503-front"),
         pytest.param(302, b"", "text/plain", ProtocolError, id="302-to-nowhere"),
         pytest.param(200, b"{}", "application/json", ProtocolError, id="200-json"),
