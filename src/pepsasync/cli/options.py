@@ -505,7 +505,7 @@ class DeliveryOptions(BucketOptions):
             help="folder for the products, or s3://BUCKET/PREFIX; extra s3",
         ),
     ] = "."
-    extract: Annotated[bool, _delivery("-x", "--extract", help="unzip, then remove the zip")] = False
+    extract: Annotated[bool, _delivery("-x", "--extract", help="unpack zips, tars and gzips, then remove them")] = False
     include: Include = field(default_factory=list)
     exclude: Exclude = field(default_factory=list)
     bands: Bands = field(default_factory=list)
