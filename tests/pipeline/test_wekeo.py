@@ -41,6 +41,7 @@ FAULTS = {
     "options",
     [
         {},
+        {"wekeo_strict": False, "wekeo_new_ids": True},
         {"wekeo_ranges": True, "wekeo_redirect": True, "wekeo_totals": True},
     ],
 )

@@ -101,10 +101,8 @@ class Service:
         """
         now = self.archive.clock.now()
         with self._lock:
-            known = next(
-                (key for key, one in self._orders.items() if (one.name, one.email) == (product.name, email)), None
-            )
-            if known is not None and not self._orders[known].has_failed and not self._is_over(self._orders[known]):
+            known = next((key for key, one in self._orders.items() if self._is_good(one, product.name, email)), None)
+            if known is not None:
                 if not self.options.wekeo_new_ids:
                     return known
                 other = f"{int(time.time()):08x}{secrets.token_hex(8)}"
@@ -124,6 +122,10 @@ class Service:
         with self._lock:
             order = self._orders.get(key)
         return order if order is not None and order.email == email and not self._is_over(order) else None
+
+    def _is_good(self, order: Order, name: str, email: str) -> bool:
+        """Return whether an order is one of a product and an account, and neither failed nor over."""
+        return (order.name, order.email) == (name, email) and not order.has_failed and not self._is_over(order)
 
     def _is_over(self, order: Order) -> bool:
         return self.archive.clock.now() >= order.made + self.options.wekeo_order_life
