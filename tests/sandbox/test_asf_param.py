@@ -53,6 +53,14 @@ def test_every_product_is_there_twice_without_a_level(archive):
     assert len(found) >= 2 * len(set(held(archive, "asf")))
 
 
+def test_records_are_named_by_level_and_processed_when_they_begin(archive):
+    _, body = ask(archive, processingLevel="SLC,METADATA_SLC", output="geojson")
+    found = [feature["properties"] for feature in json.loads(body)["features"]]
+
+    assert {each["fileID"].removeprefix(each["sceneName"]) for each in found} == {"-SLC", "-METADATA_SLC"}
+    assert [each["processingDate"] for each in found] == [each["startTime"] for each in found]
+
+
 def test_quirks(archive):
     both = [product.name for product in held(archive, "asf") if product.polarisation == "VV VH"]
 
