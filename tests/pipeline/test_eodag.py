@@ -157,6 +157,41 @@ def test_the_program_of_the_documentation(archive, make, tmp_path, monkeypatch):
     assert len(list((tmp_path / "data").glob("*.SAFE"))) == 4
 
 
+HOSTS = {
+    "geodes": {"geodes-portal.cnes.fr": "geodes_url"},
+    "cop_dataspace": {f"{name}.dataspace.copernicus.eu": "cdse_url" for name in ("catalogue", "identity", "zipper")},
+    "wekeo_main": {"gateway.prod.wekeo2.eu": "wekeo_url"},
+}
+"""By provider of eodag, which hosts of its configuration are a part of the sandbox."""
+
+
+@pytest.mark.parametrize("provider", HOSTS)
+def test_plugins_of_eodag_work_with_the_sandbox(provider, archive, tmp_path, monkeypatch):
+    """Nothing here is ours: eodag's configuration of a provider, in which only the addresses are others."""
+    configuration = Path(eodag.__file__).parent / "resources" / "providers" / f"{provider}.yml"
+    if not configuration.is_file():
+        pytest.skip("this eodag keeps the configuration of its providers elsewhere")
+    text = configuration.read_text("utf-8")
+    for host, url in HOSTS[provider].items():
+        text = text.replace(f"https://{host}", getattr(archive, url))
+    text = re.sub(r"matching_url: .*", "matching_url: http://127.0.0.1", text)
+    own = tmp_path / "providers"
+    own.mkdir()
+    (own / configuration.name).write_text(text, "utf-8")
+    monkeypatch.setenv("EODAG_CFG_DIR", str(tmp_path / "eodag"))
+    monkeypatch.setenv("EODAG_PROVIDERS_CFG_DIR", str(own))
+    account = {"username": archive.username, "password": archive.password}
+    for name, value in ({"apikey": archive.api_key} if provider == "geodes" else account).items():
+        monkeypatch.setenv(f"EODAG__{provider.upper()}__AUTH__CREDENTIALS__{name.upper()}", value)
+    dag = eodag.EODataAccessGateway()
+    period = {"start": "2015-11-01", "end": "2015-12-01"}
+    found = dag.search(provider=provider, collection="S1_SAR_GRD", raise_errors=True, **period)
+    path = dag.download(found[0], output_dir=str(tmp_path / "data"), extract=False)
+
+    name = found[0].properties["title"].removesuffix(".SAFE")
+    assert Path(path).read_bytes() == archive.content(name).read()
+
+
 class Progress:
     """Of eodag, without a display."""
 
