@@ -290,7 +290,7 @@ class Client:
         Args:
             product: From a search, or a product's name.
             directory: Folder to put it in, made when it does not exist; `~` is the home folder.
-            extract: Unpack the zip and remove it.
+            extract: Unpack the zip, tar or gzip and remove it.
             include: Bring only some members, see `fetch`.
             exclude: The same, without these.
             bands: The same, by band.
@@ -340,7 +340,7 @@ class Client:
                 any collection or iterator; a table of pandas or geopandas with a column `name`.
             directory: Folder to put them in, made when it does not exist; `~` is the home folder. Or a bucket as text,
                 `s3://BUCKET/PREFIX`: whole products go there, with nothing of them on the disk; extra `s3`.
-            extract: Unpack each zip and remove it.
+            extract: Unpack each zip, tar or gzip and remove it.
             include: Bring only members of products that match one of these patterns, such as `*.xml`, into a folder
                 `NAME.SAFE` that is noted to be partial. A pattern without `/` is compared with the name of the file,
                 others with its path in the folder of the product.
