@@ -8,9 +8,6 @@ import pytest
 import stores
 import swift_store
 
-pytest.importorskip("boto3", reason="the extra s3 is not installed")
-pytest.importorskip("moto", reason="moto[server] is not installed")
-
 NUMBERS = itertools.count()
 
 STORE = os.environ.get("TEST_STORE", "moto")
@@ -19,6 +16,7 @@ STORE = os.environ.get("TEST_STORE", "moto")
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """The store: moto's, or with TEST_STORE=swift OpenStack Swift."""
+    pytest.importorskip("boto3", reason="the extra s3 is not installed")
     if STORE == "swift":
         if not swift_store.is_here():
             pytest.skip("OpenStack Swift is not installed")
@@ -26,6 +24,7 @@ def server(tmp_path_factory):
             stores.KEYS = swift_store.KEYS
             yield served
     else:
+        pytest.importorskip("moto", reason="moto[server] is not installed")
         with stores.moto() as served:
             yield served
 

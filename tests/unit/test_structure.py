@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import re
+from collections import Counter
 from pathlib import Path
 
 import pepsasync
@@ -43,3 +44,10 @@ def test_contributing_names_every_session_and_every_folder_of_tests():
     folders = {path.parent.name for path in (top / "tests").glob("*/*.py")}
 
     assert sessions | folders <= named
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """Pytest collects no second file of a name."""
+    names = Counter(path.name for path in Path(__file__).parents[1].rglob("test_*.py"))
+
+    assert [] == [name for name, count in names.items() if count > 1]

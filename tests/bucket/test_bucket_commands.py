@@ -13,7 +13,6 @@ import stores
 from archives import account_file, bytes_by_name, running
 
 COMMON = ("--provider", "peps", "--poll-interval", "0.1", "--wait", "0.05")
-SIZE = 40_000_000
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +160,7 @@ def test_killed_runs_go_on_with_the_parts_that_were_sent(bucket, tmp_path):
         [name] = [product.name for product in archive.catalogue if product.collection == "S1"]
         for _ in range(2):
             line, environment = command(
-                archive, bucket, tmp_path, "fetch", "-c", "S1", "-w", bucket.address, "--limit-rate", "20MB"
+                archive, bucket, tmp_path, "fetch", "-c", "S1", "-w", bucket.address, "--limit-rate", "12MB"
             )
             before = sent_parts(bucket)
             with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as program:
