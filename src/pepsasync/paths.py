@@ -19,8 +19,11 @@ def in_home(path: str | os.PathLike[str], what: str = "") -> Path:
         what: What to name in the error.
 
     Raises:
-        ConfigError: There is no such home.
+        ConfigError: There is no such home, or it is the address of a bucket.
     """
+    if str(path).lower().startswith("s3:/"):
+        named = f"{what}: " if what else ""
+        raise ConfigError(f"{named}{path} is the address of a bucket, where a path on this machine is needed")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

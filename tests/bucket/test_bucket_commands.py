@@ -138,6 +138,32 @@ def test_addresses_that_make_no_sense(run, where):
     assert "key:secret" not in done.err
 
 
+@pytest.mark.parametrize("url", ["nonsense", "ftp://store", "http://", "http://127.0.0.1:99999"])
+def test_addresses_of_stores_that_make_no_sense(run, bucket, tmp_path, url):
+    done = run("fetch", "-c", "S1", "-w", bucket.address, "--endpoint-url", url, "--state", tmp_path / "journal")
+
+    assert (2, True) == (done.code, "the address of the store makes no sense" in done.err), done.err
+
+
+@pytest.mark.parametrize("option", ["--state", "--report", "--events"])
+def test_files_of_this_machine_are_no_addresses_of_buckets(run, bucket, tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+
+    done = run("fetch", "-c", "S1", "-w", bucket.address, "--endpoint-url", bucket.url, option, f"{bucket.address}/x")
+
+    assert (2, True) == (done.code, "is the address of a bucket" in done.err), done.err
+    assert not (tmp_path / "s3:").exists()
+
+
+def test_orders_are_not_written_to_buckets(run, bucket, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    done = run("order", "new", bucket.address, "-c", "S1", "-d", "2015")
+
+    assert (2, True) == (done.code, "is the address of a bucket" in done.err), done.err
+    assert not (tmp_path / "s3:").exists()
+
+
 def test_options_of_buckets_are_refused_for_folders(run, tmp_path):
     done = run("fetch", "-c", "S1", "-w", tmp_path, "--endpoint-url", "http://127.0.0.1:1")
 

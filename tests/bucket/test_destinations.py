@@ -15,8 +15,8 @@ from fakes import product
 from pepsasync.bucket import upload as bucket_upload
 from pepsasync.bucket.address import parse_address
 from pepsasync.bucket.destination import BucketDestination
-from pepsasync.bucket.store import Store
-from pepsasync.errors import IntegrityError
+from pepsasync.bucket.store import GoneError, Store
+from pepsasync.errors import IntegrityError, TransferError
 from pepsasync.folder.layout import Folder
 from pepsasync.model import Checksum, StorageTier
 from pepsasync.transfer.destination import IntoFolder
@@ -285,6 +285,56 @@ async def test_every_byte_was_received_before_it_was_verified(place):
     await again.finish(incoming)
 
     assert content == place.get("A.zip")
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_what_another_program_has_completed_meanwhile_is_not_trusted(bucket, tmp_path, monkeypatch, moment):
+    monkeypatch.setattr(bucket_upload, "PART", PART)
+    content, other = ZIPS["several parts"], zipped(SIZES["several parts"], seed=5)
+    place, wanted = InBucket(bucket, tmp_path / "state"), product_of(content)
+    destination, complete = await place.open(), Store.complete
+
+    def complete_with_others(store, key, upload, parts, **options):
+        if moment == "before":
+            store.abort(key, upload)
+            bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=other)
+            raise GoneError("its upload is not there any more")  # moto answers with HTTP 500
+        etag = complete(store, key, upload, parts, **options)
+        bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=other)
+        return etag
+
+    async with destination.incoming(wanted) as incoming:
+        await receive(incoming, content)
+        await incoming.flush()
+    monkeypatch.setattr(Store, "complete", complete_with_others)
+
+    with pytest.raises(IntegrityError, match="checksum"):
+        await destination.finish(incoming)
+
+    assert place.get("A.zip") is None
+
+
+async def test_store_that_knows_no_ranges_is_not_trusted(bucket, monkeypatch):
+    bucket.s3.put_object(Bucket=bucket.name, Key="in/here/A.zip", Body=ZIPS["small"])
+    store = Store(parse_address(bucket.address), bucket.url)
+    found = store.head("in/here/A.zip")
+    get = store._s3.get_object  # noqa: SLF001 - moto knows ranges
+    monkeypatch.setattr(store._s3, "get_object", lambda Range, **asked: get(**asked))  # noqa: ARG005, N803, SLF001
+
+    with pytest.raises(TransferError, match="other bytes of it than were asked for"):
+        store.read(found.key, 0, 100, found.etag)
+
+
+async def test_bodies_that_are_cut_are_asked_for_again(bucket, monkeypatch):
+    content = ZIPS["small"]
+    bucket.s3.put_object(Bucket=bucket.name, Key="in/here/A.zip", Body=content)
+    store = Store(parse_address(bucket.address), bucket.url)
+    found = store.head("in/here/A.zip")
+    get, cut = store._s3.get_object, [BytesIO(content[:50]), BytesIO()]  # noqa: SLF001
+    monkeypatch.setattr(store._s3, "get_object", lambda **asked: {"Body": cut.pop()} if cut else get(**asked))  # noqa: SLF001
+
+    assert content[:100] == store.read(found.key, 0, 100, found.etag)
+    assert [] == cut
 
 
 async def test_product_that_is_one_file_keeps_its_name(place):

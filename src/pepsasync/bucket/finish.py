@@ -80,9 +80,9 @@ class Finisher:
                 check_zip(product, io.BytesIO(body), product.checksum is None)
             self._place(product, key, lambda over: store.write(key, body, metadata_of(product), over=over))
             return key
-        staged = upload.staged or self._stage(upload)
+        staged, is_as_sent = (upload.staged, False) if upload.staged else self._stage(upload)
         check_size(product, staged.size)
-        digits = upload.hashed
+        digits = upload.hashed if is_as_sent else None
         if product.checksum and digits is None:
             digits = digest_object(store, staged, product.checksum.algorithm, must_stop).hexdigest()
         _compare(product, digits)
@@ -99,20 +99,25 @@ class Finisher:
             store.remove(staged.key)
         return key
 
-    def _stage(self, upload: Upload) -> Object:
-        """Make an object of the parts."""
+    def _stage(self, upload: Upload) -> tuple[Object, bool]:
+        """Make an object of the parts.
+
+        Returns:
+            The object, and whether it is certainly made of the parts that were sent: another program that brings the
+            same product at the same time may have written it, and what it received may be wrong.
+        """
         store, (identity, parts) = self._store, upload.sent
         try:
-            store.complete(upload.key, identity, parts)
+            etag = store.complete(upload.key, identity, parts)
         except GoneError:
             found = store.head(upload.key)
             if found is None or found.size != upload.received:
                 raise
-            return found
+            return found, False
         found = store.head(upload.key)
         if found is None:
             raise TransferError("the store has lost what was sent", url=store.address.url(upload.key))
-        return found
+        return found, found.etag.strip('"') == etag.strip('"')
 
     def _final_key(self, product: Product, start: bytes) -> str:
         """Its final key, by how it begins: products that are one file keep their names unless they are zips."""

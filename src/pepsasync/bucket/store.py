@@ -152,6 +152,7 @@ class Store:
 
         Raises:
             TakenError: It is another one, or none, now.
+            TransferError: The store sends more or less than was asked for.
         """
         span = f"bytes={start}-{start + length - 1}"
         tries_left = TRIES
@@ -161,12 +162,16 @@ class Store:
                 told = self._s3.get_object(Bucket=self.address.bucket, Key=key, Range=span, IfMatch=etag)
                 try:
                     with contextlib.closing(told["Body"]) as body:
-                        data: bytes = body.read()
+                        data: bytes = body.read(length + 1)
                 except self._exceptions.BotoCoreError:  # boto3 repeats requests, not bodies that are cut
                     if not tries_left:
                         raise
                 else:
-                    return data
+                    if len(data) == length:
+                        return data
+                    if len(data) > length or not tries_left:
+                        wrong = "the store sends other bytes of it than were asked for"
+                        raise TransferError(wrong, url=self.address.url(key))
 
     def write(self, key: str, body: bytes | bytearray, metadata: Mapping[str, str], *, over: str | None) -> None:
         """Write an object at once.
@@ -252,8 +257,8 @@ class Store:
                 for one in page.get("Uploads", ()):
                     yield Unfinished(one["Key"], one["UploadId"])
 
-    def complete(self, key: str, upload: str, parts: Sequence[SentPart], *, over: str | None = "") -> None:
-        """Make an object of the parts of an upload.
+    def complete(self, key: str, upload: str, parts: Sequence[SentPart], *, over: str | None = "") -> str:
+        """Make an object of the parts of an upload; returns its ETag.
 
         Args:
             key: Whole.
@@ -266,7 +271,7 @@ class Store:
             IntegrityError: The upload has other parts.
         """
         listed = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
-        self._conditional(
+        told = self._conditional(
             self._s3.complete_multipart_upload,
             key,
             over,
@@ -275,14 +280,20 @@ class Store:
             UploadId=upload,
             MultipartUpload={"Parts": listed},
         )
+        return str(told.get("ETag", ""))
 
     def abort(self, key: str, upload: str) -> None:
         """Give up an upload and its parts; one that is not there is no error."""
         with self._asking("abort the upload of", key, missing_is_none=True):
             self._s3.abort_multipart_upload(Bucket=self.address.bucket, Key=key, UploadId=upload)
 
-    def _conditional(self, ask: Callable[..., object], key: str, over: str | None, **arguments: Any) -> None:
-        """Write only if what has the key is what it should be; where the store knows no such condition, look before."""
+    def _conditional(self, ask: Callable[..., Any], key: str, over: str | None, **arguments: Any) -> dict[str, Any]:
+        """Write only if what has the key is what it should be; where the store knows no such condition, look before.
+
+        Returns:
+            What the store answers.
+        """
+        told: dict[str, Any] = {}
         condition = {} if over == "" else {"IfNoneMatch": "*"} if over is None else {"IfMatch": over}
         if condition:
             found = self.head(key)
@@ -291,7 +302,7 @@ class Store:
         if condition and self._has_conditions:
             try:
                 with self._asking("write", key):
-                    ask(**arguments, **condition)
+                    told = ask(**arguments, **condition)
             except _NotImplementedError:
                 self._has_conditions = False
             except TakenError:
@@ -300,9 +311,10 @@ class Store:
                     raise
                 # Nothing has changed: Swift says so of every object that was sent in parts.
             else:
-                return
+                return told
         with self._asking("write", key):
-            ask(**arguments)
+            told = ask(**arguments)
+        return told
 
     @contextlib.contextmanager
     def _asking(self, what: str, key: str = "", *, missing_is_none: bool = False) -> Iterator[None]:
@@ -329,6 +341,8 @@ class Store:
             if code in NOT_IMPLEMENTED and what == "write":
                 raise _NotImplementedError(code, number, one_line(str(told.get("Message", ""))), what, where) from None
             raise explain(code, number, one_line(str(told.get("Message", ""))), what, where) from None
+        except self._exceptions.EndpointProviderError:  # which repeats the address, and what may be in it
+            raise ConfigError("the address of the store makes no sense", hint="Write http://HOST:PORT") from None
         except self._exceptions.NoCredentialsError:
             raise StoreRefusedError("there are no keys for the store", url=where) from None
         except (
