@@ -19,7 +19,7 @@ from pepsasync.errors import NotFoundError
 from pepsasync.events import DownloadProgressed, Event, Noticed
 from pepsasync.folder.layout import Folder
 from pepsasync.folder.space import Space
-from pepsasync.groups import Background, Flattened, task_group
+from pepsasync.groups import Background, Flattened, poster, task_group
 from pepsasync.http.client import Http
 from pepsasync.http.errors import safe_url
 from pepsasync.limits.throttle import Throttle
@@ -380,7 +380,7 @@ class Client:
         async def work(outcomes: MemoryObjectSendStream[Delivery]) -> None:
             store = await target.open_store()
             space = None if on_delivered or store else Space(path)  # a hook may move files away
-            folder = Folder(path, self._tell, space=space)
+            folder = Folder(path, self._teller(), space=space)
             await to_thread.run_sync(folder.open)
             names = [archive.name for archive in self._archives]
             options = run_options(self._archives, self._config, extract=extract, selection=selection)
@@ -487,7 +487,7 @@ class Client:
             JournalBusyError: Another program works in this folder.
             ConfigError, DiskFullError: It cannot be written.
         """
-        folder = Folder(as_folder(directory), self._tell)
+        folder = Folder(as_folder(directory), self._teller())
         await to_thread.run_sync(folder.open)
         names = [archive.name for archive in self._archives]
         async with self._journals.recorder(folder.directory, names, {}) as recorder:
@@ -575,9 +575,15 @@ class Client:
                     self._listeners.remove(listener)
                 self._emit(Noticed(message=f"a listener failed and was removed: {reason(error)}"))
 
-    def _tell(self, text: str) -> None:
-        """Tell the user something, from a worker thread."""
-        from_thread.run_sync(self._emit, Noticed(message=text))
+    def _teller(self) -> Callable[[str], None]:
+        """What tells the user something, from any thread, while this event loop runs."""
+        post = poster()
+
+        def tell(text: str) -> None:
+            with contextlib.suppress(RuntimeError):  # the event loop has ended
+                post(lambda: self._emit(Noticed(message=text)))
+
+        return tell
 
 
 async def _serve_portal(*, task_status: TaskStatus[BlockingPortal]) -> None:

@@ -76,6 +76,20 @@ def keys(bucket):
     return stores.keys_of(bucket, bucket.name)
 
 
+def test_wrong_objects_of_others_are_told_kept_and_replaced(archive, bucket, tmp_path):
+    done = run(archive, bucket, tmp_path, "fetch", "-c", "S1", "--limit", "1", "-w", bucket.address)
+    key = done.stdout.strip().removeprefix(f"s3://{bucket.name}/")
+    content = stores.content_of(bucket, key, bucket.name)
+    bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=b"of somebody else")
+
+    done = run(archive, bucket, tmp_path, "fetch", "-c", "S1", "--limit", "1", "-w", bucket.address)
+
+    assert (0, True) == (done.returncode, "it was replaced, and is kept as" in done.stderr), done.stderr
+    assert content == stores.content_of(bucket, key, bucket.name)
+    kept = [each for each in keys(bucket) if "/.pepsasync/kept/" in each]
+    assert [b"of somebody else"] == [stores.content_of(bucket, each, bucket.name) for each in kept]
+
+
 def test_lost_journal_costs_no_verified_object(archive, bucket, tmp_path):
     first = run(archive, bucket, tmp_path, "fetch", "-c", "S1", "-w", bucket.address, "--state", str(tmp_path / "one"))
     sent = bytes_by_name(archive)

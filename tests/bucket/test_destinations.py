@@ -318,8 +318,8 @@ async def test_store_that_knows_no_ranges_is_not_trusted(bucket, monkeypatch):
     bucket.s3.put_object(Bucket=bucket.name, Key="in/here/A.zip", Body=ZIPS["small"])
     store = Store(parse_address(bucket.address), bucket.url)
     found = store.head("in/here/A.zip")
-    get = store._s3.get_object  # noqa: SLF001 - moto knows ranges
-    monkeypatch.setattr(store._s3, "get_object", lambda Range, **asked: get(**asked))  # noqa: ARG005, N803, SLF001
+    get = store._s3.get_object
+    monkeypatch.setattr(store._s3, "get_object", lambda Range, **asked: get(**asked))  # noqa: N803
 
     with pytest.raises(TransferError, match="other bytes of it than were asked for"):
         store.read(found.key, 0, 100, found.etag)
@@ -330,8 +330,8 @@ async def test_bodies_that_are_cut_are_asked_for_again(bucket, monkeypatch):
     bucket.s3.put_object(Bucket=bucket.name, Key="in/here/A.zip", Body=content)
     store = Store(parse_address(bucket.address), bucket.url)
     found = store.head("in/here/A.zip")
-    get, cut = store._s3.get_object, [BytesIO(content[:50]), BytesIO()]  # noqa: SLF001
-    monkeypatch.setattr(store._s3, "get_object", lambda **asked: {"Body": cut.pop()} if cut else get(**asked))  # noqa: SLF001
+    get, cut = store._s3.get_object, [BytesIO(content[:50]), BytesIO()]
+    monkeypatch.setattr(store._s3, "get_object", lambda **asked: {"Body": cut.pop()} if cut else get(**asked))
 
     assert content[:100] == store.read(found.key, 0, 100, found.etag)
     assert [] == cut

@@ -116,8 +116,8 @@ class Store:
             try:
                 region = session.region_name or "us-east-1"
                 self._s3: Any = session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
-            except ValueError:  # which repeats the address, and what may be in it
-                raise ConfigError("the address of the store makes no sense", hint="Write http://HOST:PORT") from None
+            except ValueError:
+                raise _senseless() from None
 
     def check(self) -> None:
         """Look whether the bucket is there and may be listed.
@@ -302,7 +302,7 @@ class Store:
         if condition and self._has_conditions:
             try:
                 with self._asking("write", key):
-                    told = ask(**arguments, **condition)
+                    told.update(ask(**arguments, **condition))
             except _NotImplementedError:
                 self._has_conditions = False
             except TakenError:
@@ -313,7 +313,7 @@ class Store:
             else:
                 return told
         with self._asking("write", key):
-            told = ask(**arguments)
+            told.update(ask(**arguments))
         return told
 
     @contextlib.contextmanager
@@ -341,8 +341,6 @@ class Store:
             if code in NOT_IMPLEMENTED and what == "write":
                 raise _NotImplementedError(code, number, one_line(str(told.get("Message", ""))), what, where) from None
             raise explain(code, number, one_line(str(told.get("Message", ""))), what, where) from None
-        except self._exceptions.EndpointProviderError:  # which repeats the address, and what may be in it
-            raise ConfigError("the address of the store makes no sense", hint="Write http://HOST:PORT") from None
         except self._exceptions.NoCredentialsError:
             raise StoreRefusedError("there are no keys for the store", url=where) from None
         except (
@@ -361,7 +359,8 @@ class Store:
         ) as error:
             raise StoreRefusedError(f"the keys cannot be had: {one_line(str(error))}", url=where) from None
         except self._exceptions.BotoCoreError as error:
-            raise unreachable(_why(error), where) from None
+            is_senseless = isinstance(error, self._exceptions.EndpointProviderError)
+            raise (_senseless() if is_senseless else unreachable(_why(error), where)) from None
 
 
 class _NotImplementedError(PepsasyncError):
@@ -370,6 +369,11 @@ class _NotImplementedError(PepsasyncError):
     def __init__(self, code: str, status: int, said: str, what: str, where: str) -> None:
         ours = explain(code, status, said, what, where)
         super().__init__(ours.message, url=ours.url, hint=ours.hint)
+
+
+def _senseless() -> ConfigError:
+    """Our error for an address of a store; boto3's repeats the address, and what may be in it."""
+    return ConfigError("the address of the store makes no sense", hint="Write http://HOST:PORT")
 
 
 def _why(error: Exception) -> str:
