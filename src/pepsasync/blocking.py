@@ -316,6 +316,8 @@ class Client:
         on_delivered: Callable[[Delivery], None] | None = None,
         found_by: Query | None = None,
         executor: Cluster | None = None,
+        state: str | os.PathLike[str] | None = None,
+        endpoint_url: str | None = None,
     ) -> Results[Delivery]:
         """Bring many products to disk and loop over the outcomes, each as soon as it is known.
 
@@ -333,6 +335,8 @@ class Client:
             on_delivered=_in_thread(on_delivered) if on_delivered else None,
             found_by=found_by,
             executor=executor,
+            state=state,
+            endpoint_url=endpoint_url,
         )
 
     _fetch = _loops(AsyncClient.fetch)

@@ -179,11 +179,8 @@ async def test_a_cancelled_run_stops_its_workers(tmp_path, cluster):
                     tasks.start_soon(cancel)
                     async for _ in client.fetch(products, tmp_path, executor=Dask(cluster.address)):
                         pass
-        began = anyio.current_time()
         await to_thread.run_sync(until, lambda: not leases_in(tmp_path))
-        assert anyio.current_time() - began < 5
-        sent = archive.statistics.bytes_sent
-        assert sent == archive.statistics.bytes_sent
+        assert len(archive.catalogue) > right_files(archive, tmp_path)  # they stopped, and did not go on to the end
 
         outcomes, _ = await fetch(archive, tmp_path, cluster)
         assert are_delivered({name: one for name, one in outcomes.items() if one.status is not DeliveryStatus.SKIPPED})

@@ -18,6 +18,7 @@ from pepsasync.engine.several_archives import sources_of
 from pepsasync.folder.layout import Folder
 from pepsasync.http.client import Http
 from pepsasync.model import Delivery
+from pepsasync.transfer import destination
 from pepsasync.transfer.destination import IntoFolder
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +48,7 @@ class Path:
 def path(monkeypatch):
     path = Path()
     monkeypatch.setattr(module, "deliver", path.deliver)
-    monkeypatch.setattr(module, "find_absent", path.find_absent)
+    monkeypatch.setattr(destination, "find_absent", path.find_absent)
     return path
 
 

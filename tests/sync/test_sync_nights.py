@@ -293,7 +293,7 @@ async def test_two_cannot_run_in_one_folder(few, tmp_path):
 @pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)  # it takes long to make the archive
 @pytest.mark.parametrize(
     ("provider", "count", "searches"),
-    [("cdse", 20_000, 1), ("geodes", 2_000, 2), ("peps", 2_000, 2), ("asf", 2_000, 1), ("wekeo", 1_000, 9)],
+    [("cdse", 4_000, 1), ("geodes", 2_000, 2), ("peps", 2_000, 2), ("asf", 2_000, 1), ("wekeo", 1_000, 9)],
 )
 @pytest.mark.anyio
 async def test_an_order_of_many_products_costs_a_night_few_requests(provider, count, searches, anyio_backend, tmp_path):
