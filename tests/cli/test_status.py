@@ -14,12 +14,14 @@ import pytest
 
 from archives import account_file, right_files, root, running
 from fakes import product
+from pepsasync.bucket.address import Address
 from pepsasync.cli.status import criterion_words, order_words, read_status, text_lines
 from pepsasync.folder.journal import State, open_journal
 from pepsasync.folder.layout import Folder, PartNote, PartRecord
 from pepsasync.limits.estimate import TimeLeft, Work
 from pepsasync.query.criteria import build_query
 from pepsasync.query.saved import wanted_as_json
+from pepsasync.target import Target
 
 PERIOD = ["-d", "2015-01-01", "-f", "2018-01-01"]
 QUICK = ["--poll-interval", "0.1", "--wait", "0.01"]
@@ -464,3 +466,18 @@ def test_other_orders_too(wanted, words):
 )
 def test_a_criterion_without_words_of_its_own_has_its_name(name, value, words):
     assert criterion_words(name, value) == words
+
+
+def test_what_is_left_of_a_bucket_is_continued_there(tmp_path):
+    async def begin(journal):
+        order = journal.record_order({}, ["peps"], {})
+        await journal.note_products(order, [product("A", tier="disk", size=600)])
+        journal.note_searched(order)
+
+    write_journal(tmp_path, begin)
+    target = Target(tmp_path, Address("lab", "in/"), "http://127.0.0.1:9000")
+
+    lines = text_lines(read_status(tmp_path, now=1000.0), 1000.0, target)
+
+    words = f"pepsasync resume s3://lab/in --state {tmp_path} --endpoint-url http://127.0.0.1:9000"
+    assert f"'{words}' continues" in lines

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pepsasync.folder.journal import Count, JournalReader, Order, Owner, Row
     from pepsasync.limits.estimate import TimeLeft
+    from pepsasync.target import Target
 
 BAR_WIDTH = 30
 """Characters."""
@@ -80,7 +81,8 @@ def status(
     """
     if form not in ("text", "json", "csv"):
         raise ConfigError(f"--format {form!r} is unknown", hint="Use text, json or csv")
-    folder = bucket.target_of(directory).folder
+    target = bucket.target_of(directory)
+    folder = target.folder
     if form == "csv":
         for row in csv_rows(folder):
             show_exactly(row)
@@ -90,7 +92,7 @@ def status(
         document = found.as_dict() | {"products": list(provenance(folder))}
         show_json(document)
         return
-    for line in text_lines(found, time.time()):
+    for line in text_lines(found, time.time(), target):
         show(line)
 
 
@@ -149,12 +151,13 @@ def found_by(order: Order) -> str:
     return order_words(options.get("found_by") or order.wanted)
 
 
-def text_lines(found: Status, now: float) -> list[str]:
+def text_lines(found: Status, now: float, target: Target | None = None) -> list[str]:
     """The status in lines for people.
 
     Args:
         found: What the journal says.
         now: Wall time, seconds since 1970.
+        target: Where the products go; None for the folder of the journal.
     """
     size = f"{show_size(found.present_bytes)} of {show_size(found.total_bytes)}"
     here = (
@@ -169,6 +172,9 @@ def text_lines(found: Status, now: float) -> list[str]:
     is_open = found.here < found.total or found.searches_unfinished
     if found.owner is None and is_open:
         command = f"pepsasync resume {shlex.quote(str(found.directory))}"
+        if target and target.bucket:
+            store = ["--endpoint-url", target.endpoint_url] if target.endpoint_url else []
+            command = shlex.join(["pepsasync", "resume", str(target), "--state", str(found.directory), *store])
         if found.needed_root:
             trust = "continues; your account is sent to that address: give it only if you trust it"
             lines.append(f"'{command} --base-url {shlex.quote(found.needed_root)}' {trust}")

@@ -64,7 +64,8 @@ def watch(
     with 1. Without a run it tells what the journal knows, and ends.
     """
     session = Session(output)
-    folder = bucket.target_of(directory).folder
+    target = bucket.target_of(directory)
+    folder = target.folder
     with JournalReader(folder) as reader:
         look = JournalView(reader)
         is_begun = (life := look.life()) is Life.RUNS
@@ -73,7 +74,7 @@ def watch(
     words = "the run has ended" if is_begun else "no run is under way"
     session.say(f"the run is dead: {look.owner} is gone or was stopped" if life is Life.DEAD else words)
     found = read_status(folder)
-    for line in text_lines(found, time.time()):
+    for line in text_lines(found, time.time(), target):
         show(line)
     raise Exit(0 if found.is_complete else 1)
 
