@@ -41,7 +41,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Types of the package, and of its public names as users see them."""
-    session.install("-e", ".[sandbox,serve,stac]", *group("typing"))
+    session.install("-e", ".[sandbox,serve,stac,trace]", *group("typing"))
     session.run("mypy")
     session.run("mypy", "--strict", "tests/typing/api.py")
 
