@@ -17,7 +17,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 SHELL = re.findall(r"\$ (pepsasync (?:fetch|search|plan|download) .*?)(?: +#.*)?$", README, re.MULTILINE)
 ELSEWHERE = ("login", "logout", "sandbox")
 """Commands whose examples are run by tests below: they ask, or run for ever."""
-IN_FOLDERS = ("status", "watch", "resume", "verify", "catalog", "download", "order", "sync")
+IN_FOLDERS = ("status", "watch", "resume", "verify", "clean", "catalog", "download", "order", "sync")
 """Commands that need what others have left, or leave something themselves."""
 LINES = list(dict.fromkeys([*(line for lines in EXAMPLES.values() for line in lines), *SHELL]))
 

@@ -109,6 +109,7 @@ EXAMPLES = {
     "status": ("pepsasync status data", "pepsasync status data --format json"),
     "resume": ("pepsasync resume data",),
     "verify": ("pepsasync verify data", "pepsasync verify data --repair"),
+    "clean": ("pepsasync clean data",),
     "catalog": ("pepsasync catalog data",),
     "login": ("pepsasync login geodes",),
     "sandbox": ("pepsasync sandbox --port 8765 --products 50 --tape-fraction 0.5",),
