@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sys
 from subprocess import DEVNULL
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ import pytest
 from anyio import to_thread
 
 from archives import account_file, connect, everything, final_names, held, right_files, root, sandbox
-from pepsasync import ConfigError, DeliveryStatus
+from pepsasync import ConfigError, DeliveryStatus, UnreachableError
 
 distributed = pytest.importorskip("distributed", reason="needs the extra dask")
 
@@ -346,3 +347,31 @@ async def test_an_address_alone_is_no_executor(tmp_path):
     async with sandbox(1) as archive, connect(archive, "cdse") as client:
         with pytest.raises(TypeError, match="executor is a cluster"):
             client.fetch("A", tmp_path, executor="local:2")
+
+
+async def test_an_address_that_accepts_and_says_nothing_is_no_scheduler(tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "CONNECT", 0.5)
+    monkeypatch.setattr(connection, "ANSWER", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        async with sandbox(1, tape_fraction=0.0) as archive, connect(archive, "cdse") as client:
+            products = await everything(client)
+            with pytest.raises(UnreachableError, match="no Dask scheduler answers"):
+                async for _ in client.fetch(products, tmp_path, executor=Dask(f"tcp://127.0.0.1:{port}")):
+                    pass
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_a_product_waits_for_a_share_of_the_rate_that_others_have(anyio_backend):
+    shares, got = executor._Shares(), []
+
+    async def take():
+        async with shares.taken(1_000, 4) as share:
+            got.append(share)
+
+    async with anyio.create_task_group() as tasks, contextlib.AsyncExitStack() as others:
+        first = [await others.enter_async_context(shares.taken(1_000, 2)) for _ in range(2)]
+        tasks.start_soon(take)
+        await anyio.wait_all_tasks_blocked()
+        assert (first, got) == ([500, 500], [])
+    assert got == [250]

@@ -144,12 +144,13 @@ async def test_the_next_owner_waits_for_workers_that_were_left_behind(folder):
     assert set() == Leases(folder).left()
 
 
-def test_shares_of_a_rate_are_never_more_than_the_rate():
+@pytest.mark.anyio
+async def test_shares_of_a_rate_are_never_more_than_the_rate():
     shares = _Shares()
-    with shares.taken(10, 3) as first, shares.taken(10, 3) as second, shares.taken(10, 3) as third:
+    async with shares.taken(10, 3) as first, shares.taken(10, 3) as second, shares.taken(10, 3) as third:
         assert 10 == first + second + third
         assert 3 == first
-    with shares.taken(None, 3) as free:
+    async with shares.taken(None, 3) as free:
         assert free is None
 
 

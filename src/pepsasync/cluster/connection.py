@@ -11,7 +11,9 @@ import functools
 import logging
 import queue
 import secrets
+import threading
 import time
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pepsasync.cluster import worker as worker_side
@@ -22,7 +24,7 @@ from pepsasync.folder.leases import PROBE
 from pepsasync.text import reason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from pepsasync.cluster.errand import Errand, Outcome, Sealed
@@ -131,7 +133,9 @@ class Connection:
                         # Others on this machine can connect to loopback, too, and a scheduler runs what it is told.
                         security=_own_keys(distributed),
                     )
-                self._client = distributed.Client(where, timeout=CONNECT, set_as_default=False, name="pepsasync")
+                self._client = _in_time(
+                    lambda: distributed.Client(where, timeout=CONNECT, set_as_default=False, name="pepsasync")
+                )
             except OSError as error:  # with TimeoutError and what Dask makes of broken connections
                 raise UnreachableError(
                     f"no Dask scheduler answers at {where}: {reason(error)}",
@@ -298,6 +302,27 @@ def is_safe_worker(address: str) -> bool:
     except ConfigError:
         return False
     return True
+
+
+def _in_time(connect: Callable[[], Any]) -> Any:
+    """A client, as soon as it is connected. Dask itself waits for ever when something accepts and says nothing.
+
+    Raises:
+        TimeoutError: It is not connected in time.
+    """
+    made: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            made.set_result(connect())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the client is waited for
+            made.set_exception(error)
+
+    threading.Thread(target=run, name="dask client", daemon=True).start()
+    if not wait([made], CONNECT + ANSWER).done:
+        made.add_done_callback(lambda late: late.exception() or late.result().close(timeout=ANSWER))
+        raise TimeoutError(f"it says nothing for {CONNECT + ANSWER:.0f} s")
+    return made.result()
 
 
 def _own_keys(distributed: Any) -> Any:

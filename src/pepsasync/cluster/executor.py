@@ -30,7 +30,7 @@ from pepsasync.transfer.executor import Brought
 from pepsasync.transfer.part import is_small
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from typing import Any, NoReturn
 
     import httpx
@@ -190,7 +190,7 @@ class OnWorkers:
         async with contextlib.AsyncExitStack() as held:
             if not is_small(product) and await to_thread.run_sync(folder.has_complete_part, product):
                 await held.enter_async_context(self._places)
-                task = await self._send(product, archive, folder, journey, None, held)
+                task = await self._send(product, archive, folder, journey, None, None, held)
                 await self._until(task.ended, task)
                 await self._see_it_end(task)
                 self._judge(task, journey, None)
@@ -200,21 +200,22 @@ class OnWorkers:
             ) as permit:
                 # A worker is waited for with the slot: nobody else could use either.
                 await held.enter_async_context(self._places)
-                with archive.foreign_hosts_fail_alone(product):
-                    request = await archive.provider.download_request(product)
-                    ticket = ticket_for(request)
-                    _refuse_password(ticket, archive)
-                    if archive.gate.shared:
-                        archive.gate.shared.check()
-                    task = await self._send(product, archive, folder, journey, ticket, held)
-                    await self._until(task.received, task)
-                    if task.ended.is_set():
-                        await self._see_it_end(task)
-                        _count(task, permit)
-                        self._judge(task, journey, request)
-                        return
-                    permit.begin()
-                    permit.accept()
+                async with self._shares.taken(archive.throttle.rate, self._places_of(archive)) as rate:
+                    with archive.foreign_hosts_fail_alone(product):
+                        request = await archive.provider.download_request(product)
+                        ticket = ticket_for(request)
+                        _refuse_password(ticket, archive)
+                        if archive.gate.shared:
+                            archive.gate.shared.check()
+                        task = await self._send(product, archive, folder, journey, ticket, rate, held)
+                        await self._until(task.received, task)
+                        if task.ended.is_set():
+                            await self._see_it_end(task)
+                            _count(task, permit)
+                            self._judge(task, journey, request)
+                            return
+                        permit.begin()
+                        permit.accept()
             await self._until(task.ended, task)
             await self._see_it_end(task)
             self._judge(task, journey, request)
@@ -226,11 +227,11 @@ class OnWorkers:
         folder: Folder,
         journey: Journey,
         ticket: Ticket | None,
+        rate: int | None,
         held: contextlib.AsyncExitStack,
     ) -> Task:
         """Give a lease to whoever begins, and send the product out; `held` forgets it in the end."""
         await self._has_workers.wait()
-        places = min(int(self._places.total_tokens), archive.gate.slots.total)
         workers = frozenset(self._connection.fit)
         task = Task(secrets.token_hex(16), product, archive, folder, workers, anyio.current_time())
         errand = Errand(
@@ -244,7 +245,7 @@ class OnWorkers:
             config=replace(
                 archive.config, jobs=1, segments=1, quota=None, shard=None, limit_rate=None, share_limits=None
             ),
-            rate=held.enter_context(self._shares.taken(archive.throttle.rate, places)),
+            rate=rate,
             ticket=ticket,
             serves_ranges=dict(archive.serves_ranges),
             has_sent=frozenset(archive.has_sent),
@@ -254,6 +255,10 @@ class OnWorkers:
         held.callback(self._forget, task)
         await to_thread.run_sync(self._give_and_send, errand, workers, limiter=self._threads)
         return task
+
+    def _places_of(self, archive: ArchiveContext) -> int:
+        """Products of an archive that are under way at once, at most."""
+        return min(int(self._places.total_tokens), archive.gate.slots.total)
 
     def _give_and_send(self, errand: Errand, workers: frozenset[str]) -> None:
         self._leases.give(errand.token, errand.product.name)
@@ -419,10 +424,13 @@ class _Shares:
 
     def __init__(self) -> None:
         self._given: list[int] = []
+        self._given_back = anyio.Event()
 
-    @contextlib.contextmanager
-    def taken(self, rate: int | None, places: int) -> Iterator[int | None]:
-        """Have a share as long as the block lasts.
+    @contextlib.asynccontextmanager
+    async def taken(self, rate: int | None, places: int) -> AsyncIterator[int | None]:
+        """Have a share as long as the block lasts; waits while less than half of a fair one is left.
+
+        Several archives, and workers that came later, make more places than were known when others got their share.
 
         Args:
             rate: Bytes a second of all together; None for no limit.
@@ -431,12 +439,17 @@ class _Shares:
         if rate is None:
             yield None
             return
+        fair = max(1, rate // max(1, places))
+        while self._given and 2 * (rate - sum(self._given)) < fair:
+            await self._given_back.wait()
         share = max(1, (rate - sum(self._given)) // max(1, places - len(self._given)))
         self._given.append(share)
         try:
             yield share
         finally:
             self._given.remove(share)
+            self._given_back.set()
+            self._given_back = anyio.Event()
 
 
 def _pass_on(news: Sequence[Mapping[str, Any]], first: int, task: Task, *, is_over: bool = False) -> None:
