@@ -60,6 +60,27 @@ async def test_one_worker_begins_and_only_once(folder):
         assert not claims[1].take()
 
 
+NOBODY = {"host": "here", "place": "here", "pid": 4711, "token": "a", "since": 0.0}
+
+
+@pytest.mark.parametrize("wrong", [{"pid": -1}, {"pid": 0}, {"pid": "1"}, {"pid": True}, {"place": 1}, {"host": None}])
+async def test_a_lease_that_somebody_wrote_into_names_no_process(wrong, folder):
+    given = Leases(folder)
+    (folder.leases / "a.taken").write_text(f"product\n{json.dumps(NOBODY | wrong)}\n")
+
+    assert given.worker("a") is None
+    assert not given.is_over("a")
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs links")
+async def test_a_lease_that_is_a_link_is_not_read(folder, tmp_path):
+    (tmp_path / "theirs").write_text(f"product\n{json.dumps(NOBODY)}\n")
+    (folder.leases / "a.taken").symlink_to(tmp_path / "theirs")
+
+    assert Leases(folder).worker("a") is None
+    assert not Leases(folder).is_over("a")
+
+
 async def test_what_was_taken_back_before_it_began_never_begins(folder):
     async with open_journal(folder.directory, tell=print) as journal:
         given = Leases(folder)

@@ -8,9 +8,8 @@ sending: slot and share are held until its lease is over (`folder.leases`).
 from __future__ import annotations
 
 import contextlib
-import os
+import multiprocessing
 import secrets
-import signal
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -289,9 +288,10 @@ class OnWorkers:
     def _end_own_worker(self, task: Task) -> None:
         """A process of ours that stands still has to end: its connection would count at the archive."""
         worker = self._leases.worker(task.token)
-        if worker is not None and not worker.is_dead and hasattr(signal, "SIGKILL"):
-            with contextlib.suppress(OSError):
-                os.kill(worker.pid, signal.SIGKILL)
+        # The lease is a file, in which anybody may have written: only a child of this process is ended.
+        for child in multiprocessing.active_children():
+            if worker is not None and child.pid == worker.pid:
+                child.kill()
 
     def _judge(self, task: Task, journey: Journey, request: httpx.Request | None) -> None:
         """Take note of how an attempt ended.

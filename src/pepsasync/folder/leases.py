@@ -45,6 +45,9 @@ DEADLINE = BLIND + 10.0
 still, as a stopped process does, may break this; its connection stands still as well."""
 
 
+LONGEST = 4096
+"""Bytes of a lease that are read: the name of a product and its worker."""
+
 PROBE = "probe."
 """Beginning of the names of files that tell whether a worker sees the folder."""
 
@@ -102,16 +105,20 @@ class Leases:
     def is_over(self, token: str) -> bool:
         """Whether nobody works on it, as is certain: it is given back, or its process on this machine has ended."""
         for path in (self._file(token, "taken"), self._file(token, "ended")):
-            with contextlib.suppress(OSError):
-                owner = _owner_in(path.read_text("utf-8", "replace"))
-                return owner is not None and owner.is_dead
+            try:
+                owner = _owner_in(path)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return False
+            return owner is not None and owner.is_dead
         return True
 
     def worker(self, token: str) -> Owner | None:
         """The process that has taken it, if that is known."""
         for path in (self._file(token, "taken"), self._file(token, "ended")):
             with contextlib.suppress(OSError):
-                return _owner_in(path.read_text("utf-8", "replace"))
+                return _owner_in(path)
         return None
 
     def forget(self, token: str) -> None:
@@ -240,8 +247,12 @@ class Claim:
                 path.unlink()
 
 
-def _owner_in(text: str) -> Owner | None:
-    """The process that has noted itself in a lease; None while it has not."""
-    with contextlib.suppress(ValueError, TypeError, IndexError):
-        return Owner(**json.loads(text.split("\n")[1]))
-    return None
+def _owner_in(path: Path) -> Owner | None:
+    """The process that has noted itself in a lease; None while it has not.
+
+    Raises:
+        OSError: The lease cannot be read, or is no file of ours.
+    """
+    with open(path, "rb", opener=open_own) as file:
+        lines = file.read(LONGEST).decode("utf-8", "replace").split("\n")
+    return Owner.from_json(lines[1]) if len(lines) > 1 else None

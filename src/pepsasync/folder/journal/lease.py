@@ -52,6 +52,17 @@ class Owner:
         """This process, as a new owner."""
         return cls(socket.gethostname(), place(), os.getpid(), secrets.token_hex(8), wall())
 
+    @classmethod
+    def from_json(cls, text: str) -> Owner | None:
+        """What a lease says of its owner; None when it says no such thing."""
+        try:
+            owner = cls(**json.loads(text))
+        except (ValueError, TypeError, RecursionError):
+            return None
+        texts = (owner.host, owner.place, owner.token)
+        is_process = type(owner.pid) is int and owner.pid > 0
+        return owner if is_process and all(isinstance(one, str) for one in texts) else None
+
     @property
     def is_dead(self) -> bool:
         """True when it is certain that the process is no more; never for other machines."""
@@ -247,10 +258,7 @@ def look(path: Path) -> Sight | None:
         text = path.read_text("utf-8", "replace")
     except FileNotFoundError:
         return None
-    try:
-        return Sight(text, Owner(**json.loads(text[_BEAT_DIGITS:])))
-    except (ValueError, TypeError):
-        return Sight(text, None)
+    return Sight(text, Owner.from_json(text[_BEAT_DIGITS:]))
 
 
 class LeaseWatch:
