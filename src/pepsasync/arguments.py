@@ -84,8 +84,12 @@ def as_products(given: object, method: str) -> list[Product]:
     return products
 
 
-def as_folder(given: object) -> Path:
+def as_folder(given: object, what: str = "directory") -> Path:
     """Return the path of a folder; `~` is the home folder.
+
+    Args:
+        given: Text or path.
+        what: What to name in an error.
 
     Raises:
         TypeError: It is neither text nor a path.
@@ -96,7 +100,7 @@ def as_folder(given: object) -> Path:
         raise ConfigError(f"{given} is no folder", hint=hint)
     if not isinstance(given, str | PathLike) or not isinstance(fspath(given), str):
         raise TypeError(f"the folder for products is text or a path, such as '.', not {given!r}")
-    return in_home(given, "directory")
+    return in_home(given, what)
 
 
 def as_query(given: object, criteria: Mapping[str, object]) -> Query:

@@ -94,7 +94,11 @@ class Target:
 
 
 def as_target(
-    where: str | os.PathLike[str], state: str | os.PathLike[str] | None = None, endpoint_url: str | None = None
+    where: str | os.PathLike[str],
+    state: str | os.PathLike[str] | None = None,
+    endpoint_url: str | None = None,
+    *,
+    what: str = "directory",
 ) -> Target:
     """Read where products go.
 
@@ -102,6 +106,7 @@ def as_target(
         where: A folder, or the address of a bucket, `s3://BUCKET/PREFIX`.
         state: Folder for the journal of a bucket.
         endpoint_url: Of its store.
+        what: What to name in an error about a folder.
 
     Raises:
         ConfigError: It is neither, or something is said of a bucket that is none.
@@ -111,7 +116,7 @@ def as_target(
         address = parse_address(where)
         place = in_home(state, "--state") if state is not None else state_folder(address, endpoint_url)
         return Target(place, address, endpoint_url or None)
-    folder = as_folder(where)
+    folder = as_folder(where, what)
     for option, value in (("--state", state), ("--endpoint-url", endpoint_url)):
         if value is not None:
             raise ConfigError(f"{option} says something of a bucket (s3://BUCKET/PREFIX), and {where} is a folder")

@@ -8,7 +8,9 @@ from fakes import product
 from pepsasync.cli.run import Outcomes, summary_lines
 from pepsasync.errors import NotFoundError, RefusedError, ServerError, TransferError
 from pepsasync.model import Delivery, DeliveryStatus
+from pepsasync.target import Target
 
+DATA = Target(Path("data"))
 AGAIN = "run the same command again to try the failed ones once more"
 
 
@@ -20,11 +22,11 @@ def failed(error, **known):
     return Delivery(product=product("B", **known), status=DeliveryStatus.FAILED, error=error)
 
 
-def lines(*deliveries, directory=Path("data"), received=21_000_000):
+def lines(*deliveries, target=DATA, received=21_000_000):
     outcomes = Outcomes()
     for delivery in deliveries:
         outcomes.take(delivery)
-    return summary_lines(outcomes, seconds=3.0, received=received, directory=directory)
+    return summary_lines(outcomes, seconds=3.0, received=received, target=target)
 
 
 def test_speed_is_that_of_the_bytes_that_came():
@@ -42,7 +44,7 @@ def test_what_an_earlier_try_of_this_run_had_received_came_in_this_run():
 
 
 def test_files_that_will_be_deleted_are_nowhere():
-    assert not any("files are in" in line for line in lines(delivered(), directory=None))
+    assert not any("files are in" in line for line in lines(delivered(), target=None))
 
 
 @pytest.mark.parametrize(

@@ -480,15 +480,19 @@ class BucketOptions:
         ),
     ] = None
 
-    def target_of(self, where: str) -> Target:
+    def target_of(self, where: str, option: str = "DIR") -> Target:
         """A folder or a bucket, as the user says it.
+
+        Args:
+            where: What was given.
+            option: Where it was given.
 
         Raises:
             ConfigError: It is neither.
         """
         from pepsasync.target import as_target  # noqa: PLC0415 - not needed for help
 
-        return as_target(where, self.state, self.endpoint_url)
+        return as_target(where, self.state, self.endpoint_url, what=option)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -572,7 +576,7 @@ class DeliveryOptions(BucketOptions):
         Raises:
             ConfigError: It is neither a folder nor a bucket.
         """
-        return self.target_of(self.write_dir)
+        return self.target_of(self.write_dir, "--write-dir")
 
     @property
     def selection(self) -> Selection | None:
