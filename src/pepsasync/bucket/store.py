@@ -338,9 +338,10 @@ class Store:
             if code == "NoSuchUpload":
                 hint = "Run the same command again; two programs have probably brought the same product"
                 raise GoneError("its upload is not there any more", url=where, hint=hint) from None
+            ours = explain(code, number, one_line(str(told.get("Message", ""))), what, where)
             if code in NOT_IMPLEMENTED and what == "write":
-                raise _NotImplementedError(code, number, one_line(str(told.get("Message", ""))), what, where) from None
-            raise explain(code, number, one_line(str(told.get("Message", ""))), what, where) from None
+                raise _NotImplementedError(ours.message, url=ours.url, hint=ours.hint) from None
+            raise ours from None
         except self._exceptions.NoCredentialsError:
             raise StoreRefusedError("there are no keys for the store", url=where) from None
         except (
@@ -365,10 +366,6 @@ class Store:
 
 class _NotImplementedError(PepsasyncError):
     """The store refuses a request, perhaps because it does not know its condition."""
-
-    def __init__(self, code: str, status: int, said: str, what: str, where: str) -> None:
-        ours = explain(code, status, said, what, where)
-        super().__init__(ours.message, url=ours.url, hint=ours.hint)
 
 
 def _senseless() -> ConfigError:

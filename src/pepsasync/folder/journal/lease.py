@@ -147,8 +147,7 @@ class Lease:
         """Whether something else stands in the place of our folder."""
         if self.path.parent.is_symlink():
             return True
-        is_gone = self._has_signed and not os.path.lexists(self.path) and not os.path.lexists(self._last)
-        return is_gone and self.path.parent.is_dir()
+        return self._has_signed and _is_missing(self.path) and _is_missing(self._last) and self.path.parent.is_dir()
 
     def take_over(self) -> None:
         """Put our lease in the place of a dead one.
@@ -246,6 +245,17 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._ended.wait(self._seconds):
             self._beat()
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether it is certain that a file is not there; `lexists` says so, too, of what cannot be looked at."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def look(path: Path) -> Sight | None:
