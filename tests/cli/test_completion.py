@@ -115,7 +115,7 @@ def test_bash_asks_and_is_answered(program):
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 def test_completion_is_installed_for_the_shell_that_asks(program, tmp_path):
     home = os.environ | {"HOME": str(tmp_path), "PATH": f"{program.parent}:{os.environ['PATH']}"}
-    script = "pepsasync --install-completion; pepsasync --show-completion"
+    script = "pepsasync --install-completion; pepsasync --show-completion; exit"  # so that bash is the parent of both
     done = subprocess.run(["bash", "-c", script], env=home, capture_output=True, text=True, check=False, timeout=60)
 
     assert (done.returncode, done.stderr) == (0, "")
