@@ -288,7 +288,6 @@ def test_two_folders_are_refused(run, tmp_path, monkeypatch, command):
 
     assert done.code == 2
     assert done.err == "pepsasync: error: data or other? Name one folder\n"
-    assert "; -w is the same" in run(command, "--help").out
 
 
 @pytest.mark.parametrize("command", ["resume", "verify"])

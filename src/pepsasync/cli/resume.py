@@ -366,7 +366,8 @@ def at_named_place(directory: str, delivery: DeliveryOptions, context: Any) -> D
     """
     places = {"directory": directory, "write_dir": delivery.write_dir}
     named = [place for name, place in places.items() if context.get_parameter_source(name).name == "COMMANDLINE"]
-    if len({str(delivery.target_of(place)) for place in named}) > 1:
+    targets = [delivery.target_of(place) for place in named]
+    if len({str(target.bucket or target.folder.resolve()) for target in targets}) > 1:
         raise ConfigError(f"{' or '.join(named)}? Name one folder")
     return replace(delivery, write_dir=named[0] if named else directory)
 
